@@ -1,0 +1,580 @@
+"""config.ini -> typed, checked, frozen dataclasses, and the command line that every script shares.
+
+One dataclass a section; its fields are the keys, in lower case; defaults live there and nowhere else.
+A section that builds something by name (a data set, a model) also takes the annotated parameters of that
+thing's constructor: they are kept as text in `options` until `constructor_options` checks them against the
+constructor, which happens before any data is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import difflib
+import inspect
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal
+
+
+class UserError(Exception):
+    """Something that the user can mend: missing audio, a bad archive, a full disk. Exit status 1."""
+
+    exit_status = 1
+
+
+class ConfigError(UserError):
+    """The command line or the configuration is wrong. Exit status 2.
+
+    `where` names the section and key, such as "[mel] mel_max_hz".
+    """
+
+    exit_status = 2
+
+    def __init__(self, where: str, message: str) -> None:
+        super().__init__(f"{where}: {message}")
+
+
+def key(default: Any, doc: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """A field of a section: its default, what it means (with its unit) and the closed range it must lie in."""
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high})
+
+
+def options_field() -> Any:
+    """The further keys of a section, as text: parameters of the constructor that the section names."""
+    return field(default_factory=dict, metadata={"options": True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """[data]: which recordings, which labels, which part is trained on and which is reported."""
+
+    dataset: str = key("street_sounds", "name in data.datasets.DATASETS")
+    root: str = key("", "folder of the recordings; audio/<dataset> where empty")
+    clip_seconds: float = key(
+        0.0, "s; every clip is cut or padded to this length; 0: as the data set says", low=0
+    )
+    protocol: Literal["held_out", "paper"] = key(
+        "held_out",
+        "held_out: the epoch is chosen on clips that are never reported; "
+        "paper: chosen on the reported split, as the published system did",
+    )
+    hold_out: float = key(
+        0.15,
+        "share of the training groups (sensors, recordings) that choose the epoch where the data set has no split "
+        "for it; 0: the last epoch is kept",
+        low=0,
+        high=0.5,
+    )
+    folds: tuple[int, ...] = key(
+        (), "folds to run, such as 1, 2; empty: all that the data set has", low=1
+    )
+    on_bad_audio: Literal["stop", "skip"] = key(
+        "stop",
+        "stop: list every unreadable file and end with status 1; skip: record them and leave them out",
+    )
+    options: Mapping[str, str] = options_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mel:
+    """[mel]: the front end of both roles; [mel.teacher] and [mel.student] say where a role differs.
+
+    A key of [mel] that ends in _TEACHER or _STUDENT is that role's own: NUM_BANDS_TEACHER in [mel] is
+    NUM_BANDS in [mel.teacher].
+    """
+
+    front_end: Literal["mel", "waveform"] = key("mel", "log-mel spectrogram, or the raw waveform")
+    sample_rate: int = key(16_000, "Hz", low=1)
+    channels: int = key(1, "1: mixed down to mono; 2: stereo", low=1, high=2)
+    pre_emphasis: float = key(0.0, "y[n] = x[n] - pre_emphasis * x[n - 1]; 0: none", low=0, high=1)
+    stft_window_length_seconds: float = key(0.025, "s", low=1e-4)
+    stft_hop_length_seconds: float = key(0.010, "s", low=1e-4)
+    fft_size: int = key(0, "samples; 0: the next power of two above the window", low=0)
+    framing: Literal["plain", "centred", "kaldi"] = key(
+        "plain",
+        "plain: frames start at sample 0 and none is padded; centred: reflected half a window on both sides; "
+        "kaldi: as plain, each frame less its mean and pre-emphasised by itself",
+    )
+    window: Literal["hann", "hann_symmetric", "povey"] = key("hann", "hann is the periodic window")
+    spectrum: Literal["magnitude", "power"] = key("magnitude", "what the mel filters weigh")
+    num_bands: int = key(64, "mel bands", low=1)
+    mel_min_hz: float = key(125.0, "Hz", low=0)
+    mel_max_hz: float = key(7_500.0, "Hz", low=0)
+    mel_scale: Literal["htk", "slaney"] = key(
+        "htk", "htk: triangles linear in mel; slaney: linear in hertz, area 1"
+    )
+    log: Literal["natural", "log10", "decibel", "none"] = key("natural", "decibel: 10 log10")
+    log_offset: float = key(0.01, "added before the logarithm", low=0)
+    padding: Literal["signal", "log_zero"] = key(
+        "signal",
+        "a short clip is padded with silence, or, as the reference of urban sound tagging, with zeros after the logarithm",
+    )
+    normalise: Literal["none", "global", "bands"] = key(
+        "none",
+        "less mean, over standard deviation, of the training clips: one pair, or a pair a band",
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges("mel", self)
+        if self.front_end == "waveform":
+            return
+        if not self.mel_min_hz < self.mel_max_hz <= self.sample_rate / 2:
+            raise ConfigError(
+                "[mel] mel_max_hz",
+                f"want mel_min_hz < mel_max_hz <= sample_rate / 2, found {self.mel_min_hz:g}, {self.mel_max_hz:g} "
+                f"and {self.sample_rate / 2:g}",
+            )
+        window = round(self.stft_window_length_seconds * self.sample_rate)
+        if self.fft_size and self.fft_size < window:
+            raise ConfigError(
+                "[mel] fft_size",
+                f"found {self.fft_size}, want 0 or at least the window, {window} samples",
+            )
+        if self.log != "none" and self.log_offset == 0 and self.framing != "kaldi":
+            raise ConfigError(
+                "[mel] log_offset", "digital silence has no logarithm: want more than 0"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentMel(Mel):
+    """[mel.student]: as [mel], with fewer bands unless it says otherwise."""
+
+    num_bands: int = key(20, "mel bands", low=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """[teacher] and [student]: a model and how it is trained."""
+
+    model: str = key("dcase_net", "name in models.MODELS")
+    epochs: int = key(50, "passes over the training clips", low=1)
+    learning_rate: float = key(1e-4, "at its highest", low=0)
+    batch_size: int = key(8, "clips", low=1)
+    optimiser: Literal["adam", "adamw", "sgd"] = key("adam", "sgd has Nesterov momentum 0.9")
+    weight_decay: float = key(0.0, "L2 for adam and sgd, decoupled for adamw", low=0)
+    schedule: Literal["constant", "cosine", "step", "plateau", "warm_up_linear_down"] = key(
+        "constant",
+        "of the learning rate; warm_up_linear_down: exponential warm-up, constant, linear down to a hundredth",
+    )
+    warm_up_epochs: int = key(0, "for cosine and warm_up_linear_down", low=0)
+    step_epochs: tuple[int, ...] = key(
+        (), "epochs after which step multiplies the rate by step_factor", low=1
+    )
+    step_factor: float = key(0.5, "of step and plateau", low=0, high=1)
+    patience: int = key(
+        5, "epochs without a better validation score before plateau takes a step", low=1
+    )
+    gradient_clip: float = key(0.0, "largest norm of the gradient; 0: not clipped", low=0)
+    label_smoothing: float = key(0.0, "share of the label spread over the classes", low=0, high=0.5)
+    init: str = key(
+        "", "weights to start from: a .safetensors file, a published checkpoint, or a run's folder"
+    )
+    freeze: tuple[str, ...] = key((), "beginnings of parameter names that are not trained")
+    options: Mapping[str, str] = options_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher(Role):
+    """[teacher]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Student(Role):
+    """[student]"""
+
+    model: str = key("dcase_small", "name in models.MODELS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distillation:
+    """[distillation]: what the student learns from, besides the labels."""
+
+    variants: tuple[str, ...] = key(
+        ("bce", "bce+kd", "bce+kd+sp"), "loss mixes to train, each its own student"
+    )
+    softmax_temperature: float = key(2.0, "of kd", low=1e-3)
+    temperature_on: Literal["both", "teacher"] = key("both", "whose logits the temperature divides")
+    squared_temperature: bool = key(False, "multiply kd by the temperature squared (Hinton et al.)")
+    teacher: Literal["auto", "online", "cached"] = key(
+        "auto",
+        "cached: the teacher's outputs are computed once; online: at each step, on what the student hears",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augment:
+    """[augment]: disturbances of the training clips, drawn once a clip and step, the same for both roles."""
+
+    mixup: float = key(
+        0.0, "alpha of Beta(alpha, alpha), the weight of a second clip; 0: none", low=0
+    )
+    roll_seconds: float = key(0.0, "s; largest circular shift in time", low=0)
+    gain_db: float = key(0.0, "dB; largest change of level, up or down", low=0)
+    time_mask_seconds: float = key(0.0, "s; longest stretch of time that is masked", low=0)
+    frequency_mask_share: float = key(
+        0.0, "largest share of the mel axis that is masked", low=0, high=0.9
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """[run]: the name of the run, its repetitions and the machine."""
+
+    name: str = key("", "folder below runs/; the configuration file's name where empty")
+    seeds: tuple[int, ...] = key((0,), "one training each", low=0)
+    device: str = key("auto", "auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["float32", "bfloat16"] = key("float32", "of the forward pass (autocast)")
+    workers: int = key(0, "processes that make mels; 0: one a core", low=0)
+    resident_gigabytes: float = key(
+        4.0, "largest cache that is kept on the device during training", low=0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole config.ini."""
+
+    data: Data
+    teacher_mel: Mel
+    student_mel: Mel
+    teacher: Teacher
+    student: Student
+    distillation: Distillation
+    coefficients: Mapping[str, float]
+    augment: Augment
+    run: Run
+
+    def to_ini(self) -> str:
+        """The resolved settings as an INI file that gives this very configuration again."""
+        sections = {
+            "data": self.data,
+            "mel.teacher": self.teacher_mel,
+            "mel.student": self.student_mel,
+            "teacher": self.teacher,
+            "student": self.student,
+            "distillation": self.distillation,
+            "augment": self.augment,
+            "run": self.run,
+        }
+        lines = []
+        for name, section in sections.items():
+            lines += [f"[{name}]", *(f"{k} = {to_text(v)}" for k, v in flat_items(section)), ""]
+        lines += ["[coefficients]", *(f"{k} = {v!r}" for k, v in self.coefficients.items()), ""]
+        return "\n".join(lines)
+
+
+SECTIONS: Mapping[str, type] = {
+    "data": Data,
+    "mel": Mel,
+    "mel.teacher": Mel,
+    "mel.student": StudentMel,
+    "teacher": Teacher,
+    "student": Student,
+    "distillation": Distillation,
+    "augment": Augment,
+    "run": Run,
+}
+
+SUCCESSORS = {
+    ("student", "softmax_temperature"): "it is [distillation] SOFTMAX_TEMPERATURE now",
+    (
+        "mel",
+        "num_frames",
+    ): "nothing reads it: the number of frames follows from [data] CLIP_SECONDS; delete it",
+    (
+        "mel",
+        "embedding_size",
+    ): "nothing reads it: the size of an embedding is the model's; delete it",
+    (
+        "mel",
+        "example_window_seconds",
+    ): "nothing reads it: a clip is one example, [data] CLIP_SECONDS long; delete it",
+    (
+        "mel",
+        "example_hop_seconds",
+    ): "nothing reads it: a clip is one example, [data] CLIP_SECONDS long; delete it",
+}
+"""Keys of the first published urban sound tagging system that have another place here, or none."""
+
+
+# Reading -------------------------------------------------------------------------------------------------------
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a configuration file and the `section.key=value` overrides of the command line.
+
+    Raises ConfigError, which names the section, the key, what was found, what is allowed and the nearest name.
+    """
+    texts = move_role_keys(read_ini(path))
+    for override in overrides:
+        for section, keys in move_role_keys(split_override(override)).items():
+            texts.setdefault(section, {}).update(keys)
+    for section in texts:
+        if section not in SECTIONS and section != "coefficients":
+            raise ConfigError(
+                f"{path} [{section}]",
+                f"no such section{nearest(section, [*SECTIONS, 'coefficients'])}",
+            )
+
+    def section(name: str, *beneath: str) -> Any:
+        merged: dict[str, str] = {}
+        for part in (*beneath, name):
+            merged |= texts.get(part, {})
+        return build_section(f"{path} [{name}]", name, merged)
+
+    run = section("run")
+    if not run.name:
+        run = replace(run, name=path.stem)
+    return Config(
+        data=section("data"),
+        teacher_mel=section("mel.teacher", "mel"),
+        student_mel=section("mel.student", "mel"),
+        teacher=section("teacher"),
+        student=section("student"),
+        distillation=section("distillation"),
+        coefficients={
+            name: cast(text, float, f"{path} [coefficients] {name}")
+            for name, text in texts.get("coefficients", {}).items()
+        },
+        augment=section("augment"),
+        run=run,
+    )
+
+
+def read_ini(path: Path) -> dict[str, dict[str, str]]:
+    parser = configparser.ConfigParser(
+        interpolation=None, inline_comment_prefixes=("#", ";"), default_section="(none)"
+    )
+    try:
+        with path.open(encoding="utf-8") as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        raise ConfigError(str(path), "no such file") from None
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), " ".join(str(error).split())) from None
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def split_override(text: str) -> dict[str, dict[str, str]]:
+    """`mel.student.num_bands=32` -> {"mel.student": {"num_bands": "32"}}."""
+    left, equals, value = text.partition("=")
+    section, dot, name = left.strip().rpartition(".")
+    if not (equals and dot and section and name):
+        raise ConfigError(f"--set {text}", "want section.key=value, such as student.epochs=20")
+    return {section.lower(): {name.lower(): value.strip()}}
+
+
+def move_role_keys(texts: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """[mel] NUM_BANDS_TEACHER becomes [mel.teacher] NUM_BANDS, and so on."""
+    moved = {name: dict(keys) for name, keys in texts.items()}
+    for name in texts.get("mel", {}):
+        for role in ("teacher", "student"):
+            if name.endswith(f"_{role}"):
+                short, value = name.removesuffix(f"_{role}"), moved["mel"].pop(name)
+                section = moved.setdefault(f"mel.{role}", {})
+                if section.setdefault(short, value) != value:
+                    raise ConfigError(
+                        f"[mel] {name}",
+                        f"found {value!r}, but [mel.{role}] {short} is {section[short]!r}",
+                    )
+    return moved
+
+
+def build_section(where: str, name: str, texts: Mapping[str, str]) -> Any:
+    kind = SECTIONS[name]
+    known = {f.name: f for f in fields(kind) if "options" not in f.metadata}
+    takes_options = len(known) < len(fields(kind))
+    hints = typing.get_type_hints(kind)
+    values, options = {}, {}
+    for key_name, text in texts.items():
+        if (name.partition(".")[0], key_name) in SUCCESSORS:
+            raise ConfigError(f"{where} {key_name}", SUCCESSORS[name.partition(".")[0], key_name])
+        if key_name in known:
+            values[key_name] = cast(text, hints[key_name], f"{where} {key_name}")
+        elif takes_options:
+            options[key_name] = text
+        else:
+            raise ConfigError(f"{where} {key_name}", f"no such key{nearest(key_name, known)}")
+    section = kind(**values, options=options) if takes_options else kind(**values)
+    check_ranges(where, section)
+    return section
+
+
+def constructor_options(
+    where: str, section: Any, constructor: Callable[..., Any]
+) -> dict[str, Any]:
+    """The section's further keys, cast to the types of the constructor's keyword-only parameters.
+
+    `where` is the section's name in brackets. Raises ConfigError for a key that neither the section nor the
+    constructor knows, and for a value of another type.
+    """
+    hints = typing.get_type_hints(
+        constructor.__init__ if inspect.isclass(constructor) else constructor
+    )
+    parameters = {
+        p.name: hints[p.name]
+        for p in inspect.signature(constructor).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name != "num_classes"
+    }
+    known = [*parameters, *(f.name for f in fields(section) if "options" not in f.metadata)]
+    for name in section.options:
+        if name not in parameters:
+            raise ConfigError(f"{where} {name}", f"no such key{nearest(name, known)}")
+    return {
+        name: cast(text, parameters[name], f"{where} {name}")
+        for name, text in section.options.items()
+    }
+
+
+def choose(where: str, table: Mapping[str, Any], name: str) -> Any:
+    """The entry of a table of models, losses, data sets or metrics. Raises ConfigError for an unknown name."""
+    if name not in table:
+        raise ConfigError(where, f"found {name!r}{nearest(name, table)}")
+    return table[name]
+
+
+def cast(text: str, hint: Any, where: str) -> Any:
+    """Text of an INI file as bool, int, float, str, one of a Literal, a tuple of these, or None for nothing."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if text.lower() not in arguments:
+            raise ConfigError(where, f"found {text!r}{nearest(text, arguments)}")
+        return text.lower()
+    if origin is tuple:
+        return tuple(
+            cast(part.strip(), arguments[0], where) for part in text.split(",") if part.strip()
+        )
+    if NoneType in arguments:
+        return (
+            None if not text else cast(text, next(a for a in arguments if a is not NoneType), where)
+        )
+    if hint is bool:
+        try:
+            return configparser.ConfigParser.BOOLEAN_STATES[text.lower()]
+        except KeyError:
+            raise ConfigError(where, f"found {text!r}, want yes or no") from None
+    wants = {int: "a whole number", float: "a number", str: "text"}[hint]
+    try:
+        value = hint(text)
+    except ValueError:
+        raise ConfigError(where, f"found {text!r}, want {wants}") from None
+    if hint is float and value != value:
+        raise ConfigError(where, f"found {text!r}, want {wants}")
+    return value
+
+
+def check_ranges(where: str, section: Any) -> None:
+    for f in fields(section):
+        low, high = f.metadata.get("low"), f.metadata.get("high")
+        value = getattr(section, f.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if (low is not None and number < low) or (high is not None and number > high):
+                raise ConfigError(f"{where} {f.name}", f"found {number}, want {allowed_range(f)}")
+
+
+def allowed_range(f: Field[Any]) -> str:
+    low, high = f.metadata.get("low"), f.metadata.get("high")
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}"
+    return f"at least {low:g}" if low is not None else f"at most {high:g}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; nearest: epochs` and, where they are few, all that is allowed."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    return (f"; nearest: {close[0]}" if close else "") + f" (allowed: {', '.join(names)})"
+
+
+# Writing -------------------------------------------------------------------------------------------------------
+
+
+def flat_items(section: Any) -> list[tuple[str, Any]]:
+    """(key, value) of a section, its options among them."""
+    own = [
+        (f.name, getattr(section, f.name)) for f in fields(section) if "options" not in f.metadata
+    ]
+    return own + list(getattr(section, "options", {}).items())
+
+
+def to_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(to_text, value))
+    return str(value)
+
+
+def keys_table() -> str:
+    """Every section and key as a Markdown table, for README.md."""
+    rows = ["| section | key | default | meaning |", "| --- | --- | --- | --- |"]
+    for name, kind in SECTIONS.items():
+        if name in ("mel.teacher", "mel.student"):
+            continue
+        for f in fields(kind):
+            if "options" in f.metadata:
+                continue
+            doc = f.metadata["doc"]
+            if f.metadata["low"] is not None or f.metadata["high"] is not None:
+                doc += f" ({allowed_range(f)})"
+            choices = typing.get_args(typing.get_type_hints(kind)[f.name])
+            if typing.get_origin(typing.get_type_hints(kind)[f.name]) is Literal:
+                doc += f" (one of {', '.join(choices)})"
+            rows.append(f"| [{name}] | {f.name.upper()} | {to_text(f.default)} | {doc} |")
+    rows.append("| [coefficients] | name of a loss | 1 | its weight in the sum, such as KD = 1.5 |")
+    return "\n".join(rows)
+
+
+# The command line ----------------------------------------------------------------------------------------------
+
+
+def command_line(description: str, *flags: tuple[str, str]) -> argparse.ArgumentParser:
+    """The options that all scripts share, and `flags`: further switches with their help."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path("config.ini"),
+        metavar="FILE",
+        help="default: config.ini",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override one key, such as student.epochs=20; may be repeated",
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    for name, text in flags:
+        parser.add_argument(name, action="store_true", help=text)
+    return parser
+
+
+def run_script(
+    main: Callable[[argparse.Namespace, Config], None], parser: argparse.ArgumentParser
+) -> typing.NoReturn:
+    """Parse, run `main`, and turn the user's errors into one clear message and an exit status."""
+    arguments = parser.parse_args()
+    try:
+        main(arguments, load(arguments.config, arguments.set))
+    except (UserError, OSError) as error:
+        if arguments.debug:
+            traceback.print_exc()
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_status", 1))
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: stopped; start it again and it goes on from here", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    print(keys_table())

@@ -1,0 +1,17 @@
+"""What every model returns."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Output(NamedTuple):
+    """logits (B, K), no sigmoid or softmax; embedding (B, D); maps, shallow to deep.
+
+    A map is (B, C, T, F) of a convolutional network or (B, N, D) of a transformer. The last one is
+    what similarity-preserving distillation compares.
+    """
+
+    logits: Tensor
+    embedding: Tensor
+    maps: tuple[Tensor, ...]
