@@ -410,7 +410,8 @@ def build_section(where: str, name: str, texts: Mapping[str, str]) -> Any:
 def constructor_options(
     where: str, section: Any, constructor: Callable[..., Any]
 ) -> dict[str, Any]:
-    """The section's further keys, cast to the types of the constructor's keyword-only parameters.
+    """The section's further keys, cast to the types of the constructor's keyword-only parameters
+    (all but num_classes and input_shape, which the data decide).
 
     `where` is the section's name in brackets. Raises ConfigError for a key that neither the section nor the
     constructor knows, and for a value of another type.
@@ -421,7 +422,7 @@ def constructor_options(
     parameters = {
         p.name: hints[p.name]
         for p in inspect.signature(constructor).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name != "num_classes"
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("num_classes", "input_shape")
     }
     known = [*parameters, *(f.name for f in fields(section) if "options" not in f.metadata)]
     for name in section.options:

@@ -48,6 +48,7 @@ class Dataset(Protocol):
     classes: tuple[str, ...]  # the order of logits, predictions and class-wise scores
     clip_seconds: float
     folds: int  # 0: the data set has splits instead
+    embedded: bool  # download() needs no network: make_mel.py calls it unasked
 
     def clips(self, root: Path) -> Iterator[Clip]:
         """All labelled clips below `root`, checked. Raises UserError that names what is wrong."""
