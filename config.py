@@ -1,9 +1,9 @@
-"""config.ini -> typed, checked, frozen dataclasses, and the command line that every script shares.
+"""config.ini -> typed, checked, frozen dataclasses, and the command line that all scripts share.
 
-One dataclass a section; its fields are the keys, in lower case; defaults live there and nowhere else.
-A section that builds something by name (a data set, a model) also takes the annotated parameters of that
-thing's constructor: they are kept as text in `options` until `constructor_options` checks them against the
-constructor, which happens before any data is read.
+One dataclass a section; its fields are the keys, in lower case; defaults live there and nowhere
+else. A section that builds something by name (a data set, a model) also takes the annotated
+parameters of that thing's constructor: they are kept as text in `options` until
+`constructor_options` checks them against the constructor, which happens before any data is read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 
 class UserError(Exception):
-    """Something that the user can mend: missing audio, a bad archive, a full disk. Exit status 1."""
+    """What the user can mend: missing audio, a bad archive, a full disk. Exit status 1."""
 
     exit_status = 1
 
@@ -41,12 +41,12 @@ class ConfigError(UserError):
 
 
 def key(default: Any, doc: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """A field of a section: its default, what it means (with its unit) and the closed range it must lie in."""
+    """A field of a section: its default, its meaning (with its unit) and its closed range."""
     return field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
 
 def options_field() -> Any:
-    """The further keys of a section, as text: parameters of the constructor that the section names."""
+    """The further keys of a section, as text: parameters of the constructor that it names."""
     return field(default_factory=dict, metadata={"options": True})
 
 
@@ -66,8 +66,8 @@ class Data:
     )
     hold_out: float = key(
         0.15,
-        "share of the training groups (sensors, recordings) that choose the epoch where the data set has no split "
-        "for it; 0: the last epoch is kept",
+        "share of the training groups (sensors, recordings) that choose the epoch where the data "
+        "set has no split for it; 0: the last epoch is kept",
         low=0,
         high=0.5,
     )
@@ -76,7 +76,8 @@ class Data:
     )
     on_bad_audio: Literal["stop", "skip"] = key(
         "stop",
-        "stop: list every unreadable file and end with status 1; skip: record them and leave them out",
+        "stop: list every unreadable file and end with status 1; "
+        "skip: record them and leave them out",
     )
     options: Mapping[str, str] = options_field()
 
@@ -85,8 +86,8 @@ class Data:
 class Mel:
     """[mel]: the front end of both roles; [mel.teacher] and [mel.student] say where a role differs.
 
-    A key of [mel] that ends in _TEACHER or _STUDENT is that role's own: NUM_BANDS_TEACHER in [mel] is
-    NUM_BANDS in [mel.teacher].
+    A key of [mel] that ends in _TEACHER or _STUDENT is that role's own: NUM_BANDS_TEACHER in [mel]
+    is NUM_BANDS in [mel.teacher].
     """
 
     front_end: Literal["mel", "waveform"] = key("mel", "log-mel spectrogram, or the raw waveform")
@@ -98,7 +99,8 @@ class Mel:
     fft_size: int = key(0, "samples; 0: the next power of two above the window", low=0)
     framing: Literal["plain", "centred", "kaldi"] = key(
         "plain",
-        "plain: frames start at sample 0 and none is padded; centred: reflected half a window on both sides; "
+        "plain: frames start at sample 0 and none is padded; "
+        "centred: reflected half a window on both sides; "
         "kaldi: as plain, each frame less its mean and pre-emphasised by itself",
     )
     window: Literal["hann", "hann_symmetric", "povey"] = key("hann", "hann is the periodic window")
@@ -113,7 +115,8 @@ class Mel:
     log_offset: float = key(0.01, "added before the logarithm", low=0)
     padding: Literal["signal", "log_zero"] = key(
         "signal",
-        "a short clip is padded with silence, or, as the reference of urban sound tagging, with zeros after the logarithm",
+        "a short clip is padded with silence, or, as the reference of urban sound tagging, "
+        "with zeros after the logarithm",
     )
     normalise: Literal["none", "global", "bands"] = key(
         "none",
@@ -127,8 +130,8 @@ class Mel:
         if not self.mel_min_hz < self.mel_max_hz <= self.sample_rate / 2:
             raise ConfigError(
                 "[mel] mel_max_hz",
-                f"want mel_min_hz < mel_max_hz <= sample_rate / 2, found {self.mel_min_hz:g}, {self.mel_max_hz:g} "
-                f"and {self.sample_rate / 2:g}",
+                f"want mel_min_hz < mel_max_hz <= sample_rate / 2, "
+                f"found {self.mel_min_hz:g}, {self.mel_max_hz:g} and {self.sample_rate / 2:g}",
             )
         window = round(self.stft_window_length_seconds * self.sample_rate)
         if self.fft_size and self.fft_size < window:
@@ -161,7 +164,8 @@ class Role:
     weight_decay: float = key(0.0, "L2 for adam and sgd, decoupled for adamw", low=0)
     schedule: Literal["constant", "cosine", "step", "plateau", "warm_up_linear_down"] = key(
         "constant",
-        "of the learning rate; warm_up_linear_down: exponential warm-up, constant, linear down to a hundredth",
+        "of the learning rate; warm_up_linear_down: exponential warm-up, constant, "
+        "linear down to a hundredth",
     )
     warm_up_epochs: int = key(0, "for cosine and warm_up_linear_down", low=0)
     step_epochs: tuple[int, ...] = key(
@@ -204,13 +208,14 @@ class Distillation:
     squared_temperature: bool = key(False, "multiply kd by the temperature squared (Hinton et al.)")
     teacher: Literal["auto", "online", "cached"] = key(
         "auto",
-        "cached: the teacher's outputs are computed once; online: at each step, on what the student hears",
+        "cached: the teacher's outputs are computed once; "
+        "online: at each step, on what the student hears",
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augment:
-    """[augment]: disturbances of the training clips, drawn once a clip and step, the same for both roles."""
+    """[augment]: disturbances of training clips, drawn once a clip and step for both roles."""
 
     mixup: float = key(
         0.0, "alpha of Beta(alpha, alpha), the weight of a second clip; 0: none", low=0
@@ -304,13 +309,14 @@ SUCCESSORS = {
 """Keys of the first published urban sound tagging system that have another place here, or none."""
 
 
-# Reading -------------------------------------------------------------------------------------------------------
+# Reading ----------------------------------------------------------------------------------------
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Config:
     """Read a configuration file and the `section.key=value` overrides of the command line.
 
-    Raises ConfigError, which names the section, the key, what was found, what is allowed and the nearest name.
+    Raises ConfigError, which names the section, the key, what was found, what is allowed and the
+    nearest name.
     """
     texts = move_role_keys(read_ini(path))
     for override in overrides:
@@ -413,8 +419,8 @@ def constructor_options(
     """The section's further keys, cast to the types of the constructor's keyword-only parameters
     (all but num_classes and input_shape, which the data decide).
 
-    `where` is the section's name in brackets. Raises ConfigError for a key that neither the section nor the
-    constructor knows, and for a value of another type.
+    `where` is the section's name in brackets. Raises ConfigError for a key that neither the section
+    nor the constructor knows, and for a value of another type.
     """
     hints = typing.get_type_hints(
         constructor.__init__ if inspect.isclass(constructor) else constructor
@@ -435,14 +441,14 @@ def constructor_options(
 
 
 def choose(where: str, table: Mapping[str, Any], name: str) -> Any:
-    """The entry of a table of models, losses, data sets or metrics. Raises ConfigError for an unknown name."""
+    """The entry of a table of models, losses, data sets or metrics. ConfigError if unknown."""
     if name not in table:
         raise ConfigError(where, f"found {name!r}{nearest(name, table)}")
     return table[name]
 
 
 def cast(text: str, hint: Any, where: str) -> Any:
-    """Text of an INI file as bool, int, float, str, one of a Literal, a tuple of these, or None for nothing."""
+    """Text as bool, int, float, str, one of a Literal, a tuple of these, or None for nothing."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if text.lower() not in arguments:
@@ -494,7 +500,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return (f"; nearest: {close[0]}" if close else "") + f" (allowed: {', '.join(names)})"
 
 
-# Writing -------------------------------------------------------------------------------------------------------
+# Writing ----------------------------------------------------------------------------------------
 
 
 def flat_items(section: Any) -> list[tuple[str, Any]]:
@@ -533,7 +539,7 @@ def keys_table() -> str:
     return "\n".join(rows)
 
 
-# The command line ----------------------------------------------------------------------------------------------
+# The command line -------------------------------------------------------------------------------
 
 
 def command_line(description: str, *flags: tuple[str, str]) -> argparse.ArgumentParser:

@@ -62,8 +62,9 @@ class Dataset(Protocol):
 class ClipTable:
     """The clips of a data set as columns, in the order of their ids.
 
-    `frame` is indexed by id, with the columns path, split, fold, group, start_seconds, seconds (NaN:
-    to the end) and one a kind of extra. `targets` is (N, K) float32 in the order of `classes`.
+    `frame` is indexed by id, with the columns path, split, fold, group, start_seconds, seconds
+    (NaN: to the end) and one a kind of extra. `targets` is (N, K) float32, in the order of
+    `classes`.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class ClipTable:
 
     @classmethod
     def of(cls, clips: Iterable[Clip], classes: Sequence[str], task: Task) -> ClipTable:
-        """Raises UserError for no clips at all, an id given twice, a clip without labels or an unknown class."""
+        """Raises UserError for no clips, an id given twice, an unknown or a missing label."""
         clips = sorted(clips, key=lambda clip: clip.id)
         check_clips(clips, classes, task)
         column = {name: index for index, name in enumerate(classes)}
