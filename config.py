@@ -256,6 +256,9 @@ class Config:
     augment: Augment
     run: Run
 
+    def mel_of(self, role: str) -> Mel:
+        return self.teacher_mel if role == "teacher" else self.student_mel
+
     def to_ini(self) -> str:
         """The resolved settings as an INI file that gives this very configuration again."""
         sections = {
