@@ -1,4 +1,4 @@
-"""3: mel cache and teacher -> student weights, one variant a loss mix, and the table that compares them."""
+"""3: mel cache and teacher -> students, one variant a loss mix, and the table of both."""
 
 import argparse
 

@@ -83,7 +83,7 @@ class View:
 class Batches:
     """The training clips of one epoch after another, shuffled and disturbed by (seed, epoch) alone.
 
-    Nothing is carried from one epoch to the next, so a resumed run sees what an undisturbed one does.
+    Nothing is carried from one epoch to the next: a resumed run sees what an undisturbed one does.
     """
 
     def __init__(

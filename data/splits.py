@@ -25,7 +25,7 @@ class Parts:
 
 
 def folds_of(table: ClipTable, wanted: tuple[int, ...]) -> tuple[int, ...]:
-    """The folds to run; (0,) for a data set with splits. Raises ConfigError for one that is not there."""
+    """The folds to run; (0,) where the data set has splits. Raises ConfigError."""
     there = tuple(sorted(set(table.frame["fold"]) - {0}))
     if missing := set(wanted) - set(there):
         has = f"the data set has {', '.join(map(str, there))}" if there else "the data set has none"
@@ -100,6 +100,6 @@ def check_disjoint(table: ClipTable, train: np.ndarray, report: np.ndarray) -> N
     both = (set(group[train]) & set(group[report])) - {""}
     if both:
         raise UserError(
-            f"the group {min(both)!r} is both trained on and reported; mend the data set's splits or "
-            "folds, or set [data] PROTOCOL = paper"
+            f"the group {min(both)!r} is both trained on and reported; mend the data set's "
+            "splits or folds, or set [data] PROTOCOL = paper"
         )

@@ -12,7 +12,7 @@ def show(results: pd.DataFrame, headline: str) -> None:
 
 
 def render(results: pd.DataFrame, headline: str) -> str:
-    """Mean ± standard deviation of the headline figure over seeds and folds, and the gain over labels alone.
+    """Mean ± standard deviation of the headline figure, and the gain over labels alone.
 
     The gain is paired: the same seed and fold with and without a teacher.
     """

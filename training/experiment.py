@@ -45,9 +45,9 @@ from training.teacher_cache import cached_teacher
 
 
 class Experiment:
-    """The clips and views of a configuration, checked against the tables of models, losses and metrics.
+    """The clips and views of a configuration, checked against the tables of what there is.
 
-    Raises ConfigError for names, options and coefficients that do not exist, before any data is read.
+    Raises ConfigError for unknown names, options and coefficients before any data is read.
     """
 
     def __init__(self, config: Config, *roles: str) -> None:
@@ -82,13 +82,13 @@ class Experiment:
         return parts(self.table, fold, self.config.data.protocol, self.config.data.hold_out)
 
     def normalise(self, fold: int) -> None:
-        """Each view less mean and over deviation of this fold's training clips, where it says so."""
+        """Scale each view by this fold's training clips, where [mel] NORMALISE says so."""
         for role, view in self.views.items():
             settings = self.config.mel_of(role)
             view.normalise(settings.normalise, self.parts(fold).train)
 
     def new_model(self, role: str, seed: int) -> nn.Module:
-        """The role's model with seeded random weights, or those of INIT; frozen where FREEZE says so."""
+        """The role's model: seeded random weights or those of INIT, with FREEZE applied."""
         settings: Role = getattr(self.config, role)
         torch.manual_seed(seed)
         model = MODELS[settings.model](
@@ -102,7 +102,7 @@ class Experiment:
         return model.to(self.device, memory_format=torch.channels_last)
 
     def teachers(self, seed: int, fold: int) -> list[Teacher]:
-        """The finished teacher of this seed and fold, looked up or computed as [distillation] TEACHER says."""
+        """The finished teacher of this seed and fold, as [distillation] TEACHER says."""
         if self.loaded_teachers[0] != (seed, fold):
             model = self.new_model("teacher", seed)
             load_published(model, read_weights(self.teacher_weights(seed, fold)))
@@ -122,7 +122,7 @@ class Experiment:
         return path
 
     def train(self, role: str, variant: str, seed: int, fold: int, overwrite: bool = False) -> None:
-        """One training from its settings to a finished folder; does nothing where it is finished already."""
+        """One training, from its settings to a finished folder; nothing where it is finished."""
         config, settings = self.config, getattr(self.config, role)
         taught = any(LOSSES[name].against == "teacher" for name in names_of(variant))
         folder = TrainingFolder(
@@ -213,7 +213,7 @@ class Experiment:
     def settings(
         self, role: str, variant: str, seed: int, fold: int, taught: bool
     ) -> dict[str, str]:
-        """All that one training depends on, flat: a folder of other settings is never mixed with this one."""
+        """All that one training depends on, flat, so that other settings never mix with it."""
         config = self.config
         settings = {"data.clips": file_sha256(self.views[role].cache.folder / "clips.csv")}
         sections = {"data": config.data, role: getattr(config, role), "augment": config.augment}
@@ -235,7 +235,7 @@ class Experiment:
         }
 
     def description(self, role: str) -> dict[str, str]:
-        """All that is needed to build the model again and to hear as it does, for the weights' header."""
+        """What builds the model again and hears as it does, for the header of its weights."""
         settings, view = getattr(self.config, role), self.views[role]
         return {
             "model": settings.model,

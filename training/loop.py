@@ -43,7 +43,7 @@ def fit(
 ) -> pd.DataFrame:
     """Train `model` for settings.epochs and leave the kept weights in it; returns the history.
 
-    `validate` gives the score that chooses the epoch, higher is better (the first of equals is kept);
+    `validate` gives the score that chooses the epoch, higher is better, the first of equals is kept;
     None keeps the last epoch. All randomness of an epoch follows from (seed, epoch), and the whole
     state is saved after each, so that a training that was killed ends with the same weights.
     """
@@ -81,7 +81,8 @@ def fit(
         means = {name: float(total) / len(batches.rows) for name, total in sums.items()}
         if not math.isfinite(means["loss"]):
             raise UserError(
-                f"{title}: the loss is {means['loss']} in epoch {epoch + 1}; try a lower LEARNING_RATE"
+                f"{title}: the loss is {means['loss']} in epoch {epoch + 1}; "
+                "try a lower LEARNING_RATE"
             )
         score = validate(model) if validate else None
         state["history"].append(

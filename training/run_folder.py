@@ -2,7 +2,7 @@
 
 runs/<NAME>/config.ini
 runs/<NAME>/teacher/ | student/<variant>/    then seed_<s>/fold_<f>/ under each, a TrainingFolder
-runs/<NAME>/results.csv                      one row a figure, made from the metrics.json of all trainings
+runs/<NAME>/results.csv                      one row a figure, gathered from all metrics.json
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from config import Config, UserError
 
 RUNS = Path("runs")
 COLUMNS = (
-    "role variant model dataset seed fold split metric value parameters macs weight_bytes epochs seconds epoch_chosen_on"
-).split()
+    *("role", "variant", "model", "dataset", "seed", "fold", "split", "metric", "value"),
+    *("parameters", "macs", "weight_bytes", "epochs", "seconds", "epoch_chosen_on"),
+)
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -44,9 +45,10 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFolder:
-    """One training: weights.safetensors, history.csv, predictions.csv and metrics.json, which is written
-    last and says that it is finished; until then checkpoint.pt. `settings` is all that the result
-    depends on, flat, as text.
+    """One training: weights.safetensors, history.csv, predictions.csv and metrics.json.
+
+    metrics.json is written last and says that it is finished; until then there is checkpoint.pt.
+    `settings` is all that the result depends on, flat, as text.
     """
 
     path: Path
@@ -86,7 +88,7 @@ class TrainingFolder:
         predictions: pd.DataFrame,
         metrics: Mapping[str, Any],
     ) -> None:
-        """`described` goes into the header of the weights: all that is needed to build the model again."""
+        """`described`: the header of the weights, all that is needed to build the model again."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         write_atomically(self.path / "weights.safetensors", save(tensors, dict(described)))
         write_atomically(self.path / "history.csv", history.to_csv(index=False))
@@ -107,8 +109,8 @@ class TrainingFolder:
         ]
         if changed:
             raise UserError(
-                f"{self.path} was trained with other settings ({'; '.join(changed)}). Give this run "
-                "another name ([run] NAME, or --set run.name=…), or start with --overwrite"
+                f"{self.path} was trained with other settings ({'; '.join(changed)}). "
+                "Give this run another name ([run] NAME, or --set run.name=…), or start with --overwrite"
             )
 
 

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step and of the validation scores so far: nothing to save."""
+"""The learning rate as a function of the step and the scores so far: nothing to save."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FLOOR = 0.01  # of the highest rate, where warm_up_linear_down ends
 def learning_rate(
     settings: Role, step: int, steps_per_epoch: int, scores: Sequence[float]
 ) -> float:
-    """Rate of one step (from 0). `scores` are the validation scores of the finished epochs, higher is better.
+    """Rate of one step, from 0. `scores`: those of the finished epochs, higher is better.
 
-    warm_up_linear_down: exp(-5 (1 - x)^2) over the warm-up, the highest rate for a quarter of what is
-    left, then linearly down to a hundredth at the last step.
+    warm_up_linear_down: exp(-5 (1 - x)^2) over the warm-up, the highest rate for a quarter of
+    what is left, then linearly down to a hundredth at the last step.
     """
     progress = step / steps_per_epoch
     warm = settings.warm_up_epochs

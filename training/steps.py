@@ -36,7 +36,7 @@ class OnlineTeacher:
 
 
 class Step:
-    """Labels, and teachers where the mix names a loss that wants one; several teachers' terms are summed.
+    """Labels, and teachers where a loss of the mix wants one; several teachers' terms are summed.
 
     Gives {"loss": the weighted sum, name: each term without its weight}.
     """
@@ -71,7 +71,7 @@ class Step:
 
 
 def tensor_of(output: Output, name: str) -> Tensor:
-    """`logits`, `embedding`, or the last of the maps; float32, whatever the precision of the model."""
+    """`logits`, `embedding` or the last of the maps, in float32 whatever the model computes in."""
     return (output.maps[-1] if name == "map" else getattr(output, name)).float()
 
 

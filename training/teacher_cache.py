@@ -1,4 +1,4 @@
-"""The outputs of a frozen teacher on undisturbed clips are the same in every epoch: compute them once."""
+"""A frozen teacher says the same of an undisturbed clip in every epoch: ask it once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.steps import OnlineTeacher, Teacher
 
 
 class CachedTeacher:
-    """Looks up what the teacher said of each training clip: logits (N, K), embedding (N, D), last map."""
+    """Looks up what the teacher said of each training clip: logits, embedding, last map."""
 
     def __init__(self, rows: np.ndarray, table: Output) -> None:
         self.position = torch.full((int(rows.max()) + 1,), -1)
@@ -28,7 +28,7 @@ class CachedTeacher:
 def cached_teacher(
     model: nn.Module, view: View, rows: np.ndarray, resident_gigabytes: float, batch_size: int = 32
 ) -> Teacher:
-    """A CachedTeacher of the training clips, or an OnlineTeacher where its outputs would not fit."""
+    """A CachedTeacher of the training clips; an OnlineTeacher where its outputs do not fit."""
     online = OnlineTeacher(model)
     chunks = torch.as_tensor(rows).split(batch_size)
     first = model(view[chunks[0]])

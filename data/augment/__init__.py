@@ -113,7 +113,7 @@ def roll(features: Tensor, shift: Tensor) -> Tensor:
 
 
 def beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
-    """Beta(alpha, alpha) as the share of one of two gammas; torch.distributions takes no generator."""
+    """Beta(alpha, alpha) as one gamma's share of two; torch.distributions takes no generator."""
     first, second = torch._standard_gamma(torch.full((2, count), alpha), generator=generator)
     return first / (first + second).clamp_min(torch.finfo(torch.float32).tiny)
 
