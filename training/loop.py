@@ -43,7 +43,7 @@ def fit(
 ) -> pd.DataFrame:
     """Train `model` for settings.epochs and leave the kept weights in it; returns the history.
 
-    `validate` gives the score that chooses the epoch, higher is better, the first of equals is kept;
+    `validate` gives the score that chooses the epoch, higher is better; first of equals;
     None keeps the last epoch. All randomness of an epoch follows from (seed, epoch), and the whole
     state is saved after each, so that a training that was killed ends with the same weights.
     """

@@ -21,7 +21,7 @@ def probabilities(
     precision: Literal["float32", "bfloat16"] = "float32",
     batch_size: int = 64,
 ) -> np.ndarray:
-    """float64 (len(rows), K): sigmoid for tags, softmax for scenes; leaves the model in evaluation."""
+    """float64 (len(rows), K): sigmoid for tags, softmax for scenes. Leaves model.eval()."""
     model.eval()
     found = []
     for chunk in torch.as_tensor(rows).split(batch_size):

@@ -110,7 +110,8 @@ class TrainingFolder:
         if changed:
             raise UserError(
                 f"{self.path} was trained with other settings ({'; '.join(changed)}). "
-                "Give this run another name ([run] NAME, or --set run.name=…), or start with --overwrite"
+                "Give this run another name ([run] NAME, or --set run.name=…) or start with "
+                "--overwrite"
             )
 
 
