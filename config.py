@@ -610,10 +610,11 @@ def no_such_key(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; nearest: epochs (allowed: …)`, without the nearest where none is near."""
+    """`; nearest: epochs (allowed: …)`: the nearest if any is near, all if few."""
     names = sorted(known)
     close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    return (f"; nearest: {close[0]}" if close else "") + f" (allowed: {', '.join(names)})"
+    allowed = f" (allowed: {', '.join(names)})" if len(names) <= 60 else ""
+    return (f"; nearest: {close[0]}" if close else "") + allowed
 
 
 # Writing ----------------------------------------------------------------------------------------
