@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
-from config import UserError
+from config import UserError, nearest
 
 Task = Literal["single_label", "multi_label"]
+NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
+CSV = {"lineterminator": "\n"}  # a carriage return in a name is a character like any other
+COLUMNS = {"id", "path", "split", "group", "labels", *NUMBERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,7 @@ class Dataset(Protocol):
     """
 
     task: Task
-    metric: (
-        str  # name in metrics.METRICS: the figure that the table shows and the epoch is chosen by
-    )
+    metric: str  # name in metrics.METRICS: what the table shows and the epoch is chosen by
     classes: tuple[str, ...]  # the order of logits, predictions and class-wise scores
     clip_seconds: float
     folds: int  # 0: the data set has splits instead
@@ -84,11 +86,6 @@ class ClipTable:
         """Raises UserError for no clips, an id given twice, an unknown or a missing label."""
         clips = sorted(clips, key=lambda clip: clip.id)
         check_clips(clips, classes, task)
-        column = {name: index for index, name in enumerate(classes)}
-        targets = np.zeros((len(clips), len(classes)), np.float32)
-        for row, clip in enumerate(clips):
-            for name, target in clip.labels.items():
-                targets[row, column[name]] = target
         columns = {
             "path": [clip.path.as_posix() for clip in clips],
             "split": [clip.split for clip in clips],
@@ -99,8 +96,9 @@ class ClipTable:
         }
         for kind in sorted({kind for clip in clips for kind in clip.extras}):
             columns[kind] = [clip.extras.get(kind, "") for clip in clips]
-        index = pd.Index([clip.id for clip in clips], name="id")
-        return cls(pd.DataFrame(columns, index=index), targets, classes, task)
+        frame = pd.DataFrame(columns, index=pd.Index([clip.id for clip in clips], name="id"))
+        frame = frame.astype(NUMBERS)
+        return cls(frame, target_matrix([clip.labels for clip in clips], classes), classes, task)
 
     def take(self, rows: np.ndarray) -> ClipTable:
         """The clips of some rows, given as positions or as a mask."""
@@ -108,43 +106,70 @@ class ClipTable:
 
     def write(self, folder: Path) -> None:
         """clips.csv, readable by people, and classes.json."""
-        names = np.array(self.classes)
-        labels = [
-            ";".join(f"{names[k]}={row[k]:.9g}" for k in np.flatnonzero(row))
-            for row in self.targets
-        ]
-        table = self.frame.assign(labels=labels)
-        table.to_csv(folder / "clips.csv", quoting=csv.QUOTE_MINIMAL)
-        (folder / "classes.json").write_text(
-            json.dumps({"task": self.task, "classes": self.classes})
-        )
+        labels = [""] * len(self)
+        for row, column in zip(
+            *(index.tolist() for index in np.nonzero(self.targets)), strict=True
+        ):
+            label = f"{self.classes[column]}={self.targets[row, column]:.9g}"  # exact for float32
+            labels[row] += f";{label}" if labels[row] else label
+        described = {"task": self.task, "classes": self.classes}
+        replace_text(folder / "classes.json", json.dumps(described, ensure_ascii=False, indent=1))
+        replace_text(folder / "clips.csv", self.frame.assign(labels=labels).to_csv(**CSV))
 
     @classmethod
     def read(cls, folder: Path) -> ClipTable:
-        described = json.loads((folder / "classes.json").read_text())
-        text = dict.fromkeys(("fold",), int) | dict.fromkeys(("start_seconds", "seconds"), float)
-        frame = pd.read_csv(folder / "clips.csv", dtype=str, keep_default_na=False)
+        described = json.loads((folder / "classes.json").read_text("utf-8"))
+        frame = pd.read_csv(folder / "clips.csv", dtype=str, keep_default_na=False, **CSV)
         frame["seconds"] = frame["seconds"].replace("", "nan")
-        frame = frame.astype(text).set_index("id")
-        column = {name: index for index, name in enumerate(described["classes"])}
-        targets = np.zeros((len(frame), len(column)), np.float32)
-        for row, labels in enumerate(frame.pop("labels")):
-            for label in filter(None, labels.split(";")):
-                name, _, target = label.rpartition("=")
-                targets[row, column[name]] = float(target)
+        frame = frame.set_index("id").astype(NUMBERS)
+        labels = [labels_of(text) for text in frame.pop("labels")]
+        targets = target_matrix(labels, described["classes"])
         return cls(frame, targets, described["classes"], described["task"])
 
 
+def labels_of(text: str) -> dict[str, float]:
+    """`dog=1;music=0.5` -> {"dog": 1.0, "music": 0.5}."""
+    parts = (label.rpartition("=") for label in text.split(";") if label)
+    return {name: float(target) for name, _, target in parts}
+
+
+def target_matrix(labels: Sequence[Mapping[str, float]], classes: Sequence[str]) -> np.ndarray:
+    """(N, K) float32."""
+    column = {name: index for index, name in enumerate(classes)}
+    targets = np.zeros((len(labels), len(classes)), np.float32)
+    for row, named in enumerate(labels):
+        for name, target in named.items():
+            targets[row, column[name]] = target
+    return targets
+
+
+def replace_text(path: Path, text: str) -> None:
+    """A reader finds the old text or the new one, never half of it."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8", newline="")
+    unfinished.replace(path)
+
+
 def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> None:
+    """`clips` are in the order of their ids."""
     if not clips:
         raise UserError("the data set has no labelled clip")
     known = set(classes)
-    for before, clip in zip([None, *clips], clips, strict=False):
-        if before is not None and before.id == clip.id:
+    if len(known) < len(classes) or any(";" in name for name in classes):
+        raise UserError(f"want each class once and without ';', found {', '.join(classes)}")
+    for before, clip in pairwise(clips):
+        if before.id == clip.id:
             raise UserError(f"two clips have the id {clip.id!r}")
-        if unknown := set(clip.labels) - known:
-            raise UserError(f"clip {clip.id!r} has the unknown label {sorted(unknown)[0]!r}")
-        if task == "single_label" and sum(clip.labels.values()) != 1:
+    for clip in clips:
+        if not known.issuperset(clip.labels):
+            unknown = next(name for name in clip.labels if name not in known)
+            raise UserError(
+                f"clip {clip.id!r} has the unknown label {unknown!r}{nearest(unknown, classes)}"
+            )
+        targets = clip.labels.values()
+        if not all(0 <= target <= 1 for target in targets):
+            raise UserError(f"clip {clip.id!r} wants targets from 0 to 1, has {dict(clip.labels)}")
+        if task == "single_label" and [target for target in targets if target] != [1]:
             raise UserError(f"clip {clip.id!r} wants exactly one label, has {dict(clip.labels)}")
-        if any(mark in name for name in clip.labels for mark in ";="):
-            raise UserError(f"clip {clip.id!r}: a label may hold neither ';' nor '='")
+        if taken := COLUMNS.intersection(clip.extras):
+            raise UserError(f"clip {clip.id!r}: no extra may have the name {min(taken)!r}")
