@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -40,20 +41,23 @@ class Clip:
 
 
 class Dataset(Protocol):
-    """A description of a data set: it yields clips and never decodes one.
+    """A description of a data set: it tables its clips and never decodes one.
 
-    Its INI options are the annotated keyword-only parameters of its constructor.
+    Its INI options are the annotated keyword-only parameters of its constructor. What only the
+    files can tell (the classes and their order, the number of folds) is the table's.
     """
 
     task: Task
     metric: str  # name in metrics.METRICS: what the table shows and the epoch is chosen by
-    classes: tuple[str, ...]  # the order of logits, predictions and class-wise scores
     clip_seconds: float
-    folds: int  # 0: the data set has splits instead
     embedded: bool  # download() needs no network: make_mel.py calls it unasked
 
-    def clips(self, root: Path) -> Iterator[Clip]:
-        """All labelled clips below `root`, checked. Raises UserError that names what is wrong."""
+    def table(self, root: Path) -> ClipTable:
+        """All labelled clips below `root`, checked. Raises UserError that names what is wrong.
+
+        Whether the recordings themselves are there and can be read is for make_mel.py to find out:
+        the path of one that is missing is where it should lie.
+        """
         ...
 
     def download(self, root: Path) -> None:
@@ -81,9 +85,14 @@ class ClipTable:
     def ids(self) -> np.ndarray:
         return self.frame.index.to_numpy()
 
+    @property
+    def folds(self) -> int:
+        """How many; 0 where the data set has splits instead."""
+        return int(self.frame["fold"].max())
+
     @classmethod
     def of(cls, clips: Iterable[Clip], classes: Sequence[str], task: Task) -> ClipTable:
-        """Raises UserError for no clips, an id given twice, an unknown or a missing label."""
+        """Raises UserError for no clips, an id given twice, an unlabelled clip, an unknown class."""
         clips = sorted(clips, key=lambda clip: clip.id)
         check_clips(clips, classes, task)
         columns = {
@@ -173,3 +182,25 @@ def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> No
             raise UserError(f"clip {clip.id!r} wants exactly one label, has {dict(clip.labels)}")
         if taken := COLUMNS.intersection(clip.extras):
             raise UserError(f"clip {clip.id!r}: no extra may have the name {min(taken)!r}")
+
+
+def read_csv(path: Path, wanted: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """(line number, row) of each row of a small CSV file; `wanted` are columns that it must have.
+
+    Raises UserError for a missing or repeated column and for a row that does not fit the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or ())
+            rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+    if missing := [name for name in wanted if name not in columns]:
+        raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(columns) or 'none'})")
+    if len(set(columns)) < len(columns):
+        raise UserError(f"{path}: two columns have the same name ({', '.join(columns)})")
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise UserError(f"{path} line {line}: want {len(columns)} fields, as in the header")
+    return rows
