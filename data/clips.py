@@ -92,7 +92,7 @@ class ClipTable:
 
     @classmethod
     def of(cls, clips: Iterable[Clip], classes: Sequence[str], task: Task) -> ClipTable:
-        """Raises UserError for no clips, an id given twice, an unlabelled clip, an unknown class."""
+        """Raises UserError for no clips, an id given twice, an unknown or a missing label."""
         clips = sorted(clips, key=lambda clip: clip.id)
         check_clips(clips, classes, task)
         columns = {
