@@ -4,7 +4,7 @@ from models.vgg import Vgg
 
 
 class DcaseNet(Vgg):
-    """VGGish convolutions and a new head, 13 million parameters: the urban sound tagging teacher.
+    """VGGish convolutions and a new head, 13 million parameters: the teacher.
 
     64, 128, 256, 256, 512, 512 channels, then 2048, 128 and the classes: 13,153,672 parameters for
     64 bands and 8 classes. Its convolutions take the published VGGish weights; see
