@@ -1,9 +1,9 @@
-"""config.ini -> typed, checked, frozen dataclasses, and the command line that every script shares.
+"""config.ini -> typed, checked, frozen dataclasses, and the command line that all scripts share.
 
-One dataclass a section; its fields are the keys, in lower case; defaults live there and nowhere else.
-A section that builds something by name (a data set, a model) also takes the annotated parameters of that
-thing's constructor: they are kept as text in `options` until `constructor_options` checks them against the
-constructor, which happens before any data is read.
+One dataclass a section; its fields are the keys, in lower case; defaults live there and nowhere
+else. A section that builds something by name (a data set, a model) also takes the annotated
+parameters of that thing's constructor: they are kept as text in `options` until
+`constructor_options` checks them against the constructor, which happens before any data is read.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import argparse
 import configparser
 import difflib
 import inspect
+import math
+import re
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 
 class UserError(Exception):
-    """Something that the user can mend: missing audio, a bad archive, a full disk. Exit status 1."""
+    """What the user can mend: missing audio, a bad archive, a full disk. Exit status 1."""
 
     exit_status = 1
 
@@ -31,22 +34,26 @@ class UserError(Exception):
 class ConfigError(UserError):
     """The command line or the configuration is wrong. Exit status 2.
 
-    `where` names the section and key, such as "[mel] mel_max_hz".
+    `where` names the section and key, such as "[mel] mel_max_hz"; `load` puts the file before it.
     """
 
     exit_status = 2
 
     def __init__(self, where: str, message: str) -> None:
-        super().__init__(f"{where}: {message}")
+        super().__init__(where, message)
+        self.where, self.message = where, message
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
 
 
 def key(default: Any, doc: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """A field of a section: its default, what it means (with its unit) and the closed range it must lie in."""
+    """A field of a section: its default, its meaning (with its unit) and its closed range."""
     return field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
 
 def options_field() -> Any:
-    """The further keys of a section, as text: parameters of the constructor that the section names."""
+    """The further keys of a section, as text: parameters of the constructor that it names."""
     return field(default_factory=dict, metadata={"options": True})
 
 
@@ -66,8 +73,8 @@ class Data:
     )
     hold_out: float = key(
         0.15,
-        "share of the training groups (sensors, recordings) that choose the epoch where the data set has no split "
-        "for it; 0: the last epoch is kept",
+        "share of the training groups (sensors, recordings) that choose the epoch where the data "
+        "set has no split for it; 0: the last epoch is kept",
         low=0,
         high=0.5,
     )
@@ -76,7 +83,8 @@ class Data:
     )
     on_bad_audio: Literal["stop", "skip"] = key(
         "stop",
-        "stop: list every unreadable file and end with status 1; skip: record them and leave them out",
+        "stop: list every unreadable file and end with status 1; "
+        "skip: record them and leave them out",
     )
     options: Mapping[str, str] = options_field()
 
@@ -85,8 +93,8 @@ class Data:
 class Mel:
     """[mel]: the front end of both roles; [mel.teacher] and [mel.student] say where a role differs.
 
-    A key of [mel] that ends in _TEACHER or _STUDENT is that role's own: NUM_BANDS_TEACHER in [mel] is
-    NUM_BANDS in [mel.teacher].
+    A key of [mel] that ends in _TEACHER or _STUDENT is that role's own: NUM_BANDS_TEACHER in [mel]
+    is NUM_BANDS in [mel.teacher].
     """
 
     front_end: Literal["mel", "waveform"] = key("mel", "log-mel spectrogram, or the raw waveform")
@@ -98,7 +106,8 @@ class Mel:
     fft_size: int = key(0, "samples; 0: the next power of two above the window", low=0)
     framing: Literal["plain", "centred", "kaldi"] = key(
         "plain",
-        "plain: frames start at sample 0 and none is padded; centred: reflected half a window on both sides; "
+        "plain: frames start at sample 0 and none is padded; "
+        "centred: reflected half a window on both sides; "
         "kaldi: as plain, each frame less its mean and pre-emphasised by itself",
     )
     window: Literal["hann", "hann_symmetric", "povey"] = key("hann", "hann is the periodic window")
@@ -113,7 +122,8 @@ class Mel:
     log_offset: float = key(0.01, "added before the logarithm", low=0)
     padding: Literal["signal", "log_zero"] = key(
         "signal",
-        "a short clip is padded with silence, or, as the reference of urban sound tagging, with zeros after the logarithm",
+        "a short clip is padded with silence, or, as the reference of urban sound tagging, "
+        "with zeros after the logarithm",
     )
     normalise: Literal["none", "global", "bands"] = key(
         "none",
@@ -121,17 +131,25 @@ class Mel:
     )
 
     def __post_init__(self) -> None:
-        check_ranges("mel", self)
+        for f in fields(self):
+            check_value(f"[mel] {f.name}", f, getattr(self, f.name))
         if self.front_end == "waveform":
             return
         if not self.mel_min_hz < self.mel_max_hz <= self.sample_rate / 2:
             raise ConfigError(
                 "[mel] mel_max_hz",
-                f"want mel_min_hz < mel_max_hz <= sample_rate / 2, found {self.mel_min_hz:g}, {self.mel_max_hz:g} "
-                f"and {self.sample_rate / 2:g}",
+                f"want mel_min_hz < mel_max_hz <= sample_rate / 2, "
+                f"found {self.mel_min_hz:g}, {self.mel_max_hz:g} and {self.sample_rate / 2:g}",
             )
         window = round(self.stft_window_length_seconds * self.sample_rate)
-        if self.fft_size and self.fft_size < window:
+        hop = round(self.stft_hop_length_seconds * self.sample_rate)
+        if window < 2 or hop < 1:
+            raise ConfigError(
+                "[mel] sample_rate",
+                f"{self.sample_rate} Hz makes the window {window} and the hop {hop} samples, "
+                "want at least 2 and 1",
+            )
+        if 0 < self.fft_size < window:
             raise ConfigError(
                 "[mel] fft_size",
                 f"found {self.fft_size}, want 0 or at least the window, {window} samples",
@@ -161,7 +179,8 @@ class Role:
     weight_decay: float = key(0.0, "L2 for adam and sgd, decoupled for adamw", low=0)
     schedule: Literal["constant", "cosine", "step", "plateau", "warm_up_linear_down"] = key(
         "constant",
-        "of the learning rate; warm_up_linear_down: exponential warm-up, constant, linear down to a hundredth",
+        "of the learning rate; warm_up_linear_down: exponential warm-up, constant, "
+        "linear down to a hundredth",
     )
     warm_up_epochs: int = key(0, "for cosine and warm_up_linear_down", low=0)
     step_epochs: tuple[int, ...] = key(
@@ -178,6 +197,17 @@ class Role:
     )
     freeze: tuple[str, ...] = key((), "beginnings of parameter names that are not trained")
     options: Mapping[str, str] = options_field()
+
+    def __post_init__(self) -> None:
+        where = f"[{type(self).__name__.lower()}]"
+        if self.schedule == "step" and not self.step_epochs:
+            raise ConfigError(f"{where} step_epochs", "found none, which schedule = step wants")
+        warms_up = self.schedule in ("cosine", "warm_up_linear_down")
+        if warms_up and self.warm_up_epochs > self.epochs:
+            raise ConfigError(
+                f"{where} warm_up_epochs",
+                f"found {self.warm_up_epochs}, want at most epochs, {self.epochs}",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,13 +234,20 @@ class Distillation:
     squared_temperature: bool = key(False, "multiply kd by the temperature squared (Hinton et al.)")
     teacher: Literal["auto", "online", "cached"] = key(
         "auto",
-        "cached: the teacher's outputs are computed once; online: at each step, on what the student hears",
+        "cached: the teacher's outputs are computed once; "
+        "online: at each step, on what the student hears",
     )
+
+    def __post_init__(self) -> None:
+        if not self.variants:
+            raise ConfigError(
+                "[distillation] variants", "found none, want one or more: bce, bce+kd"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augment:
-    """[augment]: disturbances of the training clips, drawn once a clip and step, the same for both roles."""
+    """[augment]: disturbances of training clips, drawn once a clip and step for both roles."""
 
     mixup: float = key(
         0.0, "alpha of Beta(alpha, alpha), the weight of a second clip; 0: none", low=0
@@ -236,6 +273,15 @@ class Run:
         4.0, "largest cache that is kept on the device during training", low=0
     )
 
+    def __post_init__(self) -> None:
+        if self.name != Path(self.name).name or self.name == "..":
+            raise ConfigError("[run] name", f"found {self.name!r}, want the name of one folder")
+        if not self.seeds:
+            raise ConfigError("[run] seeds", "found none, want one or more")
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            known = ("auto", "cpu", "cuda", "cuda:1", "mps")
+            raise ConfigError("[run] device", f"found {self.device!r}{nearest(self.device, known)}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -250,6 +296,9 @@ class Config:
     coefficients: Mapping[str, float]
     augment: Augment
     run: Run
+
+    def mel_of(self, role: str) -> Mel:
+        return self.teacher_mel if role == "teacher" else self.student_mel
 
     def to_ini(self) -> str:
         """The resolved settings as an INI file that gives this very configuration again."""
@@ -282,129 +331,195 @@ SECTIONS: Mapping[str, type] = {
     "run": Run,
 }
 
+ONE_EXAMPLE = "nothing reads it: a clip is one example, [data] CLIP_SECONDS long; delete it"
 SUCCESSORS = {
-    ("student", "softmax_temperature"): "it is [distillation] SOFTMAX_TEMPERATURE now",
-    (
-        "mel",
-        "num_frames",
-    ): "nothing reads it: the number of frames follows from [data] CLIP_SECONDS; delete it",
-    (
-        "mel",
-        "embedding_size",
-    ): "nothing reads it: the size of an embedding is the model's; delete it",
-    (
-        "mel",
-        "example_window_seconds",
-    ): "nothing reads it: a clip is one example, [data] CLIP_SECONDS long; delete it",
-    (
-        "mel",
-        "example_hop_seconds",
-    ): "nothing reads it: a clip is one example, [data] CLIP_SECONDS long; delete it",
+    "mel": {
+        "num_frames": "nothing reads it: [data] CLIP_SECONDS sets the frames; delete it",
+        "embedding_size": "nothing reads it: the model sets the size of its embedding; delete it",
+        "example_window_seconds": ONE_EXAMPLE,
+        "example_hop_seconds": ONE_EXAMPLE,
+    },
+    "student": {"softmax_temperature": "it is [distillation] SOFTMAX_TEMPERATURE now"},
 }
 """Keys of the first published urban sound tagging system that have another place here, or none."""
 
 
-# Reading -------------------------------------------------------------------------------------------------------
+# Reading ----------------------------------------------------------------------------------------
+
+
+class Entry(NamedTuple):
+    """A value as the user wrote it, and where: "config.ini [run] seeds" or "--set run.seeds=0"."""
+
+    text: str
+    where: str
+
+
+Entries = dict[str, dict[str, Entry]]  # section -> key -> entry
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Config:
     """Read a configuration file and the `section.key=value` overrides of the command line.
 
-    Raises ConfigError, which names the section, the key, what was found, what is allowed and the nearest name.
+    Raises one ConfigError for all that is wrong, a line a problem: the file, the section, the key,
+    what was found, what is allowed and the nearest name.
     """
-    texts = move_role_keys(read_ini(path))
-    for override in overrides:
-        for section, keys in move_role_keys(split_override(override)).items():
-            texts.setdefault(section, {}).update(keys)
-    for section in texts:
-        if section not in SECTIONS and section != "coefficients":
-            raise ConfigError(
-                f"{path} [{section}]",
-                f"no such section{nearest(section, [*SECTIONS, 'coefficients'])}",
-            )
+    problems: list[ConfigError] = []
+    given: Entries = {}
+    for layer in (read_ini(path), *map(split_override, overrides)):
+        for name, entries in move_role_keys(layer, problems).items():
+            if name not in SECTIONS and name != "coefficients":
+                first = next(iter(entries.values()), Entry("", f"{path} [{name}]"))
+                known = nearest(name, [*SECTIONS, "coefficients"])
+                problems.append(ConfigError(first.where, f"no such section{known}"))
+            given.setdefault(name, {}).update(entries)
 
     def section(name: str, *beneath: str) -> Any:
-        merged: dict[str, str] = {}
+        merged: dict[str, Entry] = {}
         for part in (*beneath, name):
-            merged |= texts.get(part, {})
-        return build_section(f"{path} [{name}]", name, merged)
+            merged |= given.get(part, {})
+        return build_section(f"{path} [{name}]", name, merged, problems)
 
-    run = section("run")
-    if not run.name:
-        run = replace(run, name=path.stem)
-    return Config(
-        data=section("data"),
-        teacher_mel=section("mel.teacher", "mel"),
-        student_mel=section("mel.student", "mel"),
-        teacher=section("teacher"),
-        student=section("student"),
-        distillation=section("distillation"),
-        coefficients={
-            name: cast(text, float, f"{path} [coefficients] {name}")
-            for name, text in texts.get("coefficients", {}).items()
-        },
-        augment=section("augment"),
-        run=run,
-    )
+    sections = {
+        "data": section("data"),
+        "teacher_mel": section("mel.teacher", "mel"),
+        "student_mel": section("mel.student", "mel"),
+        "teacher": section("teacher"),
+        "student": section("student"),
+        "distillation": section("distillation"),
+        "augment": section("augment"),
+        "run": section("run"),
+    }
+    coefficients = {}
+    for name, (text, where) in given.get("coefficients", {}).items():
+        with collected(problems):
+            coefficients[name] = cast(text, float, where)
+            if coefficients[name] < 0:
+                raise ConfigError(where, f"found {text}, want at least 0")
+    raise_together(str(path), problems)
+    config = Config(coefficients=coefficients, **sections)
+    if not config.run.name:
+        name = re.sub(r"[\s#;]+", "_", path.stem)  # as a value of an INI file can be
+        return replace(config, run=replace(config.run, name=name))
+    return config
 
 
-def read_ini(path: Path) -> dict[str, dict[str, str]]:
+def read_ini(path: Path) -> Entries:
     parser = configparser.ConfigParser(
-        interpolation=None, inline_comment_prefixes=("#", ";"), default_section="(none)"
+        interpolation=None,
+        inline_comment_prefixes=("#", ";"),
+        empty_lines_in_values=False,
+        default_section="(none)",
     )
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             parser.read_file(file)
-    except FileNotFoundError:
-        raise ConfigError(str(path), "no such file") from None
+    except OSError as error:
+        raise ConfigError(str(path), error.strerror or str(error)) from None
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ConfigError(str(path), " ".join(str(error).split())) from None
-    return {name: dict(parser[name]) for name in parser.sections()}
+    entries: Entries = {}
+    for name in parser.sections():
+        entries[name] = {}
+        for key_name, text in parser[name].items():
+            where = f"{path} [{name}] {key_name}"
+            first, *further = text.split("\n")
+            for (
+                line
+            ) in further:  # a list may go on in indented lines, a second key may not hide there
+                if "=" in line:
+                    raise ConfigError(where, f"goes on in the indented line {line!r}; outdent it")
+            entries[name][key_name] = Entry(" ".join([first, *further]), where)
+    return entries
 
 
-def split_override(text: str) -> dict[str, dict[str, str]]:
-    """`mel.student.num_bands=32` -> {"mel.student": {"num_bands": "32"}}."""
+def split_override(text: str) -> Entries:
+    """`mel.student.num_bands=32` -> {"mel.student": {"num_bands": Entry("32", …)}}."""
     left, equals, value = text.partition("=")
-    section, dot, name = left.strip().rpartition(".")
+    section, dot, name = (part.strip().lower() for part in left.rpartition("."))
+    where = f"--set {text}"
     if not (equals and dot and section and name):
-        raise ConfigError(f"--set {text}", "want section.key=value, such as student.epochs=20")
-    return {section.lower(): {name.lower(): value.strip()}}
+        raise ConfigError(where, "want section.key=value, such as student.epochs=20")
+    value = value.strip()
+    if re.search(r"(^|\s)[#;]|[\r\n]", value):
+        raise ConfigError(where, "want one line, without the ' #' or ' ;' that starts a comment")
+    return {section: {name: Entry(value, where)}}
 
 
-def move_role_keys(texts: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+def move_role_keys(entries: Entries, problems: list[ConfigError]) -> Entries:
     """[mel] NUM_BANDS_TEACHER becomes [mel.teacher] NUM_BANDS, and so on."""
-    moved = {name: dict(keys) for name, keys in texts.items()}
-    for name in texts.get("mel", {}):
-        for role in ("teacher", "student"):
-            if name.endswith(f"_{role}"):
-                short, value = name.removesuffix(f"_{role}"), moved["mel"].pop(name)
-                section = moved.setdefault(f"mel.{role}", {})
-                if section.setdefault(short, value) != value:
-                    raise ConfigError(
-                        f"[mel] {name}",
-                        f"found {value!r}, but [mel.{role}] {short} is {section[short]!r}",
-                    )
+    moved = {name: dict(keys) for name, keys in entries.items()}
+    for name, entry in entries.get("mel", {}).items():
+        short, underscore, role = name.rpartition("_")
+        if underscore and role in ("teacher", "student"):
+            del moved["mel"][name]
+            section = moved.setdefault(f"mel.{role}", {})
+            other = section.setdefault(short, entry)
+            if other.text != entry.text:
+                found = f"found {entry.text!r}, but [mel.{role}] {short} is {other.text!r}"
+                problems.append(ConfigError(entry.where, found))
     return moved
 
 
-def build_section(where: str, name: str, texts: Mapping[str, str]) -> Any:
+def build_section(
+    where: str, name: str, entries: Mapping[str, Entry], problems: list[ConfigError]
+) -> Any:
+    """The dataclass of a section; None where something is wrong, which `problems` then holds."""
     kind = SECTIONS[name]
-    known = {f.name: f for f in fields(kind) if "options" not in f.metadata}
+    known = key_fields(kind)
     takes_options = len(known) < len(fields(kind))
+    successors = SUCCESSORS.get(name.partition(".")[0], {})
     hints = typing.get_type_hints(kind)
-    values, options = {}, {}
-    for key_name, text in texts.items():
-        if (name.partition(".")[0], key_name) in SUCCESSORS:
-            raise ConfigError(f"{where} {key_name}", SUCCESSORS[name.partition(".")[0], key_name])
-        if key_name in known:
-            values[key_name] = cast(text, hints[key_name], f"{where} {key_name}")
-        elif takes_options:
-            options[key_name] = text
-        else:
-            raise ConfigError(f"{where} {key_name}", f"no such key{nearest(key_name, known)}")
-    section = kind(**values, options=options) if takes_options else kind(**values)
-    check_ranges(where, section)
-    return section
+    before = len(problems)
+    values: dict[str, Any] = {}
+    options = {}
+    for key_name, (text, place) in entries.items():
+        with collected(problems):
+            if key_name in successors:
+                raise ConfigError(place, successors[key_name])
+            if key_name in known:
+                values[key_name] = cast(text, hints[key_name], place)
+                check_value(place, known[key_name], values[key_name])
+            elif takes_options:
+                options[key_name] = text
+            else:
+                raise ConfigError(place, no_such_key(key_name, known))
+    if len(problems) > before:
+        return None
+    if takes_options:
+        values["options"] = options
+    try:
+        return kind(**values)
+    except ConfigError as error:  # a contradiction between keys, some of which may be defaults
+        key_name = error.where.rpartition(" ")[2]
+        problems.append(ConfigError(f"{where} {key_name}", error.message))
+
+
+@contextmanager
+def collected(problems: list[ConfigError]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        problems.append(error)
+
+
+def raise_together(header: str, problems: Iterable[ConfigError]) -> None:
+    """Raise what is wrong, if anything, as one error that says each thing once."""
+    said = dict.fromkeys((error.where, error.message) for error in problems)
+    for where, message in list(said):  # what holds for the front ends of both roles is [mel]'s
+        twin = where.replace("[mel.teacher]", "[mel.student]")
+        if twin != where and (twin, message) in said:
+            del said[where, message], said[twin, message]
+            said[where.replace("[mel.teacher]", "[mel]"), message] = None
+    if len(said) == 1:
+        raise ConfigError(*next(iter(said)))
+    if said:
+        lines = "".join(f"\n  {where}: {message}" for where, message in said)
+        raise ConfigError(header, f"{len(said)} problems{lines}")
+
+
+def key_fields(kind: Any) -> dict[str, Field[Any]]:
+    """The fields of a section that are keys: all but `options`."""
+    return {f.name: f for f in fields(kind) if "options" not in f.metadata}
 
 
 def constructor_options(
@@ -413,8 +528,8 @@ def constructor_options(
     """The section's further keys, cast to the types of the constructor's keyword-only parameters
     (all but num_classes and input_shape, which the data decide).
 
-    `where` is the section's name in brackets. Raises ConfigError for a key that neither the section nor the
-    constructor knows, and for a value of another type.
+    `where` is the section's name in brackets. Raises ConfigError for a key that neither the section
+    nor the constructor knows, and for a value of another type.
     """
     hints = typing.get_type_hints(
         constructor.__init__ if inspect.isclass(constructor) else constructor
@@ -424,84 +539,93 @@ def constructor_options(
         for p in inspect.signature(constructor).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name not in ("num_classes", "input_shape")
     }
-    known = [*parameters, *(f.name for f in fields(section) if "options" not in f.metadata)]
-    for name in section.options:
-        if name not in parameters:
-            raise ConfigError(f"{where} {name}", f"no such key{nearest(name, known)}")
-    return {
-        name: cast(text, parameters[name], f"{where} {name}")
-        for name, text in section.options.items()
-    }
+    known = [*parameters, *key_fields(section)]
+    problems: list[ConfigError] = []
+    values = {}
+    for name, text in section.options.items():
+        with collected(problems):
+            if name not in parameters:
+                unknown = f"{constructor.__name__} has {no_such_key(name, known)}"
+                raise ConfigError(f"{where} {name}", unknown)
+            values[name] = cast(text, parameters[name], f"{where} {name}")
+    raise_together(where, problems)
+    return values
 
 
 def choose(where: str, table: Mapping[str, Any], name: str) -> Any:
-    """The entry of a table of models, losses, data sets or metrics. Raises ConfigError for an unknown name."""
+    """The entry of a table of models, losses, data sets or metrics. ConfigError if unknown."""
     if name not in table:
         raise ConfigError(where, f"found {name!r}{nearest(name, table)}")
     return table[name]
 
 
 def cast(text: str, hint: Any, where: str) -> Any:
-    """Text of an INI file as bool, int, float, str, one of a Literal, a tuple of these, or None for nothing."""
+    """Text as bool, int, float, str, one of a Literal, a tuple of these, or None for nothing."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
-        if text.lower() not in arguments:
-            raise ConfigError(where, f"found {text!r}{nearest(text, arguments)}")
-        return text.lower()
+        choices = {str(choice).lower(): choice for choice in arguments}
+        if text.lower() not in choices:
+            raise ConfigError(where, f"found {text!r}{nearest(text, choices)}")
+        return choices[text.lower()]
     if origin is tuple:
-        return tuple(
-            cast(part.strip(), arguments[0], where) for part in text.split(",") if part.strip()
-        )
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if Ellipsis not in arguments and len(parts) != len(arguments):
+            raise ConfigError(where, f"found {text!r}, want {len(arguments)} values")
+        return tuple(cast(part, arguments[0], where) for part in parts)
     if NoneType in arguments:
-        return (
-            None if not text else cast(text, next(a for a in arguments if a is not NoneType), where)
-        )
+        some = next(argument for argument in arguments if argument is not NoneType)
+        return cast(text, some, where) if text else None
     if hint is bool:
         try:
             return configparser.ConfigParser.BOOLEAN_STATES[text.lower()]
         except KeyError:
             raise ConfigError(where, f"found {text!r}, want yes or no") from None
-    wants = {int: "a whole number", float: "a number", str: "text"}[hint]
     try:
         value = hint(text)
+        if hint is float and not math.isfinite(value):
+            raise ValueError
     except ValueError:
-        raise ConfigError(where, f"found {text!r}, want {wants}") from None
-    if hint is float and value != value:
-        raise ConfigError(where, f"found {text!r}, want {wants}")
+        wanted = {int: "a whole number", float: "a number"}[hint]
+        raise ConfigError(where, f"found {text!r}, want {wanted}") from None
     return value
 
 
-def check_ranges(where: str, section: Any) -> None:
-    for f in fields(section):
-        low, high = f.metadata.get("low"), f.metadata.get("high")
-        value = getattr(section, f.name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if (low is not None and number < low) or (high is not None and number > high):
-                raise ConfigError(f"{where} {f.name}", f"found {number}, want {allowed_range(f)}")
+def check_value(where: str, f: Field[Any], value: Any) -> None:
+    """Numbers lie in the field's range; a list names nothing twice."""
+    low, high = f.metadata.get("low"), f.metadata.get("high")
+    for number in value if isinstance(value, tuple) else (value,):
+        if (low is not None and number < low) or (high is not None and number > high):
+            raise ConfigError(where, f"found {number}, want {allowed_range(f)}")
+    if isinstance(value, tuple) and len(set(value)) < len(value):
+        raise ConfigError(where, f"found {to_text(value)}, want each only once")
 
 
 def allowed_range(f: Field[Any]) -> str:
-    low, high = f.metadata.get("low"), f.metadata.get("high")
+    low, high = f.metadata["low"], f.metadata["high"]
     if low is not None and high is not None:
         return f"{low:g} to {high:g}"
     return f"at least {low:g}" if low is not None else f"at most {high:g}"
 
 
+def no_such_key(name: str, known: Iterable[str]) -> str:
+    homes = [f"[{section}]" for section, kind in SECTIONS.items() if name in key_fields(kind)]
+    return f"no such key{f' here, but in {homes[0]}' if homes else ''}{nearest(name, known)}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; nearest: epochs` and, where they are few, all that is allowed."""
+    """`; nearest: epochs (allowed: …)`: the nearest if any is near, all if few."""
     names = sorted(known)
     close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    return (f"; nearest: {close[0]}" if close else "") + f" (allowed: {', '.join(names)})"
+    allowed = f" (allowed: {', '.join(names)})" if len(names) <= 60 else ""
+    return (f"; nearest: {close[0]}" if close else "") + allowed
 
 
-# Writing -------------------------------------------------------------------------------------------------------
+# Writing ----------------------------------------------------------------------------------------
 
 
 def flat_items(section: Any) -> list[tuple[str, Any]]:
     """(key, value) of a section, its options among them."""
-    own = [
-        (f.name, getattr(section, f.name)) for f in fields(section) if "options" not in f.metadata
-    ]
+    own = [(name, getattr(section, name)) for name in key_fields(section)]
     return own + list(getattr(section, "options", {}).items())
 
 
@@ -515,30 +639,35 @@ def to_text(value: Any) -> str:
 
 def keys_table() -> str:
     """Every section and key as a Markdown table, for README.md."""
-    rows = ["| section | key | default | meaning |", "| --- | --- | --- | --- |"]
+    rows: dict[str, list[str]] = {}  # key, default and meaning -> the sections that have it so
     for name, kind in SECTIONS.items():
-        if name in ("mel.teacher", "mel.student"):
-            continue
-        for f in fields(kind):
-            if "options" in f.metadata:
-                continue
+        hints = typing.get_type_hints(kind)
+        for f in key_fields(kind).values():
             doc = f.metadata["doc"]
             if f.metadata["low"] is not None or f.metadata["high"] is not None:
                 doc += f" ({allowed_range(f)})"
-            choices = typing.get_args(typing.get_type_hints(kind)[f.name])
-            if typing.get_origin(typing.get_type_hints(kind)[f.name]) is Literal:
-                doc += f" (one of {', '.join(choices)})"
-            rows.append(f"| [{name}] | {f.name.upper()} | {to_text(f.default)} | {doc} |")
-    rows.append("| [coefficients] | name of a loss | 1 | its weight in the sum, such as KD = 1.5 |")
-    return "\n".join(rows)
+            if typing.get_origin(hints[f.name]) is Literal:
+                doc += f" (one of {', '.join(typing.get_args(hints[f.name]))})"
+            row = f"{f.name.upper()} | {to_text(f.default)} | {doc}"
+            rows.setdefault(row, []).append(f"[{name}]")
+        if "options" in hints:
+            thing = "data set" if kind is Data else "model"
+            rows.setdefault(f"… | | the options of the {thing} itself", []).append(f"[{name}]")
+    rows["name of a loss | 1 | its weight in the sum, such as KD = 1.5"] = ["[coefficients]"]
+    head = "| section | key | default | meaning |\n| --- | --- | --- | --- |\n"
+    return head + "\n".join(f"| {' '.join(names)} | {row} |" for row, names in rows.items())
 
 
-# The command line ----------------------------------------------------------------------------------------------
+# The command line -------------------------------------------------------------------------------
 
 
 def command_line(description: str, *flags: tuple[str, str]) -> argparse.ArgumentParser:
     """The options that all scripts share, and `flags`: further switches with their help."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog="`python config.py` lists every section and key of a configuration file.",
+        allow_abbrev=False,
+    )
     parser.add_argument(
         "--config",
         type=Path,
@@ -569,7 +698,9 @@ def run_script(
     except (UserError, OSError) as error:
         if arguments.debug:
             traceback.print_exc()
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        in_file = isinstance(error, ConfigError) and error.where.startswith("[")
+        place = f"{arguments.config} " if in_file else ""  # `load` has named the file itself
+        print(f"{parser.prog}: {place}{error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_status", 1))
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped; start it again and it goes on from here", file=sys.stderr)

@@ -1,0 +1,21 @@
+"""One loss a file. To add one: write the file, add a line here; [coefficients] then weighs it.
+
+A loss is an `nn.Module` whose class attributes say which tensors it takes: `student` is "logits",
+"map" (the last of `Output.maps`) or "embedding"; `against` is "labels" (the targets, (B, K)) or
+"teacher" (the same tensor of the teacher). `forward(student, other)` gives a scalar. It takes its
+keyword-only parameters from `task`, `temperature`, `temperature_on`, `squared_temperature` and
+`label_smoothing`, and never differentiates the teacher. Losses compute in the precision of their
+inputs: give them float32, outside autocast.
+"""
+
+from losses.bce import BinaryCrossEntropy
+from losses.ce import CrossEntropy
+from losses.kd import KnowledgeDistillation
+from losses.sp import SimilarityPreserving
+
+LOSSES = {
+    "bce": BinaryCrossEntropy,
+    "ce": CrossEntropy,
+    "kd": KnowledgeDistillation,
+    "sp": SimilarityPreserving,
+}

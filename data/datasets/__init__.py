@@ -1,5 +1,13 @@
 """Every data set by its name in config.ini. A new one is one file here and one line below."""
 
 from data.clips import Dataset
+from data.datasets.csv_folder import CsvFolder
+from data.datasets.esc50 import Esc10, Esc50
+from data.datasets.sonyc_ust import SonycUst
 
-DATASETS: dict[str, type[Dataset]] = {}
+DATASETS: dict[str, type[Dataset]] = {
+    "csv_folder": CsvFolder,
+    "esc10": Esc10,
+    "esc50": Esc50,
+    "sonyc_ust": SonycUst,
+}

@@ -1,0 +1,21 @@
+PYTHON ?= python3
+
+.PHONY: demo test clean
+
+demo: .venv/installed  ## the three scripts with config.ini on the embedded data set
+	.venv/bin/python make_mel.py
+	.venv/bin/python train_teacher.py
+	.venv/bin/python train_student.py
+
+test: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/python -m pytest
+
+clean:  ## what the demo left behind
+	rm -rf audio/street_sounds features/street_sounds runs/config
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --requirement requirements.txt
+	touch $@

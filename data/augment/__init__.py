@@ -1,0 +1,141 @@
+"""Disturbances of training clips: drawn once a clip in physical units, rendered on each grid.
+
+Teacher and student thus hear the same disturbance, whatever their front ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from config import Augment, ConfigError, Mel
+from data.front_end import band_centres
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Drawn:
+    """One batch's disturbances, a row a clip."""
+
+    partner: Tensor  # (B,) position in the batch of the clip that is mixed in
+    weight: Tensor  # (B,) share of the clip itself, in [0.5, 1]
+    roll: Tensor  # (B,) s
+    gain: Tensor  # (B,) dB
+    time_mask: Tensor  # (B, 2) s, from and to
+    frequency_mask: Tensor  # (B, 2) Hz, from and to
+
+    def to(self, device: torch.device) -> Drawn:
+        moved = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}
+        return Drawn(**moved)
+
+    def mix(self, values: Tensor) -> Tensor:
+        """weight * own + (1 - weight) * partner's, for (B, ...) values."""
+        weight = self.weight.reshape(-1, *[1] * (values.ndim - 1))
+        return weight * values + (1 - weight) * values[self.partner]
+
+
+class Augmentation:
+    """[augment] for clips of `clip_seconds`; None of it depends on a front end until `render`."""
+
+    def __init__(self, settings: Augment, clip_seconds: float, max_hz: float) -> None:
+        self.settings, self.clip_seconds = settings, clip_seconds
+        self.max_mel = hertz_to_mel(max_hz)
+
+    @property
+    def does_nothing(self) -> bool:
+        return self.settings == Augment()
+
+    def draw(self, clips: int, generator: torch.Generator) -> Drawn:
+        """On the CPU, from the generator alone."""
+        s = self.settings
+
+        def uniform() -> Tensor:
+            return torch.rand(clips, generator=generator)
+
+        def stretch(longest: float, whole: float) -> Tensor:
+            length = uniform() * longest
+            start = uniform() * (whole - length)
+            return torch.stack([start, start + length], 1)
+
+        weight = beta(s.mixup, clips, generator) if s.mixup else torch.ones(clips)
+        mels = stretch(s.frequency_mask_share * self.max_mel, self.max_mel)
+        return Drawn(
+            partner=torch.randperm(clips, generator=generator),
+            weight=torch.maximum(weight, 1 - weight),
+            roll=(2 * uniform() - 1) * s.roll_seconds,
+            gain=(2 * uniform() - 1) * s.gain_db,
+            time_mask=stretch(min(s.time_mask_seconds, self.clip_seconds), self.clip_seconds),
+            frequency_mask=700 * (torch.exp(mels / 1127) - 1),
+        )
+
+    def render(self, features: Tensor, drawn: Drawn, grid: Mel) -> Tensor:
+        """Features (B, C, T, F) or (B, C, S). Mixing and gain act before the logarithm."""
+        s = self.settings
+        if grid.front_end == "waveform" and s.frequency_mask_share:
+            raise ConfigError(
+                "[augment] frequency_mask_share", "a raw waveform has no bands to mask"
+            )
+        per_second = features.shape[2] / self.clip_seconds
+        if s.mixup or s.gain_db:
+            linear = to_linear(features, grid)
+            if s.mixup:
+                linear = drawn.mix(linear)
+            power = 10 if is_power(grid) else 20
+            factor = 10 ** (drawn.gain / power)
+            features = to_log(linear * factor.reshape(-1, *[1] * (linear.ndim - 1)), grid)
+        if s.roll_seconds:
+            features = roll(features, (drawn.roll * per_second).round().long())
+        silence = to_log(torch.zeros((), device=features.device), grid)
+        times = torch.arange(features.shape[2], device=features.device) / per_second
+        if s.time_mask_seconds:
+            hidden = inside(times, drawn.time_mask)
+            hidden = hidden.reshape(len(features), 1, -1, *[1] * (features.ndim - 3))
+            features = torch.where(hidden, silence, features)
+        if s.frequency_mask_share:
+            hidden = inside(band_centres(grid).to(features), drawn.frequency_mask)
+            features = torch.where(hidden[:, None, None, :], silence, features)
+        return features
+
+
+def inside(points: Tensor, stretch: Tensor) -> Tensor:
+    """(N,) points and (B, 2) stretches -> (B, N): whether the point lies in the stretch."""
+    return (points >= stretch[:, :1]) & (points < stretch[:, 1:])
+
+
+def roll(features: Tensor, shift: Tensor) -> Tensor:
+    """Circular shift of each clip along its time axis by its own number of steps."""
+    steps = torch.arange(features.shape[2], device=features.device)
+    source = (steps - shift[:, None]) % features.shape[2]
+    source = source.reshape(len(features), 1, -1, *[1] * (features.ndim - 3))
+    return features.gather(2, source.expand_as(features))
+
+
+def beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
+    """Beta(alpha, alpha) as one gamma's share of two; torch.distributions takes no generator."""
+    first, second = torch._standard_gamma(torch.full((2, count), alpha), generator=generator)
+    return first / (first + second).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def hertz_to_mel(hertz: float) -> float:
+    return 1127 * math.log1p(hertz / 700)
+
+
+def is_power(grid: Mel) -> bool:
+    return grid.front_end == "mel" and grid.spectrum == "power"
+
+
+def to_linear(features: Tensor, grid: Mel) -> Tensor:
+    """Undo the logarithm of the front end."""
+    if grid.front_end == "waveform" or grid.log == "none":
+        return features
+    base = {"natural": 1.0, "log10": math.log(10), "decibel": math.log(10) / 10}[grid.log]
+    return (torch.exp(features * base) - grid.log_offset).clamp_min(0)
+
+
+def to_log(linear: Tensor, grid: Mel) -> Tensor:
+    if grid.front_end == "waveform" or grid.log == "none":
+        return linear
+    base = {"natural": 1.0, "log10": math.log(10), "decibel": math.log(10) / 10}[grid.log]
+    return torch.log(linear + max(grid.log_offset, 1e-10)) / base

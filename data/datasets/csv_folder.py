@@ -1,0 +1,138 @@
+"""A user's own recordings: a folder and a CSV file that says what is heard in them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal
+
+from config import UserError
+from data.clips import Clip, ClipTable, read_csv
+
+SPLITS = ("train", "validate", "test")
+COLUMNS = (
+    *("filename", "label", "labels", "split", "fold"),
+    *("group", "start_seconds", "seconds"),
+)
+TAKEN = ("", "id", "path")  # a clip table uses these names itself
+
+
+class CsvFolder:
+    """Recordings of any format, with one label a clip or several, in splits or folds.
+
+    ::
+
+        filename,label,split,device
+        street/0001.flac,siren,train,a
+        park/0002.wav,dog,validate,b
+
+    Columns: filename, below the root; label (or labels), several separated by ";" where task is
+    multi_label; split (train, validate or test) or fold (from 1). Where wanted: group, the place,
+    sensor or recording that must not straddle a split; start_seconds and seconds, a clip's stretch
+    of a longer recording, which may then stand on several lines. Every other column is kept as an
+    extra. The classes are all labels that occur, sorted.
+
+    Options: csv, the table's name below the root; task; metric, a name in metrics.METRICS (empty:
+    accuracy for single_label, mean_average_precision for multi_label).
+    """
+
+    clip_seconds = 10.0
+    embedded = False
+
+    def __init__(
+        self,
+        *,
+        csv: str = "clips.csv",
+        task: Literal["single_label", "multi_label"] = "single_label",
+        metric: str = "",
+    ) -> None:
+        self.csv, self.task = csv, task
+        default = "accuracy" if task == "single_label" else "mean_average_precision"
+        self.metric = metric or default
+
+    def table(self, root: Path) -> ClipTable:
+        path = root / self.csv
+        if not path.is_file():
+            raise UserError(
+                f"{path}: no such file; set data.root to the folder of the recordings and data.csv "
+                "to the name of the table in it"
+            )
+        rows = read_csv(path, ("filename",))
+        columns = list(rows[0][1]) if rows else []
+        if clash := [name for name in columns if name in TAKEN]:
+            raise UserError(f"{path}: a column may not be called {clash[0]!r}; rename it")
+        label = only_one_of(path, columns, "label", "labels")
+        part = only_one_of(path, columns, "split", "fold")
+        clips: dict[str, Clip] = {}
+        for line, row in rows:
+            where = f"{path} line {line}"
+            split, fold = read_part(where, part, row[part])
+            start = read_seconds(where, row, "start_seconds") or 0.0
+            name = row["filename"] if start == 0 else f"{row['filename']}#{start}"
+            if not row["filename"]:
+                raise UserError(f"{where}: no filename")
+            if name in clips:
+                raise UserError(f"{where}: clip {name!r} stands in the table already")
+            clips[name] = Clip(
+                id=name,
+                path=root / row["filename"],
+                labels=self.read_labels(where, row[label]),
+                split=split,
+                fold=fold,
+                group=row.get("group", ""),
+                start_seconds=start,
+                seconds=read_seconds(where, row, "seconds"),
+                extras={name: row[name] for name in columns if name not in COLUMNS},
+            )
+        classes = sorted({name for clip in clips.values() for name in clip.labels})
+        if not classes:
+            raise UserError(f"{path}: no clip has a label")
+        return ClipTable.of(clips.values(), classes, self.task)
+
+    def read_labels(self, where: str, text: str) -> dict[str, float]:
+        names = [name for part in text.split(";") if (name := part.strip())]
+        if self.task == "single_label" and len(names) != 1:
+            found = f"{len(names)} labels, {text!r}" if names else "no label"
+            raise UserError(f"{where}: found {found}; want one (or data.task = multi_label)")
+        return dict.fromkeys(names, 1.0)
+
+    def download(self, root: Path) -> None:
+        raise UserError(
+            f"csv_folder reads your own recordings: put them and {self.csv} into {root}"
+        )
+
+
+def only_one_of(path: Path, columns: list[str], *names: str) -> str:
+    """The one of `names` that is a column. Raises UserError for none and for both."""
+    found = [name for name in names if name in columns]
+    if len(found) != 1:
+        raise UserError(
+            f"{path}: want one of the columns {' and '.join(names)}, "
+            f"found {' and '.join(found) or 'neither'} among {', '.join(columns) or 'none'}"
+        )
+    return found[0]
+
+
+def read_part(where: str, column: str, text: str) -> tuple[str, int]:
+    """(split, fold), one of them empty."""
+    if column == "split":
+        if text not in SPLITS:
+            raise UserError(f"{where}: split is {text!r}, want one of {', '.join(SPLITS)}")
+        return text, 0
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise UserError(f"{where}: fold is {text!r}, want 1, 2, 3 …")
+    return "", int(text)
+
+
+def read_seconds(where: str, row: dict[str, str], column: str) -> float | None:
+    """None where the column is empty or absent."""
+    text = row.get(column, "")
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (0 <= seconds < math.inf) or (seconds == 0 and column == "seconds"):
+        raise UserError(f"{where}: {column} is {text!r}, want a number of seconds")
+    return seconds

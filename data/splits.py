@@ -1,0 +1,105 @@
+"""Which clips are trained on, which choose the epoch and which are reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from config import ConfigError, UserError
+from data.clips import ClipTable
+
+CANDIDATES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Positions in the clip table. `select` is empty where the last epoch is kept."""
+
+    train: np.ndarray
+    select: np.ndarray
+    report: np.ndarray
+    report_name: str  # "test", "validate" or "fold 3"
+    select_name: str  # "validate", "held-out training clips", "the reported split" or "none"
+
+
+def folds_of(table: ClipTable, wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """The folds to run; (0,) where the data set has splits. Raises ConfigError."""
+    there = tuple(sorted(set(table.frame["fold"]) - {0}))
+    if missing := set(wanted) - set(there):
+        has = f"the data set has {', '.join(map(str, there))}" if there else "the data set has none"
+        raise ConfigError("[data] folds", f"found {min(missing)}; {has}")
+    return tuple(wanted) or there or (0,)
+
+
+def parts(
+    table: ClipTable, fold: int, protocol: Literal["held_out", "paper"], hold_out: float
+) -> Parts:
+    """Training, selection and report of one fold (0: of the data set's own splits).
+
+    `held_out` never reports a clip that chose the epoch: `validate` chooses where there is a `test`
+    split; otherwise a share `hold_out` of the training groups is set apart. `paper` chooses on the
+    reported split. The parts depend on the table alone, not on a seed: repetitions differ in their
+    training, never in their data.
+    """
+    split, folds = table.frame["split"].to_numpy(), table.frame["fold"].to_numpy()
+    if fold:
+        train, report, name = folds != fold, folds == fold, f"fold {fold}"
+        select = np.zeros(len(table), bool)
+    else:
+        name = "test" if (split == "test").any() else "validate"
+        train, report = split == "train", split == name
+        select = (split == "validate") & (name == "test")
+    if not train.any() or not report.any():
+        raise UserError(f"no clips to {'train on' if not train.any() else 'report'} ({name})")
+    select_name = "validate"
+    if protocol == "paper":
+        select, select_name = report, "the reported split"
+    elif not select.any():
+        held = hold_out_groups(table, np.flatnonzero(train), hold_out)
+        select[held] = True
+        train = train & ~select
+        select_name = "held-out training clips" if len(held) else "none"
+    train, select, report = map(np.flatnonzero, (train, select, report))
+    if protocol == "held_out":
+        check_disjoint(table, train, report)
+    return Parts(train, select, report, name, select_name)
+
+
+def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndarray:
+    """Rows of whole groups, about `share` of `rows`, with each class as frequent as in all of them.
+
+    Of many seeded draws of groups the one is taken whose size and class shares are nearest.
+    """
+    if share == 0:
+        return np.array([], np.int64)
+    groups, member = np.unique(table.frame["group"].to_numpy()[rows], return_inverse=True)
+    if len(groups) < 2:
+        raise UserError("hold_out needs at least two groups of training clips")
+    targets = table.targets[rows].astype(np.float64)
+    totals = np.zeros((len(groups), targets.shape[1] + 1))
+    np.add.at(totals, member, np.hstack([targets, np.ones((len(rows), 1))]))
+    wanted = share * totals.sum(0)
+    scale = np.maximum(wanted, 1)
+    generator = np.random.default_rng(0)
+    best, least = None, np.inf
+    for _ in range(CANDIDATES):
+        order = generator.permutation(len(groups))
+        size = np.cumsum(totals[order, -1])
+        count = np.clip(np.searchsorted(size, wanted[-1]) + 1, 1, len(groups) - 1)
+        error = np.square((totals[order[:count]].sum(0) - wanted) / scale).sum()
+        if error < least:
+            best, least = order[:count], error
+    return rows[np.isin(member, best)]
+
+
+def check_disjoint(table: ClipTable, train: np.ndarray, report: np.ndarray) -> None:
+    """No recording, sensor or place on both sides."""
+    group = table.frame["group"].to_numpy()
+    both = (set(group[train]) & set(group[report])) - {""}
+    if both:
+        raise UserError(
+            f"the group {min(both)!r} is both trained on and reported; mend the data set's "
+            "splits or folds, or set [data] PROTOCOL = paper"
+        )

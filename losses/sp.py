@@ -1,0 +1,34 @@
+"""Similarity-preserving distillation from feature maps."""
+
+import torch
+from torch import Tensor, nn
+
+
+class SimilarityPreserving(nn.Module):
+    r"""Pairs of clips that the teacher finds alike should look alike to the student.
+
+    .. math:: \frac{1}{B^2} \lVert \hat G_t - \hat G_s \rVert_F^2, \quad
+              G = F F^\top, \ \hat G \text{ with rows of length 1}
+
+    Source: Tung & Mori, ICCV 2019, eq. 3-5. The published urban sound tagging system divides the
+    columns instead: G is symmetric, so the value is the same.
+    Differs: a row of zeros (a clip whose map is all zero) stays zero and does not poison the loss
+    with 0 / 0.
+    Shapes: student map (B, ...), teacher map (B, ...) -> (). The trailing sizes may differ. Zero
+    for B = 1.
+    """
+
+    student, against = "map", "teacher"
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        difference = row_normalised_gram(teacher.detach()) - row_normalised_gram(student)
+        return difference.square().mean()  # mean over the B x B entries is 1 / B^2
+
+
+def row_normalised_gram(maps: Tensor) -> Tensor:
+    """(B, ...) -> (B, B)."""
+    features = maps.flatten(start_dim=1)
+    gram = features @ features.T
+    norm = torch.linalg.vector_norm(gram, dim=1, keepdim=True)
+    # Added to the norm, an epsilon would send gradients of 1 / epsilon into a row of zeros.
+    return gram / torch.where(norm > 0, norm, 1.0)

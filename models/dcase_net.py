@@ -1,0 +1,38 @@
+"""The teacher of the published urban sound tagging system."""
+
+from models.vgg import Vgg
+
+
+class DcaseNet(Vgg):
+    """VGGish convolutions and a new head, 13 million parameters: the urban sound tagging teacher.
+
+    64, 128, 256, 256, 512, 512 channels, then 2048, 128 and the classes: 13,153,672 parameters for
+    64 bands and 8 classes. Its convolutions take the published VGGish weights; see
+    `models.published`.
+
+    Source: the DCASE 2019 Task 5 system that Kim entered second, and the distillation system that
+    teaches with it.
+    Differs: any number of bands from 8; `width_mult`, `batch_norm` and `dropout` are not in the
+    published net.
+    Shapes: see `models.vgg.Vgg`.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        input_shape: tuple[int, int, int],
+        width_mult: float = 1.0,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            name="dcase_net",
+            stages=(64, 128, 256, 512),
+            head=(2048, 128),
+            num_classes=num_classes,
+            input_shape=input_shape,
+            width_mult=width_mult,
+            batch_norm=batch_norm,
+            dropout=dropout,
+        )

@@ -1,0 +1,26 @@
+"""What a model can take: checks with figures, before anything is built."""
+
+from config import ConfigError
+
+
+def check_mel_shape(
+    model: str, input_shape: tuple[int, ...], *, frames: int, bands: int
+) -> tuple[int, int, int]:
+    """`input_shape` as (channels, frames, bands). Raises ConfigError for anything less."""
+    found = " x ".join(map(str, input_shape))
+    if len(input_shape) != 3:
+        raise ConfigError(
+            model, f"wants a mel of channels x frames x bands, found an input of {found}"
+        )
+    if input_shape[0] < 1 or input_shape[1] < frames or input_shape[2] < bands:
+        raise ConfigError(
+            model,
+            f"wants at least {frames} frames and {bands} bands, found an input of {found}",
+        )
+    return input_shape
+
+
+def check_positive(model: str, name: str, value: float) -> None:
+    """Raises ConfigError unless 0 < value < infinity."""
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{model} {name}", f"found {value:g}, want more than 0")

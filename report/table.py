@@ -1,0 +1,77 @@
+"""The table on the screen, made from results.csv: a row a system, a column a variant."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def show(results: pd.DataFrame, headline: str) -> None:
+    print(render(results, headline))
+
+
+def render(results: pd.DataFrame, headline: str) -> str:
+    """Mean ± standard deviation of the headline figure, and the gain over labels alone.
+
+    The gain is paired: the same seed and fold with and without a teacher.
+    """
+    found = results[results["metric"] == headline]
+    variants = list(dict.fromkeys(found.sort_values("role")["variant"]))
+    variants.sort(key=lambda variant: variant.count("+"))
+    rows = [["system", *variants, "parameters", "MACs"]]
+    for (role, model), group in found.groupby(["role", "model"], sort=False):
+        scores = {variant: group[group["variant"] == variant] for variant in variants}
+        rows.append(
+            [
+                f"{role} {model}",
+                *(spread(part["value"]) for part in scores.values()),
+                with_unit(group["parameters"].iloc[0]),
+                with_unit(group["macs"].iloc[0]),
+            ]
+        )
+        base = next((v for v in variants if "+" not in v and len(scores[v])), None)
+        if base and sum(map(len, scores.values())) > len(scores[base]):
+            gains = [gain(scores[base], part) if v != base else "" for v, part in scores.items()]
+            rows.append([f"  gain over {base}", *gains, "", ""])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+    return "\n".join([title(found, headline), *lines])
+
+
+def title(found: pd.DataFrame, headline: str) -> str:
+    data = ", ".join(sorted(set(found["dataset"])))
+    splits = sorted(set(found["split"]))
+    seeds, folds = found["seed"].nunique(), found["fold"].nunique()
+    chosen = sorted(set(found["epoch_chosen_on"]))
+    over = f"{seeds} seed{'s' * (seeds > 1)}" + (f" x {folds} folds" if folds > 1 else "")
+    where = splits[0] if len(splits) == 1 else f"{splits[0]} to {splits[-1]}"
+    kept = "the last epoch kept" if chosen == ["none"] else f"epoch chosen on {', '.join(chosen)}"
+    return f"\n{headline} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
+
+
+def spread(values: pd.Series) -> str:
+    if values.empty:
+        return "-"
+    if len(values) == 1:
+        return f"{values.iloc[0]:.4f}"
+    return f"{values.mean():.4f} ± {values.std():.4f}"
+
+
+def gain(base: pd.DataFrame, other: pd.DataFrame) -> str:
+    keys = ["seed", "fold"]
+    paired = other.set_index(keys)["value"] - base.set_index(keys)["value"]
+    paired = paired.dropna()
+    if paired.empty:
+        return "-"
+    return f"{paired.mean():+.4f}" + (f" ± {paired.std():.4f}" if len(paired) > 1 else "")
+
+
+def with_unit(number: float) -> str:
+    for size, unit in UNITS:
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:g}"

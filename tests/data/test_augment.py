@@ -1,0 +1,134 @@
+import math
+
+import pytest
+import torch
+
+from config import Augment, ConfigError, Mel
+from data.augment import Augmentation, Drawn, beta, roll, to_linear, to_log
+from data.front_end import band_centres
+
+SECONDS = 1.0
+GRID = Mel(num_bands=16)
+
+
+def still(clips, **changed):
+    """Drawn disturbances that do nothing but for those that are named."""
+    nothing = {
+        "partner": torch.arange(clips),
+        "weight": torch.ones(clips),
+        "roll": torch.zeros(clips),
+        "gain": torch.zeros(clips),
+        "time_mask": torch.zeros(clips, 2),
+        "frequency_mask": torch.zeros(clips, 2),
+    }
+    return Drawn(**{**nothing, **changed})
+
+
+def features(clips=3, steps=100, bands=16):
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand((clips, 1, steps, bands), generator=generator) * 4 - 4
+
+
+def augmentation(**settings):
+    return Augmentation(Augment(**settings), SECONDS, 8000.0)
+
+
+def test_nothing_is_the_default():
+    assert augmentation().does_nothing
+    assert not augmentation(gain_db=1).does_nothing
+    x = features()
+    assert torch.equal(augmentation().render(x, still(3), GRID), x)
+
+
+def test_gain_adds_decibels_to_the_amplitude_below_the_logarithm():
+    x = to_log(torch.full((1, 1, 4, 16), 0.5), GRID)
+    louder = augmentation(gain_db=6).render(x, still(1, gain=torch.tensor([20.0])), GRID)
+    assert louder.exp().sub(GRID.log_offset).allclose(torch.tensor(5.0))
+    power = Mel(num_bands=16, spectrum="power")
+    louder = augmentation(gain_db=6).render(x, still(1, gain=torch.tensor([20.0])), power)
+    assert louder.exp().sub(GRID.log_offset).allclose(torch.tensor(50.0))
+
+
+def test_mixup_mixes_what_is_below_the_logarithm_and_the_targets_alike():
+    x = features(2)
+    drawn = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 1.0]))
+    mixed = augmentation(mixup=0.2).render(x, drawn, GRID)
+    linear = x.exp() - GRID.log_offset
+    wanted = (0.75 * linear[0] + 0.25 * linear[1] + GRID.log_offset).log()
+    torch.testing.assert_close(mixed[0], wanted)
+    torch.testing.assert_close(mixed[1], x[1])
+    assert drawn.mix(torch.eye(2)).tolist() == [[0.75, 0.25], [0.0, 1.0]]
+
+
+def test_each_clip_rolls_by_itself_on_every_grid():
+    fine, coarse = features(2, 100), features(2, 50)
+    drawn = still(2, roll=torch.tensor([0.1, -0.2]))
+    turned = augmentation(roll_seconds=0.5).render(fine, drawn, GRID)
+    assert torch.equal(turned[0], fine[0].roll(10, dims=1))
+    assert torch.equal(turned[1], fine[1].roll(-20, dims=1))
+    turned = augmentation(roll_seconds=0.5).render(coarse, drawn, GRID)
+    assert torch.equal(turned[0], coarse[0].roll(5, dims=1))
+
+
+def test_a_waveform_rolls_too():
+    x = torch.arange(6.0).reshape(1, 1, 6)
+    assert roll(x, torch.tensor([2])).flatten().tolist() == [4, 5, 0, 1, 2, 3]
+
+
+def test_a_time_mask_is_silence_for_its_seconds():
+    x = features(1)
+    drawn = still(1, time_mask=torch.tensor([[0.2, 0.5]]))
+    masked = augmentation(time_mask_seconds=0.4).render(x, drawn, GRID)
+    hidden = masked[0, 0] == math.log(GRID.log_offset)
+    assert hidden.all(1).nonzero().flatten().tolist() == list(range(20, 50))
+    assert torch.equal(masked[0, 0, :20], x[0, 0, :20])
+
+
+@pytest.mark.parametrize("bands", [16, 40])
+def test_a_frequency_mask_hides_the_same_hertz_on_every_grid(bands):
+    grid = Mel(num_bands=bands)
+    drawn = still(1, frequency_mask=torch.tensor([[500.0, 2000.0]]))
+    masked = augmentation(frequency_mask_share=0.3).render(features(1, 10, bands), drawn, grid)
+    hidden = (masked[0, 0] == math.log(grid.log_offset)).all(0)
+    centres = band_centres(grid)
+    assert torch.equal(hidden, (centres >= 500) & (centres < 2000))
+    assert hidden.any()
+
+
+def test_a_waveform_has_no_bands_to_mask():
+    with pytest.raises(ConfigError, match="no bands"):
+        augmentation(frequency_mask_share=0.1).render(
+            torch.zeros(1, 1, 100), still(1), Mel(front_end="waveform")
+        )
+
+
+def test_draws_stay_in_range_and_follow_the_generator():
+    drawing = augmentation(
+        mixup=0.4, roll_seconds=0.3, gain_db=6, time_mask_seconds=5, frequency_mask_share=0.2
+    )
+    drawn = drawing.draw(500, torch.Generator().manual_seed(3))
+    again = drawing.draw(500, torch.Generator().manual_seed(3))
+    assert torch.equal(drawn.gain, again.gain)
+    assert drawn.weight.min() >= 0.5
+    assert drawn.weight.max() <= 1
+    assert drawn.roll.abs().max() <= 0.3
+    assert drawn.gain.abs().max() <= 6
+    assert drawn.time_mask.min() >= 0
+    assert drawn.time_mask.max() <= SECONDS
+    assert sorted(drawn.partner.tolist()) == list(range(500))
+    mels = 1127 * torch.log1p(drawn.frequency_mask / 700)
+    assert (mels[:, 1] - mels[:, 0]).max() <= 0.2 * 1127 * math.log1p(8000 / 700) + 1e-3
+
+
+def test_beta_has_its_mean_and_variance():
+    for alpha in (0.1, 1.0, 10.0):
+        drawn = beta(alpha, 20_000, torch.Generator().manual_seed(0))
+        assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
+        assert drawn.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.05)
+
+
+@pytest.mark.parametrize("log", ["natural", "log10", "decibel", "none"])
+def test_the_logarithm_is_undone(log):
+    grid = Mel(log=log)
+    linear = torch.tensor([0.0, 1e-3, 1.0, 100.0])
+    torch.testing.assert_close(to_linear(to_log(linear, grid), grid), linear, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,98 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from config import Augment, Mel, UserError
+from data.augment import Augmentation
+from data.batches import Batches, View
+from data.clips import Clip, ClipTable
+
+CPU = torch.device("cpu")
+
+
+def cache(ids, channels=1):
+    clips = [Clip(id=i, path=Path(i), labels={"a": 1.0}) for i in ids]
+    table = ClipTable.of(clips, ("a",), "single_label")
+    numbers = torch.tensor([float(i) for i in table.ids])
+    stored = numbers.reshape(-1, 1, 1, 1).expand(-1, channels, 4, 2).half().contiguous()
+    return SimpleNamespace(
+        table=table,
+        shape=(channels, 4, 2),
+        settings=Mel(num_bands=2),
+        folder=Path("features/x"),
+        gather=lambda rows: stored[torch.as_tensor(rows)],
+    )
+
+
+@pytest.mark.parametrize("gigabytes", [0.0, 1.0])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_view_finds_clips_by_id_whatever_the_order_of_its_cache(gigabytes, channels):
+    found = View(cache(["3", "1", "2"], channels), np.array(["2", "3"]), CPU, gigabytes)
+    assert (found.resident is None) == (gigabytes == 0.0)
+    batch = found[torch.tensor([1, 0, 0])]
+    assert batch.dtype == torch.float32
+    assert batch.shape == (3, channels, 4, 2)
+    assert batch[:, 0, 0, 0].tolist() == [3, 2, 2]
+
+
+def test_a_clip_without_features_is_named():
+    with pytest.raises(UserError, match="'7'"):
+        View(cache(["1"]), np.array(["1", "7"]), CPU, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["global", "bands"])
+def test_normalisation_is_measured_on_the_training_clips_alone(kind):
+    stored = torch.randn(100, 1, 4, 2, generator=torch.Generator().manual_seed(0))
+    stored[..., 1] = stored[..., 1] * 3 + 5
+    source = cache([f"{n:02d}" for n in range(100)])
+    source.gather = lambda rows: stored[torch.as_tensor(rows)].half()
+    view = View(source, source.table.ids, CPU, 1.0)
+    view.normalise(kind, np.arange(80))
+    scaled = view[torch.arange(80)]
+    axes = (0, 1, 2) if kind == "bands" else (0, 1, 2, 3)
+    torch.testing.assert_close(scaled.mean(axes), torch.zeros_like(view.mean).squeeze(), **LOOSE)
+    deviation = scaled.std(axes, correction=0)
+    torch.testing.assert_close(deviation, torch.ones_like(deviation), **LOOSE)
+    view.normalise("none", np.arange(80))
+    torch.testing.assert_close(view[torch.arange(5)], stored[:5].half().float())
+
+
+LOOSE = {"rtol": 1e-3, "atol": 1e-3}
+
+
+def batches(augmentation=None, seed=0):
+    source = cache([f"{n:02d}" for n in range(10)])
+    view = View(source, source.table.ids, CPU, 1.0)
+    targets = torch.eye(10)
+    return Batches({"student": view}, targets, np.arange(2, 10), 3, seed, augmentation)
+
+
+def test_an_epoch_holds_every_training_clip_once_and_the_last_batch_is_short():
+    found = list(batches().epoch(0))
+    assert len(found) == len(batches()) == 3
+    rows = torch.cat([batch.rows for batch in found])
+    assert sorted(rows.tolist()) == list(range(2, 10))
+    for batch in found:
+        assert torch.equal(batch.targets, torch.eye(10)[batch.rows])
+        assert torch.equal(batch.views["student"][:, 0, 0, 0], batch.rows.float())
+
+
+def test_an_epoch_follows_from_seed_and_epoch_alone():
+    augmentation = Augmentation(Augment(mixup=0.3, gain_db=3), 1.0, 8000.0)
+
+    def drawn(seed, epoch):
+        return torch.cat([b.views["student"] for b in batches(augmentation, seed).epoch(epoch)])
+
+    assert torch.equal(drawn(0, 5), drawn(0, 5))
+    assert not torch.equal(drawn(0, 5), drawn(0, 6))
+    assert not torch.equal(drawn(0, 5), drawn(1, 5))
+
+
+def test_mixed_targets_stay_distributions():
+    augmentation = Augmentation(Augment(mixup=1.0), 1.0, 8000.0)
+    for batch in batches(augmentation).epoch(0):
+        torch.testing.assert_close(batch.targets.sum(1), torch.ones(len(batch.rows)))
+        assert (batch.targets > 0).sum(1).max() == 2

@@ -1,0 +1,161 @@
+"""Clip tables: what goes in comes out, and what is wrong is named."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config import UserError
+from data.clips import Clip, ClipTable
+
+CLASSES = ("dog, barking", 'a "quoted" class', "Straße=Gasse", "music")
+DOG, QUOTED, STREET, MUSIC = CLASSES
+A = Clip(id="a.wav", path=Path("x/a.wav"), labels={MUSIC: 1.0}, split="train", group="sensor 1")
+B = Clip(id="b.wav", path=Path("b.wav"), labels={DOG: 1.0}, split="validate", group="sensor 2")
+
+texts = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "nan",
+            "NA",
+            "1",
+            "0.10",
+            "a,b",
+            'say "so"',
+            "két fül.wav",
+            "é\u0301",
+            "#",
+            "a\rb",
+            "a\nb",
+        ]
+    ),
+)
+seconds = st.floats(0, 1e6)
+
+
+@st.composite
+def clips(draw):
+    return Clip(
+        id=draw(texts),
+        path=Path(draw(texts)),
+        labels=draw(st.dictionaries(st.sampled_from(CLASSES), st.floats(0, 1, width=32))),
+        split=draw(texts),
+        fold=draw(st.integers(0, 99)),
+        group=draw(texts),
+        start_seconds=draw(seconds),
+        seconds=draw(st.none() | seconds),
+        extras=draw(st.dictionaries(st.sampled_from(["device", "city", "annotator 3"]), texts)),
+    )
+
+
+def assert_same(found: ClipTable, wanted: ClipTable) -> None:
+    pd.testing.assert_frame_equal(found.frame, wanted.frame, check_exact=True)
+    np.testing.assert_array_equal(found.targets, wanted.targets, strict=True)
+    assert (found.classes, found.task) == (wanted.classes, wanted.task)
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.lists(clips(), min_size=1, max_size=5, unique_by=lambda clip: clip.id))
+def test_a_table_is_read_as_it_was_written(some):
+    table = ClipTable.of(some, CLASSES, "multi_label")
+    with TemporaryDirectory() as folder:
+        table.write(Path(folder))
+        assert_same(ClipTable.read(Path(folder)), table)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.lists(clips(), min_size=1, max_size=5, unique_by=lambda clip: clip.id))
+def test_each_row_says_what_its_clip_said(some):
+    table = ClipTable.of(reversed(some), CLASSES, "multi_label")
+    assert list(table.ids) == sorted(clip.id for clip in some)
+    for clip in some:
+        row = table.frame.loc[clip.id]
+        assert row["path"] == clip.path.as_posix()
+        assert (row["split"], row["fold"], row["group"]) == (clip.split, clip.fold, clip.group)
+        assert row["start_seconds"] == clip.start_seconds
+        assert np.isnan(row["seconds"]) if clip.seconds is None else row["seconds"] == clip.seconds
+        assert {k: row[k] for k in clip.extras} == clip.extras
+        targets = table.targets[table.ids == clip.id][0]
+        assert targets.tolist() == [clip.labels.get(name, 0.0) for name in CLASSES]
+
+
+def test_the_files_are_for_people_too(tmp_path):
+    soft = replace(A, labels={DOG: 2 / 3, MUSIC: 1.0}, extras={"device": "phone"})
+    ClipTable.of([B, soft], CLASSES, "multi_label").write(tmp_path)
+    assert (tmp_path / "clips.csv").read_text("utf-8").splitlines() == [
+        "id,path,split,fold,group,start_seconds,seconds,device,labels",
+        'a.wav,x/a.wav,train,0,sensor 1,0.0,,phone,"dog, barking=0.666666687;music=1"',
+        'b.wav,b.wav,validate,0,sensor 2,0.0,,,"dog, barking=1"',
+    ]
+    assert "Straße=Gasse" in (tmp_path / "classes.json").read_text("utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.json", "clips.csv"]
+
+
+def test_writing_again_replaces_the_table(tmp_path):
+    ClipTable.of([A, B], CLASSES, "multi_label").write(tmp_path)
+    shorter = ClipTable.of([B], CLASSES, "single_label")
+    shorter.write(tmp_path)
+    assert_same(ClipTable.read(tmp_path), shorter)
+
+
+def test_targets_are_float32_and_a_class_that_is_not_named_is_zero():
+    table = ClipTable.of([A, replace(B, labels={})], CLASSES, "multi_label")
+    assert table.targets.dtype == np.float32
+    assert table.targets.tolist() == [[0, 0, 0, 1], [0, 0, 0, 0]]
+    assert len(table) == 2
+
+
+@pytest.mark.parametrize("rows", [[2, 0], np.array([2, 0])], ids=["list", "array"])
+def test_take_by_position_keeps_the_order_given(rows):
+    table = ClipTable.of([A, B, replace(A, id="c.wav", fold=3)], CLASSES, "multi_label")
+    taken = table.take(rows)
+    assert list(taken.ids) == ["c.wav", "a.wav"]
+    assert taken.frame["fold"].tolist() == [3, 0]
+    np.testing.assert_array_equal(taken.targets, table.targets[[2, 0]])
+
+
+def test_take_by_mask():
+    table = ClipTable.of([A, B], CLASSES, "multi_label")
+    taken = table.take((table.frame["split"] == "validate").to_numpy())
+    assert_same(taken, ClipTable.of([B], CLASSES, "multi_label"))
+
+
+@pytest.mark.parametrize(
+    ("clips", "task", "message"),
+    [
+        ([], "multi_label", "no labelled clip"),
+        ([A, B, replace(B, fold=2), A], "multi_label", "two clips have the id 'a.wav'"),
+        ([B, replace(A, labels={"musik": 1.0})], "multi_label", "'a.wav'.*'musik'; nearest: music"),
+        ([B, replace(A, labels={})], "single_label", "'a.wav' wants exactly one label, has {}"),
+        ([B, replace(A, labels={MUSIC: 0.0})], "single_label", "'a.wav' wants exactly one label"),
+        ([replace(A, labels={MUSIC: 1.0, DOG: 1.0})], "single_label", "'a.wav' wants exactly one"),
+        ([replace(A, labels={MUSIC: 0.5, DOG: 0.5})], "single_label", "'a.wav' wants exactly one"),
+        ([replace(A, labels={MUSIC: 1.1})], "multi_label", "'a.wav' wants targets from 0 to 1"),
+        ([replace(A, labels={MUSIC: -0.1})], "multi_label", "'a.wav' wants targets from 0 to 1"),
+        ([replace(A, labels={MUSIC: float("nan")})], "multi_label", "'a.wav' wants targets"),
+        ([replace(A, extras={"fold": "1"})], "multi_label", "no extra may have the name 'fold'"),
+    ],
+)
+def test_wrong_clips_are_named(clips, task, message):
+    with pytest.raises(UserError, match=message) as caught:
+        ClipTable.of(clips, CLASSES, task)
+    assert caught.value.exit_status == 1
+
+
+@pytest.mark.parametrize("classes", [("dog", "dog"), ("dog", "cat; kitten")])
+def test_wrong_classes_are_named(classes):
+    with pytest.raises(UserError, match="want each class once and without ';'"):
+        ClipTable.of([replace(A, labels={})], classes, "multi_label")
+
+
+def test_a_single_label_may_also_name_what_it_is_not():
+    table = ClipTable.of([replace(A, labels={MUSIC: 1, DOG: 0})], CLASSES, "single_label")
+    assert table.targets.tolist() == [[0, 0, 0, 1]]

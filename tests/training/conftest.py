@@ -1,0 +1,48 @@
+"""A cache in memory: twelve clips a class that a small model can tell apart, in two front ends."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from config import Mel
+from data.batches import View
+from data.clips import Clip, ClipTable
+
+CLASSES = ("low", "high")
+CLIPS = 24
+
+
+def memory_cache(bands: int) -> SimpleNamespace:
+    generator = np.random.default_rng(bands)
+    clips = [
+        Clip(id=f"{n:02d}", path=Path(f"{n}.wav"), labels={CLASSES[n % 2]: 1.0}, group=f"g{n // 4}")
+        for n in range(CLIPS)
+    ]
+    table = ClipTable.of(clips, CLASSES, "single_label")
+    features = generator.normal(size=(CLIPS, 1, 16, bands)).astype(np.float16)
+    for n in range(CLIPS):
+        half = slice(0, bands // 2) if n % 2 == 0 else slice(bands // 2, bands)
+        features[n, :, :, half] += 2
+    stored = torch.as_tensor(features)
+    return SimpleNamespace(
+        table=table,
+        shape=(1, 16, bands),
+        settings=Mel(num_bands=bands),
+        folder=Path("features"),
+        gather=lambda rows: stored[torch.as_tensor(rows)],
+    )
+
+
+@pytest.fixture
+def views():
+    caches = {"teacher": memory_cache(16), "student": memory_cache(8)}
+    ids = caches["teacher"].table.ids
+    return {role: View(c, ids, torch.device("cpu"), 1.0) for role, c in caches.items()}
+
+
+@pytest.fixture
+def targets(views):
+    return torch.as_tensor(views["student"].cache.table.targets)

@@ -1,0 +1,125 @@
+"""The loop, stopped at any epoch and started again, ends with the same weights, bit for bit."""
+
+import numpy as np
+import pytest
+import torch
+
+from config import Augment, Student, UserError
+from data.augment import Augmentation
+from data.batches import Batches
+from losses import LOSSES
+from models import MODELS
+from training.loop import fit
+from training.run_folder import TrainingFolder
+from training.steps import OnlineTeacher, Step
+
+CPU = torch.device("cpu")
+
+
+class Stopped(Exception):
+    pass
+
+
+def small_model(view, seed):
+    torch.manual_seed(seed)
+    return MODELS["dcase_small"](
+        num_classes=2, input_shape=view.shape, width_mult=0.25, batch_norm=True, dropout=0.2
+    )
+
+
+def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, **settings):
+    role = Student(epochs=epochs, learning_rate=1e-2, batch_size=5, **settings)
+    model, teacher = small_model(views["student"], 0), small_model(views["teacher"], 1)
+    losses = {
+        "ce": LOSSES["ce"](),
+        "kd": LOSSES["kd"](task="single_label", temperature=2.0),
+        "sp": LOSSES["sp"](),
+    }
+    augment = Augment(mixup=0.3, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
+    batches = Batches(views, targets, np.arange(20), 5, 7, Augmentation(augment, 0.16, 8000))
+    seen = []
+
+    def score(model):
+        seen.append(1)
+        if stop_after is not None and len(seen) > stop_after:
+            raise Stopped
+        model.eval()
+        with torch.no_grad():
+            logits = model(views["student"][torch.arange(20, 24)]).logits
+        return float((logits.argmax(1) == targets[20:].argmax(1)).float().mean())
+
+    history = fit(
+        model,
+        Step(model, "student", losses, {"sp": 10.0}, [OnlineTeacher(teacher)]),
+        batches,
+        role,
+        TrainingFolder(path, {"student.epochs": str(epochs)}),
+        seed=7,
+        device=CPU,
+        precision="float32",
+        validate=score if validate else None,
+        title="test",
+    )
+    return model, history
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_resumed_training_ends_with_the_same_weights(
+    views, targets, tmp_path, optimiser, stop_after
+):
+    settings = {"optimiser": optimiser, "schedule": "plateau", "patience": 1}
+    whole, history = train(views, targets, tmp_path / "whole", **settings)
+    with pytest.raises(Stopped):
+        train(views, targets, tmp_path / "stopped", stop_after=stop_after, **settings)
+    resumed, again = train(views, targets, tmp_path / "stopped", **settings)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    columns = ["epoch", "learning_rate", "loss", "ce", "kd", "sp", "score"]
+    assert history[columns].equals(again[columns])
+
+
+def test_the_best_epoch_is_kept(views, targets, tmp_path):
+    scores = iter([0.2, 0.9, 0.9, 0.1])
+    states = []
+    role = Student(epochs=4, learning_rate=1e-2, batch_size=8)
+    model = small_model(views["student"], 0)
+
+    def score(model):
+        states.append({k: v.clone() for k, v in model.state_dict().items()})
+        return next(scores)
+
+    fit(
+        model,
+        Step(model, "student", {"ce": LOSSES["ce"]()}, {}),
+        Batches({"student": views["student"]}, targets, np.arange(20), 8, 0),
+        role,
+        TrainingFolder(tmp_path, {}),
+        seed=0,
+        device=CPU,
+        precision="float32",
+        validate=score,
+        title="test",
+    )
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
+def test_the_model_learns_and_the_last_epoch_is_kept_without_validation(views, targets, tmp_path):
+    model, history = train(views, targets, tmp_path, epochs=12, validate=False)
+    assert history["ce"].iloc[-1] < 0.5 * history["ce"].iloc[0]
+    with torch.no_grad():
+        logits = model(views["student"][torch.arange(20, 24)]).logits
+    assert torch.equal(logits.argmax(1), targets[20:].argmax(1))
+
+
+def test_other_settings_are_not_resumed(views, targets, tmp_path):
+    train(views, targets, tmp_path, epochs=1)
+    with pytest.raises(UserError, match=r"student.epochs: 1 -> 2.*--overwrite"):
+        train(views, targets, tmp_path, epochs=2)
+
+
+def test_a_diverging_training_stops_with_a_message(views, targets, tmp_path):
+    views["student"].mean = torch.tensor([float("nan")])
+    with pytest.raises(UserError, match="LEARNING_RATE"):
+        train(views, targets, tmp_path)

@@ -1,0 +1,45 @@
+import math
+
+import pytest
+
+from config import Student
+from training.schedules import learning_rate, plateaus
+
+
+def rates(schedule, epochs=8, steps=2, scores=(), **settings):
+    role = Student(schedule=schedule, epochs=epochs, learning_rate=1.0, **settings)
+    return [learning_rate(role, step, steps, scores) for step in range(epochs * steps)]
+
+
+def test_constant():
+    assert set(rates("constant")) == {1.0}
+
+
+def test_step_multiplies_after_the_named_epochs():
+    found = rates("step", epochs=4, steps=1, step_epochs=(1, 3), step_factor=0.2)
+    assert found == pytest.approx([1, 0.2, 0.2, 0.04])
+
+
+def test_cosine_rises_then_falls_to_zero():
+    found = rates("cosine", warm_up_epochs=2)
+    assert found[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert found[4] == pytest.approx(1.0)
+    assert found[10] == pytest.approx(0.5)  # half way from epoch 2 to epoch 8
+    assert found == [*sorted(found[:4]), *sorted(found[4:], reverse=True)]
+    assert 0 < found[-1] < 0.05
+
+
+def test_warm_up_linear_down_ends_at_a_hundredth():
+    found = rates("warm_up_linear_down", epochs=100, steps=10, warm_up_epochs=10)
+    assert found[0] == pytest.approx(math.exp(-5))
+    assert found[100] == 1.0
+    assert found[-1] == pytest.approx(0.01, abs=0.002)
+    assert max(found) == 1.0
+
+
+def test_a_plateau_is_patience_epochs_without_a_better_score():
+    assert plateaus([0.1, 0.2, 0.2, 0.1], patience=2) == 1
+    assert plateaus([0.1, 0.2, 0.2, 0.3, 0.3, 0.3], patience=2) == 1
+    assert plateaus([0.5, 0.4, 0.3, 0.2, 0.1], patience=2) == 2
+    assert plateaus([], patience=1) == 0
+    assert set(rates("plateau", scores=[0.5, 0.4, 0.4], patience=2, step_factor=0.5)) == {0.5}

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import torch
+
+from config import Config, ConfigError, Student, load
+from data.batches import Batches
+from losses import LOSSES
+from models import MODELS
+from training.steps import OnlineTeacher, Step, build_losses, names_of
+from training.teacher_cache import CachedTeacher, cached_teacher
+
+
+@pytest.fixture
+def config(tmp_path) -> Config:
+    path = tmp_path / "config.ini"
+    path.write_text("[distillation]\nSOFTMAX_TEMPERATURE = 3\nTEMPERATURE_ON = teacher\n")
+    return load(path)
+
+
+def model_for(view, seed):
+    torch.manual_seed(seed)
+    return MODELS["dcase_small"](num_classes=2, input_shape=view.shape, width_mult=0.25)
+
+
+def first_batch(views, targets):
+    return next(Batches(views, targets, np.arange(16), 8, 0).epoch(0))
+
+
+def test_a_variant_names_its_losses(config):
+    assert names_of("bce+KD + sp") == ("bce", "kd", "sp")
+    losses = build_losses("ce+kd", "single_label", Student(label_smoothing=0.1), config)
+    assert losses["ce"].label_smoothing == 0.1
+    assert (losses["kd"].teacher_temperature, losses["kd"].student_temperature) == (3.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("variant", "task", "said"),
+    [
+        ("bce+kq", "multi_label", "nearest: kd"),
+        ("ce", "multi_label", "multi-label"),
+        ("bce+kd", "single_label", "single-label"),
+    ],
+)
+def test_a_mix_that_cannot_be_is_refused(config, variant, task, said):
+    with pytest.raises(ConfigError, match=said):
+        build_losses(variant, task, Student(), config)
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(views, targets):
+    student, teacher = model_for(views["student"], 0), model_for(views["teacher"], 1)
+    losses = {"ce": LOSSES["ce"](), "sp": LOSSES["sp"]()}
+    step = Step(student, "student", losses, {"ce": 1.5, "sp": 10.0}, [OnlineTeacher(teacher)])
+    terms = step(first_batch(views, targets))
+    assert terms["loss"].item() == pytest.approx(
+        1.5 * terms["ce"].item() + 10 * terms["sp"].item(), rel=1e-6
+    )
+
+
+def test_the_terms_of_several_teachers_are_summed(views, targets):
+    student = model_for(views["student"], 0)
+    teachers = [OnlineTeacher(model_for(views["teacher"], seed)) for seed in (1, 2)]
+    kd = {"kd": LOSSES["kd"](task="single_label", temperature=2.0)}
+    batch = first_batch(views, targets)
+    alone = [Step(student, "student", kd, {}, [t])(batch)["kd"].item() for t in teachers]
+    both = Step(student, "student", kd, {}, teachers)(batch)["kd"].item()
+    assert both == pytest.approx(sum(alone), rel=1e-6)
+    assert alone[0] != alone[1]
+
+
+def test_no_gradient_reaches_a_teacher(views, targets):
+    student, teacher = model_for(views["student"], 0), model_for(views["teacher"], 1)
+    losses = {"kd": LOSSES["kd"](task="single_label"), "sp": LOSSES["sp"]()}
+    Step(student, "student", losses, {}, [OnlineTeacher(teacher)])(first_batch(views, targets))[
+        "loss"
+    ].backward()
+    assert all(p.grad is None for p in teacher.parameters())
+    assert student.conv1[0].weight.grad.abs().sum() > 0
+
+
+def test_distillation_without_a_teacher_is_a_mistake(views):
+    with pytest.raises(ValueError, match="without a teacher"):
+        Step(model_for(views["student"], 0), "student", {"sp": LOSSES["sp"]()}, {})
+
+
+def test_a_cached_teacher_says_what_it_says_online(views, targets):
+    student, teacher = model_for(views["student"], 0), model_for(views["teacher"], 1).eval()
+    rows = np.array([3, 1, 4, 15, 9, 2, 6, 5])
+    cached = cached_teacher(teacher, views["teacher"], rows, resident_gigabytes=1.0, batch_size=3)
+    assert isinstance(cached, CachedTeacher)
+    losses = {"kd": LOSSES["kd"](task="single_label"), "sp": LOSSES["sp"]()}
+    for epoch in range(2):
+        for batch in Batches(views, targets, rows, 3, 0).epoch(epoch):
+            looked_up = Step(student, "student", losses, {}, [cached])(batch)
+            computed = Step(student, "student", losses, {}, [OnlineTeacher(teacher)])(batch)
+            for name in computed:
+                torch.testing.assert_close(looked_up[name], computed[name], rtol=1e-5, atol=1e-7)
+
+
+def test_outputs_that_do_not_fit_are_computed_online(views):
+    teacher = model_for(views["teacher"], 1).eval()
+    found = cached_teacher(teacher, views["teacher"], np.arange(8), resident_gigabytes=1e-9)
+    assert isinstance(found, OnlineTeacher)

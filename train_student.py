@@ -1,0 +1,27 @@
+"""3: mel cache and teacher -> students, one variant a loss mix, and the table of both."""
+
+import argparse
+
+from config import Config, command_line, run_script
+
+
+def main(arguments: argparse.Namespace, config: Config) -> None:
+    from report.table import show
+    from training.experiment import Experiment
+    from training.run_folder import write_config, write_results
+
+    experiment = Experiment(config, "teacher", "student")
+    write_config(config)
+    for fold in experiment.folds:
+        experiment.normalise(fold)
+        for seed in config.run.seeds:
+            for variant in config.distillation.variants:
+                experiment.train("student", variant, seed, fold, overwrite=arguments.overwrite)
+    show(write_results(config.run.name), experiment.metric)
+
+
+if __name__ == "__main__":
+    run_script(
+        main,
+        command_line(__doc__, ("--overwrite", "train again what is there with other settings")),
+    )

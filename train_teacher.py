@@ -1,0 +1,27 @@
+"""2: mel cache -> teacher weights, one training a seed and fold."""
+
+import argparse
+
+from config import Config, command_line, run_script
+
+
+def main(arguments: argparse.Namespace, config: Config) -> None:
+    from report.table import show
+    from training.experiment import Experiment
+    from training.run_folder import write_config, write_results
+
+    experiment = Experiment(config, "teacher")
+    write_config(config)
+    variant = "bce" if experiment.table.task == "multi_label" else "ce"
+    for fold in experiment.folds:
+        experiment.normalise(fold)
+        for seed in config.run.seeds:
+            experiment.train("teacher", variant, seed, fold, overwrite=arguments.overwrite)
+    show(write_results(config.run.name), experiment.metric)
+
+
+if __name__ == "__main__":
+    run_script(
+        main,
+        command_line(__doc__, ("--overwrite", "train again what is there with other settings")),
+    )

@@ -1,0 +1,110 @@
+"""The one training loop, of teachers and students alike."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from config import Role, UserError
+from data.batches import Batch, Batches
+from training.device import forward_precision
+from training.run_folder import TrainingFolder
+from training.schedules import learning_rate
+
+OPTIMISERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": lambda parameters, **settings: torch.optim.SGD(
+        parameters, momentum=0.9, nesterov=True, **settings
+    ),
+}
+
+
+def fit(
+    model: nn.Module,
+    step: Callable[[Batch], dict[str, Tensor]],
+    batches: Batches,
+    settings: Role,
+    folder: TrainingFolder,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: Literal["float32", "bfloat16"],
+    validate: Callable[[nn.Module], float] | None,
+    title: str,
+) -> pd.DataFrame:
+    """Train `model` for settings.epochs and leave the kept weights in it; returns the history.
+
+    `validate` gives the score that chooses the epoch, higher is better; first of equals;
+    None keeps the last epoch. All randomness of an epoch follows from (seed, epoch), and the whole
+    state is saved after each, so that a training that was killed ends with the same weights.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = OPTIMISERS[settings.optimiser](
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    state: dict[str, Any] = {"epoch": 0, "history": [], "best_score": None, "best": None}
+    if saved := folder.read_checkpoint():
+        model.load_state_dict(saved.pop("model"))
+        optimiser.load_state_dict(saved.pop("optimiser"))
+        state = saved
+    bar = tqdm(
+        total=settings.epochs, initial=state["epoch"], desc=title, unit="epoch", dynamic_ncols=True
+    )
+    for epoch in range(state["epoch"], settings.epochs):
+        started = time.perf_counter()
+        torch.manual_seed(seed * 1_000_003 + epoch)
+        model.train()
+        scores = [row["score"] for row in state["history"] if row["score"] is not None]
+        sums: dict[str, Tensor] = {}
+        for index, batch in enumerate(batches.epoch(epoch)):
+            rate = learning_rate(settings, epoch * len(batches) + index, len(batches), scores)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            with forward_precision(device, precision):
+                terms = step(batch)
+            optimiser.zero_grad(set_to_none=True)
+            terms["loss"].backward()
+            if settings.gradient_clip:
+                nn.utils.clip_grad_norm_(parameters, settings.gradient_clip)
+            optimiser.step()
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0) + term.detach() * len(batch.rows)
+        means = {name: float(total) / len(batches.rows) for name, total in sums.items()}
+        if not math.isfinite(means["loss"]):
+            raise UserError(
+                f"{title}: the loss is {means['loss']} in epoch {epoch + 1}; "
+                "try a lower LEARNING_RATE"
+            )
+        score = validate(model) if validate else None
+        state["history"].append(
+            {
+                "epoch": epoch + 1,
+                "learning_rate": rate,
+                **means,
+                "score": score,
+                "seconds": time.perf_counter() - started,
+            }
+        )
+        state["epoch"] = epoch + 1
+        if validate and (state["best_score"] is None or score > state["best_score"]):
+            state["best_score"], state["best"] = score, copy.deepcopy(model.state_dict())
+        folder.write_checkpoint(
+            {**state, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
+        )
+        shown = {name: f"{value:.4f}" for name, value in means.items()}
+        bar.set_postfix(shown | ({} if score is None else {"score": f"{score:.4f}"}))
+        bar.update()
+    bar.close()
+    if state["best"] is not None:
+        model.load_state_dict(state["best"])
+    model.eval()
+    return pd.DataFrame(state["history"])

@@ -1,0 +1,150 @@
+"""What a run leaves behind, and how it is found again after an interruption.
+
+runs/<NAME>/config.ini
+runs/<NAME>/teacher/ | student/<variant>/    then seed_<s>/fold_<f>/ under each, a TrainingFolder
+runs/<NAME>/results.csv                      one row a figure, gathered from all metrics.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from config import Config, UserError
+
+RUNS = Path("runs")
+COLUMNS = (
+    *("role", "variant", "model", "dataset", "seed", "fold", "split", "metric", "value"),
+    *("parameters", "macs", "weight_bytes", "epochs", "seconds", "epoch_chosen_on"),
+)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Under a temporary name, flushed to disk, then renamed: a reader sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFolder:
+    """One training: weights.safetensors, history.csv, predictions.csv and metrics.json.
+
+    metrics.json is written last and says that it is finished; until then there is checkpoint.pt.
+    `settings` is all that the result depends on, flat, as text.
+    """
+
+    path: Path
+    settings: Mapping[str, str]
+
+    def finished(self) -> dict[str, Any] | None:
+        """The metrics of a finished training; None for one to begin or to go on with.
+
+        Raises UserError where the folder holds a training with other settings.
+        """
+        metrics = self.path / "metrics.json"
+        if not metrics.exists():
+            return None
+        found = json.loads(metrics.read_text())
+        self._compare(found["settings"])
+        return found
+
+    def read_checkpoint(self) -> dict[str, Any] | None:
+        path = self.path / "checkpoint.pt"
+        if not path.exists():
+            return None
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        self._compare(saved.pop("settings"))
+        return saved
+
+    def write_checkpoint(self, state: Mapping[str, Any]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / ".checkpoint.pt"
+        torch.save({**state, "settings": dict(self.settings)}, temporary)
+        temporary.replace(self.path / "checkpoint.pt")
+
+    def finish(
+        self,
+        weights: Mapping[str, Tensor],
+        described: Mapping[str, str],
+        history: pd.DataFrame,
+        predictions: pd.DataFrame,
+        metrics: Mapping[str, Any],
+    ) -> None:
+        """`described`: the header of the weights, all that is needed to build the model again."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        write_atomically(self.path / "weights.safetensors", save(tensors, dict(described)))
+        write_atomically(self.path / "history.csv", history.to_csv(index=False))
+        write_atomically(self.path / "predictions.csv", predictions.to_csv(index=False))
+        record = {**metrics, "settings": dict(self.settings)}
+        write_atomically(self.path / "metrics.json", json.dumps(record, indent=1))
+        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        if self.path.exists():
+            shutil.rmtree(self.path)
+
+    def _compare(self, found: Mapping[str, str]) -> None:
+        changed = [
+            f"{key}: {found.get(key, 'unset')} -> {self.settings.get(key, 'unset')}"
+            for key in sorted({*found, *self.settings})
+            if found.get(key) != self.settings.get(key)
+        ]
+        if changed:
+            raise UserError(
+                f"{self.path} was trained with other settings ({'; '.join(changed)}). "
+                "Give this run another name ([run] NAME, or --set run.name=…) or start with "
+                "--overwrite"
+            )
+
+
+def training_path(config: Config, role: str, variant: str, seed: int, fold: int) -> Path:
+    """`variant` counts for students only: a teacher learns from labels alone."""
+    top = RUNS / config.run.name / role
+    return (top / variant if role == "student" else top) / f"seed_{seed}" / f"fold_{fold}"
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_config(config: Config) -> None:
+    """The resolved settings, with the versions and the commit that they ran on."""
+    names = ("torch", "torchaudio", "numpy")
+    versions = [f"# {name} {metadata.version(name)}" for name in names]
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
+    ).stdout.strip()
+    header = [f"# commit {commit}"] if commit else []
+    text = "\n".join([*header, *versions, "", config.to_ini()])
+    write_atomically(RUNS / config.run.name / "config.ini", text)
+
+
+def write_results(run: str) -> pd.DataFrame:
+    """Gather every finished training of a run into results.csv: one row a figure."""
+    rows = []
+    for path in sorted((RUNS / run).glob("**/metrics.json")):
+        found = json.loads(path.read_text())
+        common = {name: found[name] for name in COLUMNS if name in found}
+        rows += [{**common, "metric": name, "value": v} for name, v in found["figures"].items()]
+    results = pd.DataFrame(rows, columns=COLUMNS)
+    write_atomically(RUNS / run / "results.csv", results.to_csv(index=False))
+    return results

@@ -1,0 +1,52 @@
+"""The learning rate as a function of the step and the scores so far: nothing to save."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from config import Role
+
+FLOOR = 0.01  # of the highest rate, where warm_up_linear_down ends
+
+
+def learning_rate(
+    settings: Role, step: int, steps_per_epoch: int, scores: Sequence[float]
+) -> float:
+    """Rate of one step, from 0. `scores`: those of the finished epochs, higher is better.
+
+    warm_up_linear_down: exp(-5 (1 - x)^2) over the warm-up, the highest rate for a quarter of
+    what is left, then linearly down to a hundredth at the last step.
+    """
+    progress = step / steps_per_epoch
+    warm = settings.warm_up_epochs
+    end = settings.epochs
+    if settings.schedule == "constant":
+        factor = 1.0
+    elif settings.schedule == "step":
+        factor = settings.step_factor ** sum(progress >= epoch for epoch in settings.step_epochs)
+    elif settings.schedule == "plateau":
+        factor = settings.step_factor ** plateaus(scores, settings.patience)
+    elif settings.schedule == "cosine":
+        factor = (
+            (step + 1) / (warm * steps_per_epoch)
+            if progress < warm
+            else (1 + math.cos(math.pi * (progress - warm) / max(end - warm, 1))) / 2
+        )
+    else:
+        down = warm + (end - warm) / 4
+        if progress < warm:
+            factor = math.exp(-5 * (1 - progress / warm) ** 2)
+        else:
+            factor = 1 - (1 - FLOOR) * max(0.0, progress - down) / max(end - down, 1e-9)
+    return settings.learning_rate * factor
+
+
+def plateaus(scores: Sequence[float], patience: int) -> int:
+    """How often `patience` epochs in a row brought no better score than the best before them."""
+    best, waited, count = -math.inf, 0, 0
+    for score in scores:
+        best, waited = (score, 0) if score > best else (best, waited + 1)
+        if waited == patience:
+            waited, count = 0, count + 1
+    return count

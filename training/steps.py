@@ -1,0 +1,106 @@
+"""A step maps a batch to its loss terms. The loop knows neither teachers nor methods."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from config import Config, ConfigError, Role, choose
+from data.batches import Batch
+from losses import LOSSES
+from models.output import Output
+
+
+class Teacher(Protocol):
+    """What a step asks of a teacher, whether its outputs are computed or looked up."""
+
+    def outputs(self, batch: Batch) -> Output: ...
+
+
+class OnlineTeacher:
+    """A frozen model that hears the very same disturbed clips as the student.
+
+    Source: consistent teaching, Beyer et al., arXiv:2106.05237.
+    """
+
+    def __init__(self, model: nn.Module, role: str = "teacher") -> None:
+        self.model, self.role = model.eval().requires_grad_(False), role
+
+    @torch.no_grad()
+    def outputs(self, batch: Batch) -> Output:
+        return self.model(batch.views[self.role])
+
+
+class Step:
+    """Labels, and teachers where a loss of the mix wants one; several teachers' terms are summed.
+
+    Gives {"loss": the weighted sum, name: each term without its weight}.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        role: str,
+        losses: Mapping[str, nn.Module],
+        coefficients: Mapping[str, float],
+        teachers: Sequence[Teacher] = (),
+    ) -> None:
+        self.model, self.role, self.losses, self.teachers = model, role, losses, teachers
+        self.coefficients = {name: coefficients.get(name, 1.0) for name in losses}
+        self.learns_from_teachers = any(loss.against == "teacher" for loss in losses.values())
+        if self.learns_from_teachers and not teachers:
+            raise ValueError("a distillation loss without a teacher")
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        own = self.model(batch.views[self.role])
+        taught = [t.outputs(batch) for t in self.teachers] if self.learns_from_teachers else []
+        terms = {}
+        for name, loss in self.losses.items():
+            mine = tensor_of(own, loss.student)
+            others = (
+                [batch.targets]
+                if loss.against == "labels"
+                else [tensor_of(output, loss.student) for output in taught]
+            )
+            terms[name] = sum(loss(mine, other) for other in others)
+        return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
+
+
+def tensor_of(output: Output, name: str) -> Tensor:
+    """`logits`, `embedding` or the last of the maps, in float32 whatever the model computes in."""
+    return (output.maps[-1] if name == "map" else getattr(output, name)).float()
+
+
+def names_of(variant: str) -> tuple[str, ...]:
+    """`bce+kd+sp` -> ("bce", "kd", "sp")."""
+    return tuple(part.strip().lower() for part in variant.split("+"))
+
+
+def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[str, nn.Module]:
+    """The losses of a mix, each given those of the settings below that its constructor takes.
+
+    Raises ConfigError for an unknown loss, and for one that does not fit the task.
+    """
+    settings: dict[str, Any] = {
+        "task": task,
+        "label_smoothing": role.label_smoothing,
+        "temperature": config.distillation.softmax_temperature,
+        "temperature_on": config.distillation.temperature_on,
+        "squared_temperature": config.distillation.squared_temperature,
+    }
+    where = "[distillation] variants"
+    losses = {}
+    for name in names_of(variant):
+        kind = choose(where, LOSSES, name)
+        wrong = {"bce": "single_label", "ce": "multi_label"}.get(name)
+        if wrong == task:
+            raise ConfigError(
+                where, f"found {name!r}, but the data set is {task.replace('_', '-')}"
+            )
+        wanted = inspect.signature(kind).parameters
+        losses[name] = kind(**{key: settings[key] for key in wanted if key in settings})
+    return losses
