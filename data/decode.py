@@ -1,0 +1,120 @@
+"""A recording, or a stretch of one -> samples at the rate and channel count that a front end wants.
+
+soundfile and soxr are imported by the functions that call them: a machine that only trains needs neither.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from config import UserError
+
+UNKNOWN_LENGTH = 0x7FFF_0000  # bytes; writers into a pipe promise this much or more
+TOLERANCE_SECONDS = 0.1  # the lengths of MPEG files are estimates
+
+
+class BadAudio(UserError):
+    """A recording that cannot be used. `reason` says why, without the path."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type, tuple[Path | str, str]]:
+        return type(self), (self.path, self.reason)
+
+
+def decode(
+    path: Path,
+    sample_rate: int,
+    channels: int = 1,
+    start_seconds: float = 0.0,
+    seconds: float | None = None,
+) -> np.ndarray:
+    """The samples of a recording from `start_seconds` on, at most `seconds` of them, in [-1, 1].
+
+    Any rate, width, channel count and format that libsndfile reads. The stretch is cut first, then mixed, then
+    resampled; a shorter recording gives what there is. Raises BadAudio.
+    Shapes: -> (channels, samples) float32.
+    """
+    samples, rate = read(path, start_seconds, seconds)
+    return convert(samples, rate, sample_rate, channels)
+
+
+def read(
+    path: Path, start_seconds: float = 0.0, seconds: float | None = None
+) -> tuple[np.ndarray, int]:
+    """As `decode`, at the recording's own rate and channel count, which is (samples, channels) and the rate in Hz.
+
+    Raises BadAudio for a file that is missing, empty or not audio, that holds fewer samples than its header
+    promises (an Ogg stream promises nothing, so one that was cut cannot be told), that ends before
+    `start_seconds`, or that has samples which are not finite.
+    """
+    import soundfile
+
+    if not path.is_file():
+        raise BadAudio(path, "no such file")
+    if path.stat().st_size == 0:
+        raise BadAudio(path, "the file is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, start = file.samplerate, round(start_seconds * file.samplerate)
+            check_header(path, file.extra_info)
+            if file.frames == 0:
+                raise BadAudio(path, "it holds no samples")
+            if start >= file.frames:
+                raise BadAudio(
+                    path,
+                    f"the clip starts at {start_seconds:g} s, the recording ends at {file.frames / rate:g} s",
+                )
+            wanted = file.frames - start
+            if seconds is not None:
+                wanted = min(wanted, max(1, round(seconds * rate)))
+            if start:
+                file.seek(start)
+            samples = file.read(wanted, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise BadAudio(path, f"not readable as audio ({error.error_string})") from None
+    if len(samples) < wanted - TOLERANCE_SECONDS * rate:
+        raise BadAudio(
+            path,
+            f"cut short: {wanted / rate:.3f} s are promised, {len(samples) / rate:.3f} s are there",
+        )
+    if not np.isfinite(samples).all():
+        raise BadAudio(path, "it holds samples that are NaN or infinite")
+    return samples, rate
+
+
+def check_header(path: Path, log: str) -> None:
+    """libsndfile shortens a WAV or AIFF file that was cut to what is there, and says so in its log alone."""
+    for line in re.finditer(
+        r"^\s*(?:data|SSND|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", log, re.M
+    ):
+        promised, there = map(int, line.groups())
+        if there < promised < UNKNOWN_LENGTH:
+            raise BadAudio(
+                path,
+                f"cut short: the header promises {promised} bytes of samples, {there} are there",
+            )
+
+
+def convert(samples: np.ndarray, rate: int, sample_rate: int, channels: int) -> np.ndarray:
+    """Mix (mean of all channels for mono; the first two, or the only one twice, for stereo) and resample.
+
+    Resampled by soxr at its quality HQ (20-bit precision, linear phase).
+    Shapes: (n, any) -> (channels, n * sample_rate / rate) float32.
+    """
+    if channels == 1:
+        samples = samples.mean(axis=1, keepdims=True) if samples.shape[1] > 1 else samples
+    else:
+        samples = (
+            samples[:, :channels] if samples.shape[1] > 1 else samples.repeat(channels, axis=1)
+        )
+    if rate != sample_rate:
+        import soxr
+
+        samples = soxr.resample(samples, rate, sample_rate, quality="HQ")
+    return np.ascontiguousarray(samples.T)

@@ -1,0 +1,163 @@
+"""Audio files -> log-mel caches for the teacher and the student, below features/.
+
+Each recording is decoded once for both front ends. A run that was stopped goes on where it stopped. Under
+torchrun each process takes its share of the shards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from datetime import timedelta
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import config
+from config import Config, ConfigError, Mel, UserError
+
+if TYPE_CHECKING:
+    from data.clips import ClipTable
+
+
+def main(arguments: argparse.Namespace, settings: Config) -> None:
+    workers = settings.run.workers or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) or 1
+    context = start_workers_early() if workers > 1 else None
+
+    from data.extract import extract
+    from data.mel_cache import CacheWriter, cache_folder, stamps_of, write_bad_clips
+
+    rank, world = join_processes()
+    table, clip_seconds = read_clips(settings, arguments.download, rank, world)
+    stamps = stamps_of(table.frame["path"])
+    caches = {}
+    for role, mel in (("teacher", settings.teacher_mel), ("student", settings.student_mel)):
+        folder, shape = cache_folder(settings, role), clip_shape(mel, clip_seconds)
+        caches[folder] = CacheWriter(folder, mel, shape, table, stamps)
+
+    strict = settings.data.on_bad_audio == "stop"
+    began = time.perf_counter()
+    mine = extract(
+        list(caches.values()),
+        clip_seconds,
+        strict=strict,
+        workers=workers,
+        context=context,
+        rank=rank,
+        world=world,
+        show=rank == 0,
+    )
+    shares = gather(mine, world)
+    if rank > 0:
+        return
+    clips_read = sum(count for count, _ in shares)
+    bad = sorted(clip for _, share in shares for clip in share)
+    if bad and strict:
+        for folder in caches:
+            write_bad_clips(folder, bad)
+        lines = "".join(f"\n  {clip.id}: {clip.reason} ({clip.path})" for clip in bad)
+        raise UserError(
+            f"{len(bad)} of {len(table)} clips cannot be read:{lines}\n"
+            f"Mend them and start again (the good work is kept), or set [data] ON_BAD_AUDIO = skip.\n"
+            f"The list is in {' and '.join(str(folder / 'bad_clips.csv') for folder in caches)}"
+        )
+    changed = [cache.finalise(clip_seconds) for cache in caches.values()]
+    seconds = time.perf_counter() - began
+    for folder, cache in caches.items():
+        print(f"{folder}: {describe(folder, cache.shape, clip_seconds)}")
+    if any(changed):
+        print(f"{clips_read} clips read in {seconds:.1f} s, {clips_read / seconds:.0f} a second")
+    else:
+        print("already complete")
+
+
+def describe(folder: Path, shape: tuple[int, ...], clip_seconds: float) -> str:
+    from data.mel_cache import MelCache
+
+    cache = MelCache.open(folder)
+    with (folder / "bad_clips.csv").open() as file:
+        left_out = sum(1 for _ in file) - 1
+    size = "x".join(map(str, shape))
+    text = f"{len(cache)} clips of {size}, {len(cache) * clip_seconds / 3600:.2f} h"
+    return text + (f"; {left_out} left out, see bad_clips.csv" if left_out else "")
+
+
+def read_clips(settings: Config, download: bool, rank: int, world: int) -> tuple[ClipTable, float]:
+    """The clip table of [data] and the length of its clips, after the download where one is wanted."""
+    from data.datasets import DATASETS
+
+    data = settings.data
+    constructor = config.choose("[data] dataset", DATASETS, data.dataset)
+    dataset = constructor(**config.constructor_options("[data]", data, constructor))
+    root = Path(data.root or f"audio/{data.dataset}")
+    if rank == 0 and (download or dataset.embedded):
+        dataset.download(root)
+    gather(None, world)  # the others wait for the download
+    if not root.is_dir():
+        raise UserError(
+            f"{root}: no such folder; set [data] ROOT to where the recordings lie"
+            + ("" if download else ", or fetch them with --download")
+        )
+    return dataset.table(root), data.clip_seconds or dataset.clip_seconds
+
+
+def clip_shape(mel: Mel, clip_seconds: float) -> tuple[int, ...]:
+    from data.front_end import FrontEnd
+
+    shape = FrontEnd(mel).shape(round(clip_seconds * mel.sample_rate))
+    if 0 in shape:
+        raise ConfigError("[data] clip_seconds", f"{clip_seconds:g} s do not hold one mel frame")
+    return shape
+
+
+# Processes -------------------------------------------------------------------------------------------------------
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start_workers_early() -> BaseContext:
+    """Where the system can, a server imports torch once, while this process does, and forks the workers."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "soundfile", "soxr", "tqdm", "pandas"])
+    forkserver.ensure_running()
+    return context
+
+
+def join_processes() -> tuple[int, int]:
+    """(rank, number of processes) under torchrun, else (0, 1)."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if world > 1:
+        import torch.distributed
+
+        torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
+    return rank, world
+
+
+def gather(item: Any, world: int) -> list[Any]:
+    """Everyone's item, at everyone, once all are here."""
+    if world == 1:
+        return [item]
+    import torch.distributed
+
+    items = [None] * world
+    torch.distributed.all_gather_object(items, item)
+    return items
+
+
+if __name__ == "__main__":
+    config.run_script(
+        main,
+        config.command_line(
+            "Make the mel caches that config.ini asks for.",
+            ("--download", "fetch the recordings first (a public data set)"),
+        ),
+    )
