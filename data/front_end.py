@@ -156,6 +156,10 @@ def htk_mel(hz: np.ndarray) -> np.ndarray:
     return 1127.0 * np.log1p(hz / 700.0)
 
 
+def htk_hz(mel: np.ndarray) -> np.ndarray:
+    return 700.0 * np.expm1(mel / 1127.0)
+
+
 def slaney_mel(hz: np.ndarray) -> np.ndarray:
     """3 mel every 200 Hz up to 1 kHz (15 mel); above it 27 mel every factor of 6.4.
 
@@ -168,3 +172,11 @@ def slaney_mel(hz: np.ndarray) -> np.ndarray:
 def slaney_hz(mel: np.ndarray) -> np.ndarray:
     above = 1000.0 * 6.4 ** ((mel - 15.0) / 27.0)
     return np.where(mel < 15.0, mel * 200.0 / 3.0, above)
+
+
+def band_centres(settings: Mel) -> Tensor:
+    """Hz, where the triangle of each band peaks. Shapes: -> (F,)."""
+    htk = settings.mel_scale == "htk"
+    to_mel, to_hz = (htk_mel, htk_hz) if htk else (slaney_mel, slaney_hz)
+    low, high = to_mel(np.array([settings.mel_min_hz, settings.mel_max_hz]))
+    return torch.from_numpy(to_hz(np.linspace(low, high, settings.num_bands + 2)[1:-1])).float()

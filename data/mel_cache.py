@@ -83,11 +83,13 @@ class MelCache:
 
     def __init__(
         self,
+        folder: Path,
         table: ClipTable,
         settings: Mel,
         shape: tuple[int, ...],
         shards: Sequence[torch.Tensor],
     ) -> None:
+        self.folder = folder
         self.table, self.settings, self.shape, self.shards = table, settings, shape, shards
         self.ends = np.cumsum([len(shard) for shard in shards])
 
@@ -121,7 +123,7 @@ class MelCache:
                 )
             if shard["clips"]:
                 shards.append(map_shard(path, (shard["clips"], *shape)))
-        return cls(ClipTable.read(folder), Mel(**described["mel"]), shape, shards)
+        return cls(folder, ClipTable.read(folder), Mel(**described["mel"]), shape, shards)
 
     def gather(self, rows: np.ndarray) -> torch.Tensor:
         """The clips of these rows, in this order. Shapes: (B,) -> (B, *shape) float16."""
