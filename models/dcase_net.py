@@ -10,8 +10,8 @@ class DcaseNet(Vgg):
     64 bands and 8 classes. Its convolutions take the published VGGish weights; see
     `models.published`.
 
-    Source: the DCASE 2019 Task 5 system that Kim entered second, and the distillation system that
-    teaches with it.
+    Source: submission Kim_2 to DCASE 2019 Task 5, and the published distillation system for urban
+    sound tagging, whose teacher it is.
     Differs: any number of bands from 8; `width_mult`, `batch_norm` and `dropout` are not in the
     published net.
     Shapes: see `models.vgg.Vgg`.

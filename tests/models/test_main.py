@@ -18,7 +18,7 @@ def test_without_a_name_every_model_is_listed_in_a_line(capsys):
 
 
 def test_a_model_with_options_is_one_json_object(capsys):
-    arguments = "cnn_lstm PUBLISHED_READING=yes --classes 8 --input 1x48x20".split()
+    arguments = ["cnn_lstm", "PUBLISHED_READING=yes", "--classes", "8", "--input", "1x48x20"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out) == {
         "model": "cnn_lstm",

@@ -154,7 +154,7 @@ class Payload:
 
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
     torch.save({"weight": Payload(tmp_path / "ran")}, tmp_path / "a.pth")
-    (tmp_path / "b.pth").write_bytes(pickle.dumps(Payload(tmp_path / "ran")))
+    (tmp_path / "b.pth").write_bytes(pickle.dumps(Payload(tmp_path / "ran"), protocol=2))
     for name in ("a.pth", "b.pth"):
         with pytest.raises(UserError, match=f"{name}: cannot be read as weights"):
             read_weights(tmp_path / name)
