@@ -66,7 +66,7 @@ class ClipTable:
     """The clips of a data set as columns, in the order of their ids.
 
     `frame` is indexed by id, with the columns path, split, fold, group, start_seconds, seconds
-    (NaN: to the end) and one a kind of extra. `targets` is (N, K) float32 in the order of `classes`.
+    (NaN: to the end) and one a kind of extra. `targets` is (N, K) float32, ordered as `classes`.
     """
 
     def __init__(
@@ -88,7 +88,8 @@ class ClipTable:
 
     @classmethod
     def of(cls, clips: Iterable[Clip], classes: Sequence[str], task: Task) -> ClipTable:
-        """Raises UserError for no clips, an id given twice, an unlabelled clip, an unknown class."""
+        """Raises UserError for no clips, an id given twice, a class not in `classes`, and, in a
+        single-label task, a clip without exactly one label."""
         clips = sorted(clips, key=lambda clip: clip.id)
         check_clips(clips, classes, task)
         column = {name: index for index, name in enumerate(classes)}
