@@ -54,7 +54,9 @@ def make_tones(folder: Path, task: str, parts: str) -> None:
     lines = [f"filename,label{'s' if task == 'multi_label' else ''},{parts},group"]
     for part in names:
         for n in range(12):
-            heard = [["low"], ["high"], ["low", "high"], []][n % (4 if task == "multi_label" else 2)]
+            heard = [["low"], ["high"], ["low", "high"], []][
+                n % (4 if task == "multi_label" else 2)
+            ]
             wave = 0.02 * generator.standard_normal(len(time_axis))
             for name in heard:
                 pitch = {"low": 300, "high": 2500}[name] * generator.uniform(0.9, 1.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -235,19 +234,19 @@ class Experiment:
             "precision": config.run.precision,
         }
 
-    def description(self, role: str) -> dict[str, str]:
+    def description(self, role: str) -> dict[str, Any]:
         """What builds the model again and hears as it does, for the header of its weights."""
         settings, view = getattr(self.config, role), self.views[role]
         return {
             "model": settings.model,
-            "options": json.dumps(model_options(self.config, role)),
-            "input_shape": json.dumps(view.shape),
+            "options": model_options(self.config, role),
+            "input_shape": view.shape,
             "task": self.table.task,
-            "classes": json.dumps(self.table.classes),
-            "clip_seconds": str(self.clip_seconds),
-            "front_end": json.dumps(dataclasses.asdict(self.config.mel_of(role))),
-            "mean": json.dumps(view.mean.tolist()),
-            "deviation": json.dumps(view.deviation.tolist()),
+            "classes": self.table.classes,
+            "clip_seconds": self.clip_seconds,
+            "front_end": dataclasses.asdict(self.config.mel_of(role)),
+            "mean": view.mean.tolist(),
+            "deviation": view.deviation.tolist(),
         }
 
 
