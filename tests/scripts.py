@@ -96,7 +96,7 @@ def run(folder: Path, script: str, *arguments: str, status: int = 0) -> str:
 
 
 def kill_when(folder: Path, script: str, appears: str, *arguments: str) -> None:
-    """Start a script and kill -9 it and its children once a file that matches `appears` is there."""
+    """Start a script; kill -9 it and its children once a file like `appears` is there."""
     started = subprocess.Popen(
         command(script, *arguments),
         cwd=folder,
