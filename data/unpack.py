@@ -88,7 +88,7 @@ def extract_zip(volumes: Sequence[Path], aside: Path) -> None:
 
 def extract_tar(archive: Path, aside: Path) -> None:
     try:
-        with tarfile.open(archive, "r:*") as source:
+        with tarfile.open(archive, "r:" if archive.suffix.lower() == ".tar" else "r:gz") as source:
             for entry in tqdm(source, f"unpacking {archive.name}", unit="file", disable=None):
                 check_name(archive, entry.name)
                 if entry.issym() or entry.islnk():
