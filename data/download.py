@@ -181,7 +181,7 @@ def is_done(bundle: Sequence[Archive], folder: Path) -> bool:
         noted = json.loads(path.read_bytes())
         same = all(a.name in noted["md5"] and a.md5 in (None, noted["md5"][a.name]) for a in bundle)
         return same and all((folder / name).exists() for name in noted["contents"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except (ValueError, LookupError, TypeError):
         note(f"{path}: unreadable; its archive is checked and unpacked again")

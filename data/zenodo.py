@@ -30,7 +30,7 @@ def zenodo_record(
     lock, address = folder / f"zenodo_{record}.json", f"{api}/{record}"
     try:
         files = record_files(lock)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         files = fetch_record(address, lock)
     except ValueError as error:
         note(f"{lock}: {error}; it is read anew")
