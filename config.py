@@ -103,7 +103,7 @@ class Mel:
     pre_emphasis: float = key(0.0, "y[n] = x[n] - pre_emphasis * x[n - 1]; 0: none", low=0, high=1)
     stft_window_length_seconds: float = key(0.025, "s", low=1e-4, high=10)
     stft_hop_length_seconds: float = key(0.010, "s", low=1e-4, high=10)
-    fft_size: int = key(0, "samples; 0: the next power of two above the window", low=0)
+    fft_size: int = key(0, "samples; 0: the least power of two that holds the window", low=0)
     framing: Literal["plain", "centred", "kaldi"] = key(
         "plain",
         "plain: frames start at sample 0 and none is padded; "

@@ -1,6 +1,6 @@
 """Audio files -> log-mel caches for the teacher and the student, below features/.
 
-Each recording is decoded once for both front ends. A run that was stopped goes on where it stopped. Under
+Each recording is decoded once for both. A run that was stopped goes on where it stopped. Under
 torchrun each process takes its share of the shards.
 """
 
@@ -26,19 +26,19 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
     workers = settings.run.workers or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) or 1
     context = start_workers_early() if workers > 1 else None
 
+    from data.cache_writer import CacheWriter, stamps_of, write_bad_clips
     from data.extract import extract
-    from data.mel_cache import CacheWriter, cache_folder, stamps_of, write_bad_clips
+    from data.mel_cache import MelCache, cache_folder
 
     rank, world = join_processes()
     table, clip_seconds = read_clips(settings, arguments.download, rank, world)
     stamps = stamps_of(table.frame["path"])
     caches = {}
-    for role, mel in (("teacher", settings.teacher_mel), ("student", settings.student_mel)):
-        folder, shape = cache_folder(settings, role), clip_shape(mel, clip_seconds)
-        caches[folder] = CacheWriter(folder, mel, shape, table, stamps)
+    for role in ("teacher", "student"):
+        mel, folder = settings.mel_of(role), cache_folder(settings, role)
+        caches[folder] = CacheWriter(folder, mel, clip_shape(mel, clip_seconds), table, stamps)
 
-    strict = settings.data.on_bad_audio == "stop"
-    began = time.perf_counter()
+    began, strict = time.perf_counter(), settings.data.on_bad_audio == "stop"
     mine = extract(
         list(caches.values()),
         clip_seconds,
@@ -52,40 +52,33 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
     shares = gather(mine, world)
     if rank > 0:
         return
-    clips_read = sum(count for count, _ in shares)
     bad = sorted(clip for _, share in shares for clip in share)
     if bad and strict:
         for folder in caches:
             write_bad_clips(folder, bad)
         lines = "".join(f"\n  {clip.id}: {clip.reason} ({clip.path})" for clip in bad)
+        lists = " and ".join(str(folder / "bad_clips.csv") for folder in caches)
         raise UserError(
             f"{len(bad)} of {len(table)} clips cannot be read:{lines}\n"
-            f"Mend them and start again (the good work is kept), or set [data] ON_BAD_AUDIO = skip.\n"
-            f"The list is in {' and '.join(str(folder / 'bad_clips.csv') for folder in caches)}"
+            "Mend them and start again (the good work is kept), or set [data] ON_BAD_AUDIO = skip "
+            f"to leave them out. The list is in {lists}"
         )
-    changed = [cache.finalise(clip_seconds) for cache in caches.values()]
-    seconds = time.perf_counter() - began
-    for folder, cache in caches.items():
-        print(f"{folder}: {describe(folder, cache.shape, clip_seconds)}")
+    changed = [cache.finalise() for cache in caches.values()]
+    seconds, read = time.perf_counter() - began, sum(count for count, _ in shares)
+    for folder in caches:
+        cache = MelCache.open(folder)
+        shape, hours = "x".join(map(str, cache.shape)), len(cache) * clip_seconds / 3600
+        lost = len(table) - len(cache)
+        left_out = f"; {lost} left out, see bad_clips.csv" if lost else ""
+        print(f"{folder}: {len(cache)} clips of {shape}, {hours:.2f} h{left_out}")
     if any(changed):
-        print(f"{clips_read} clips read in {seconds:.1f} s, {clips_read / seconds:.0f} a second")
+        print(f"{read} clips read in {seconds:.1f} s: {read / seconds:.0f} clips per second")
     else:
         print("already complete")
 
 
-def describe(folder: Path, shape: tuple[int, ...], clip_seconds: float) -> str:
-    from data.mel_cache import MelCache
-
-    cache = MelCache.open(folder)
-    with (folder / "bad_clips.csv").open() as file:
-        left_out = sum(1 for _ in file) - 1
-    size = "x".join(map(str, shape))
-    text = f"{len(cache)} clips of {size}, {len(cache) * clip_seconds / 3600:.2f} h"
-    return text + (f"; {left_out} left out, see bad_clips.csv" if left_out else "")
-
-
 def read_clips(settings: Config, download: bool, rank: int, world: int) -> tuple[ClipTable, float]:
-    """The clip table of [data] and the length of its clips, after the download where one is wanted."""
+    """The clip table of [data] and the length of a clip in seconds; downloads where wanted."""
     from data.datasets import DATASETS
 
     data = settings.data
@@ -112,7 +105,7 @@ def clip_shape(mel: Mel, clip_seconds: float) -> tuple[int, ...]:
     return shape
 
 
-# Processes -------------------------------------------------------------------------------------------------------
+# Processes ----------------------------------------------------------------------------------------
 
 
 def cores() -> int:
@@ -121,7 +114,7 @@ def cores() -> int:
 
 
 def start_workers_early() -> BaseContext:
-    """Where the system can, a server imports torch once, while this process does, and forks the workers."""
+    """Where the system can, a server imports torch once, while we do, and forks the workers."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver

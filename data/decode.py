@@ -1,6 +1,7 @@
 """A recording, or a stretch of one -> samples at the rate and channel count that a front end wants.
 
-soundfile and soxr are imported by the functions that call them: a machine that only trains needs neither.
+soundfile and soxr are imported by the functions that call them: a machine that only trains needs
+neither.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def decode(
 ) -> np.ndarray:
     """The samples of a recording from `start_seconds` on, at most `seconds` of them, in [-1, 1].
 
-    Any rate, width, channel count and format that libsndfile reads. The stretch is cut first, then mixed, then
-    resampled; a shorter recording gives what there is. Raises BadAudio.
+    Any rate, width, channel count and format that libsndfile reads. The stretch is cut first, then
+    mixed, then resampled; a shorter recording gives what there is. Raises BadAudio.
     Shapes: -> (channels, samples) float32.
     """
     samples, rate = read(path, start_seconds, seconds)
@@ -47,11 +48,11 @@ def decode(
 def read(
     path: Path, start_seconds: float = 0.0, seconds: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """As `decode`, at the recording's own rate and channel count, which is (samples, channels) and the rate in Hz.
+    """As `decode`, at the recording's own rate and channel count: (samples, channels) and Hz.
 
-    Raises BadAudio for a file that is missing, empty or not audio, that holds fewer samples than its header
-    promises (an Ogg stream promises nothing, so one that was cut cannot be told), that ends before
-    `start_seconds`, or that has samples which are not finite.
+    Raises BadAudio for a file that is missing, empty or not audio, that holds fewer samples than
+    its header promises (an Ogg stream promises nothing, so one that was cut cannot be told), that
+    ends before `start_seconds`, or that has samples which are not finite.
     """
     import soundfile
 
@@ -68,7 +69,8 @@ def read(
             if start >= file.frames:
                 raise BadAudio(
                     path,
-                    f"the clip starts at {start_seconds:g} s, the recording ends at {file.frames / rate:g} s",
+                    f"the clip starts at {start_seconds:g} s, "
+                    f"the recording ends at {file.frames / rate:g} s",
                 )
             wanted = file.frames - start
             if seconds is not None:
@@ -89,7 +91,7 @@ def read(
 
 
 def check_header(path: Path, log: str) -> None:
-    """libsndfile shortens a WAV or AIFF file that was cut to what is there, and says so in its log alone."""
+    """libsndfile reads what there is of a WAV or AIFF file that was cut; only its log says so."""
     for line in re.finditer(
         r"^\s*(?:data|SSND|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", log, re.M
     ):
@@ -102,9 +104,10 @@ def check_header(path: Path, log: str) -> None:
 
 
 def convert(samples: np.ndarray, rate: int, sample_rate: int, channels: int) -> np.ndarray:
-    """Mix (mean of all channels for mono; the first two, or the only one twice, for stereo) and resample.
+    """Mix and resample.
 
-    Resampled by soxr at its quality HQ (20-bit precision, linear phase).
+    Mono is the mean of all channels; stereo the first two, or the only one twice. soxr resamples at
+    its quality HQ (20-bit precision, linear phase).
     Shapes: (n, any) -> (channels, n * sample_rate / rate) float32.
     """
     if channels == 1:

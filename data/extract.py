@@ -1,8 +1,9 @@
-"""Recordings -> shards of features, on all cores: each recording is decoded once for all front ends."""
+"""Recordings -> shards of features, on all cores; each recording is decoded once for all roles."""
 
 from __future__ import annotations
 
 import errno
+import math
 import multiprocessing
 import os
 import shutil
@@ -18,23 +19,27 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from config import Mel, UserError
+from data.cache_writer import BadClip, CacheWriter, write_rows
 from data.decode import BadAudio, convert, read
 from data.front_end import FrontEnd
-from data.mel_cache import LARGEST, BadClip, CacheWriter, write_rows
 
 CHUNK = 16  # clips that a worker is given at a time
-TOGETHER = 4  # clips that are transformed at a time: a few megabytes, which stay in a core's cache
+TOGETHER = 4  # clips that are transformed at a time: few enough for a core's cache
+LARGEST = float(np.finfo(np.float16).max)
+
+Source = tuple[int, int]  # sample rate in Hz, channels
 
 
 class Target(NamedTuple):
-    """Where the features of a chunk go: the front end's number, the file of a shard and a byte in it."""
+    """Where the features of a chunk go: which front end's, the file of a shard and a byte in it."""
 
-    front_end: int
+    cache: int
     part: Path
     offset: int
 
@@ -48,73 +53,77 @@ class Chunk(NamedTuple):
 
 
 class Extractor:
-    """Decodes the clips of a chunk, transforms them for each front end and writes them into the shards."""
+    """Decodes a chunk, transforms it for each front end and writes it into the shards.
+
+    On one thread: the processes are the parallelism, and the bits do not depend on their number.
+    """
 
     def __init__(self, settings: Sequence[Mel], clip_seconds: float) -> None:
-        torch.set_num_threads(
-            1
-        )  # the processes are the parallelism; and the bits do not depend on it
+        torch.set_num_threads(1)
         self.front_ends = [FrontEnd(mel) for mel in settings]
         self.clip_seconds = clip_seconds
 
     @torch.inference_mode()
     def __call__(self, chunk: Chunk) -> dict[int, str]:
-        """The reason why a clip is bad, by its place in the chunk. A bad clip's features are of silence."""
-        wanted = {source(self.front_ends[target.front_end].settings) for target in chunk.targets}
+        """The reasons of the bad clips, by their place in the chunk; silence stands for them."""
+        wanted = {source(self.front_ends[target.cache].settings) for target in chunk.targets}
         waveforms, lengths, bad = self.decode(chunk, wanted)
         spectra: dict[Mel, list[Tensor]] = {}
-        for target in chunk.targets:
-            front_end = self.front_ends[target.front_end]
-            batch = waveforms[source(front_end.settings)].split(TOGETHER)
-            if front_end.settings.front_end == "waveform":
-                features = [front_end(part) for part in batch]
+        for cache, part, offset in chunk.targets:
+            front_end = self.front_ends[cache]
+            settings = front_end.settings
+            batches = waveforms[source(settings)].split(TOGETHER)
+            if settings.front_end == "waveform":
+                features = torch.cat([front_end(batch) for batch in batches])
             else:
-                kind = spectrum_settings(front_end.settings)
+                kind = spectrum_settings(settings)
                 if kind not in spectra:
-                    spectra[kind] = [front_end.spectrum(part) for part in batch]
-                real = lengths[source(front_end.settings)].split(TOGETHER)
-                features = map(front_end.log_mel, spectra[kind], real)
-            features = torch.cat(list(features))
-            largest = features.flatten(1).abs().amax(1)
-            for place in torch.nonzero(~(largest <= LARGEST)).flatten().tolist():
-                bad[place] = f"its features reach {largest[place]:g}, beyond what float16 holds"
-            write_rows(target.part, target.offset, features.half())
+                    spectra[kind] = [front_end.spectrum(batch) for batch in batches]
+                real = lengths[source(settings)].split(TOGETHER)
+                features = torch.cat(list(map(front_end.log_mel, spectra[kind], real)))
+            for place, largest in enumerate(features.flatten(1).abs().amax(1).tolist()):
+                if not largest <= LARGEST:
+                    bad[place] = f"its features reach {largest:g}, float16 holds {LARGEST:g}"
+            write_rows(part, offset, features.half())
         return bad
 
     def decode(
-        self, chunk: Chunk, wanted: set[tuple[int, int]]
-    ) -> tuple[dict[tuple[int, int], Tensor], dict[tuple[int, int], Tensor], dict[int, str]]:
-        """Waveforms (n, C, S) and their lengths before padding, for each (sample rate, channels)."""
-        count, waveforms, lengths, bad = len(chunk.clips), {}, {}, {}
-        for rate, channels in wanted:
-            samples = round(self.clip_seconds * rate)
-            waveforms[rate, channels] = torch.zeros(count, channels, samples)
-            lengths[rate, channels] = torch.zeros(count, dtype=torch.long)
+        self, chunk: Chunk, wanted: set[Source]
+    ) -> tuple[dict[Source, Tensor], dict[Source, Tensor], dict[int, str]]:
+        """Waveforms (n, C, S), their lengths (n,) before padding, and what is wrong with some."""
+        count, bad = len(chunk.clips), {}
+        waveforms = {
+            (rate, channels): torch.zeros(count, channels, round(self.clip_seconds * rate))
+            for rate, channels in wanted
+        }
+        lengths = {kind: torch.zeros(count, dtype=torch.long) for kind in wanted}
         for place, (path, start, seconds) in enumerate(chunk.clips):
-            stretch = self.clip_seconds if seconds != seconds else min(seconds, self.clip_seconds)
+            stretch = min(self.clip_seconds, math.inf if math.isnan(seconds) else seconds)
             try:
                 recording, own_rate = read(Path(path), start, stretch)
             except BadAudio as error:
                 bad[place] = error.reason
                 continue
-            for rate, channels in wanted:
-                samples = torch.from_numpy(convert(recording, own_rate, rate, channels))
-                samples = samples[:, : waveforms[rate, channels].shape[-1]]
-                waveforms[rate, channels][place, :, : samples.shape[-1]] = samples
-                lengths[rate, channels][place] = samples.shape[-1]
+            for kind in wanted:
+                whole = torch.from_numpy(convert(recording, own_rate, *kind))
+                samples = whole[:, : waveforms[kind].shape[-1]]
+                waveforms[kind][place, :, : samples.shape[-1]] = samples
+                lengths[kind][place] = samples.shape[-1]
         return waveforms, lengths, bad
 
 
-def source(settings: Mel) -> tuple[int, int]:
+def source(settings: Mel) -> Source:
     return settings.sample_rate, settings.channels
 
 
 def spectrum_settings(settings: Mel) -> Mel:
-    """The settings with all that follows the spectrum at its default: front ends with equal ones share it."""
-    default = Mel()
+    """Equal for front ends that differ after the spectrum alone, and so share it."""
     later = ("num_bands", "mel_scale", "log", "log_offset", "padding", "normalise")
-    edges = {"mel_min_hz": 0.0, "mel_max_hz": settings.sample_rate / 2}
-    return replace(settings, **edges, **{name: getattr(default, name) for name in later})
+    same = {name: getattr(DEFAULT, name) for name in later}
+    return replace(settings, mel_min_hz=0.0, mel_max_hz=settings.sample_rate / 2, **same)
+
+
+DEFAULT = Mel()
 
 
 def extract(
@@ -128,109 +137,121 @@ def extract(
     world: int = 1,
     show: bool = False,
 ) -> tuple[int, list[BadClip]]:
-    """Make the shards that the caches, all of one clip table, lack: how many clips were read, and the bad ones.
+    """Make the shards that caches of one clip table lack: how many clips were read, and bad ones.
 
-    A shard with a bad clip is left unmade where `strict`, and otherwise made without it. Process `rank` of
-    `world` makes every world-th group of shards. Raises UserError for a full disk; finished shards stay.
+    A shard with a bad clip is left unmade where `strict`, and else made without it. Process `rank`
+    of `world` makes every world-th group of shards. Raises UserError for a full disk and a worker
+    that was killed; finished shards stay.
     """
     table = caches[0].table
-    step = min(CHUNK, *(cache.shard_clips for cache in caches))
-    group = max(cache.shard_clips for cache in caches)
-    mine = [row for row in range(0, len(table), step) if row // group % world == rank]
-    stale = [
-        stale_shards(cache, {row // cache.shard_clips for row in mine}, strict) for cache in caches
-    ]
-    mine = [
-        row
-        for row in mine
-        if any(row // cache.shard_clips in s for cache, s in zip(caches, stale, strict=True))
-    ]
-    if not mine:
+    work = Work(caches, strict, rank, world)
+    if not work.rows:
         return 0, []
-    check_space(caches, stale)
-    columns = [table.frame[name].to_numpy() for name in ("path", "start_seconds", "seconds")]
-    begun: dict[tuple[int, int], tuple[Path, int]] = {}
-    left: dict[tuple[int, int], int] = {}
-    bad: dict[tuple[int, int], list[BadClip]] = {}
-
-    def chunks() -> Iterator[Chunk]:
-        for row in mine:
-            targets = []
-            for number, cache in enumerate(caches):
-                shard, place = divmod(row, cache.shard_clips)
-                if shard not in stale[number]:
-                    continue
-                if place == 0:
-                    begun[number, shard] = cache.begin(shard)
-                    left[number, shard], bad[number, shard] = len(cache.rows(shard)), []
-                part, start = begun[number, shard]
-                targets.append(Target(number, part, start + place * cache.clip_bytes))
-            clips = [column[row : row + step].tolist() for column in columns]
-            yield Chunk(row, list(zip(*clips, strict=True)), targets)
-
+    check_space(caches, work.stale)
     settings = [cache.settings for cache in caches]
-    found: dict[str, BadClip] = {}
-    clips_read = 0
-    bar = tqdm(
-        total=sum(min(step, len(table) - row) for row in mine), unit="clip", disable=not show
-    )
+    bad: set[BadClip] = set()
+    total = sum(min(work.step, len(table) - row) for row in work.rows)
     try:
-        with bar:
-            for chunk, reasons in run(chunks(), settings, clip_seconds, workers, context):
+        with tqdm(total=total, unit="clip", disable=not show) as bar:
+            for chunk, reasons in run(work.chunks(), settings, clip_seconds, workers, context):
                 clips = [
-                    BadClip(table.ids[chunk.row + place], chunk.clips[place][0], reason)
-                    for place, reason in sorted(reasons.items())
+                    BadClip(str(table.ids[chunk.row + place]), chunk.clips[place][0], reason)
+                    for place, reason in reasons.items()
                 ]
-                found |= {clip.id: clip for clip in clips}
-                for target in chunk.targets:
-                    cache = caches[target.front_end]
-                    shard = chunk.row // cache.shard_clips
-                    key = target.front_end, shard
-                    left[key] -= len(chunk.clips)
-                    bad[key] += clips
-                    if left[key]:
-                        continue
-                    if strict and bad[key]:
-                        cache.discard(shard)
-                    else:
-                        cache.finish(shard, bad[key])
-                clips_read += len(chunk.clips)
+                bad.update(clips)
+                work.done(chunk, clips)
                 bar.update(len(chunk.clips))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        for number, shard in begun:
-            caches[number].discard(shard)
+        work.discard()
         raise UserError(
-            f"{caches[0].folder.parent}: the disk is full; what is finished stays: make room and start again"
+            f"{caches[0].folder.parent}: the disk is full; make room and start again, "
+            "the finished shards stay"
         ) from error
-    return clips_read, [found[name] for name in sorted(found)]
+    return total, sorted(bad)
 
 
-def stale_shards(cache: CacheWriter, shards: set[int], strict: bool) -> set[int]:
-    def usable(shard: int) -> bool:
+class Work:
+    """The shards that are to be made by this process, and how far each has come."""
+
+    def __init__(
+        self, caches: Sequence[CacheWriter], strict: bool, rank: int = 0, world: int = 1
+    ) -> None:
+        self.caches, self.strict = caches, strict
+        self.table = caches[0].table
+        self.step = min(CHUNK, *(cache.shard_clips for cache in caches))
+        group = max(cache.shard_clips for cache in caches)
+        mine = [row for row in range(0, len(self.table), self.step) if row // group % world == rank]
+        self.stale = [
+            {
+                shard
+                for shard in {row // cache.shard_clips for row in mine}
+                if self.lacks(cache, shard)
+            }
+            for cache in caches
+        ]
+        self.rows = [row for row in mine if self.shards_at(row)]
+        self.parts: dict[tuple[int, int], tuple[Path, int]] = {}
+        self.left: dict[tuple[int, int], int] = {}
+        self.bad: dict[tuple[int, int], list[BadClip]] = {}
+
+    def lacks(self, cache: CacheWriter, shard: int) -> bool:
         described = cache.finished(shard)
-        return described is not None and not (strict and described["bad"])
+        return described is None or (self.strict and bool(described["bad"]))
 
-    return {shard for shard in shards if not usable(shard)}
+    def shards_at(self, row: int) -> list[tuple[int, int]]:
+        """(cache, shard) of the shards to be made that cover a row."""
+        numbers = ((k, row // cache.shard_clips) for k, cache in enumerate(self.caches))
+        return [(k, shard) for k, shard in numbers if shard in self.stale[k]]
+
+    def chunks(self) -> Iterator[Chunk]:
+        columns = [
+            self.table.frame[name].to_numpy() for name in ("path", "start_seconds", "seconds")
+        ]
+        for row in self.rows:
+            targets = []
+            for k, shard in self.shards_at(row):
+                cache = self.caches[k]
+                rows = cache.rows(shard)
+                if row == rows.start:
+                    self.parts[k, shard] = cache.begin(shard)
+                    self.left[k, shard], self.bad[k, shard] = len(rows), []
+                part, start = self.parts[k, shard]
+                targets.append(Target(k, part, start + (row - rows.start) * cache.clip_bytes))
+            clips = [column[row : row + self.step].tolist() for column in columns]
+            yield Chunk(row, list(zip(*clips, strict=True)), targets)
+
+    def done(self, chunk: Chunk, bad: list[BadClip]) -> None:
+        for k, shard in self.shards_at(chunk.row):
+            self.left[k, shard] -= len(chunk.clips)
+            self.bad[k, shard] += bad
+            if self.left[k, shard] == 0:
+                if self.strict and self.bad[k, shard]:
+                    self.caches[k].discard(shard)
+                else:
+                    self.caches[k].finish(shard, self.bad[k, shard])
+
+    def discard(self) -> None:
+        for k, shard in self.parts:
+            self.caches[k].discard(shard)
 
 
 def check_space(caches: Sequence[CacheWriter], stale: Sequence[set[int]]) -> None:
+    folder = caches[0].folder.parent
     wanted = sum(
         len(cache.rows(shard)) * cache.clip_bytes
         for cache, shards in zip(caches, stale, strict=True)
         for shard in shards
     )
-    folder = caches[0].folder
     free = shutil.disk_usage(folder).free
     if wanted > free:
         raise UserError(
-            f"{folder.parent}: {wanted / 1e9:.2f} GB of features are to be made, "
-            f"{free / 1e9:.2f} GB of disk are free"
+            f"{folder}: want {wanted / 1e9:.2f} GB for the features, {free / 1e9:.2f} GB are free"
         )
 
 
-# Processes -------------------------------------------------------------------------------------------------------
+# Processes ----------------------------------------------------------------------------------------
 
 
 def run(
@@ -240,16 +261,16 @@ def run(
     workers: int,
     context: BaseContext | None,
 ) -> Iterator[tuple[Chunk, dict[int, str]]]:
-    """Each chunk with its bad clips, as they are done; a few chunks a worker are under way at any time."""
+    """Each chunk and its bad clips, in any order; a few chunks a worker are under way at a time."""
     if workers == 1:
-        extractor = Extractor(settings, clip_seconds)
-        yield from ((chunk, extractor(chunk)) for chunk in chunks)
+        here = Extractor(settings, clip_seconds)
+        yield from ((chunk, here(chunk)) for chunk in chunks)
         return
     chunks, under_way = iter(chunks), {}
     with ProcessPoolExecutor(workers, context, start_worker, (settings, clip_seconds)) as pool:
         while True:
             for chunk in islice(chunks, 4 * workers - len(under_way)):
-                under_way[pool.submit(work, chunk)] = chunk
+                under_way[pool.submit(extract_chunk, chunk)] = chunk
             if not under_way:
                 return
             for done in wait(under_way, return_when=FIRST_COMPLETED).done:
@@ -257,22 +278,23 @@ def run(
                     yield under_way.pop(done), done.result()
                 except BrokenProcessPool:
                     raise UserError(
-                        "a worker process was killed, perhaps for memory: start again with a smaller run.workers"
+                        "a worker process was killed, perhaps for want of memory: "
+                        "start again, with a smaller [run] WORKERS"
                     ) from None
 
 
 def start_worker(settings: Sequence[Mel], clip_seconds: float) -> None:
     global extractor
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the parent's to handle
     threading.Thread(target=end_with_parent, daemon=True).start()
     extractor = Extractor(settings, clip_seconds)
 
 
 def end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
+    """Without this, a worker whose parent is killed waits for work for ever."""
     wait_for([multiprocessing.parent_process().sentinel])
     os._exit(1)
 
 
-def work(chunk: Chunk) -> dict[int, str]:
+def extract_chunk(chunk: Chunk) -> dict[int, str]:
     return extractor(chunk)

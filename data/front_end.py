@@ -1,4 +1,4 @@
-"""Waveform -> log-mel spectrogram, as a module: the same code fills the cache, runs on a GPU and is exported."""
+"""Waveform -> log-mel: a module, so that one code fills the cache, trains and is exported."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ SHORT_SECONDS, SHORT_PADDED_SECONDS = 1.0, 1.01  # of padding = log_zero
 class FrontEnd(nn.Module):
     r"""Log-mel spectrogram of a waveform, as [mel] describes it.
 
-    .. math:: \ln\Bigl(\textstyle\sum_f W_{bf} \, \lvert \mathrm{DFT}(h \cdot x_t) \rvert_f + c\Bigr)
+    .. math:: \ln(W \, \lvert \mathrm{DFT}(h \, x_t) \rvert + c)
 
-    The defaults are VGGish's and the reference's of urban sound tagging: windows of 400 samples every 160,
-    none centred, each padded with zeros to 512; 998 frames for 10 s at 16 kHz. A centred transform of 512
-    samples (torch.stft) would give other frames. With front_end = waveform it only pre-emphasises.
-    Everything is computed in float32, also under autocast.
+    with frames x_t, window h, mel filters W and offset c. The defaults are VGGish's, and the
+    reference's of urban sound tagging: windows of 400 samples every 160, none centred, each padded
+    with zeros to 512; 998 frames for 10 s at 16 kHz. (torch.stft frames 512 samples: one frame
+    fewer, and shifted.) With front_end = waveform it only pre-emphasises. Everything is computed in
+    float32, also under autocast.
 
-    Source: Hershey et al., ICASSP 2017, section 3.1; Kaldi's compute-fbank-feats for framing = kaldi.
+    Source: Hershey et al., ICASSP 2017, section 3.1; Kaldi's compute-fbank-feats for
+    framing = kaldi.
     Differs: Kaldi cuts the window length to whole samples, here it is rounded.
     Shapes: (B, C, S) -> (B, C, T, F), or (B, C, S) of a waveform.
     """
@@ -43,14 +45,14 @@ class FrontEnd(nn.Module):
             self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """`lengths` (B,): samples of each clip before it was padded; read by padding = log_zero alone."""
+        """`lengths` (B,): samples of each clip before it was padded, for padding = log_zero."""
         with torch.autocast(waveform.device.type, enabled=False):
             if self.settings.front_end == "waveform":
                 return self.pre_emphasised(waveform.float())
             return self.log_mel(self.spectrum(waveform), lengths)
 
     def spectrum(self, waveform: Tensor) -> Tensor:
-        """(B, C, S) -> (B, C, T, fft_size / 2 + 1): the part that front ends with other bands can share."""
+        """(B, C, S) -> (B, C, T, fft_size / 2 + 1): front ends with other bands can share it."""
         settings, spare = self.settings, self.fft_size - self.window_length
         waveform = waveform.float()
         if settings.framing == "kaldi":
@@ -65,7 +67,7 @@ class FrontEnd(nn.Module):
             if settings.framing == "centred":
                 half = self.window_length // 2
                 waveform = F.pad(waveform, (self.window_length - half, half), mode="reflect")
-            # Frames as long as the transform, under a window padded with zeros: no copy to pad each frame.
+            # Frames as long as the transform under a window padded with zeros: none is copied.
             frames = F.pad(waveform, (0, spare)).unfold(-1, self.fft_size, self.hop_length)
             frames = frames * F.pad(self.window, (0, spare))
         bins = torch.fft.rfft(frames)
@@ -95,7 +97,7 @@ class FrontEnd(nn.Module):
         return waveform - self.settings.pre_emphasis * F.pad(waveform, (1, 0))[..., :-1]
 
     def real_frames(self, lengths: Tensor) -> Tensor:
-        """Frames of clips of these lengths in samples; one under 1 s counts as 1.01 s, as in the reference."""
+        """Frames of clips of these lengths; as in the reference, one under 1 s counts as 1.01 s."""
         rate = self.settings.sample_rate
         short, padded = round(SHORT_SECONDS * rate), round(SHORT_PADDED_SECONDS * rate)
         lengths = torch.where(lengths < short, torch.full_like(lengths, padded), lengths)
@@ -104,7 +106,7 @@ class FrontEnd(nn.Module):
         return (lengths // self.hop_length + 1).clamp(min=0)
 
     def frames(self, samples: int) -> int:
-        """T of a waveform of this many samples; 0 if it is shorter than a window (if centred, half a window)."""
+        """T of a waveform of so many samples; 0 below a window (half a window where centred)."""
         if self.settings.framing == "centred":
             shortest = self.window_length - self.window_length // 2 + 1  # reflection needs one more
             return 1 + samples // self.hop_length if samples >= shortest else 0
@@ -131,25 +133,35 @@ def analysis_window(name: str, length: int) -> np.ndarray:
 
 
 def mel_filters(settings: Mel, fft_size: int) -> np.ndarray:
-    """Triangles from mel_min_hz to mel_max_hz, equally spaced on the mel scale, the constant (0 Hz) left out.
+    """Triangles from mel_min_hz to mel_max_hz, equally spaced on the mel scale; 0 Hz is left out.
 
-    htk: 1127 ln(1 + f / 700), triangles linear in mel, peak 1. slaney: triangles linear in hertz, area 1.
+    htk: 1127 ln(1 + f / 700), linear in mel, peak 1. slaney: linear in hertz, area 1.
     Shapes: -> (fft_size / 2 + 1, F) float64.
     """
-    hz = np.arange(fft_size // 2 + 1) * settings.sample_rate / fft_size
-    to_mel = htk_mel if settings.mel_scale == "htk" else slaney_mel
-    low, high = to_mel(np.array([settings.mel_min_hz, settings.mel_max_hz]))
-    edges, position = np.linspace(low, high, settings.num_bands + 2), to_mel(hz)
-    if settings.mel_scale == "slaney":
-        edges, position = slaney_hz(edges), hz
+    edges, bins = mel_edges(settings), np.arange(fft_size // 2 + 1)[:, None]
+    bins = bins * settings.sample_rate / fft_size
+    if settings.mel_scale == "htk":
+        edges, bins = htk_mel(edges), htk_mel(bins)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    up = (position[:, None] - left) / (centre - left)
-    down = (right - position[:, None]) / (right - centre)
+    up, down = (bins - left) / (centre - left), (right - bins) / (right - centre)
     filters = np.maximum(0.0, np.minimum(up, down))
     if settings.mel_scale == "slaney":
         filters *= 2.0 / (right - left)
     filters[0] = 0.0
     return filters
+
+
+def band_centres(settings: Mel) -> Tensor:
+    """The peak of each mel filter in Hz: (F,) float32."""
+    return torch.from_numpy(mel_edges(settings)[1:-1]).float()
+
+
+def mel_edges(settings: Mel) -> np.ndarray:
+    """Filter b rises from edge b to edge b + 1 and falls to edge b + 2: (F + 2,) in Hz."""
+    limits = np.array([settings.mel_min_hz, settings.mel_max_hz])
+    if settings.mel_scale == "htk":
+        return htk_hz(np.linspace(*htk_mel(limits), settings.num_bands + 2))
+    return slaney_hz(np.linspace(*slaney_mel(limits), settings.num_bands + 2))
 
 
 def htk_mel(hz: np.ndarray) -> np.ndarray:
@@ -172,11 +184,3 @@ def slaney_mel(hz: np.ndarray) -> np.ndarray:
 def slaney_hz(mel: np.ndarray) -> np.ndarray:
     above = 1000.0 * 6.4 ** ((mel - 15.0) / 27.0)
     return np.where(mel < 15.0, mel * 200.0 / 3.0, above)
-
-
-def band_centres(settings: Mel) -> Tensor:
-    """Hz, where the triangle of each band peaks. Shapes: -> (F,)."""
-    htk = settings.mel_scale == "htk"
-    to_mel, to_hz = (htk_mel, htk_hz) if htk else (slaney_mel, slaney_hz)
-    low, high = to_mel(np.array([settings.mel_min_hz, settings.mel_max_hz]))
-    return torch.from_numpy(to_hz(np.linspace(low, high, settings.num_bands + 2)[1:-1])).float()
