@@ -423,9 +423,7 @@ def read_ini(path: Path) -> Entries:
         for key_name, text in parser[name].items():
             where = f"{path} [{name}] {key_name}"
             first, *further = text.split("\n")
-            for (
-                line
-            ) in further:  # a list may go on in indented lines, a second key may not hide there
+            for line in further:  # a list may go on in them; a second key may not hide there
                 if "=" in line:
                     raise ConfigError(where, f"goes on in the indented line {line!r}; outdent it")
             entries[name][key_name] = Entry(" ".join([first, *further]), where)

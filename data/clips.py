@@ -116,9 +116,7 @@ class ClipTable:
     def write(self, folder: Path) -> None:
         """clips.csv, readable by people, and classes.json."""
         labels = [""] * len(self)
-        for row, column in zip(
-            *(index.tolist() for index in np.nonzero(self.targets)), strict=True
-        ):
+        for row, column in np.argwhere(self.targets).tolist():
             label = f"{self.classes[column]}={self.targets[row, column]:.9g}"  # exact for float32
             labels[row] += f";{label}" if labels[row] else label
         described = {"task": self.task, "classes": self.classes}
