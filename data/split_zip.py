@@ -21,14 +21,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
-ENTRY = struct.Struct("<4s6H3L5H2L")  # b"PK\1\2" … name, extra, comment, disk, …, offset
-END = struct.Struct(
-    "<4s4H2LH"
-)  # b"PK\5\6", disk, directory's disk, entries (2), size, offset, comment
-LOCATOR = struct.Struct("<4sLQL")  # b"PK\6\7", disk of END64, its offset, number of disks
-END64 = struct.Struct(
-    "<4sQ2H2L4Q"
-)  # b"PK\6\6", …, disk, directory's disk, entries (2), size, offset
+ENTRY = struct.Struct("<4s6H3L5H2L")  # PK12 … crc, sizes (2), lengths (3), disk, …, offset
+END = struct.Struct("<4s4H2LH")  # PK56, disk, directory's disk, entries (2), size, offset, comment
+LOCATOR = struct.Struct("<4sLQL")  # PK67, disk of END64, its offset, number of disks
+END64 = struct.Struct("<4sQ2H2L4Q")  # PK66 …, disk, directory's disk, entries (2), size, offset
 LONGEST_COMMENT = 65_535
 SEE_EXTRA = 0xFFFF_FFFF  # a 32-bit field whose value is in the zip64 extra field
 

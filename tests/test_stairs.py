@@ -75,9 +75,14 @@ def imports(
             base = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join([*base, *filter(None, [node.module])])
             yield from ((node, f"{module}.{alias.name}".lstrip(".")) for alias in node.names)
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            if ast.unparse(node.func).endswith(("import_module", "__import__")):
-                yield node, str(node.args[0].value)
+        elif is_import_by_name(node):
+            yield node, str(node.args[0].value)
+
+
+def is_import_by_name(node: ast.AST) -> bool:
+    if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+        return False
+    return ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__")
 
 
 def at_import_time(node: ast.AST) -> Iterator[ast.AST]:

@@ -72,7 +72,7 @@ CSV = b"filename,label\n"
 
 def published(web: Loopback) -> list[Archive]:
     bodies = {"a.zip": ZIP, "b.tar.gz": TAR, "labels.csv": CSV}
-    return [archive(name, body, web.put(f"/{name}", body)) for name, body in bodies.items()]
+    return [archive(n, body, web.put(f"/{n}", body, '"v1"')) for n, body in bodies.items()]
 
 
 def names(folder: Path) -> set[str]:
@@ -219,17 +219,25 @@ def test_the_first_error_stops_all(web, folder):
         answer(handler, 404)
         released.set()
 
-    def slow(handler):
-        answer(handler, 200, {"Content-Length": str(1 << 20)}, b"x")
-        released.wait(10)
-        handler.wfile.write(bytes(1 << 20))
+    left = threading.Event()
+
+    def endless(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            for _ in range(500):
+                handler.wfile.write(bytes(1 << 16))
+                time.sleep(0.01)
+        except ConnectionError:
+            left.set()
 
     archives = [Archive(f"{n}.csv", (f"{web.address}/{n}",)) for n in range(6)]
-    web.faults["/0"], web.faults["/1"] = [slow], [gone]
+    web.faults["/0"], web.faults["/1"] = [endless], [gone]
     for n in range(2, 6):
         web.faults[f"/{n}"] = [lambda handler: released.wait(10) and answer(handler, 404)]
     with pytest.raises(UserError, match=r"1\.csv: no address gives it"):
         download(archives, folder)
+    assert left.wait(10)  # the client hung up in the midst of the other file
     assert len(web.seen) < 6
 
 

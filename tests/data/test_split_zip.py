@@ -75,6 +75,10 @@ def test_every_file_of_a_split_zip_is_read(tmp_path, volume, zip64, deflate):
     paths = write_volumes(tmp_path, FILES, volume, zip64, deflate)
     assert len(paths) > 1
     assert contents(paths) == FILES
+    with open_zip(paths) as archive:
+        for entry in archive.infolist():
+            assert entry.extra.endswith(b"\x75\x78\2\0id")  # what is not about sizes is kept
+            assert entry.comment == b"ok"
 
 
 def test_the_volumes_joined_are_not_readable_without_it(tmp_path):

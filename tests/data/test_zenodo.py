@@ -69,6 +69,12 @@ def test_a_record_is_read_once_in_either_shape(web, tmp_path, shape):
     assert [path.name for path in folder.iterdir()] == ["zenodo_39.json"]
 
 
+def test_half_a_description_of_a_killed_run_is_not_resumed(web, tmp_path):
+    (tmp_path / "zenodo_39.json.part").write_text("{")
+    assert len(zenodo_record(39, None, tmp_path, publish(web, NEW))) == 2
+    assert "Range" not in web.seen[0].headers
+
+
 def test_the_public_address_is_zenodos(tmp_path):
     (tmp_path / "zenodo_39.json").write_text(json.dumps(NEW))
     (archive,) = zenodo_record(39, ["annotations.csv"], tmp_path)
