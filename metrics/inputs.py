@@ -12,9 +12,8 @@ from config import UserError
 
 Task = Literal["single_label", "multi_label"]
 
-ROW_SUM_TOLERANCE = (
-    0.01  # float16 softmax over hundreds of classes stays within it, sigmoids do not
-)
+# A float16 softmax over hundreds of classes stays within it, sigmoids seldom do.
+ROW_SUM_TOLERANCE = 0.01
 
 
 def check(
