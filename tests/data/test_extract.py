@@ -6,7 +6,7 @@ import pytest
 import soundfile
 import torch
 
-from config import Mel, UserError
+from config import Mel, StudentMel, UserError
 from data import cache_writer, extract
 from data.cache_writer import CacheWriter, stamps_of
 from data.clips import Clip, ClipTable
@@ -98,6 +98,23 @@ def test_each_recording_is_read_once_for_all_front_ends(audio, monkeypatch):
     assert sorted(reads) == [f"{n:02d}.wav" for n in range(18)]
     made(audio, TEACHER, STUDENT, Mel(sample_rate=8_000, num_bands=5, mel_max_hz=4_000))
     assert len(reads) == 18
+
+
+@pytest.mark.parametrize(
+    ("student", "spectra"),
+    [(StudentMel(log="log10", padding="log_zero"), 5), (StudentMel(window="povey"), 10)],
+)
+def test_front_ends_share_their_spectrum_where_they_can(audio, monkeypatch, student, spectra):
+    calls = []
+
+    def spectrum(self, waveform):
+        calls.append(len(waveform))
+        return original(self, waveform)
+
+    original = FrontEnd.spectrum
+    monkeypatch.setattr(FrontEnd, "spectrum", spectrum)
+    made(audio, Mel(), student)
+    assert sum(calls) == 18 * spectra // 5
 
 
 def test_only_the_shards_that_a_change_touches_are_made_again(audio):
