@@ -98,11 +98,11 @@ class Mel:
     """
 
     front_end: Literal["mel", "waveform"] = key("mel", "log-mel spectrogram, or the raw waveform")
-    sample_rate: int = key(16_000, "Hz", low=1)
+    sample_rate: int = key(16_000, "Hz", low=1, high=768_000)
     channels: int = key(1, "1: mixed down to mono; 2: stereo", low=1, high=2)
     pre_emphasis: float = key(0.0, "y[n] = x[n] - pre_emphasis * x[n - 1]; 0: none", low=0, high=1)
-    stft_window_length_seconds: float = key(0.025, "s", low=1e-4)
-    stft_hop_length_seconds: float = key(0.010, "s", low=1e-4)
+    stft_window_length_seconds: float = key(0.025, "s", low=1e-4, high=10)
+    stft_hop_length_seconds: float = key(0.010, "s", low=1e-4, high=10)
     fft_size: int = key(0, "samples; 0: the least power of two that holds the window", low=0)
     framing: Literal["plain", "centred", "kaldi"] = key(
         "plain",

@@ -4,14 +4,14 @@ from models.vgg import Vgg
 
 
 class DcaseNet(Vgg):
-    """VGGish convolutions and a new head, 13 million parameters: the urban sound tagging teacher.
+    """VGGish convolutions and a new head, 13 million parameters: the teacher.
 
     64, 128, 256, 256, 512, 512 channels, then 2048, 128 and the classes: 13,153,672 parameters for
     64 bands and 8 classes. Its convolutions take the published VGGish weights; see
     `models.published`.
 
-    Source: the DCASE 2019 Task 5 system that Kim entered second, and the distillation system that
-    teaches with it.
+    Source: submission Kim_2 to DCASE 2019 Task 5, and the published distillation system for urban
+    sound tagging, whose teacher it is.
     Differs: any number of bands from 8; `width_mult`, `batch_norm` and `dropout` are not in the
     published net.
     Shapes: see `models.vgg.Vgg`.

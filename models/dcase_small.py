@@ -4,8 +4,7 @@ from models.vgg import Vgg
 
 
 class DcaseSmall(Vgg):
-    """A quarter of the channels of dcase_net, 0.3 million parameters: the urban sound tagging
-    student.
+    """dcase_net with a quarter of its channels, 0.3 million parameters: the student.
 
     16, 32, 64, 64, 128, 128 channels, then 128, 64 and the classes: 323,336 parameters for 20 bands
     and 8 classes.

@@ -12,37 +12,46 @@ def show(results: pd.DataFrame, headline: str) -> None:
 
 
 def render(results: pd.DataFrame, headline: str) -> str:
-    """Mean ± standard deviation of the headline figure, and the gain over labels alone.
-
-    The gain is paired: the same seed and fold with and without a teacher.
-    """
-    found = results[results["metric"] == headline]
-    variants = list(dict.fromkeys(found.sort_values("role")["variant"]))
-    variants.sort(key=lambda variant: variant.count("+"))
-    rows = [["system", *variants, "parameters", "MACs"]]
-    for (role, model), group in found.groupby(["role", "model"], sort=False):
-        scores = {variant: group[group["variant"] == variant] for variant in variants}
-        rows.append(
-            [
-                f"{role} {model}",
-                *(spread(part["value"]) for part in scores.values()),
-                with_unit(group["parameters"].iloc[0]),
-                with_unit(group["macs"].iloc[0]),
-            ]
-        )
-        base = next((v for v in variants if "+" not in v and len(scores[v])), None)
-        if base and sum(map(len, scores.values())) > len(scores[base]):
-            gains = [gain(scores[base], part) if v != base else "" for v, part in scores.items()]
-            rows.append([f"  gain over {base}", *gains, "", ""])
+    rows = table_rows(results, headline)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
         for row in rows
     ]
-    return "\n".join([title(found, headline), *lines])
+    return "\n".join(["", title(results, headline), *lines])
 
 
-def title(found: pd.DataFrame, headline: str) -> str:
+def markdown(results: pd.DataFrame, headline: str) -> str:
+    head, *rows = ("| " + " | ".join(row) + " |" for row in table_rows(results, headline))
+    ruler = "| --- |" + " ---: |" * (head.count("|") - 2)
+    return "\n".join([title(results, headline) + ":", "", head, ruler, *rows])
+
+
+def table_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
+    """Mean ± standard deviation of the headline figure, and the gain over labels alone.
+
+    The gain is paired: the same seed and fold with and without a teacher.
+    """
+    found = results[results["metric"] == headline].sort_values(
+        "role", ascending=False, kind="stable"
+    )
+    variants = sorted(dict.fromkeys(found["variant"]), key=lambda variant: variant.count("+"))
+    rows = [["system", *variants, "parameters", "MACs"]]
+    for (role, model), group in found.groupby(["role", "model"], sort=False):
+        scores = {variant: group[group["variant"] == variant] for variant in variants}
+        sizes = [with_unit(group["parameters"].iloc[0]), with_unit(group["macs"].iloc[0])]
+        rows.append(
+            [f"{role} {model}", *(spread(part["value"]) for part in scores.values()), *sizes]
+        )
+        base = next((v for v in variants if "+" not in v and len(scores[v])), None)
+        if base and len(group) > len(scores[base]):
+            gains = [gain(scores[base], part) if v != base else "" for v, part in scores.items()]
+            rows.append([f"gain over {base}", *gains, "", ""])
+    return rows
+
+
+def title(results: pd.DataFrame, headline: str) -> str:
+    found = results[results["metric"] == headline]
     data = ", ".join(sorted(set(found["dataset"])))
     splits = sorted(set(found["split"]))
     seeds, folds = found["seed"].nunique(), found["fold"].nunique()
@@ -50,7 +59,7 @@ def title(found: pd.DataFrame, headline: str) -> str:
     over = f"{seeds} seed{'s' * (seeds > 1)}" + (f" x {folds} folds" if folds > 1 else "")
     where = splits[0] if len(splits) == 1 else f"{splits[0]} to {splits[-1]}"
     kept = "the last epoch kept" if chosen == ["none"] else f"epoch chosen on {', '.join(chosen)}"
-    return f"\n{headline} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
+    return f"{headline} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
 
 
 def spread(values: pd.Series) -> str:

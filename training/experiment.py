@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -32,10 +32,10 @@ from data.mel_cache import MelCache, cache_folder
 from data.splits import Parts, folds_of, parts
 from losses import LOSSES
 from metrics import METRICS, classwise, evaluate
-from metrics.urban_sound_tagging import submission
 from models import MODELS
 from models.cost import cost
-from models.published import freeze, load_published, read_weights
+from models.freeze import freeze
+from models.published import load_published, read_weights
 from training.device import choose_device
 from training.loop import fit
 from training.predict import probabilities
@@ -175,7 +175,7 @@ class Experiment:
             model.state_dict(),
             self.description(role),
             history,
-            submission(self.table.ids[split.report], predicted, self.table.classes),
+            predictions_table(self.table.ids[split.report], predicted, self.table.classes),
             {
                 "role": role,
                 "variant": variant,
@@ -188,7 +188,7 @@ class Experiment:
                 "kept_epoch": kept,
                 "headline": self.metric,
                 "figures": figures | {f"{self.metric} {name}": v for name, v in by_class.items()},
-                **dataclasses.asdict(cost(model, self.views[role].shape)),
+                **cost(model, self.views[role].shape)._asdict(),
                 "epochs": settings.epochs,
                 "seconds": round(time.perf_counter() - started, 1),
             },
@@ -234,19 +234,19 @@ class Experiment:
             "precision": config.run.precision,
         }
 
-    def description(self, role: str) -> dict[str, str]:
+    def description(self, role: str) -> dict[str, Any]:
         """What builds the model again and hears as it does, for the header of its weights."""
         settings, view = getattr(self.config, role), self.views[role]
         return {
             "model": settings.model,
-            "options": json.dumps(model_options(self.config, role)),
-            "input_shape": json.dumps(view.shape),
+            "options": model_options(self.config, role),
+            "input_shape": view.shape,
             "task": self.table.task,
-            "classes": json.dumps(self.table.classes),
-            "clip_seconds": str(self.clip_seconds),
-            "front_end": json.dumps(dataclasses.asdict(self.config.mel_of(role))),
-            "mean": json.dumps(view.mean.tolist()),
-            "deviation": json.dumps(view.deviation.tolist()),
+            "classes": self.table.classes,
+            "clip_seconds": self.clip_seconds,
+            "front_end": dataclasses.asdict(self.config.mel_of(role)),
+            "mean": view.mean.tolist(),
+            "deviation": view.deviation.tolist(),
         }
 
 
@@ -255,3 +255,12 @@ def model_options(config: Config, role: str) -> dict[str, Any]:
     settings: Role = getattr(config, role)
     constructor = choose(f"[{role}] model", MODELS, settings.model)
     return constructor_options(f"[{role}]", settings, constructor)
+
+
+def predictions_table(
+    ids: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> pd.DataFrame:
+    """The official submission format of DCASE urban sound tagging: audio_filename and the tags."""
+    table = pd.DataFrame(probabilities, columns=list(classes))
+    table.insert(0, "audio_filename", ids)
+    return table

@@ -62,7 +62,7 @@ class Augmentation:
         weight = beta(s.mixup, clips, generator) if s.mixup else torch.ones(clips)
         mels = stretch(s.frequency_mask_share * self.max_mel, self.max_mel)
         return Drawn(
-            partner=torch.randperm(clips, generator=generator),
+            partner=torch.arange(clips).roll(1),  # the batch is shuffled: its neighbour is any clip
             weight=torch.maximum(weight, 1 - weight),
             roll=(2 * uniform() - 1) * s.roll_seconds,
             gain=(2 * uniform() - 1) * s.gain_db,

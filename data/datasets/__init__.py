@@ -4,10 +4,12 @@ from data.clips import Dataset
 from data.datasets.csv_folder import CsvFolder
 from data.datasets.esc50 import Esc10, Esc50
 from data.datasets.sonyc_ust import SonycUst
+from data.datasets.street_sounds import StreetSounds
 
 DATASETS: dict[str, type[Dataset]] = {
     "csv_folder": CsvFolder,
     "esc10": Esc10,
     "esc50": Esc50,
     "sonyc_ust": SonycUst,
+    "street_sounds": StreetSounds,
 }

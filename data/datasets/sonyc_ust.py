@@ -66,11 +66,8 @@ class SonycUst:
 
     def table(self, root: Path) -> ClipTable:
         files = files_below(root)
-        annotations, taxonomy_file = (
-            the_one(root, files, ANNOTATIONS),
-            the_one(root, files, (TAXONOMY,)),
-        )
-        taxonomy = read_taxonomy(taxonomy_file)
+        annotations = the_one(root, files, ANNOTATIONS)
+        taxonomy = read_taxonomy(the_one(root, files, (TAXONOMY,)))
         rows = read_annotations(annotations, taxonomy)
         deciding = rows[self.decides(annotations, rows, taxonomy)].set_index("audio_filename")
         targets = self.targets(deciding, taxonomy)
@@ -79,21 +76,21 @@ class SonycUst:
         clips = deciding[~deciding.index.duplicated()].loc[targets.index]
         paths = self.locate(annotations.parent, files, clips["split"])
         extras = clips[clips.columns.intersection(["sensor_id", "borough"])].to_dict("records")
+        classes, values = list(targets), targets.to_numpy()
+        columns = zip(clips.index, clips["split"], paths, values, extras, strict=True)
         return ClipTable.of(
-            [
+            (
                 Clip(
                     id=name,
                     path=path,
-                    labels={targets.columns[k]: float(target[k]) for k in np.flatnonzero(target)},
+                    labels={classes[k]: float(target[k]) for k in np.flatnonzero(target)},
                     split=split,
                     group=extra["sensor_id"],
                     extras=extra,
                 )
-                for name, path, target, split, extra in zip(
-                    clips.index, paths, targets.to_numpy(), clips["split"], extras, strict=True
-                )
-            ],
-            targets.columns,
+                for name, split, path, target, extra in columns
+            ),
+            classes,
             self.task,
         )
 
@@ -120,7 +117,7 @@ class SonycUst:
         chosen = verified | (volunteer & train & ~has_verified)
         if left_out := names.nunique() - names[chosen].nunique():
             warnings.warn(
-                f"{path}: {left_out} clips have no row that decides and are left out", stacklevel=3
+                f"{path}: clips left out for want of a row that decides: {left_out}", stacklevel=3
             )
         return chosen
 
@@ -230,7 +227,11 @@ def read_annotations(path: Path, taxonomy: Taxonomy) -> pd.DataFrame:
     wanted += [f"{stem}_presence" for stem in stems]
     try:
         rows = pd.read_csv(
-            path, dtype=str, keep_default_na=False, usecols=lambda c: c in {*wanted, "borough"}
+            path,
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,  # a comma too many at the end of a line moves no column
+            usecols=lambda column: column in {*wanted, "borough"},
         )
     except ValueError as error:  # pandas' parser errors and undecodable text
         raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None

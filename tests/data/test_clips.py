@@ -19,7 +19,7 @@ A = Clip(id="a.wav", path=Path("x/a.wav"), labels={MUSIC: 1.0}, split="train", g
 B = Clip(id="b.wav", path=Path("b.wav"), labels={DOG: 1.0}, split="validate", group="sensor 2")
 
 texts = st.one_of(
-    st.text(max_size=12),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12),
     st.sampled_from(
         [
             "",

@@ -50,7 +50,7 @@ def test_a_finished_training_is_found_again(tmp_path):
         "weights.safetensors",
     ]
     with safe_open(folder.path / "weights.safetensors", "pt") as file:
-        assert file.metadata() == {"model": "dcase_small"}
+        assert file.metadata() == {"soundstill": '{"model": "dcase_small"}'}
         assert file.get_tensor("w").tolist() == [0, 1, 2]
 
 

@@ -1,0 +1,188 @@
+"""Public archives into a folder: fetched where they are missing, checked, unpacked, remembered.
+
+Everything in the folder is either complete or called `.part`. A second call does nothing; archives
+that someone put there by hand are checked and used, without any connection.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from threading import Event
+
+from tqdm import tqdm
+
+from config import UserError
+from data.archive import Archive, bundles, fault
+from data.disk import in_words, need_space, writing
+from data.fetch import FetchError, discard, fetch, length, note
+from data.unpack import is_archive, unpack
+from data.zenodo import zenodo_record
+
+__all__ = ["Archive", "download", "zenodo_record"]
+
+AT_A_TIME = 2  # Zenodo blocks clients that open more
+UNPACKED_SHARE = 1.5  # of the packed size; 1.1 (24-bit) to 1.4 (16-bit) on the public sets
+
+
+def download(archives: Sequence[Archive], folder: Path) -> None:
+    """Bring all archives into `folder`, whole and unpacked; do only what is not done yet.
+
+    The volumes of a split zip (NAME.z01, NAME.z02, …, NAME.zip) are unpacked together. An archive
+    may be deleted once it is unpacked.
+
+    Raises UserError: too little space (told before the first byte), no address that gives the
+    file, a file with another size or md5, a damaged or malicious archive.
+    """
+    missing = [bundle for bundle in bundles(archives) if not is_done(bundle, folder)]
+    if not missing:
+        return
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    wanted = []
+    for archive in (archive for bundle in missing for archive in bundle):
+        path = folder / archive.name
+        if not path.exists():
+            wanted.append(archive)
+        elif wrong := accept(archive, path):
+            raise UserError(f"{path}: {wrong}; delete it and start again, and it is downloaded")
+    need_space(folder, space(missing, wanted, folder), "downloading and unpacking")
+    if wanted:
+        fetch_all(wanted, folder)
+    for bundle in missing:
+        contents = [bundle[-1].name]
+        if is_archive(bundle[-1].name):
+            contents = unpack([folder / archive.name for archive in bundle], folder)
+        remember(bundle, contents, folder)
+
+
+def accept(archive: Archive, path: Path) -> str:
+    """What is wrong with the file; where its md5 is not binding, that is only a warning."""
+    wrong = fault(archive, path)
+    if wrong and not archive.md5_is_binding:
+        note(
+            f"warning: {archive.name}: {wrong}; its host makes it anew now and then: used as it is"
+        )
+        return ""
+    return wrong
+
+
+def space(missing: Sequence[Sequence[Archive]], wanted: Sequence[Archive], folder: Path) -> int:
+    """Bytes still to come, packed and unpacked; an unknown size counts once its host tells it."""
+    packed = sum(max(0, (a.size or 0) - length(part_of(a, folder))) for a in wanted)
+    to_unpack = sum(
+        length(folder / archive.name) or archive.size or 0
+        for bundle in missing
+        if is_archive(bundle[-1].name)
+        for archive in bundle
+    )
+    return packed + int(UNPACKED_SHARE * to_unpack)
+
+
+# Fetching ---------------------------------------------------------------------------------------
+
+
+def fetch_all(archives: Sequence[Archive], folder: Path) -> None:
+    """Fetch two at a time. The first error stops both; what they have is kept for the next call."""
+    sizes = [archive.size for archive in archives]
+    total = None if None in sizes else sum(sizes)
+    note(f"{folder}: {len(archives)} to download{f', {in_words(total)}' if total else ''}")
+    stop, pool = Event(), ThreadPoolExecutor(AT_A_TIME)
+    with tqdm(total=total, unit="B", unit_scale=True, desc="downloading", disable=None) as bar:
+        try:
+            jobs = [pool.submit(fetch_one, a, folder, position_on(bar), stop) for a in archives]
+            for job in wait(jobs, return_when=FIRST_EXCEPTION).done:
+                job.result()
+        finally:  # after an error or Ctrl-C, the other one ends at its next chunk
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def position_on(bar: tqdm) -> Callable[[int], None]:
+    """A function that is told how far one file is and moves the common bar by the difference."""
+    before = 0
+
+    def show(position: int) -> None:
+        nonlocal before
+        with bar.get_lock():
+            bar.update(position - before)
+        before = position
+
+    return show
+
+
+def fetch_one(archive: Archive, folder: Path, show: Callable[[int], None], stop: Event) -> None:
+    """Fetch an archive from the first of its addresses that gives the right bytes."""
+    part, reasons = part_of(archive, folder), []
+    for url in archive.urls:
+        try:
+            fetch_checked(url, archive, part, show, stop)
+        except FetchError as error:
+            reasons.append(f"\n  {url}: {error}")
+            continue
+        with writing(part):
+            os.replace(part, folder / archive.name)
+        discard(part)
+        return
+    raise UserError(
+        f"{archive.name}: no address gives it:{''.join(reasons) or ' none is known'}\n"
+        f"start again later, or put it into {folder} by hand "
+        f"(size {archive.size or 'unknown'}, md5 {archive.md5 or 'unknown'})"
+    )
+
+
+def fetch_checked(
+    url: str, archive: Archive, part: Path, show: Callable[[int], None], stop: Event
+) -> None:
+    """Fetch into `part` and check it; raises FetchError for wrong bytes and leaves none of them.
+
+    A part that an earlier call or another address began may be of another version: it gets a second
+    try, from the first byte.
+    """
+    size = archive.size if archive.md5_is_binding else None
+    for begun in (length(part) > 0, False):
+        fetch(url, part, size=size, show=show, stop=stop)
+        wrong = accept(archive, part)
+        if not wrong:
+            return
+        discard(part)
+        if not begun:
+            raise FetchError(wrong)
+
+
+def part_of(archive: Archive, folder: Path) -> Path:
+    return folder / f"{archive.name}.part"
+
+
+# Remembering ------------------------------------------------------------------------------------
+
+
+def marker(bundle: Sequence[Archive], folder: Path) -> Path:
+    return folder / f".{bundle[-1].name}.done"
+
+
+def remember(bundle: Sequence[Archive], contents: Sequence[str], folder: Path) -> None:
+    """Note which files were unpacked and what they held, so that the next call need not look."""
+    noted = {"md5": {a.name: a.md5 for a in bundle}, "contents": list(contents)}
+    path = marker(bundle, folder)
+    with writing(path):
+        aside = path.with_name(f"{path.name}.part")
+        aside.write_text(json.dumps(noted, indent=1), encoding="utf-8")
+        os.replace(aside, path)
+
+
+def is_done(bundle: Sequence[Archive], folder: Path) -> bool:
+    """Whether these very files were unpacked here and what they held is still there."""
+    path = marker(bundle, folder)
+    try:
+        noted = json.loads(path.read_bytes())
+        same = all(a.name in noted["md5"] and a.md5 in (None, noted["md5"][a.name]) for a in bundle)
+        return same and all((folder / name).exists() for name in noted["contents"])
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (ValueError, LookupError, TypeError):
+        note(f"{path}: unreadable; its archive is checked and unpacked again")
+        return False

@@ -1,0 +1,1 @@
+"""The synthesiser of street_sounds, the embedded data set: sources, street, volunteers, files."""

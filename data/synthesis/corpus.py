@@ -1,0 +1,151 @@
+"""street_sounds on disk: splits by sensor, each clip from its own seed, on all cores."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from config import UserError
+from data.synthesis.annotations import (
+    VERIFIED,
+    Volunteer,
+    draw_volunteers,
+    row,
+    verified_answer,
+    volunteer_answer,
+)
+from data.synthesis.street import Sensor, draw_events, draw_sensor, render
+from data.synthesis.taxonomy import COLUMNS, taxonomy_yaml
+
+SENSORS = {"train": range(12), "validate": range(12, 15), "test": range(15, 20)}
+VOLUNTEERS_A_CLIP = 3
+UNFINISHED = ".unfinished"
+
+# The second number of a seed sequence: what is drawn from it.
+CLIP, SENSOR, POOL = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One clip to make."""
+
+    seed: int
+    number: int  # in the whole data set
+    split: str
+    sensor: int
+    folder: Path
+    seconds: float
+    sample_rate: int
+
+
+def synthesise(
+    root: Path,
+    *,
+    seed: int = 0,
+    workers: int = 0,
+    train: int = 600,
+    validate: int = 200,
+    test: int = 300,
+    seconds: float = 4.0,
+    sample_rate: int = 16_000,
+) -> None:
+    """Write street_sounds below `root` in the layout of SONYC-UST v1, unless it is there.
+
+    train/, validate/ and test/ hold SS_NNNNNN.wav (16 bit, mono; SS is the sensor),
+    annotations.csv three volunteers a training clip and one verified row (annotator 0) for each
+    other clip, dcase-ust-taxonomy.yaml the classes. The same seed gives the same bytes whatever
+    `workers` is (processes; 0: one a core).
+
+    All is made in a hidden folder first and then moved, annotations.csv last: a call after an
+    interruption starts anew or, where only the moving was interrupted, goes on. Raises UserError
+    where `root` holds other recordings.
+    """
+    if (root / "annotations.csv").exists():
+        return
+    made = root / UNFINISHED
+    entries = [*SENSORS, "dcase-ust-taxonomy.yaml", "annotations.csv"]
+    if not (made / "annotations.csv").exists():
+        for entry in entries:
+            if (root / entry).exists():
+                raise UserError(
+                    f"{root / entry} is in the way and annotations.csv is missing: "
+                    "give street_sounds a folder of its own"
+                )
+        shutil.rmtree(made, ignore_errors=True)
+        clips = dict(zip(SENSORS, (train, validate, test), strict=True))
+        make(list(jobs(seed, clips, made, seconds, sample_rate)), made, workers)
+    for entry in entries:
+        if (made / entry).exists():
+            os.replace(made / entry, root / entry)
+    made.rmdir()
+
+
+def jobs(
+    seed: int, clips: dict[str, int], folder: Path, seconds: float, sample_rate: int
+) -> Iterator[Job]:
+    """The clips of each split, its sensors in turn."""
+    number = 0
+    for split, count in clips.items():
+        for index in range(count):
+            sensor = SENSORS[split][index % len(SENSORS[split])]
+            yield Job(seed, number, split, sensor, folder, seconds, sample_rate)
+            number += 1
+
+
+def make(todo: list[Job], folder: Path, workers: int) -> None:
+    for split in SENSORS:
+        (folder / split).mkdir(parents=True)
+    workers = min(workers or os.cpu_count() or 1, len(todo))
+    if workers > 1:
+        # Spawned, not forked: a fork of a process whose numerical libraries run threads can hang.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            rows = [row for rows in pool.map(make_clip, todo, chunksize=4) for row in rows]
+    else:
+        rows = [row for job in todo for row in make_clip(job)]
+    (folder / "dcase-ust-taxonomy.yaml").write_text(taxonomy_yaml(), encoding="utf-8")
+    partial = folder / "annotations.csv.partial"
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    os.replace(partial, folder / "annotations.csv")
+
+
+def make_clip(job: Job) -> list[list[str]]:
+    """Write one clip; its rows of annotations.csv."""
+    import soundfile
+
+    rng = np.random.default_rng(np.random.SeedSequence((job.seed, CLIP, job.number)))
+    sensor = sensor_of(job.seed, job.sensor)
+    events = draw_events(rng, sensor)
+    filename = f"{job.sensor:02d}_{job.number:06d}.wav"
+    answers = {VERIFIED: verified_answer(rng, events)}
+    if job.split == "train":
+        pool = volunteers_of(job.seed)
+        chosen = sorted(rng.choice(len(pool), VOLUNTEERS_A_CLIP, replace=False))
+        answers = {pool[k].number: volunteer_answer(rng, pool[k], events) for k in chosen}
+    signal = render(rng, sensor, events, round(job.seconds * job.sample_rate), job.sample_rate)
+    pcm = np.round(32767 * signal).astype(np.int16)
+    soundfile.write(job.folder / job.split / filename, pcm, job.sample_rate, subtype="PCM_16")
+    return [
+        row(job.split, job.sensor, filename, annotator, answer)
+        for annotator, answer in answers.items()
+    ]
+
+
+@cache
+def sensor_of(seed: int, number: int) -> Sensor:
+    return draw_sensor(np.random.default_rng(np.random.SeedSequence((seed, SENSOR, number))))
+
+
+@cache
+def volunteers_of(seed: int) -> list[Volunteer]:
+    return draw_volunteers(np.random.default_rng(np.random.SeedSequence((seed, POOL))))

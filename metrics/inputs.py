@@ -1,0 +1,70 @@
+"""What every metric takes: probabilities (N, K) and labels (N, K), checked once in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from config import UserError
+
+Task = Literal["single_label", "multi_label"]
+
+ROW_SUM_TOLERANCE = (
+    0.01  # float16 softmax over hundreds of classes stays within it, sigmoids do not
+)
+
+
+def check(
+    scores: ArrayLike,
+    targets: ArrayLike,
+    task: Task,
+    classes: Sequence[str] | None = None,
+    clips: Sequence[str] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores as float64 and targets as bool, or a UserError that names the clip and the class.
+
+    Scores are probabilities, 0 to 1; those of a single-label clip sum to 1. Targets are 0 or 1, one
+    1 a clip for single labels: what volunteers agreed on by half can be trained on but not
+    evaluated. `classes` and `clips` name columns and rows in messages; without them they are
+    numbered from 0.
+
+    Shapes: scores (N, K), targets (N, K) -> (N, K) float64, (N, K) bool; N, K > 0.
+    """
+    if task not in ("single_label", "multi_label"):
+        raise UserError(f"want the task single_label or multi_label, found {task!r}")
+    scores, targets = np.asarray(scores, np.float64), np.asarray(targets, np.float64)
+    if scores.ndim != 2 or scores.shape != targets.shape or not scores.size:
+        raise UserError(
+            "want scores and targets of the same shape (clips, classes), none of them 0; "
+            f"found {scores.shape} and {targets.shape}"
+        )
+    if classes is not None and (len(classes), len(set(classes))) != (scores.shape[1],) * 2:
+        raise UserError(
+            f"want {scores.shape[1]} different class names, one a column; found {list(classes)}"
+        )
+
+    def complain(wrong: np.ndarray, found: np.ndarray, want: str) -> None:
+        if not wrong.any():
+            return
+        row, *column = np.argwhere(wrong)[0]
+        where = f"clip {clips[row] if clips is not None else row}"
+        if column:
+            where += f", class {classes[column[0]] if classes is not None else column[0]}"
+        raise UserError(f"{where}: {want}, found {found[(row, *column)]:g}")
+
+    complain(~((scores >= 0) & (scores <= 1)), scores, "want a probability as score, 0 to 1")
+    complain((targets != 0) & (targets != 1), targets, "want 0 or 1 as label")
+    if task == "single_label":
+        complain(targets.sum(axis=1) != 1, targets.sum(axis=1), "want exactly one label")
+        total = scores.sum(axis=1)
+        complain(abs(total - 1) > ROW_SUM_TOLERANCE, total, "want scores that sum to 1")
+    return scores, targets.astype(bool)
+
+
+def mean_of_defined(values: np.ndarray) -> float:
+    """The macro average: classes whose figure is NaN are left out; NaN where none has a figure."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")

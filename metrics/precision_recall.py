@@ -1,0 +1,183 @@
+"""Area under the precision-recall curve (AUPRC) as DCASE 2019 and 2020 Task 5 define it.
+
+Each category (1_engine ... 8_dog) has a curve over the confidences of its tags. At the fine level
+its tags are counted together; where the truth holds the incomplete tag "X" (an engine, but of what
+size?) no fine tag of that category is a false alarm: any of them, or X, is one hit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from config import UserError
+from metrics.inputs import check, mean_of_defined
+
+LOWEST_THRESHOLD = 0.01
+SORTS = {"numpy": None, "stable": "stable"}  # tie order -> kind of numpy.argsort
+FINE_TAG = re.compile(r"(\d+)-(\d+|X)_.+")
+
+
+class Score(NamedTuple):
+    """The official figures; `classwise` is the AUPRC of each category, NaN for an absent one."""
+
+    micro_auprc: float
+    macro_auprc: float
+    micro_f1: float
+    classwise: dict[str, float]
+
+
+class Counts(NamedTuple):
+    """True positives, false positives and false negatives of `score >= threshold`, each (T,)."""
+
+    thresholds: np.ndarray
+    tp: np.ndarray
+    fp: np.ndarray
+    fn: np.ndarray
+
+
+def score(
+    scores: ArrayLike, targets: ArrayLike, classes: Sequence[str], tie_order: str = "numpy"
+) -> Score:
+    r"""Micro and macro area under the precision-recall curve (AUPRC), and micro F1 at 0.5.
+
+    .. math:: P = \frac{TP}{\max(TP + FP, 1/2)}, \quad R = \frac{TP}{\max(TP + FN, 1/2)}, \quad
+              AUPRC = \sum_i (R_{i+1} - R_i) \frac{P_i + P_{i+1}}{2}
+
+    over the points sorted by R, from (R, P) = (0, 1) to (1, 0). Thresholds are the distinct
+    scores of the category's tags (X left out) from 0.01, and 1. The micro curve adds up the counts
+    of all categories at the thresholds of all. F1 is read at the lowest of those from 0.5.
+
+    Class names decide the level. If all look like "1-2_medium-sounding-engine" or
+    "1-X_engine-of-uncertain-size", the part before "-" is the category (the name in `classwise`)
+    and the counting is fine; otherwise each class is a category of its own. So the metric is
+    defined for every multi-label task.
+
+    Points of equal recall change the area by their order. `tie_order` "numpy" sorts as the official
+    script does, by NumPy's default, whose order depends on its version and on the processor (up to
+    1e-4 of micro, 5e-3 of macro); "stable" keeps them as the script has them before it sorts:
+    thresholds descending for a category, ascending for micro.
+
+    A perfect ranking need not score 1: with 0.9 and 0.1 alone macro is 0.5, since threshold 1 adds
+    (0, 0). If no score reaches 0.01, or no clip has any tag, micro AUPRC and F1 are 0.
+
+    Source: the metrics of sonyc-project/urban-sound-tagging-baseline.
+    Differs: a category that no clip has is NaN and macro leaves it out (NaN if none is left), and
+    one that all clips have has its value; there the script stops with an IndexError or, at the fine
+    level, counts 0. Scores outside 0 to 1 and NaN are errors; there they pass or stop it with an
+    IndexError.
+    Shapes: scores (N, K), targets (N, K). Raises UserError, see `inputs.check`.
+    """
+    if tie_order not in SORTS:
+        raise UserError(f"want the tie order numpy or stable, found {tie_order!r}")
+    scores, present = check(scores, targets, "multi_label", classes)
+    counts, classwise = [], {}
+    for name, (complete, incomplete) in categories(classes).items():
+        of_category = count(
+            scores[:, complete],
+            present[:, complete],
+            scores[:, incomplete].max(axis=1, initial=0),
+            present[:, incomplete].any(axis=1),
+        )
+        counts.append(of_category)
+        heard = present[:, complete + incomplete].any()
+        classwise[name] = area(of_category, tie_order) if heard else math.nan
+    micro = add_up(counts)
+    return Score(
+        micro_auprc=area(micro, tie_order),
+        macro_auprc=mean_of_defined(np.array(list(classwise.values()))),
+        micro_f1=f1_at_half(micro),
+        classwise=classwise,
+    )
+
+
+def categories(classes: Sequence[str]) -> dict[str, tuple[list[int], list[int]]]:
+    """Category -> the columns of its complete tags, and of its incomplete one ("X") if any."""
+    fine = [FINE_TAG.fullmatch(name) for name in classes]
+    if not all(fine):
+        return {name: ([column], []) for column, name in enumerate(classes)}
+    columns: dict[str, tuple[list[int], list[int]]] = {}
+    for column, match in enumerate(fine):
+        complete, incomplete = columns.setdefault(match[1], ([], []))
+        (incomplete if match[2] == "X" else complete).append(column)
+    return columns
+
+
+def count(
+    scores: np.ndarray, present: np.ndarray, unsure_score: np.ndarray, unsure: np.ndarray
+) -> Counts:
+    """Counts of one category, thresholds descending.
+
+    A true X is a hit if any tag is predicted and no complete one rightly; it is a miss if none is
+    predicted and none complete is true. Complete tags count one by one, but are no false alarm
+    beside a true X. A predicted X is a false alarm where the category is absent, unless all
+    complete tags are predicted too. Each of these is a number of clips (or tags) whose score, or
+    whose lowest or highest score, reaches the threshold.
+
+    Shapes: complete tags (N, C) scores and presence, X (N,) score and presence.
+    """
+    thresholds = np.unique(np.append(scores[scores >= LOWEST_THRESHOLD], 1.0))[::-1]
+
+    def reach(values: np.ndarray) -> np.ndarray:
+        return values.size - np.searchsorted(np.sort(values), thresholds, "left")
+
+    highest = np.maximum(scores.max(axis=1, initial=-np.inf), unsure_score)
+    highest_right = np.where(present, scores, -np.inf).max(axis=1, initial=-np.inf)
+    lowest = scores.min(axis=1, initial=np.inf)
+    only_unsure = unsure & ~present.any(axis=1)
+    absent = ~unsure & ~present.any(axis=1)
+
+    right = reach(scores[present])
+    tp = right + reach(highest[unsure]) - reach(highest_right[unsure])
+    fp = (
+        reach(scores[~present & ~unsure[:, None]])
+        + reach(unsure_score[absent])
+        - reach(np.minimum(unsure_score, lowest)[absent])
+    )
+    fn = present.sum() - right + only_unsure.sum() - reach(highest[only_unsure])
+    return Counts(thresholds, tp, fp, fn)
+
+
+def add_up(counts: Sequence[Counts]) -> Counts:
+    """The sum over categories, thresholds ascending.
+
+    Each category counts at its own lowest threshold that is not below the common one; hence its
+    counts change at its own thresholds alone, and the sum is the running total of all changes from
+    threshold 1 downwards.
+    """
+    thresholds, place = np.unique(
+        np.concatenate([part.thresholds for part in counts]), return_inverse=True
+    )
+
+    def total(parts: list[np.ndarray]) -> np.ndarray:
+        changes = np.concatenate([np.diff(part, prepend=0) for part in parts])
+        return np.bincount(place, changes)[::-1].cumsum()[::-1]
+
+    return Counts(
+        thresholds,
+        total([part.tp for part in counts]),
+        total([part.fp for part in counts]),
+        total([part.fn for part in counts]),
+    )
+
+
+def area(counts: Counts, tie_order: str) -> float:
+    """Trapezoids under the points sorted by recall, with (0, 1) before and (1, 0) after them."""
+    precision = counts.tp / np.maximum(counts.tp + counts.fp, 0.5)
+    recall = counts.tp / np.maximum(counts.tp + counts.fn, 0.5)
+    order = np.argsort(recall, kind=SORTS[tie_order])
+    recall = np.concatenate([[0.0], recall[order], [1.0]])
+    precision = np.concatenate([[1.0], precision[order], [0.0]])
+    return float((np.diff(recall) * (precision[1:] + precision[:-1])).sum() / 2)
+
+
+def f1_at_half(counts: Counts) -> float:
+    """Micro F1 at the lowest threshold from 0.5 (thresholds ascending, up to 1)."""
+    row = np.searchsorted(counts.thresholds, 0.5)
+    hits, errors = counts.tp[row], counts.fp[row] + counts.fn[row]
+    return float(2 * hits / max(2 * hits + errors, 0.5))

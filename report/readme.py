@@ -1,0 +1,39 @@
+"""Fill the generated parts of the project's pages: `python -m report.readme`.
+
+    <!-- keys -->                                   every key of config.ini
+    <!-- results recipes/results/NAME.csv METRIC --> the table of a committed results.csv
+
+Each part ends with <!-- end -->. Nothing between the two is typed in by hand.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from config import keys_table
+from report.table import markdown
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "recipes/README.md")
+PART = re.compile(r"(<!-- (keys|results) ?(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """The page with its parts made anew."""
+    return PART.sub(lambda found: f"{found[1]}\n{part(found[2], found[3])}\n\n{found[4]}", text)
+
+
+def part(kind: str, arguments: str) -> str:
+    if kind == "keys":
+        return keys_table()
+    path, metric = arguments.split()
+    return markdown(pd.read_csv(ROOT / path), metric)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(filled(path.read_text()))

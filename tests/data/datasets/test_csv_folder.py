@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from config import UserError
+from data.clips import ClipTable
+from data.datasets.csv_folder import CsvFolder
+
+
+def write(root, text, name="clips.csv"):
+    (root / name).write_text(text, encoding="utf-8")
+    return root
+
+
+def test_one_label_splits_and_extras(tmp_path):
+    root = write(
+        tmp_path,
+        "filename,label,split,device,group\n"
+        "street/1.flac,siren,train,a,corner\n"
+        "park/2.wav, dog ,validate,b,park\n"
+        "park/3.wav,dog,test,,park\n",
+    )
+    dataset = CsvFolder()
+    table = dataset.table(root)
+    assert (dataset.task, dataset.metric) == ("single_label", "accuracy")
+    assert table.task == "single_label"
+    assert table.classes == ("dog", "siren")
+    assert list(table.ids) == ["park/2.wav", "park/3.wav", "street/1.flac"]
+    assert table.targets.tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert list(table.frame["path"]) == [(root / name).as_posix() for name in table.ids]
+    assert list(table.frame["split"]) == ["validate", "test", "train"]
+    assert list(table.frame["group"]) == ["park", "park", "corner"]
+    assert list(table.frame["device"]) == ["b", "", "a"]
+    assert table.folds == 0
+    assert table.frame["seconds"].isna().all()
+
+
+def test_several_labels_and_folds_survive_a_file(tmp_path):
+    root = write(
+        tmp_path,
+        "filename,labels,fold\na.wav,dog;siren,1\nb.wav,,2\nc.wav,siren; dog ;,10\n",
+        "tags.csv",
+    )
+    dataset = CsvFolder(csv="tags.csv", task="multi_label")
+    assert dataset.metric == "mean_average_precision"
+    assert CsvFolder(task="multi_label", metric="roc_auc").metric == "roc_auc"
+    table = dataset.table(root)
+    assert table.task == "multi_label"
+    assert table.targets.tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert list(table.frame["fold"]) == [1, 2, 10]
+    assert table.folds == 10
+    table.write(tmp_path)
+    again = ClipTable.read(tmp_path)
+    assert again.classes == table.classes
+    np.testing.assert_array_equal(again.targets, table.targets)
+
+
+def test_stretches_of_one_recording_are_clips_of_their_own(tmp_path):
+    root = write(
+        tmp_path,
+        "filename,label,split,start_seconds,seconds\n"
+        "day.wav,dog,train,,\nday.wav,cat,train,12.5,10\nday.wav,cat,train,12.50001,3\n",
+    )
+    table = CsvFolder().table(root)
+    assert list(table.ids) == ["day.wav", "day.wav#12.5", "day.wav#12.50001"]
+    assert list(table.frame["start_seconds"]) == [0, 12.5, 12.50001]
+    assert table.frame["seconds"].fillna(-1).tolist() == [-1, 10, 3]
+    assert set(table.frame["path"]) == {(root / "day.wav").as_posix()}
+
+
+def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
+    text = '\ufefffilename,label,split\r\n"a, b.wav",hündin,train\r\n\r\nc.wav,dog,test\r\n'
+    (tmp_path / "clips.csv").write_bytes(text.encode())
+    table = CsvFolder().table(tmp_path)
+    assert list(table.ids) == ["a, b.wav", "c.wav"]
+    assert table.classes == ("dog", "hündin")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "clips.csv: no column 'filename' "),
+        ("file,label,split\na.wav,dog,train\n", r"no column 'filename' \(it has file, label"),
+        (
+            "filename;label;split\na.wav;dog;train\n",
+            r"no column 'filename' \(it has filename;label",
+        ),
+        (
+            "filename,split\na.wav,train\n",
+            "want one of the columns label and labels, found neither",
+        ),
+        ("filename,label,labels,split\na.wav,dog,dog,train\n", "found label and labels"),
+        ("filename,label\na.wav,dog\n", "want one of the columns split and fold, found neither"),
+        ("filename,label,split,fold\na.wav,dog,train,1\n", "found split and fold"),
+        ("filename,label,split,split\na.wav,dog,train,test\n", "two columns have the same name"),
+        ("filename,label,split,path\na.wav,dog,train,x\n", "may not be called 'path'; rename it"),
+        ("filename,label,split,\na.wav,dog,train,\n", "may not be called ''"),
+        ("filename,label,split\n", "clips.csv: "),
+        ("filename,label,split\na.wav,dog,train\nb.wav,,train\n", "line 3: found no label"),
+        ("filename,label,split\n\na.wav,dog;cat,train\n", "line 3: found 2 labels, 'dog;cat'"),
+        ("filename,label,split\na.wav,dog,dev\n", "line 2: split is 'dev', want one of train, val"),
+        ("filename,label,split\na.wav,dog,\n", "line 2: split is ''"),
+        ("filename,label,fold\na.wav,dog,0\n", "line 2: fold is '0', want 1, 2, 3"),
+        ("filename,label,fold\na.wav,dog,one\n", "line 2: fold is 'one'"),
+        ("filename,label,fold\n,dog,1\n", "line 2: no filename"),
+        ("filename,label,split\na.wav,dog,train\na.wav,cat,test\n", "line 3: clip 'a.wav' stands"),
+        ("filename,label,split\na.wav,dog\n", "line 2: want 3 fields"),
+        ("filename,label,split\na.wav,dog,train,more\n", "line 2: want 3 fields"),
+        ("filename,label,split,seconds\na.wav,dog,train,0\n", "line 2: seconds is '0'"),
+        ("filename,label,split,seconds\na.wav,dog,train,nan\n", "line 2: seconds is 'nan'"),
+        (
+            "filename,label,split,start_seconds\na.wav,dog,train,-1\n",
+            "line 2: start_seconds is '-1'",
+        ),
+        (
+            "filename,label,split,start_seconds\na.wav,dog,train,1m\n",
+            "line 2: start_seconds is '1m'",
+        ),
+        ("filename,label,split\na.wav,a=b,train\n", "'a.wav': a label may hold neither"),
+    ],
+)
+def test_a_wrong_table_is_named_with_its_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        CsvFolder().table(write(tmp_path, text))
+
+
+def test_a_start_of_zero_is_no_start(tmp_path):
+    text = "filename,label,split,start_seconds\na.wav,dog,train,\na.wav,dog,train,0.0\n"
+    with pytest.raises(UserError, match="line 3: clip 'a.wav' stands in the table already"):
+        CsvFolder().table(write(tmp_path, text))
+
+
+def test_recordings_without_any_label_are_refused(tmp_path):
+    root = write(tmp_path, "filename,labels,split\na.wav,,train\n")
+    with pytest.raises(UserError, match="no clip has a label"):
+        CsvFolder(task="multi_label").table(root)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "clips.csv").write_bytes(b"filename,label,split\n\xff\xfe,a,train\n")
+    with pytest.raises(UserError, match="clips.csv: not a CSV file in UTF-8"):
+        CsvFolder().table(tmp_path)
+
+
+def test_a_missing_table_tells_what_to_do(tmp_path):
+    with pytest.raises(UserError, match=r"clips.csv: no such file; set data.root"):
+        CsvFolder().table(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="put them and clips.csv into"):
+        CsvFolder().download(tmp_path)

@@ -1,0 +1,22 @@
+from math import log
+
+import pytest
+import torch
+
+from losses.bce import BinaryCrossEntropy
+
+QUARTERS = torch.tensor([[log(3.0), -log(3.0)]])  # sigmoid: 3/4 and 1/4
+
+
+def test_the_mean_over_clips_and_classes():
+    logits = torch.cat((QUARTERS, torch.zeros(1, 2)))
+    labels = torch.tensor([[1.0, 1.0], [0.0, 0.3]])
+    by_hand = (-log(0.75) - log(0.25) + 2 * log(2)) / 4
+    assert BinaryCrossEntropy()(logits, labels).item() == pytest.approx(by_hand)
+
+
+def test_smoothing_moves_the_labels_towards_a_half():
+    labels = torch.tensor([[1.0, 0.0]])  # smoothed by 0.2: 0.9 and 0.1
+    by_hand = -0.9 * log(0.75) - 0.1 * log(0.25)  # of either class
+    loss = BinaryCrossEntropy(label_smoothing=0.2)(QUARTERS, labels)
+    assert loss.item() == pytest.approx(by_hand)

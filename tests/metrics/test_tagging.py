@@ -1,0 +1,61 @@
+"""Average precision, ROC-AUC and d', by hand and against scikit-learn."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from metrics import tagging
+
+SCORES = np.array([[0.9, 0.5], [0.8, 0.5], [0.7, 0.5], [0.1, 0.5]])
+TARGETS = np.array([[1, 1], [0, 0], [1, 0], [0, 0]])
+
+
+def test_average_precision_by_hand():
+    # Positives at ranks 1 and 3: (1/1 + 2/3) / 2. All equal: the prevalence.
+    np.testing.assert_allclose(tagging.class_average_precision(SCORES, TARGETS), [5 / 6, 1 / 4])
+    assert tagging.mean_average_precision(SCORES, TARGETS) == pytest.approx(13 / 24)
+
+
+def test_roc_auc_by_hand():
+    # Of the 2 x 2 pairs 0.9 beats both negatives, 0.7 one of them. All equal: a half.
+    np.testing.assert_allclose(tagging.class_roc_auc(SCORES, TARGETS), [3 / 4, 1 / 2])
+    assert tagging.roc_auc(SCORES, TARGETS) == pytest.approx(5 / 8)
+
+
+def test_d_prime_by_hand():
+    # Phi(1) = 0.8413447: unit normals sqrt(2) apart have that ROC-AUC.
+    assert tagging.d_prime_of_auc(0.8413447460685429) == pytest.approx(math.sqrt(2))
+    assert tagging.d_prime_of_auc(0.5) == pytest.approx(0)
+    assert tagging.d_prime_of_auc(1.0) == math.inf
+    assert math.isnan(tagging.d_prime_of_auc(math.nan))
+    expected = tagging.d_prime_of_auc(tagging.roc_auc(SCORES, TARGETS))
+    assert tagging.d_prime(SCORES, TARGETS) == expected
+
+
+@pytest.mark.parametrize("decimals", [16, 2, 1, 0])
+def test_ranking_figures_agree_with_scikit_learn(decimals):
+    random = np.random.default_rng(decimals)
+    for _ in range(50):
+        targets = random.random((int(random.integers(4, 60)), 3)) < 0.4
+        targets[0], targets[1] = True, False  # both kinds in every class
+        scores = np.round(random.random(targets.shape), decimals)
+        for k in range(3):
+            precision = tagging.class_average_precision(scores, targets)[k]
+            auc = tagging.class_roc_auc(scores, targets)[k]
+            truth, given = targets[:, k], scores[:, k]
+            assert precision == pytest.approx(average_precision_score(truth, given), abs=1e-12)
+            assert auc == pytest.approx(roc_auc_score(truth, given), abs=1e-12)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("figure", ["average_precision", "roc_auc"])
+def test_a_class_of_one_kind_is_left_out(figure, label):
+    targets = TARGETS.copy()
+    targets[:, 1] = label
+    by_class = getattr(tagging, f"class_{figure}")(SCORES, targets)
+    assert math.isnan(by_class[1])
+    mean = {"average_precision": tagging.mean_average_precision, "roc_auc": tagging.roc_auc}[figure]
+    assert mean(SCORES, targets) == by_class[0]
+    assert math.isnan(mean(SCORES[:, 1:], targets[:, 1:]))

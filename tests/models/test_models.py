@@ -1,0 +1,127 @@
+"""What every registered model promises, at its published settings and with its options."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from config import ConfigError
+from models import MODELS
+from models.cost import cost
+from models.output import Output
+
+CASES = [
+    *((name, {}) for name in sorted(MODELS)),
+    ("cnn_lstm", {"published_reading": True}),
+    ("dcase_net", {"width_mult": 0.1, "batch_norm": True}),
+    ("dcase_small", {"width_mult": 0.01, "batch_norm": True, "dropout": 0.5}),
+    ("dcase_small", {"width_mult": 2.0}),
+    ("mobilenetv2", {"width_mult": 0.0005}),
+]
+INPUT_SHAPES = [(1, 70, 20), (2, 40, 33)]
+
+every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+
+
+def build(name, options, input_shape=INPUT_SHAPES[0], num_classes=3):
+    torch.manual_seed(0)
+    return MODELS[name](num_classes=num_classes, input_shape=input_shape, **options)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_options_are_annotated_keywords_with_defaults(name):
+    parameters = dict(inspect.signature(MODELS[name]).parameters)
+    assert {"num_classes", "input_shape"} <= parameters.keys()
+    for parameter in parameters.values():
+        assert parameter.kind is parameter.KEYWORD_ONLY
+        assert parameter.annotation is not parameter.empty
+        if parameter.name not in ("num_classes", "input_shape"):
+            assert parameter.default is not parameter.empty
+
+
+@pytest.mark.parametrize("input_shape", INPUT_SHAPES, ids=str)
+@every_case
+def test_the_output_has_its_shapes_and_no_nan(name, options, input_shape):
+    output = build(name, options, input_shape)(torch.randn(2, *input_shape))
+    assert isinstance(output, Output)
+    assert output.logits.shape == (2, 3)
+    assert output.embedding.ndim == 2
+    assert len(output.embedding) == 2
+    assert isinstance(output.maps, tuple)
+    assert output.maps
+    for tensor in (output.logits, output.embedding, *output.maps):
+        assert tensor.isfinite().all()
+    for feature_map in output.maps:
+        assert feature_map.ndim in (3, 4)
+        assert len(feature_map) == 2
+
+
+@pytest.mark.parametrize("clips", [1, 4])
+@every_case
+def test_the_gradient_reaches_every_parameter(name, options, clips):
+    model = build(name, options).train()
+    torch.manual_seed(1)
+    model(torch.randn(clips, *INPUT_SHAPES[0])).logits.square().sum().backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        if clips > 1:  # one clip leaves no variance for the gradient of a batch normalisation
+            assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+@every_case
+def test_evaluation_is_deterministic_and_clips_do_not_mix(name, options):
+    model = build(name, options).eval()
+    clips = torch.randn(3, *INPUT_SHAPES[0])
+    with torch.no_grad():
+        once, again, alone = model(clips), model(clips), model(clips[1:2])
+    assert torch.equal(once.logits, again.logits)
+    torch.testing.assert_close(alone.logits, once.logits[1:2], rtol=1e-4, atol=1e-5)
+
+
+@every_case
+def test_weights_survive_safetensors(name, options, tmp_path):
+    model = build(name, options)
+    clips = torch.randn(2, *INPUT_SHAPES[0])
+    model.train()(clips)  # moves the running statistics
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    twin = MODELS[name](num_classes=3, input_shape=INPUT_SHAPES[0], **options)
+    twin.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    with torch.no_grad():
+        assert torch.equal(twin.eval()(clips).logits, model.eval()(clips).logits)
+
+
+@every_case
+def test_the_cost_is_that_of_the_weights_file(name, options, tmp_path):
+    model = build(name, options)
+    figures = cost(model, INPUT_SHAPES[0])
+    path = tmp_path / "weights.safetensors"
+    save_file(model.state_dict(), path)
+    header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    assert figures.weight_bytes == path.stat().st_size - header
+    assert figures.weight_bytes >= 4 * figures.parameters
+    assert figures.macs > figures.parameters / 10
+
+
+@pytest.mark.parametrize("input_shape", [(1, 16_000), (1, 4, 64), (0, 998, 64)], ids=str)
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_an_input_that_does_not_fit_is_named_with_its_figures(name, input_shape):
+    if name == "mobilenetv2" and input_shape == (1, 4, 64):
+        input_shape = (1, 4, 32)
+    with pytest.raises(ConfigError, match=f"{name}.*{input_shape[-1]}"):
+        build(name, {}, input_shape)
+
+
+@pytest.mark.parametrize("width_mult", [0.0, -1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["dcase_net", "dcase_small", "mobilenetv2"])
+def test_a_width_must_be_positive(name, width_mult):
+    with pytest.raises(ConfigError, match=f"{name} width_mult"):
+        build(name, {"width_mult": width_mult})
+
+
+def test_importing_the_models_does_not_import_torchvision():
+    code = "import sys, models; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,191 @@
+"""State dicts with the names and shapes that the published systems have."""
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from config import UserError
+from models import MODELS
+from models.published import load_published, read_weights
+
+DCASE_SMALL = {
+    "layer1_conv1": (16, 1, 3, 3),
+    "layer3_conv2": (32, 16, 3, 3),
+    "layer5_conv3_1": (64, 32, 3, 3),
+    "layer6_conv3_2": (64, 64, 3, 3),
+    "layer8_conv4_1": (128, 64, 3, 3),
+    "layer9_conv4_2": (128, 128, 3, 3),
+    "new_fc1": (128, 256),
+    "new_fc2": (64, 128),
+    "final": (8, 64),
+}
+VGGISH = {
+    "features.0": (64, 1, 3, 3),
+    "features.3": (128, 64, 3, 3),
+    "features.6": (256, 128, 3, 3),
+    "features.8": (256, 256, 3, 3),
+    "features.11": (512, 256, 3, 3),
+    "features.13": (512, 512, 3, 3),
+}
+VGGISH_HEAD = {"embeddings.0": (16, 12), "embeddings.2": (16, 16), "embeddings.4": (8, 16)}
+OURS = ("conv1.0", "conv2.0", "conv3_1.0", "conv3_2.0", "conv4_1.0", "conv4_2.0")
+
+
+def random_weights(shapes, suffix=""):
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+    for name, shape in shapes.items():
+        weights[f"{name}{suffix}.weight"] = torch.randn(shape, generator=generator)
+        weights[f"{name}{suffix}.bias"] = torch.randn(shape[0], generator=generator)
+    return weights
+
+
+def published_dcase_small():
+    return random_weights(DCASE_SMALL, ".0")
+
+
+def small(**options):
+    return MODELS["dcase_small"](num_classes=8, input_shape=(1, 998, 20), **options)
+
+
+def net():
+    return MODELS["dcase_net"](num_classes=8, input_shape=(1, 998, 64))
+
+
+def test_the_published_dcase_small_fills_the_whole_model():
+    published, model = published_dcase_small(), small()
+    assert len(published) == 18
+    load_published(model, published)
+    names = (*OURS, "fc1", "fc2", "classifier")
+    for ours, theirs in zip(names, DCASE_SMALL, strict=True):
+        for kind in ("weight", "bias"):
+            found = model.state_dict()[f"{ours}.{kind}"]
+            assert torch.equal(found, published[f"{theirs}.0.{kind}"])
+    assert len(model.state_dict()) == 18
+
+
+def test_vggish_gives_its_convolutions_and_leaves_the_head():
+    vggish, model = random_weights(VGGISH | VGGISH_HEAD), net()
+    head = model.fc1.weight.clone()
+    load_published(model, vggish)
+    for ours, theirs in zip(OURS, VGGISH, strict=True):
+        for kind in ("weight", "bias"):
+            assert torch.equal(model.state_dict()[f"{ours}.{kind}"], vggish[f"{theirs}.{kind}"])
+    assert torch.equal(model.fc1.weight, head)
+
+
+def test_published_convolutions_alone_will_do():
+    published = {
+        name: tensor for name, tensor in published_dcase_small().items() if "_conv" in name
+    }
+    model = small()
+    head = model.fc1.weight.clone()
+    load_published(model, published)
+    assert torch.equal(model.conv1[0].weight, published["layer1_conv1.0.weight"])
+    assert torch.equal(model.fc1.weight, head)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_our_own_weights_load(name):
+    torch.manual_seed(0)
+    model, twin = (MODELS[name](num_classes=8, input_shape=(1, 64, 64)) for _ in range(2))
+    load_published(twin, model.state_dict())
+    for found, wanted in zip(twin.state_dict().values(), model.state_dict().values(), strict=True):
+        assert torch.equal(found, wanted)
+
+
+def test_tensors_that_do_not_fit_are_named_and_nothing_is_changed():
+    published, model = published_dcase_small(), small()
+    published["final.0.weight"] = torch.zeros(23, 64)
+    published["attention.weight"] = torch.zeros(3)
+    del published["new_fc1.0.bias"]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(UserError) as error:
+        load_published(model, published)
+    for part in (
+        "fc1.bias is missing",
+        "attention.weight is unexpected",
+        "classifier.weight is 23x64, want 8x64",
+    ):
+        assert part in str(error.value)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_vggish_does_not_fit_a_smaller_net():
+    with pytest.raises(UserError, match=r"conv1\.0\.weight is 64x1x3x3, want 16x1x3x3"):
+        load_published(small(), random_weights(VGGISH))
+
+
+def test_vggish_needs_every_bias():
+    vggish = random_weights(VGGISH)
+    del vggish["features.8.bias"]
+    with pytest.raises(UserError, match=r"conv3_2\.0\.bias is missing"):
+        load_published(net(), vggish)
+
+
+def test_our_own_convolutions_alone_are_an_accident():
+    weights = {name: t for name, t in small().state_dict().items() if name.startswith("conv")}
+    with pytest.raises(UserError, match=r"classifier\.bias is missing"):
+        load_published(small(), weights)
+
+
+def test_files(tmp_path):
+    weights = published_dcase_small()
+    save_file(weights, tmp_path / "a.safetensors")
+    torch.save(weights, tmp_path / "b.pth")
+    for path in (tmp_path / "a.safetensors", tmp_path / "b.pth"):
+        found = read_weights(path)
+        assert found.keys() == weights.keys()
+        assert all(torch.equal(found[name], weights[name]) for name in weights)
+
+
+class Payload:
+    """A pickle that would leave a file behind if anything ran it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
+    torch.save({"weight": Payload(tmp_path / "ran")}, tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_bytes(pickle.dumps(Payload(tmp_path / "ran"), protocol=2))
+    for name in ("a.pth", "b.pth"):
+        with pytest.raises(UserError, match=f"{name}: cannot be read as weights"):
+            read_weights(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
+@pytest.mark.parametrize("content", [b"", b"no weights", bytes(range(256)) * 9])
+def test_a_damaged_file_is_named(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name}: cannot be read as weights"):
+        read_weights(tmp_path / name)
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    torch.save(published_dcase_small(), tmp_path / "a.pth")
+    save_file(published_dcase_small(), tmp_path / "a.safetensors")
+    for name in ("a.pth", "a.safetensors"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(UserError, match=f"{name}: cannot be read as weights"):
+            read_weights(tmp_path / name)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.pth: no such file"):
+        read_weights(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(2)], {"model": {"weight": torch.zeros(2)}}])
+def test_a_file_without_named_tensors_is_refused(content, tmp_path):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"a\.pth: want a state dict"):
+        read_weights(tmp_path / "a.pth")

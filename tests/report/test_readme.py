@@ -1,0 +1,19 @@
+import pytest
+
+from report.readme import PAGES, ROOT, filled
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_say_what_the_code_and_the_results_say(page):
+    text = (ROOT / page).read_text()
+    assert filled(text) == text, "run: python -m report.readme"
+
+
+def test_a_stale_part_is_made_anew():
+    page = "before\n<!-- keys -->\nold\n<!-- end -->\nafter"
+    fresh = filled(page)
+    assert "old" not in fresh
+    assert "STFT_HOP_LENGTH_SECONDS" in fresh
+    assert fresh.startswith("before\n")
+    assert fresh.endswith("\nafter")
+    assert filled(fresh) == fresh

@@ -1,0 +1,129 @@
+"""The three scripts as a user runs them."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.scripts import command, kill_when, run, workplace
+
+SCRIPTS = ("make_mel.py", "train_teacher.py", "train_student.py")
+
+
+@pytest.mark.parametrize(("task", "parts"), [("single_label", "fold"), ("multi_label", "split")])
+def test_from_recordings_to_the_table(tmp_path, task, parts):
+    place = workplace(tmp_path, task, parts, "SEEDS = 0, 1\n")
+    for script in SCRIPTS:
+        printed = run(place, script)
+    label = "ce" if task == "single_label" else "bce"
+    metric = "accuracy" if task == "single_label" else "mean_average_precision"
+    results = pd.read_csv(place / "runs/config/results.csv")
+    figures = results[results["metric"] == metric]
+    folds = 2 if parts == "fold" else 1
+    assert figures.groupby(["role", "variant"]).size().to_dict() == {
+        ("student", label): 2 * folds,
+        ("student", f"{label}+kd"): 2 * folds,
+        ("student", f"{label}+kd+sp"): 2 * folds,
+        ("teacher", label): 2 * folds,
+    }
+    assert set(figures["split"]) == ({"fold 1", "fold 2"} if parts == "fold" else {"test"})
+    mean = figures[figures["variant"] == f"{label}+kd"]["value"].mean()
+    assert f"{mean:.4f}" in printed
+    assert re.search(rf"system +{label} +{label}\+kd +{label}\+kd\+sp +parameters +MACs", printed)
+    for folder in (place / "runs/config").glob("**/fold_*"):
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "history.csv",
+            "metrics.json",
+            "predictions.csv",
+            "weights.safetensors",
+        ]
+        history = pd.read_csv(folder / "history.csv")
+        assert {"loss", label, "score", "learning_rate"} <= set(history)
+        predictions = pd.read_csv(folder / "predictions.csv")
+        assert list(predictions)[0] == "audio_filename"
+        assert predictions.iloc[:, 1:].to_numpy().min() >= 0
+    again = run(place, "train_student.py")
+    assert "epoch/s" not in again, "what is finished is not trained again"
+    assert f"{mean:.4f}" in again
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    place = workplace(tmp_path_factory.mktemp("undisturbed"))
+    for script in SCRIPTS:
+        run(place, script)
+    return place
+
+
+def weights(place: Path) -> dict[str, bytes]:
+    found = (place / "runs").glob("**/weights.safetensors")
+    return {str(path.relative_to(place)): path.read_bytes() for path in found}
+
+
+def test_killed_and_started_again_every_script_ends_with_the_same_bits(undisturbed, tmp_path):
+    place = workplace(tmp_path)
+    kill_when(place, "make_mel.py", "features/*/*/shard_*")
+    run(place, "make_mel.py")
+    kill_when(place, "train_teacher.py", "runs/**/checkpoint.pt")
+    run(place, "train_teacher.py")
+    kill_when(place, "train_student.py", "runs/config/student/ce+kd/**/checkpoint.pt")
+    run(place, "train_student.py")
+    assert weights(place) == weights(undisturbed)
+    assert len(weights(place)) == 4
+
+
+def test_other_settings_do_not_overwrite_a_run(undisturbed):
+    message = run(undisturbed, "train_student.py", "--set", "student.epochs=2", status=1)
+    assert "student.epochs: 3 -> 2" in message
+    assert "--overwrite" in message
+    assert "Traceback" not in message
+
+
+def test_a_student_without_its_teacher_is_told_what_to_run(undisturbed):
+    message = run(undisturbed, "train_student.py", "--set", "run.name=other", status=1)
+    assert "run train_teacher.py first" in message
+
+
+def test_a_run_says_what_it_ran_on(undisturbed):
+    text = (undisturbed / "runs/config/config.ini").read_text()
+    assert "# torch" in text
+    assert "model = dcase_small" in text
+    metrics = json.loads(next((undisturbed / "runs").glob("**/metrics.json")).read_text())
+    assert metrics["split"] == "test"
+    assert metrics["epoch_chosen_on"] == "validate"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("student.model=dcase_smal", "nearest: dcase_small"),
+        ("student.width=2", "nearest: width_mult"),
+        ("student.epochs=many", "found 'many', want a whole number"),
+        ("distillation.variants=ce+kq", "nearest: kd"),
+        ("coefficients.sq=3", "nearest: sp"),
+        ("data.dataset=esc60", "nearest: esc50"),
+        ("run.device=abacus", "abacus"),
+        ("distillation.variants=bce", "single-label"),
+    ],
+)
+def test_a_wrong_setting_is_named(undisturbed, change, said):
+    message = run(undisturbed, "train_student.py", "--set", change, status=2)
+    assert said in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_answers_without_torch(tmp_path, script):
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
+    done = subprocess.run(
+        command(script, "--help"),
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--config" in done.stdout

@@ -1,0 +1,43 @@
+"""config.ini and every recipe: parsed, and each name and option in it known, before any data."""
+
+from pathlib import Path
+
+import pytest
+
+import config
+
+ROOT = Path(config.__file__).parent
+FILES = [Path("config.ini"), *sorted(p.relative_to(ROOT) for p in ROOT.glob("recipes/*.ini"))]
+
+
+@pytest.fixture(params=FILES, ids=str)
+def settings(request):
+    return config.load(ROOT / request.param)
+
+
+def test_the_data_set_is_known_and_takes_its_options(settings):
+    from data.datasets import DATASETS
+
+    kind = config.choose("[data] dataset", DATASETS, settings.data.dataset)
+    dataset = kind(**config.constructor_options("[data]", settings.data, kind))
+    assert dataset.task in ("single_label", "multi_label")
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_the_model_is_known_and_takes_its_options(settings, role):
+    from models import MODELS
+
+    section = getattr(settings, role)
+    kind = config.choose(f"[{role}] model", MODELS, section.model)
+    options = config.constructor_options(f"[{role}]", section, kind)
+    assert options.keys() == section.options.keys()
+
+
+def test_the_losses_are_known(settings):
+    from losses import LOSSES
+
+    for variant in settings.distillation.variants:
+        for name in variant.split("+"):
+            config.choose("[distillation] variants", LOSSES, name.strip())
+    for name in settings.coefficients:
+        config.choose(f"[coefficients] {name}", LOSSES, name)
