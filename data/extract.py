@@ -12,12 +12,12 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from dataclasses import asdict
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class Extractor:
         """The reasons of the bad clips, by their place in the chunk; silence stands for them."""
         wanted = {source(self.front_ends[target.cache].settings) for target in chunk.targets}
         waveforms, lengths, bad = self.decode(chunk, wanted)
-        spectra: dict[Mel, list[Tensor]] = {}
+        spectra: dict[tuple[Any, ...], list[Tensor]] = {}
         for cache, part, offset in chunk.targets:
             front_end = self.front_ends[cache]
             settings = front_end.settings
@@ -76,11 +76,11 @@ class Extractor:
             if settings.front_end == "waveform":
                 features = torch.cat([front_end(batch) for batch in batches])
             else:
-                kind = spectrum_settings(settings)
-                if kind not in spectra:
-                    spectra[kind] = [front_end.spectrum(batch) for batch in batches]
+                key = spectrum_key(settings)
+                if key not in spectra:
+                    spectra[key] = [front_end.spectrum(batch) for batch in batches]
                 real = lengths[source(settings)].split(TOGETHER)
-                features = torch.cat(list(map(front_end.log_mel, spectra[kind], real)))
+                features = torch.cat(list(map(front_end.log_mel, spectra[key], real)))
             for place, largest in enumerate(features.flatten(1).abs().amax(1).tolist()):
                 if not largest <= LARGEST:
                     bad[place] = f"its features reach {largest:g}, float16 holds {LARGEST:g}"
@@ -116,14 +116,11 @@ def source(settings: Mel) -> Source:
     return settings.sample_rate, settings.channels
 
 
-def spectrum_settings(settings: Mel) -> Mel:
+def spectrum_key(settings: Mel) -> tuple[Any, ...]:
     """Equal for front ends that differ after the spectrum alone, and so share it."""
-    later = ("num_bands", "mel_scale", "log", "log_offset", "padding", "normalise")
-    same = {name: getattr(DEFAULT, name) for name in later}
-    return replace(settings, mel_min_hz=0.0, mel_max_hz=settings.sample_rate / 2, **same)
-
-
-DEFAULT = Mel()
+    later = ("num_bands", "mel_min_hz", "mel_max_hz", "mel_scale", "log", "log_offset")
+    later += ("padding", "normalise")
+    return tuple(value for name, value in asdict(settings).items() if name not in later)
 
 
 def extract(

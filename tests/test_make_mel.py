@@ -1,0 +1,265 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import config
+import make_mel
+from config import ConfigError, UserError
+from data import cache_writer
+from data.mel_cache import MelCache, cache_folder
+
+HERE = Path(make_mel.__file__).parent
+CLIPS = 600
+SETTINGS = """
+[data]
+DATASET = csv_folder
+ROOT = sounds
+CLIP_SECONDS = 0.25
+[mel]
+NUM_BANDS_TEACHER = 16
+NUM_BANDS_STUDENT = 5
+"""
+# The script with small shards, so that a run has many.
+SCRIPT = f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+import config, make_mel
+
+def main(*arguments):
+    from data import cache_writer
+    cache_writer.SHARD_BYTES = 12_000  # 16 clips of the teacher
+    make_mel.main(*arguments)
+
+if __name__ == "__main__":
+    config.run_script(main, config.command_line("", ("--download", "")))
+"""
+
+
+def folder_of(place, clips, seconds=0.25):
+    (place / "config.ini").write_text(SETTINGS)
+    (place / "script.py").write_text(SCRIPT)
+    (place / "sounds").mkdir()
+    generator, lines = np.random.default_rng(0), ["filename,label,split"]
+    for n in range(clips):
+        samples = generator.uniform(-0.5, 0.5, round(seconds * 22_050))
+        soundfile.write(place / "sounds" / f"{n:03d}.wav", samples, 22_050)
+        lines.append(f"{n:03d}.wav,{'ab'[n % 2]},train")
+    (place / "sounds" / "clips.csv").write_text("\n".join(lines))
+    return place
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return folder_of(tmp_path, 6)
+
+
+def load(*overrides):
+    return config.load(Path("config.ini"), ("run.workers=1", *overrides))
+
+
+def make(*overrides):
+    parser = config.command_line("", ("--download", ""))
+    make_mel.main(parser.parse_args([]), load(*overrides))
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def run(place, workers=1, launcher=()):
+    """The script as a user starts it."""
+    command = [sys.executable, *launcher, "script.py", "--set", f"run.workers={workers}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+
+
+def test_both_caches_are_made_and_described(place, capsys):
+    make()
+    said = capsys.readouterr().out
+    for role, bands in (("teacher", 16), ("student", 5)):
+        cache = MelCache.open(cache_folder(load(), role))
+        assert cache.shape == (1, 23, bands)
+        assert list(cache.table.frame["path"]) == [f"sounds/{n:03d}.wav" for n in range(6)]
+        assert f"{cache.folder}: 6 clips of 1x23x{bands}, 0.00 h\n" in said
+    assert "6 clips read in" in said
+    assert "clips per second" in said
+    before = contents(place / "features")
+    make()
+    assert "already complete" in capsys.readouterr().out
+    assert contents(place / "features") == before
+
+
+def test_one_cache_serves_roles_with_the_same_front_end(place):
+    make("mel.student.num_bands=16")
+    assert len(list((place / "features" / "csv_folder").iterdir())) == 1
+
+
+def test_every_bad_file_is_listed_and_mending_them_is_enough(place, capsys):
+    whole = {n: (place / "sounds" / f"{n:03d}.wav").read_bytes() for n in (1, 2, 3, 4)}
+    (place / "sounds" / "001.wav").unlink()
+    (place / "sounds" / "002.wav").write_bytes(b"")
+    (place / "sounds" / "003.wav").write_text("not a sound")
+    (place / "sounds" / "004.wav").write_bytes(whole[4][:-1000])
+    with pytest.raises(UserError) as caught:
+        make()
+    message = str(caught.value)
+    assert message.startswith("4 of 6 clips cannot be read:")
+    for line in (
+        "001.wav: no such file (sounds/001.wav)",
+        "002.wav: the file is empty (0 bytes)",
+        "003.wav: not readable as audio",
+        "004.wav: cut short: the header promises",
+    ):
+        assert line in message
+    for role in ("teacher", "student"):
+        folder = cache_folder(load(), role)
+        assert f"{folder}/bad_clips.csv" in message
+        assert len((folder / "bad_clips.csv").read_text().splitlines()) == 5
+        with pytest.raises(UserError, match="run make_mel.py"):
+            MelCache.open(folder)
+    for n, content in whole.items():
+        (place / "sounds" / f"{n:03d}.wav").write_bytes(content)
+    make()
+    cache = MelCache.open(cache_folder(load(), "student"))
+    assert len(cache) == 6
+    assert (cache.folder / "bad_clips.csv").read_text().splitlines() == ["id,path,reason"]
+
+
+def test_bad_files_are_left_out_where_the_user_says_so(place, capsys):
+    (place / "sounds" / "003.wav").write_text("not a sound")
+    make("data.on_bad_audio=skip")
+    assert capsys.readouterr().out.count("5 clips of 1x23x") == 2
+    cache = MelCache.open(cache_folder(load(), "teacher"))
+    assert "003.wav" not in cache.table.ids
+    assert "003.wav,sounds/003.wav,not readable" in (cache.folder / "bad_clips.csv").read_text()
+    make("data.on_bad_audio=skip")
+    assert "1 left out, see bad_clips.csv\nalready complete" in capsys.readouterr().out
+
+
+def test_a_96_khz_stereo_flac_and_a_clip_of_10_ms_are_clips_like_any_other(place):
+    generator = np.random.default_rng(1)
+    noise = generator.uniform(-0.5, 0.5, (24_000, 2))
+    soundfile.write(place / "sounds" / "x.flac", noise, 96_000, subtype="PCM_24")
+    soundfile.write(place / "sounds" / "y.wav", noise[:960], 96_000)
+    with (place / "sounds" / "clips.csv").open("a") as file:
+        file.write("\nx.flac,a,train\ny.wav,b,train")
+    make()
+    assert list(MelCache.open(cache_folder(load(), "teacher")).table.ids)[-2:] == [
+        "x.flac",
+        "y.wav",
+    ]
+
+
+def test_a_missing_root_is_named(place):
+    with pytest.raises(UserError, match=r"nowhere: no such folder; set \[data\] ROOT"):
+        make("data.root=nowhere")
+
+
+def test_a_clip_shorter_than_a_frame_is_a_contradiction(place):
+    with pytest.raises(ConfigError, match=r"\[data\] clip_seconds: 0.01 s do not hold one"):
+        make("data.clip_seconds=0.01")
+
+
+def test_help_answers_before_torch_is_imported(tmp_path):
+    check = f"""
+import sys, runpy
+sys.path.insert(0, {str(HERE)!r})
+sys.argv = ["make_mel.py", "--help"]
+try:
+    runpy.run_path({str(HERE / "make_mel.py")!r}, run_name="__main__")
+finally:
+    heavy = {{"torch", "numpy", "pandas", "soundfile"}} & set(sys.modules)
+    assert not heavy, heavy
+"""
+    ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "--download" in ended.stdout
+
+
+# As a user starts it ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A folder of recordings and the bytes that one process leaves, which nothing disturbs."""
+    place = folder_of(tmp_path_factory.mktemp("whole"), CLIPS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr(cache_writer, "SHARD_BYTES", 12_000)
+        make()
+    features = contents(place / "features")
+    assert sum(name.endswith(".npy") for name in features) == 38 + 19
+    return place, features
+
+
+def fresh(undisturbed, tmp_path):
+    """The same recordings, and no features."""
+    for name in ("sounds", "config.ini", "script.py"):
+        (tmp_path / name).symlink_to(undisturbed[0] / name)
+    return tmp_path
+
+
+def running(group):
+    """Processes of a group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state not in "ZX":
+            found.append(stat.parent.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_killed_and_started_again_it_ends_with_the_same_bytes(undisturbed, tmp_path):
+    place = fresh(undisturbed, tmp_path)
+    command = [sys.executable, "script.py", "--set", "run.workers=2"]
+    process = subprocess.Popen(
+        command, cwd=place, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while len(list(place.rglob("shard_*.json"))) < 5:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(place.rglob("front_end.json"))
+    finished = {path: path.stat().st_mtime_ns for path in place.rglob("shard_*.json")}
+    deadline = time.monotonic() + 30
+    while running(process.pid):  # its workers end by themselves
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    ended = run(place, workers=2)
+    assert ended.returncode == 0, ended.stderr
+    assert contents(place / "features") == undisturbed[1]
+    assert all(path.stat().st_mtime_ns == written for path, written in finished.items())
+
+
+def test_two_processes_share_the_shards(undisturbed, tmp_path):
+    place = fresh(undisturbed, tmp_path)
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    ended = run(place, launcher=launcher)
+    assert ended.returncode == 0, ended.stderr
+    assert contents(place / "features") == undisturbed[1]
+    assert ended.stdout.count(f"{CLIPS} clips read in") == 1
+
+
+def test_bad_audio_ends_with_status_1_and_no_traceback(tmp_path):
+    place = folder_of(tmp_path, 40)
+    (place / "sounds" / "003.wav").write_text("not a sound")
+    (place / "sounds" / "039.wav").unlink()
+    ended = run(place)
+    assert ended.returncode == 1
+    assert "script.py: 2 of 40 clips cannot be read:" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(list(place.rglob("shard_*.json"))) == 1  # the middle third of the teacher's
