@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -202,6 +203,11 @@ class Experiment:
         def score(model: nn.Module) -> float:
             predicted = self.predict(model, role, split.select)
             value = metric.function(predicted, truth, self.table.classes)
+            if math.isnan(value):
+                raise UserError(
+                    f"{self.metric} is undefined on the {len(truth)} clips that choose the epoch "
+                    f"({split.select_name}); set [data] HOLD_OUT higher, or 0 to keep the last"
+                )
             return value if metric.higher_is_better else -value
 
         return score

@@ -12,7 +12,9 @@ class StreetSounds(SonycUst):
     """1100 synthesised clips of 4 s, tagged like SONYC-UST v1; scores on it are demonstrations.
 
     600 train clips from 12 sensors have three noisy volunteers each; 200 validate clips from 3 and
-    300 test clips from 5 other sensors have a verified row. Source: data.synthesis. Licence: none needed.
+    300 test clips from 5 other sensors have a verified row.
+
+    Source: data.synthesis. Licence: that of this program.
 
     Options: level and labels as those of SonycUst.
     """

@@ -92,26 +92,25 @@ def harmonics(pitch: Array, rate: int, strengths: Sequence[float], start: float 
 def sculpt(signal: Array, rate: int, response: Callable[[Array, Array], Array]) -> Array:
     """Filter with a response that moves: `response(hz, seconds)` gives gains, zero phase.
 
-    Frames are Hann windows of 20 ms every 5 ms, in the middle of a transform twice as long,
+    Frames are Hann windows of 20 ms every 10 ms, in the middle of a transform twice as long,
     overlapped and added. Shapes: hz (1, bins), seconds (frames, 1) -> (frames, bins).
     """
-    hop = max(rate // 200, 1)
-    width, size = 4 * hop, 8 * hop
-    frames = len(signal) // hop + 5
-    padded = np.zeros((frames + 3) * hop)
-    padded[width : width + len(signal)] = signal
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(width) / width)
-    block = np.zeros((frames, size))
-    block[:, 2 * hop : 6 * hop] = window * np.lib.stride_tricks.as_strided(
-        padded, (frames, width), (hop * padded.itemsize, padded.itemsize)
-    )
-    hz = rfftfreq(size, 1 / rate)[None, :]
-    seconds = (np.arange(frames)[:, None] - 2) * hop / rate
-    block = irfft(rfft(block) * response(hz, seconds), size).reshape(frames, 8, hop)
-    out = np.zeros((frames + 8, hop))
-    for part in range(8):
+    hop = max(rate // 100, 1)
+    frames = len(signal) // hop + 3
+    padded = np.zeros((frames + 1, hop))
+    padded.ravel()[2 * hop : 2 * hop + len(signal)] = signal
+    window = 0.5 - 0.5 * np.cos(np.pi * np.arange(2 * hop) / hop)
+    block = np.zeros((frames, 4, hop))
+    block[:, 1] = padded[:-1] * window[:hop]
+    block[:, 2] = padded[1:] * window[hop:]
+    hz = rfftfreq(4 * hop, 1 / rate)[None, :]
+    seconds = (np.arange(frames)[:, None] - 1) * hop / rate
+    spectrum = rfft(block.reshape(frames, 4 * hop))
+    block = irfft(spectrum * response(hz, seconds), 4 * hop).reshape(frames, 4, hop)
+    out = np.zeros((frames + 3, hop))
+    for part in range(4):
         out[part : part + frames] += block[:, part]
-    return out.ravel()[6 * hop : 6 * hop + len(signal)] / 2
+    return out.ravel()[3 * hop : 3 * hop + len(signal)]
 
 
 def resonance(hz: Array, centre: Array | float, width: Array | float) -> Array:

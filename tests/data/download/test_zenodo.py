@@ -3,10 +3,10 @@ import json
 
 import pytest
 
-import data.fetch
+import data.download.fetch
 from config import UserError
 from data.download import Archive, download, zenodo_record
-from tests.data.loopback import Loopback, status
+from tests.data.download.loopback import Loopback, status
 
 A, B = "0" * 31 + "a", "0" * 31 + "b"
 NEW = {
@@ -26,7 +26,7 @@ OLD = {
 @pytest.fixture
 def web(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.fetch, "pause", lambda seconds, stop: None)
+    monkeypatch.setattr(data.download.fetch, "pause", lambda seconds, stop: None)
     with Loopback() as server:
         yield server
 

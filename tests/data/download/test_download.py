@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import data.disk
-import data.fetch
+import data.download.disk
+import data.download.fetch
 from config import UserError
-from data.archive import bundles
 from data.download import Archive, download, space
-from tests.data.loopback import Loopback, answer, drop_after, status
+from data.download.archive import bundles
+from tests.data.download.loopback import Loopback, answer, drop_after, status
 from tests.data.test_split_zip import FILES, write_volumes
 
 NOBODY = "http://127.0.0.1:1"  # no server: whoever connects fails
@@ -30,7 +30,7 @@ def web(monkeypatch):
 def pauses(monkeypatch):
     """The pauses that were asked for; none is made."""
     asked = []
-    monkeypatch.setattr(data.fetch, "pause", lambda seconds, stop: asked.append(seconds))
+    monkeypatch.setattr(data.download.fetch, "pause", lambda seconds, stop: asked.append(seconds))
     return asked
 
 
@@ -257,7 +257,7 @@ def test_space_counts_what_is_still_needed(folder):
 
 
 def test_too_little_space_is_told_before_the_first_request(web, folder, monkeypatch):
-    monkeypatch.setattr(data.disk, "free_bytes", lambda folder: 10_000_000_000)
+    monkeypatch.setattr(data.download.disk, "free_bytes", lambda folder: 10_000_000_000)
     big = Archive("big.zip", (web.address + "/big.zip",), 13_300_000_000)
     with pytest.raises(UserError, match=r"needs about 33\.2 GB, and 10\.0 GB are free") as caught:
         download([big], folder)
@@ -269,7 +269,7 @@ def test_too_little_space_is_told_before_the_first_request(web, folder, monkeypa
 def test_no_space_is_needed_for_what_is_done(web, folder, monkeypatch):
     archives = published(web)
     download(archives, folder)
-    monkeypatch.setattr(data.disk, "free_bytes", lambda folder: 0)
+    monkeypatch.setattr(data.download.disk, "free_bytes", lambda folder: 0)
     download(archives, folder)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from config import UserError
-from data.archive import Archive
-from data.disk import writing
-from data.fetch import FetchError, discard, fetch, note
+from data.download.archive import Archive
+from data.download.disk import writing
+from data.download.fetch import FetchError, discard, fetch, note
 
 
 def zenodo_record(

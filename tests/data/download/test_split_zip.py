@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import UserError
-from data.split_zip import Joined, open_zip
-from data.unpack import unpack
+from data.download.split_zip import Joined, open_zip
+from data.download.unpack import unpack
 
 NOISE = random.Random(0)
 FILES = {f"set/{n}.wav": NOISE.randbytes(40 * n) + bytes(60 * n) for n in range(25)}

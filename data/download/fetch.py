@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from data.disk import need_space, writing
+from data.download.disk import need_space, writing
 
 TIMEOUT_SECONDS = 60.0  # without a byte
 ATTEMPTS = 6  # in a row that bring nothing new
@@ -158,7 +158,7 @@ def read_chunk(response) -> bytes:
 @cache
 def user_agent() -> str:
     """soundstill/<version of pyproject.toml>: Zenodo asks every tool to name itself."""
-    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
     version = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
     return f"soundstill/{version} (audio model distillation)"
 

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from config import UserError
-from data.disk import need_space, writing
-from data.split_zip import open_zip
+from data.download.disk import need_space, writing
+from data.download.split_zip import open_zip
 
 DAMAGE = (
     zipfile.BadZipFile,

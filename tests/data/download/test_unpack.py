@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import data.disk
-import data.unpack
+import data.download.disk
+import data.download.unpack
 from config import UserError
-from data.unpack import check_name, is_archive, merge, unpack
+from data.download.unpack import check_name, is_archive, merge, unpack
 
 SOUNDS = {
     "set/audio/a.wav": b"a" * 5_000,
@@ -220,17 +220,17 @@ def test_a_disk_that_fills_up_leaves_nothing_half_done(folder, tmp_path, monkeyp
         target.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(data.unpack.shutil, "copyfileobj", full)
+    monkeypatch.setattr(data.download.unpack.shutil, "copyfileobj", full)
     with pytest.raises(UserError, match="the disk is full"):
         unpack([zip_of(tmp_path / "s.zip", SOUNDS)], folder)
     assert list(folder.iterdir()) == []
 
 
 def test_a_zip_that_would_not_fit_is_not_begun(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(data.disk, "free_bytes", lambda folder: 75_000)  # it holds 75,004
+    monkeypatch.setattr(data.download.disk, "free_bytes", lambda folder: 75_000)  # it holds 75,004
     with pytest.raises(UserError, match=r"needs about 75\.0 kB, and 75\.0 kB are free"):
         unpack([zip_of(tmp_path / "s.zip", SOUNDS)], folder)
-    monkeypatch.setattr(data.disk, "free_bytes", lambda folder: 75_004)
+    monkeypatch.setattr(data.download.disk, "free_bytes", lambda folder: 75_004)
     unpack([tmp_path / "s.zip"], folder)
 
 
