@@ -14,7 +14,7 @@ from config import UserError
 from data.download import Archive, download, space
 from data.download.archive import bundles
 from tests.data.download.loopback import Loopback, answer, drop_after, status
-from tests.data.test_split_zip import FILES, write_volumes
+from tests.data.download.test_split_zip import FILES, write_volumes
 
 NOBODY = "http://127.0.0.1:1"  # no server: whoever connects fails
 
