@@ -18,8 +18,8 @@ from tqdm import tqdm
 from config import UserError
 from data.download.archive import Archive, bundles, fault
 from data.download.disk import in_words, need_space, writing
-from data.download.fetch import FetchError, discard, fetch, length, note
-from data.download.unpack import is_archive, unpack
+from data.download.http import FetchError, discard, fetch, length, note
+from data.download.unpacking import is_archive, unpack
 from data.download.zenodo import zenodo_record
 
 __all__ = ["Archive", "download", "zenodo_record"]

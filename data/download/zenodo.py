@@ -11,7 +11,7 @@ from urllib.parse import quote
 from config import UserError
 from data.download.archive import Archive
 from data.download.disk import writing
-from data.download.fetch import FetchError, discard, fetch, note
+from data.download.http import FetchError, discard, fetch, note
 
 
 def zenodo_record(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import data.download.disk
-import data.download.fetch
+import data.download.http
 from config import UserError
 from data.download import Archive, download, space
 from data.download.archive import bundles
@@ -30,7 +30,7 @@ def web(monkeypatch):
 def pauses(monkeypatch):
     """The pauses that were asked for; none is made."""
     asked = []
-    monkeypatch.setattr(data.download.fetch, "pause", lambda seconds, stop: asked.append(seconds))
+    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: asked.append(seconds))
     return asked
 
 

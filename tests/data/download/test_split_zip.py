@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from config import UserError
 from data.download.split_zip import Joined, open_zip
-from data.download.unpack import unpack
+from data.download.unpacking import unpack
 
 NOISE = random.Random(0)
 FILES = {f"set/{n}.wav": NOISE.randbytes(40 * n) + bytes(60 * n) for n in range(25)}

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-import data.download.fetch
+import data.download.http
 from config import UserError
 from data.download import Archive, download, zenodo_record
 from tests.data.download.loopback import Loopback, status
@@ -26,7 +26,7 @@ OLD = {
 @pytest.fixture
 def web(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.download.fetch, "pause", lambda seconds, stop: None)
+    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
     with Loopback() as server:
         yield server
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data.download.disk
-import data.download.unpack
+import data.download.unpacking
 from config import UserError
-from data.download.unpack import check_name, is_archive, merge, unpack
+from data.download.unpacking import check_name, is_archive, merge, unpack
 
 SOUNDS = {
     "set/audio/a.wav": b"a" * 5_000,
@@ -220,7 +220,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_done(folder, tmp_path, monkeyp
         target.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(data.download.unpack.shutil, "copyfileobj", full)
+    monkeypatch.setattr(data.download.unpacking.shutil, "copyfileobj", full)
     with pytest.raises(UserError, match="the disk is full"):
         unpack([zip_of(tmp_path / "s.zip", SOUNDS)], folder)
     assert list(folder.iterdir()) == []

@@ -6,9 +6,9 @@ from threading import Event
 import pytest
 
 import data.download.disk
-import data.download.fetch
+import data.download.http
 from config import UserError
-from data.download.fetch import ATTEMPTS, FetchError, Stopped, back_off, fetch, retry_after
+from data.download.http import ATTEMPTS, FetchError, Stopped, back_off, fetch, retry_after
 from tests.data.download.loopback import Loopback, answer, drop_after, ignore_range, status
 
 BODY = bytes(range(256)) * 1024  # 256 KiB: several chunks
@@ -25,7 +25,7 @@ def web(monkeypatch):
 def pauses(monkeypatch):
     """The pauses that were asked for; none is made."""
     asked = []
-    monkeypatch.setattr(data.download.fetch, "pause", lambda seconds, stop: asked.append(seconds))
+    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: asked.append(seconds))
     return asked
 
 
@@ -83,7 +83,7 @@ def test_a_weak_etag_and_one_of_another_address_are_not_used(web, part, pauses):
         fetch(weak, part)
     assert "If-Range" not in web.seen[-1].headers
     assert "Range" in web.seen[-1].headers
-    data.download.fetch.validator_of(part).write_text(f'{weak}\n"v1"\n')
+    data.download.http.validator_of(part).write_text(f'{weak}\n"v1"\n')
     fetch(web.address + "/a", part)
     assert web.seen[-1].headers["Range"] == "bytes=1000-"
     assert "If-Range" not in web.seen[-1].headers
@@ -153,7 +153,7 @@ def test_without_retry_after_the_pauses_double_with_jitter(web, part, pauses):
     assert len(web.seen) == ATTEMPTS
     for attempt, seconds in enumerate(pauses, 1):
         assert 2**attempt / 2 <= seconds <= 2**attempt + 1
-    assert back_off(50) <= data.download.fetch.LONGEST_BACK_OFF_SECONDS
+    assert back_off(50) <= data.download.http.LONGEST_BACK_OFF_SECONDS
 
 
 def test_a_server_that_wants_hours_is_not_waited_for(web, part, pauses):
@@ -243,7 +243,7 @@ def test_a_stopped_download_keeps_what_it_has(web, part):
     assert 0 < part.stat().st_size < len(BODY)
     assert BODY.startswith(part.read_bytes())
     with pytest.raises(Stopped):
-        data.download.fetch.pause(3600, stop)
+        data.download.http.pause(3600, stop)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
