@@ -71,21 +71,20 @@ def buzz(pitch: Array, rate: int) -> Array:
 def harmonics(pitch: Array, rate: int, strengths: Sequence[float], start: float = 0.0) -> Array:
     """A sum of sines at 1, 2, 3 ... times `pitch`, each silent above 0.45 rate.
 
-    sin (k + 1)x = 2 cos x sin kx - sin (k - 1)x saves all sines but the first.
+    Those that stay below are read from a table of one cycle, with errors below -60 dB.
     """
-    phase = 2 * np.pi * cycles(pitch, rate, start)
-    partial, before, twice_cosine = np.sin(phase), np.zeros(len(phase)), 2 * np.cos(phase)
-    total, lowest, highest = np.zeros(len(phase)), float(pitch.min()), float(pitch.max())
-    for order, strength in enumerate(strengths, 1):
-        if order * lowest >= 0.45 * rate:
+    phase, strengths = cycles(pitch, rate, start), np.asarray(strengths, float)
+    below = min(int(np.ceil(0.45 * rate / pitch.max())) - 1, len(strengths))
+    size = 64 * (below + 1)
+    spectrum = np.zeros(size // 2 + 1, complex)
+    spectrum[1 : below + 1] = -0.5j * size * strengths[:below]
+    table = irfft(spectrum, size)
+    total = np.interp(size * (phase % 1), np.arange(size + 1), np.append(table, table[0]))
+    for order in range(below + 1, len(strengths) + 1):
+        audible = order * pitch < 0.45 * rate
+        if not audible.any():
             break
-        if order * highest < 0.45 * rate:
-            total += strength * partial
-        else:
-            total += strength * partial * (order * pitch < 0.45 * rate)
-        before *= -1
-        before += twice_cosine * partial
-        partial, before = before, partial
+        total += audible * strengths[order - 1] * np.sin(2 * np.pi * order * phase)
     return total
 
 
