@@ -9,14 +9,14 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.experiment import Experiment
     from training.run_folder import write_config, write_results
+    from training.train import Training, train
 
     experiment = Experiment(config, "teacher", "student")
     write_config(config)
     for fold in experiment.folds:
-        experiment.normalise(fold)
         for seed in config.run.seeds:
             for variant in config.distillation.variants:
-                experiment.train("student", variant, seed, fold, overwrite=arguments.overwrite)
+                train(experiment, Training("student", variant, seed, fold), arguments.overwrite)
     show(write_results(config.run.name), experiment.metric)
 
 

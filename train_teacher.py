@@ -9,14 +9,14 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.experiment import Experiment
     from training.run_folder import write_config, write_results
+    from training.train import Training, train
 
     experiment = Experiment(config, "teacher")
     write_config(config)
-    variant = "bce" if experiment.table.task == "multi_label" else "ce"
+    labels_alone = "bce" if experiment.table.task == "multi_label" else "ce"
     for fold in experiment.folds:
-        experiment.normalise(fold)
         for seed in config.run.seeds:
-            experiment.train("teacher", variant, seed, fold, overwrite=arguments.overwrite)
+            train(experiment, Training("teacher", labels_alone, seed, fold), arguments.overwrite)
     show(write_results(config.run.name), experiment.metric)
 
 

@@ -1,0 +1,176 @@
+"""One training: from an experiment, a role, losses, a seed and a fold to a finished folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from config import UserError, flat_items, to_text
+from losses import LOSSES
+from metrics import METRICS, classwise, evaluate
+from models.cost import cost
+from training.experiment import Experiment, model_options
+from training.loop import fit
+from training.predict import probabilities
+from training.run_folder import TrainingFolder, file_sha256, training_path
+from training.steps import Step, build_losses, names_of
+
+NOT_ASKED = ("data.root", "data.folds", "data.on_bad_audio", "distillation.variants")
+"""Settings that say where data lies or what else is trained: they change no training."""
+
+
+class Training(NamedTuple):
+    """Which one of a run's trainings."""
+
+    role: str
+    variant: str  # the losses, such as bce+kd
+    seed: int
+    fold: int  # 0: the data set has splits instead
+
+    @property
+    def taught(self) -> bool:
+        return any(LOSSES[name].against == "teacher" for name in names_of(self.variant))
+
+    @property
+    def title(self) -> str:
+        fold = f" fold {self.fold}" if self.fold else ""
+        return f"{self.role} {self.variant} seed {self.seed}{fold}"
+
+
+def train(experiment: Experiment, training: Training, overwrite: bool = False) -> None:
+    """Train, predict the reported clips, leave all in the run's folder; nothing if it is there.
+
+    Raises UserError where the folder holds a training with other settings and not `overwrite`.
+    """
+    role, variant, seed, fold = training
+    experiment.enter(fold)
+    config, table, parts = experiment.config, experiment.table, experiment.parts
+    settings = getattr(config, role)
+    path = training_path(config, role, variant, seed, fold)
+    folder = TrainingFolder(path, all_settings(experiment, training))
+    if overwrite:
+        folder.remove()
+    if folder.finished():
+        return
+    started = time.perf_counter()
+    teachers = experiment.teachers(seed) if training.taught else []
+    model = experiment.new_model(role, seed)
+    losses = build_losses(variant, table.task, settings, config)
+    history = fit(
+        model,
+        Step(model, role, losses, config.coefficients, teachers),
+        experiment.batches(role, seed, ("teacher", "student") if training.taught else (role,)),
+        settings,
+        folder,
+        seed=seed,
+        device=experiment.device,
+        precision=config.run.precision,
+        validate=validator(experiment, role) if len(parts.select) else None,
+        title=training.title,
+    )
+    predicted = predict(experiment, role, model, parts.report)
+    judged = predicted, table.targets[parts.report], table.classes, table.task
+    by_class = {f"{experiment.metric} {name}": v for name, v in classwise(*judged).items()}
+    folder.finish(
+        model.state_dict(),
+        description(experiment, role),
+        history,
+        predictions_table(table.ids[parts.report], predicted, table.classes),
+        {
+            "role": role,
+            "variant": variant,
+            "model": settings.model,
+            "dataset": config.data.dataset,
+            "seed": seed,
+            "fold": fold,
+            "split": parts.report_name,
+            "epoch_chosen_on": parts.select_name,
+            "kept_epoch": int(history["score"].argmax()) + 1 if len(parts.select) else len(history),
+            "figures": evaluate(*judged) | by_class,
+            **cost(model, experiment.views[role].shape)._asdict(),
+            "epochs": settings.epochs,
+            "seconds": round(time.perf_counter() - started, 1),
+        },
+    )
+
+
+def predict(experiment: Experiment, role: str, model: nn.Module, rows: np.ndarray) -> np.ndarray:
+    view, precision = experiment.views[role], experiment.config.run.precision
+    return probabilities(model, view, rows, experiment.table.task, precision)
+
+
+def validator(experiment: Experiment, role: str) -> Callable[[nn.Module], float]:
+    """The score that chooses the epoch, higher is better."""
+    metric, rows = METRICS[experiment.metric], experiment.parts.select
+    truth, classes = experiment.table.targets[rows], experiment.table.classes
+
+    def score(model: nn.Module) -> float:
+        value = metric.function(predict(experiment, role, model, rows), truth, classes)
+        if math.isnan(value):
+            raise UserError(
+                f"{experiment.metric} is undefined on the {len(rows)} clips that choose the epoch "
+                f"({experiment.parts.select_name}); set [data] HOLD_OUT higher, or 0 for the last"
+            )
+        return value if metric.higher_is_better else -value
+
+    return score
+
+
+def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
+    """All that one training depends on, flat, so that other settings never mix with it."""
+    config, role = experiment.config, training.role
+    sections = {
+        "data": config.data,
+        f"mel.{role}": config.mel_of(role),
+        role: getattr(config, role),
+        "augment": config.augment,
+    }
+    if training.taught:
+        sections |= {"distillation": config.distillation, "mel.teacher": config.teacher_mel}
+    settings = {
+        f"{name}.{key}": to_text(value)
+        for name, section in sections.items()
+        for key, value in flat_items(section)
+        if f"{name}.{key}" not in NOT_ASKED
+    }
+    for loss in names_of(training.variant):
+        settings[f"coefficients.{loss}"] = to_text(config.coefficients.get(loss, 1.0))
+    if training.taught:
+        settings["teacher weights"] = file_sha256(experiment.teacher_weights(training.seed))
+    return settings | {
+        "variant": training.variant,
+        "run.precision": config.run.precision,
+        "clips": file_sha256(experiment.views[role].cache.folder / "clips.csv"),
+    }
+
+
+def description(experiment: Experiment, role: str) -> dict[str, Any]:
+    """What builds the model again and hears as it does, for the header of its weights."""
+    config, view = experiment.config, experiment.views[role]
+    return {
+        "model": getattr(config, role).model,
+        "options": model_options(config, role),
+        "input_shape": view.shape,
+        "task": experiment.table.task,
+        "classes": experiment.table.classes,
+        "clip_seconds": experiment.clip_seconds,
+        "front_end": dataclasses.asdict(config.mel_of(role)),
+        "mean": view.mean.tolist(),
+        "deviation": view.deviation.tolist(),
+    }
+
+
+def predictions_table(
+    ids: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> pd.DataFrame:
+    """The official submission format of DCASE urban sound tagging: audio_filename and the tags."""
+    table = pd.DataFrame(probabilities, columns=list(classes))
+    table.insert(0, "audio_filename", ids)
+    return table
