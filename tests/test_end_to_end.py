@@ -4,12 +4,14 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.scripts import command, kill_when, run, workplace
+from data.synthesis.corpus import synthesise
+from tests.scripts import ROOT, command, kill_when, run, workplace
 
 SCRIPTS = ("make_mel.py", "train_teacher.py", "train_student.py")
 
@@ -127,3 +129,30 @@ def test_help_answers_without_torch(tmp_path, script):
     )
     assert done.returncode == 0, done.stderr
     assert "--config" in done.stdout
+
+
+def test_the_layout_of_sonyc_ust_with_soft_labels_and_held_out_sensors(tmp_path):
+    synthesise(tmp_path / "audio", workers=1, train=36, validate=12, test=0, seconds=0.5)
+    (tmp_path / "config.ini").write_text(
+        "[data]\nDATASET = sonyc_ust\nROOT = audio\nLABELS = mean\nCLIP_SECONDS = 0.5\n"
+        "HOLD_OUT = 0.4\n[teacher]\nMODEL = dcase_small\nEPOCHS = 2\n[student]\n"
+        "WIDTH_MULT = 0.5\nEPOCHS = 2\n[distillation]\nVARIANTS = bce+kd+sp\n[run]\nWORKERS = 1\n"
+    )
+    for script in SCRIPTS:
+        printed = run(tmp_path, script)
+    assert "micro_auprc on sonyc_ust, validate; epoch chosen on held-out training clips" in printed
+    predictions = next((tmp_path / "runs/config/student").glob("**/predictions.csv"))
+    scored = subprocess.run(
+        [
+            *(sys.executable, "-m", "metrics.urban_sound_tagging", predictions),
+            *(tmp_path / "audio/annotations.csv", tmp_path / "audio/dcase-ust-taxonomy.yaml"),
+            *("--level", "coarse"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    results = pd.read_csv(tmp_path / "runs/config/results.csv")
+    own = results[(results["role"] == "student") & (results["metric"] == "micro_auprc")]
+    assert json.loads(scored.stdout)["micro_auprc"] == pytest.approx(own["value"].item(), abs=1e-12)

@@ -107,9 +107,12 @@ def predict(experiment: Experiment, role: str, model: nn.Module, rows: np.ndarra
 
 
 def validator(experiment: Experiment, role: str) -> Callable[[nn.Module], float]:
-    """The score that chooses the epoch, higher is better."""
+    """The score that chooses the epoch, higher is better.
+
+    Held-out training clips may have soft targets (the mean of volunteers): half of them decides.
+    """
     metric, rows = METRICS[experiment.metric], experiment.parts.select
-    truth, classes = experiment.table.targets[rows], experiment.table.classes
+    truth, classes = experiment.table.targets[rows] >= 0.5, experiment.table.classes
 
     def score(model: nn.Module) -> float:
         value = metric.function(predict(experiment, role, model, rows), truth, classes)
