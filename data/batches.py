@@ -70,14 +70,15 @@ class View:
             return
         total, squares, count = 0.0, 0.0, 0
         for chunk in torch.as_tensor(rows).split(64):
-            values = self.features(chunk).double()
+            values = self.features(chunk).cpu().double()  # MPS knows no float64
             axes = tuple(range(values.ndim - (kind == "bands")))
             total = total + values.sum(axes)
             squares = squares + values.square().sum(axes)
             count += values.numel() // (values.shape[-1] if kind == "bands" else 1)
         mean = total / count
         variance = (squares / count - mean.square()).clamp_min(1e-10)
-        self.mean, self.deviation = mean.float().reshape(-1), variance.sqrt().float().reshape(-1)
+        self.mean = mean.float().reshape(-1).to(self.device)
+        self.deviation = variance.sqrt().float().reshape(-1).to(self.device)
 
 
 class Batches:
