@@ -234,8 +234,15 @@ class Distillation:
     squared_temperature: bool = key(False, "multiply kd by the temperature squared (Hinton et al.)")
     teacher: Literal["auto", "online", "cached"] = key(
         "auto",
-        "cached: the teacher's outputs are computed once; "
-        "online: at each step, on what the student hears",
+        "cached: the teacher's outputs are computed once and kept on disk; "
+        "online: at each step, on what the student hears; "
+        "auto: cached where it hears the same in every epoch and its outputs fit",
+    )
+    views: int = key(
+        0,
+        "disturbed views of each training clip that are drawn once and replayed, view e mod VIEWS "
+        "in epoch e, so that a teacher can be cached under [augment]; 0: drawn anew in each epoch",
+        low=0,
     )
 
     def __post_init__(self) -> None:
@@ -271,6 +278,11 @@ class Run:
     workers: int = key(0, "processes that make mels; 0: one a core", low=0)
     resident_gigabytes: float = key(
         4.0, "largest cache that is kept on the device during training", low=0
+    )
+    cache_gigabytes: float = key(
+        64.0,
+        "largest share of the disk for a teacher's outputs, and for what they are made from",
+        low=0,
     )
 
     def __post_init__(self) -> None:

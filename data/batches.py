@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from config import UserError
-from data.augment import Augmentation
+from data.augment import Augmentation, Drawn
 from data.mel_cache import MelCache
+from data.replay import Replay
 
 GIGABYTE = 1e9
 
@@ -21,12 +22,14 @@ GIGABYTE = 1e9
 class Batch:
     """Some clips, by their positions in the clip table.
 
-    rows (B,), views: role -> (B, C, T, F) or (B, C, S), targets (B, K).
+    rows (B,), views: role -> (B, C, T, F) or (B, C, S), targets (B, K). `view_index` says which of
+    the views that are replayed this is; 0 where none is.
     """
 
     rows: Tensor
     views: dict[str, Tensor]
     targets: Tensor
+    view_index: int = 0
 
 
 class View:
@@ -63,6 +66,12 @@ class View:
     def __getitem__(self, rows: Tensor) -> Tensor:
         return self.scale(self.features(rows))
 
+    def disturbed(self, rows: Tensor, augmentation: Augmentation, drawn: Drawn) -> Tensor:
+        """The clips that `drawn` has rows for; further ones in `rows` are there to be mixed in."""
+        features = self.features(rows)
+        rendered = augmentation.render(features, drawn.to(features.device), self.settings)
+        return self.scale(rendered)
+
     def normalise(self, kind: Literal["none", "global", "bands"], rows: np.ndarray) -> None:
         """Measure mean and standard deviation of the training clips: one pair, or a pair a band."""
         if kind == "none":
@@ -84,7 +93,8 @@ class View:
 class Batches:
     """The training clips of one epoch after another, shuffled and disturbed by (seed, epoch) alone.
 
-    Nothing is carried from one epoch to the next: a resumed run sees what an undisturbed one does.
+    With `replay` they are disturbed as it was drawn, by its augmentation. Nothing is carried from
+    one epoch to the next: a resumed run sees what an undisturbed one does.
     """
 
     def __init__(
@@ -95,9 +105,11 @@ class Batches:
         batch_size: int,
         seed: int,
         augmentation: Augmentation | None = None,
+        replay: Replay | None = None,
     ) -> None:
         self.views, self.targets, self.rows = views, targets, torch.as_tensor(rows)
-        self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
+        self.batch_size, self.seed, self.replay = batch_size, seed, replay
+        self.augmentation = replay.augmentation if replay else augmentation
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -105,16 +117,20 @@ class Batches:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         order = self.rows[torch.randperm(len(self.rows), generator=generator)]
+        view_index = epoch % len(self.replay) if self.replay else 0
         for rows in order.split(self.batch_size):
-            targets = self.targets[rows.to(self.targets.device)]
             if self.augmentation is None:
-                yield Batch(rows, {role: view[rows] for role, view in self.views.items()}, targets)
+                views = {role: view[rows] for role, view in self.views.items()}
+                yield Batch(rows, views, self.targets[rows.to(self.targets.device)])
                 continue
-            drawn = self.augmentation.draw(len(rows), generator).to(targets.device)
+            if self.replay:
+                heard, drawn = self.replay.take(rows, view_index)
+            else:
+                heard, drawn = rows, self.augmentation.draw(len(rows), generator)
             views = {
-                role: view.scale(
-                    self.augmentation.render(view.features(rows), drawn, view.settings)
-                )
+                role: view.disturbed(heard, self.augmentation, drawn)
                 for role, view in self.views.items()
             }
-            yield Batch(rows, views, drawn.mix(targets))
+            targets = self.targets[heard.to(self.targets.device)]
+            mixed = drawn.to(targets.device).mix(targets)
+            yield Batch(rows, views, mixed, view_index)

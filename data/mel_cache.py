@@ -103,6 +103,17 @@ class MelCache:
         shards = [map_shard(folder / shard["name"], shard, shape) for shard in described["shards"]]
         return cls(folder, ClipTable.read(folder), Mel(**described["mel"]), shape, shards)
 
+    def fingerprints(self) -> dict[str, str]:
+        """Of the front end, the clip table, and the very recordings that the features are of."""
+        shards = hashlib.sha256()
+        for path in sorted(self.folder.glob("shard_*.json")):
+            shards.update(path.read_bytes())
+        return {
+            "front end": self.folder.name,
+            "clips.csv": sha256_of(self.folder / "clips.csv"),
+            "shards": shards.hexdigest(),
+        }
+
     def gather(self, rows: np.ndarray) -> Tensor:
         """The clips of these rows, in this order. Shapes: (B,) -> (B, *shape) float16."""
         rows = np.asarray(rows, dtype=np.int64)

@@ -6,6 +6,10 @@ A loss is an `nn.Module` whose class attributes say which tensors it takes: `stu
 keyword-only parameters from `task`, `temperature`, `temperature_on`, `squared_temperature` and
 `label_smoothing`, and never differentiates the teacher. Losses compute in the precision of their
 inputs: give them float32, outside autocast.
+
+A loss that sees the teacher only through the inner products of its clips also has
+`against_gram(student, gram)`, which takes these, (B, B), in place of the teacher's tensor: they are
+small enough to be kept for all pairs of clips.
 """
 
 from losses.bce import BinaryCrossEntropy

@@ -21,14 +21,22 @@ class SimilarityPreserving(nn.Module):
     student, against = "map", "teacher"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        difference = row_normalised_gram(teacher.detach()) - row_normalised_gram(student)
+        return self.against_gram(student, gram(teacher))
+
+    def against_gram(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The same from the teacher's Gram matrix: student map (B, ...), (B, B) -> ()."""
+        difference = row_normalised(teacher.detach()) - row_normalised(gram(student))
         return difference.square().mean()  # mean over the B x B entries is 1 / B^2
 
 
-def row_normalised_gram(maps: Tensor) -> Tensor:
-    """(B, ...) -> (B, B)."""
+def gram(maps: Tensor) -> Tensor:
+    """(B, ...) -> (B, B), the inner products of the clips."""
     features = maps.flatten(start_dim=1)
-    gram = features @ features.T
+    return features @ features.T
+
+
+def row_normalised(gram: Tensor) -> Tensor:
+    """(B, B) with rows of length 1, or 0."""
     norm = torch.linalg.vector_norm(gram, dim=1, keepdim=True)
     # Added to the norm, an epsilon would send gradients of 1 / epsilon into a row of zeros.
     return gram / torch.where(norm > 0, norm, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,16 @@ from data.batches import Batches, View
 from data.clips import ClipTable
 from data.datasets import DATASETS
 from data.mel_cache import MelCache, cache_folder
+from data.replay import Replay
 from data.splits import Parts, folds_of, parts
 from losses import LOSSES
 from models import MODELS
 from models.freeze import freeze
 from models.published import load_published, read_weights
 from training.device import choose_device
-from training.run_folder import training_path
+from training.run_folder import file_sha256, training_path
 from training.steps import OnlineTeacher, Teacher, build_losses
-from training.teacher_cache import cached_teacher
+from training.teacher_cache import TeacherCache, asked_by, outputs_folder
 
 
 class Experiment:
@@ -41,10 +43,16 @@ class Experiment:
         kind = choose("[data] dataset", DATASETS, config.data.dataset)
         dataset = kind(**constructor_options("[data]", config.data, kind))
         self.augmented = config.augment != Augment()
-        if config.distillation.teacher == "cached" and self.augmented:
+        if config.distillation.views and not self.augmented:
+            raise ConfigError(
+                "[distillation] views",
+                f"found {config.distillation.views}, but [augment] is off and all would be alike",
+            )
+        if config.distillation.teacher == "cached" and not self.repeats:
             raise ConfigError(
                 "[distillation] teacher",
-                "found 'cached', but [augment] disturbs each clip anew; want auto or online",
+                "found 'cached', but [augment] disturbs each clip anew in every epoch; "
+                "set VIEWS to a few that are replayed, or TEACHER to auto or online",
             )
         caches = {role: MelCache.open(cache_folder(config, role)) for role in roles}
         self.table: ClipTable = caches[roles[0]].table
@@ -60,6 +68,11 @@ class Experiment:
         self.clip_seconds = config.data.clip_seconds or dataset.clip_seconds
         self.fold = -1
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a taught student, and so its teacher, hears the same in every so many epochs."""
+        return not self.augmented or self.config.distillation.views > 0
+
     def enter(self, fold: int) -> None:
         """Take one fold's parts; scale the views by its training clips where NORMALISE says so."""
         if fold == self.fold:
@@ -69,19 +82,31 @@ class Experiment:
         self.parts: Parts = parts(self.table, fold, data.protocol, data.hold_out)
         for role, view in self.views.items():
             view.normalise(self.config.mel_of(role).normalise, self.parts.train)
-        self.loaded_teachers: dict[int, list[Teacher]] = {}
 
-    def batches(self, role: str, seed: int, heard: tuple[str, ...]) -> Batches:
-        """The training clips as `heard` roles hear them, in batches of `role`'s size."""
+    def augmentation(self, heard: Collection[str]) -> Augmentation:
+        """[augment], over the frequencies of all the roles that hear it."""
         max_hz = max(self.config.mel_of(name).sample_rate / 2 for name in heard)
-        augmentation = Augmentation(self.config.augment, self.clip_seconds, max_hz)
+        return Augmentation(self.config.augment, self.clip_seconds, max_hz)
+
+    def replay(self, seed: int) -> Replay | None:
+        """What taught students and their teachers hear; None where it is drawn anew each epoch."""
+        if not self.config.distillation.views:
+            return None
+        augmentation, rows = self.augmentation(("teacher", "student")), self.parts.train
+        return Replay(augmentation, rows, self.config.distillation.views, seed)
+
+    def batches(
+        self, role: str, seed: int, heard: Collection[str], replay: Replay | None = None
+    ) -> Batches:
+        """The training clips as `heard` roles hear them, in batches of `role`'s size."""
         return Batches(
             {name: self.views[name] for name in heard},
             self.targets,
             self.parts.train,
             getattr(self.config, role).batch_size,
             seed,
-            augmentation if self.augmented else None,
+            self.augmentation(heard) if self.augmented else None,
+            replay,
         )
 
     def build_model(self, role: str) -> nn.Module:
@@ -99,7 +124,7 @@ class Experiment:
         torch.manual_seed(seed)
         model = self.build_model(role)
         if settings.init:
-            load_published(model, read_weights(Path(settings.init)))
+            load_weights(model, Path(settings.init))
         freeze(model, settings.freeze)
         return model
 
@@ -110,20 +135,54 @@ class Experiment:
             raise UserError(f"{path} is not there: run train_teacher.py first")
         return path
 
-    def teachers(self, seed: int) -> list[Teacher]:
+    def teachers(self, seed: int, variant: str, replay: Replay | None) -> list[Teacher]:
         """The finished teacher of this seed and fold, as [distillation] TEACHER says."""
-        if seed not in self.loaded_teachers:
-            model = self.build_model("teacher")
-            load_published(model, read_weights(self.teacher_weights(seed)))
-            model.eval()
-            if self.augmented or self.config.distillation.teacher == "online":
-                teacher: Teacher = OnlineTeacher(model)
-            else:
-                gigabytes = self.config.run.resident_gigabytes
-                view = self.views["teacher"]
-                teacher = cached_teacher(model, view, self.parts.train, gigabytes)
-            self.loaded_teachers = {seed: [teacher]}
-        return self.loaded_teachers[seed]
+        weights, distillation = self.teacher_weights(seed), self.config.distillation
+        model = self.build_model("teacher")
+        load_weights(model, weights)
+        online = OnlineTeacher(model)
+        if distillation.teacher == "online" or not self.repeats:
+            return [online]
+        cache = self.teacher_cache(online.model, weights, replay)
+        cache.fill(set().union(*map(asked_by, distillation.variants)))
+        if cached := cache.teacher(asked_by(variant)):
+            return [cached]
+        if distillation.teacher == "cached":
+            raise UserError(
+                f"what {variant} asks of the teacher {weights} takes more than [run] "
+                "CACHE_GIGABYTES; raise it, or set [distillation] TEACHER = auto"
+            )
+        print(f"{variant}: the teacher runs online, its outputs take more than CACHE_GIGABYTES")
+        return [online]
+
+    def teacher_cache(self, model: nn.Module, weights: Path, replay: Replay | None) -> TeacherCache:
+        """The outputs of one teacher, beside its weights."""
+        view, rows, run = self.views["teacher"], self.parts.train, self.config.run
+        made_from = {
+            "weights": file_sha256(weights),
+            "model": self.config.teacher.model,
+            "options": model_options(self.config, "teacher"),
+            "normalise": self.config.teacher_mel.normalise,
+            **view.cache.fingerprints(),
+        }
+        draws = [replay.fingerprint(k) for k in range(len(replay))] if replay else ["none"]
+        folders = [
+            outputs_folder(
+                weights.parent / "outputs", {**made_from, "drawn": drawn}, self.table.ids[rows]
+            )
+            for drawn in draws
+        ]
+        limits = run.resident_gigabytes, run.cache_gigabytes
+        return TeacherCache(model, view, rows, replay, folders, *limits)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Raises UserError that names the file and each tensor that does not fit."""
+    weights = read_weights(path)
+    try:
+        load_published(model, weights)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def model_options(config: Config, role: str) -> dict[str, Any]:

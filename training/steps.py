@@ -14,11 +14,20 @@ from data.batches import Batch
 from losses import LOSSES
 from models.output import Output
 
+TENSORS = ("logits", "embedding", "map")
+GRAM = "_gram"  # map_gram: the inner products of the batch's maps, (B, B)
+
 
 class Teacher(Protocol):
-    """What a step asks of a teacher, whether its outputs are computed or looked up."""
+    """What a step asks of a teacher, whether its outputs are computed or looked up.
 
-    def outputs(self, batch: Batch) -> Output: ...
+    `hears` are the roles whose views a batch must hold. The outputs are TENSORS, or those that the
+    losses take of them; for a loss with `against_gram` the Gram matrix may stand for the tensor.
+    """
+
+    hears: tuple[str, ...]
+
+    def outputs(self, batch: Batch) -> Mapping[str, Tensor]: ...
 
 
 class OnlineTeacher:
@@ -28,11 +37,11 @@ class OnlineTeacher:
     """
 
     def __init__(self, model: nn.Module, role: str = "teacher") -> None:
-        self.model, self.role = model.eval().requires_grad_(False), role
+        self.model, self.hears = model.eval().requires_grad_(False), (role,)
 
     @torch.no_grad()
-    def outputs(self, batch: Batch) -> Output:
-        return self.model(batch.views[self.role])
+    def outputs(self, batch: Batch) -> dict[str, Tensor]:
+        return tensors_of(self.model(batch.views[self.hears[0]]))
 
 
 class Step:
@@ -56,23 +65,31 @@ class Step:
             raise ValueError("a distillation loss without a teacher")
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        own = self.model(batch.views[self.role])
+        own = tensors_of(self.model(batch.views[self.role]))
         taught = [t.outputs(batch) for t in self.teachers] if self.learns_from_teachers else []
         terms = {}
-        for name, loss in self.losses.items():
-            mine = tensor_of(own, loss.student)
-            others = (
-                [batch.targets]
-                if loss.against == "labels"
-                else [tensor_of(output, loss.student) for output in taught]
-            )
-            terms[name] = sum(loss(mine, other) for other in others)
+        with torch.autocast(batch.targets.device.type, enabled=False):
+            for name, loss in self.losses.items():
+                if loss.against == "labels":
+                    terms[name] = loss(own[loss.student], batch.targets)
+                else:
+                    terms[name] = sum(taught_term(loss, own, output) for output in taught)
         return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
 
 
-def tensor_of(output: Output, name: str) -> Tensor:
-    """`logits`, `embedding` or the last of the maps, in float32 whatever the model computes in."""
-    return (output.maps[-1] if name == "map" else getattr(output, name)).float()
+def taught_term(
+    loss: nn.Module, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]
+) -> Tensor:
+    mine, gram = student[loss.student], teacher.get(loss.student + GRAM)
+    if gram is not None and hasattr(loss, "against_gram"):
+        return loss.against_gram(mine, gram)
+    return loss(mine, teacher[loss.student])
+
+
+def tensors_of(output: Output) -> dict[str, Tensor]:
+    """TENSORS by name, the last of the maps, in float32 whatever the model computes in."""
+    tensors = (output.logits, output.embedding, output.maps[-1])
+    return {name: tensor.float() for name, tensor in zip(TENSORS, tensors, strict=True)}
 
 
 def names_of(variant: str) -> tuple[str, ...]:

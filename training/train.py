@@ -60,13 +60,15 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
     if folder.finished():
         return
     started = time.perf_counter()
-    teachers = experiment.teachers(seed) if training.taught else []
+    replay = experiment.replay(seed) if training.taught else None
+    teachers = experiment.teachers(seed, variant, replay) if training.taught else []
+    heard = dict.fromkeys((role, *(name for teacher in teachers for name in teacher.hears)))
     model = experiment.new_model(role, seed)
     losses = build_losses(variant, table.task, settings, config)
     history = fit(
         model,
         Step(model, role, losses, config.coefficients, teachers),
-        experiment.batches(role, seed, ("teacher", "student") if training.taught else (role,)),
+        experiment.batches(role, seed, heard, replay),
         settings,
         folder,
         seed=seed,

@@ -19,7 +19,7 @@ from data.front_end import band_centres
 class Drawn:
     """One batch's disturbances, a row a clip."""
 
-    partner: Tensor  # (B,) position in the batch of the clip that is mixed in
+    partner: Tensor  # (B,) position, among the features, of the clip that is mixed in
     weight: Tensor  # (B,) share of the clip itself, in [0.5, 1]
     roll: Tensor  # (B,) s
     gain: Tensor  # (B,) dB
@@ -30,10 +30,16 @@ class Drawn:
         moved = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}
         return Drawn(**moved)
 
+    def __getitem__(self, rows: Tensor) -> Drawn:
+        return Drawn(**{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)})
+
     def mix(self, values: Tensor) -> Tensor:
-        """weight * own + (1 - weight) * partner's, for (B, ...) values."""
+        """weight * own + (1 - weight) * partner's, for (B, ...) values.
+
+        More than B values: those behind the first B are there to be mixed in.
+        """
         weight = self.weight.reshape(-1, *[1] * (values.ndim - 1))
-        return weight * values + (1 - weight) * values[self.partner]
+        return weight * values[: len(self.weight)] + (1 - weight) * values[self.partner]
 
 
 class Augmentation:
@@ -71,7 +77,10 @@ class Augmentation:
         )
 
     def render(self, features: Tensor, drawn: Drawn, grid: Mel) -> Tensor:
-        """Features (B, C, T, F) or (B, C, S). Mixing and gain act before the logarithm."""
+        """Features (B, C, T, F) or (B, C, S). Mixing and gain act before the logarithm.
+
+        What a clip becomes is the same, bit for bit, whatever batch it is in.
+        """
         s = self.settings
         if grid.front_end == "waveform" and s.frequency_mask_share:
             raise ConfigError(
@@ -82,8 +91,8 @@ class Augmentation:
             linear = to_linear(features, grid)
             if s.mixup:
                 linear = drawn.mix(linear)
-            power = 10 if is_power(grid) else 20
-            factor = 10 ** (drawn.gain / power)
+            nepers = math.log(10) / (10 if is_power(grid) else 20)
+            factor = torch.exp(drawn.gain * nepers)  # pow rounds by its place in the batch
             features = to_log(linear * factor.reshape(-1, *[1] * (linear.ndim - 1)), grid)
         if s.roll_seconds:
             features = roll(features, (drawn.roll * per_second).round().long())

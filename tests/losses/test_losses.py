@@ -102,6 +102,18 @@ def test_a_loss_does_not_depend_on_the_order_of_the_clips(name):
     torch.testing.assert_close(loss(student[order], other[order]), loss(student, other))
 
 
+@pytest.mark.parametrize("name", [n for n in DISTILLATION if hasattr(LOSSES[n], "against_gram")])
+def test_a_loss_of_pairs_takes_the_inner_products_of_the_teacher_as_well(name):
+    student, teacher = (t.double().requires_grad_() for t in tensors(name))
+    gram = teacher.flatten(1) @ teacher.flatten(1).T
+    loss = build(name)
+    torch.testing.assert_close(loss.against_gram(student, gram), loss(student, teacher))
+    (found,) = torch.autograd.grad(loss.against_gram(student, gram), student)
+    torch.testing.assert_close(found, torch.autograd.grad(loss(student, teacher), student)[0])
+    loss.against_gram(student, gram).backward()
+    assert teacher.grad is None
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_the_gradient_is_that_of_the_value(name):
     student, other = (t.double() for t in tensors(name))

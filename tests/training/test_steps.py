@@ -7,7 +7,6 @@ from data.batches import Batches
 from losses import LOSSES
 from models import MODELS
 from training.steps import OnlineTeacher, Step, build_losses, names_of
-from training.teacher_cache import CachedTeacher, cached_teacher
 
 
 @pytest.fixture
@@ -80,23 +79,3 @@ def test_no_gradient_reaches_a_teacher(views, targets):
 def test_distillation_without_a_teacher_is_a_mistake(views):
     with pytest.raises(ValueError, match="without a teacher"):
         Step(model_for(views["student"], 0), "student", {"sp": LOSSES["sp"]()}, {})
-
-
-def test_a_cached_teacher_says_what_it_says_online(views, targets):
-    student, teacher = model_for(views["student"], 0), model_for(views["teacher"], 1).eval()
-    rows = np.array([3, 1, 4, 15, 9, 2, 6, 5])
-    cached = cached_teacher(teacher, views["teacher"], rows, resident_gigabytes=1.0, batch_size=3)
-    assert isinstance(cached, CachedTeacher)
-    losses = {"kd": LOSSES["kd"](task="single_label"), "sp": LOSSES["sp"]()}
-    for epoch in range(2):
-        for batch in Batches(views, targets, rows, 3, 0).epoch(epoch):
-            looked_up = Step(student, "student", losses, {}, [cached])(batch)
-            computed = Step(student, "student", losses, {}, [OnlineTeacher(teacher)])(batch)
-            for name in computed:
-                torch.testing.assert_close(looked_up[name], computed[name], rtol=1e-5, atol=1e-7)
-
-
-def test_outputs_that_do_not_fit_are_computed_online(views):
-    teacher = model_for(views["teacher"], 1).eval()
-    found = cached_teacher(teacher, views["teacher"], np.arange(8), resident_gigabytes=1e-9)
-    assert isinstance(found, OnlineTeacher)

@@ -1,0 +1,173 @@
+"""What a teacher costs an epoch: cached, online, and left out.
+
+The published urban sound tagging system's sizes: a dcase_net teacher on 998 x 64 mels, a
+dcase_small student on 998 x 20, batches of 8, labels of 8 tags, on synthetic features. All three
+train on the same clips in the same batches; repetitions take turns, so that a disturbance of the
+machine meets all alike, and the medians are compared. Then two students of the same weights learn
+side by side, one from the cached and one from the online teacher, in float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from config import Mel
+from data.batches import Batches, View
+from data.clips import Clip, ClipTable
+from losses import LOSSES
+from models import MODELS
+from training.steps import OnlineTeacher, Step, Teacher
+from training.teacher_cache import TeacherCache, asked_by, outputs_folder
+
+CLASSES, BATCH, FRAMES = 8, 8, 998
+BANDS = {"teacher": 64, "student": 20}
+MODEL = {"teacher": "dcase_net", "student": "dcase_small"}
+COEFFICIENTS = {"bce": 1.5, "kd": 1.5, "sp": 10.0}
+
+
+def view_of(role: str, clips: int) -> View:
+    """Synthetic mels of all clips, in memory, as a mel cache gives them."""
+    names = [f"{n:04d}" for n in range(clips)]
+    table = ClipTable.of(
+        [Clip(id=name, path=Path(name), labels={"tag": 1.0}) for name in names],
+        ("tag",),
+        "multi_label",
+    )
+    generator = torch.Generator().manual_seed(BANDS[role])
+    stored = torch.randn(clips, 1, FRAMES, BANDS[role], generator=generator).half()
+    cache = SimpleNamespace(
+        table=table,
+        shape=stored.shape[1:],
+        settings=Mel(num_bands=BANDS[role]),
+        folder=Path("synthetic"),
+        gather=lambda rows: stored[torch.as_tensor(rows)],
+    )
+    return View(cache, table.ids, torch.device("cpu"), 4.0)
+
+
+def model_of(role: str, view: View) -> nn.Module:
+    torch.manual_seed(0)
+    return MODELS[MODEL[role]](num_classes=CLASSES, input_shape=view.shape)
+
+
+class Training:
+    """A student with its optimiser, its losses and the teachers that these want."""
+
+    def __init__(
+        self, variant: str, student: nn.Module, views: dict[str, View], teachers: list[Teacher]
+    ) -> None:
+        self.student = copy.deepcopy(student)
+        losses = {name: LOSSES[name]() for name in variant.split("+") if name != "kd"}
+        if "kd" in variant:
+            losses["kd"] = LOSSES["kd"](task="multi_label", temperature=2.0)
+        self.step = Step(self.student, "student", losses, COEFFICIENTS, teachers)
+        self.optimiser = torch.optim.Adam(self.student.parameters(), lr=1e-4)
+        heard = ["student", *(role for teacher in teachers for role in teacher.hears)]
+        clips = len(views["student"].cache.table)
+        generator = torch.Generator().manual_seed(1)
+        targets = (torch.rand(clips, CLASSES, generator=generator) < 0.2).float()
+        views = {role: views[role] for role in heard}
+        self.batches = Batches(views, targets, np.arange(clips), BATCH, seed=0)
+
+    def epoch(self, number: int) -> list[Tensor]:
+        losses = []
+        for batch in self.batches.epoch(number):
+            loss = self.step(batch)["loss"]
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            losses.append(loss.detach())
+        return losses
+
+
+def seconds_of(training: Training, number: int) -> float:
+    started = time.perf_counter()
+    training.epoch(number)
+    return time.perf_counter() - started
+
+
+def first_losses(training: Training, steps: int) -> Tensor:
+    losses: list[Tensor] = []
+    while len(losses) < steps:
+        losses += training.epoch(len(losses))
+    return torch.stack(losses[:steps]).double()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batches", type=int, default=6, help="of an epoch")
+    parser.add_argument("--repetitions", type=int, default=9, help="of the epochs compared")
+    parser.add_argument("--steps", type=int, default=50, help="whose losses are compared")
+    arguments = parser.parse_args()
+    clips = arguments.batches * BATCH
+    views = {role: view_of(role, clips) for role in BANDS}
+    student = model_of("student", views["student"])
+    online = OnlineTeacher(model_of("teacher", views["teacher"]))
+
+    with tempfile.TemporaryDirectory() as folder:
+        rows, ids = np.arange(clips), views["teacher"].cache.table.ids
+        place = outputs_folder(Path(folder), {"weights": "random"}, ids)
+        started = time.perf_counter()
+        cache = TeacherCache(online.model, views["teacher"], rows, None, [place], 4.0, 64.0)
+        cache.fill(asked_by("bce+kd+sp"))
+        once = time.perf_counter() - started
+        cached = cache.teacher(asked_by("bce+kd+sp"))
+
+    mixes = {"plain": ("bce", []), "cached": ("bce+kd+sp", [cached])}
+    mixes["online"] = ("bce+kd+sp", [online])
+    trainings = {
+        name: Training(variant, student, views, teachers)
+        for name, (variant, teachers) in mixes.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in mixes}
+    for training in trainings.values():
+        training.epoch(0)
+    for number in range(1, arguments.repetitions + 1):
+        for name, training in trainings.items():
+            if name != "online" or number % 3 == 1:  # a third of them: it takes so much longer
+                seconds[name].append(seconds_of(training, number))
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+
+    lessons = [
+        first_losses(Training("bce+kd+sp", student, views, [teacher]), arguments.steps)
+        for teacher in (cached, online)
+    ]
+    difference = ((lessons[0] - lessons[1]).abs() / lessons[1].abs()).max().item()
+
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, ", end="")
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; float32, batches of 8")
+    print(f"the cached outputs of {clips} clips were computed once in {once:.1f} s\n")
+    print(f"{'an epoch of':<22} {'ms per step':>12} {'of plain':>9} {'n':>3}")
+    for name, (variant, _) in mixes.items():
+        each = 1000 * median[name] / arguments.batches
+        ratio = median[name] / median["plain"]
+        print(f"{variant + ' ' + name:<22} {each:12.1f} {ratio:9.3f} {len(seconds[name]):3}")
+    print(f"\nlosses over {arguments.steps} steps differ by at most {difference:.1e}\n")
+    print(
+        json.dumps(
+            {
+                "cached_over_plain": round(median["cached"] / median["plain"], 4),
+                "online_over_plain": round(median["online"] / median["plain"], 4),
+                "max_relative_loss_difference": difference,
+                "steps": arguments.steps,
+                "seconds_to_cache": round(once, 2),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""When a teacher is cached, and what makes its outputs new."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from config import ConfigError, UserError, load
+from data.cache_writer import CacheWriter, stamps_of, write_rows
+from data.clips import Clip, ClipTable
+from data.mel_cache import cache_folder
+from training.experiment import Experiment, load_weights
+from training.run_folder import training_path
+from training.steps import OnlineTeacher
+from training.teacher_cache import CachedTeacher
+
+CONFIG = """
+[data]
+DATASET = csv_folder
+TASK = single_label
+[mel]
+SAMPLE_RATE = 8000
+MEL_MAX_HZ = 4000
+NUM_BANDS_TEACHER = 12
+NUM_BANDS_STUDENT = 8
+[teacher]
+MODEL = dcase_small
+WIDTH_MULT = 0.25
+[student]
+MODEL = dcase_small
+WIDTH_MULT = 0.25
+[distillation]
+VARIANTS = ce+kd, ce+kd+sp
+[run]
+NAME = test
+DEVICE = cpu
+"""
+DISTURBED = "augment.mixup=0.3", "augment.roll_seconds=0.1"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config.ini").write_text(CONFIG)
+    return tmp_path
+
+
+def recordings(changed=()):
+    """Nine clips; those that are changed have other recordings under the same names."""
+    Path("audio").mkdir(exist_ok=True)
+    clips = []
+    for n in range(9):
+        path = Path(f"audio/{n}.wav")
+        if n in changed or not path.exists():  # one that is written again counts as another
+            path.write_bytes(bytes(n + 1 + 100 * (n in changed)))
+        split = ("train", "train", "train", "validate", "test")[n % 5]
+        clips.append(
+            Clip(id=f"{n:02d}", path=path, labels={"ab"[n % 2]: 1.0}, split=split, group=str(n))
+        )
+    return ClipTable.of(clips, ("a", "b"), "single_label")
+
+
+def experiment(*overrides, changed=(), table=None):
+    config = load(Path("config.ini"), overrides)
+    table = table or recordings(changed)
+    for role, bands in (("teacher", 12), ("student", 8)):
+        mel, folder, shape = config.mel_of(role), cache_folder(config, role), (1, 16, bands)
+        writer = CacheWriter(folder, mel, shape, table, stamps_of(table.frame["path"]))
+        generator = torch.Generator().manual_seed(bands)
+        features = torch.randn(9, *shape, generator=generator).half()
+        for n in changed:
+            features[n] += 1
+        part, offset = writer.begin(0)
+        write_rows(part, offset, features)
+        writer.finish(0)
+        writer.finalise()
+    found = Experiment(config, "teacher", "student")
+    found.enter(0)
+    return found
+
+
+def with_teacher(found, seed=0):
+    """A finished teacher in the run's folder."""
+    path = training_path(found.config, "teacher", "", 0, 0) / "weights.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = found.new_model("teacher", seed).state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
+    return found
+
+
+def teacher_of(found, variant="ce+kd+sp"):
+    (teacher,) = found.teachers(0, variant, found.replay(0))
+    return teacher
+
+
+def folders():
+    return set(Path("runs/test/teacher/seed_0/fold_0/outputs").glob("*"))
+
+
+def test_outputs_are_kept_beside_the_weights_by_clip_id():
+    found = with_teacher(experiment())
+    assert isinstance(teacher_of(found), CachedTeacher)
+    (folder,) = folders()
+    names = {path.name.partition(".")[0] for path in folder.iterdir()}
+    assert names == {"logits", "map_gram", "clips", "made_from"}
+    ids = found.table.ids[found.parts.train].tolist()
+    assert (folder / "clips.txt").read_text().split() == ids
+    assert len(np.load(next(folder.glob("logits*")))) == len(ids)
+
+
+def test_the_same_is_not_made_again():
+    teacher_of(with_teacher(experiment()))
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.npy")}
+    teacher_of(experiment())
+    assert {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.npy")} == before
+
+
+def changes():
+    def recording():
+        return experiment(changed=[1])
+
+    def labels():
+        table = recordings()
+        table.targets[0] = [0.0, 1.0]
+        return experiment(table=table)
+
+    def weights():
+        return with_teacher(experiment(), seed=1)
+
+    return {
+        "a recording": recording,
+        "a label": labels,
+        "the weights": weights,
+        "the normalisation": lambda: experiment("mel.normalise=global"),
+        "the front end": lambda: experiment("mel.log_offset=0.1"),
+        "the model": lambda: experiment("teacher.dropout=0.5"),
+        "the draws": lambda: experiment(*DISTURBED, "distillation.views=1"),
+    }
+
+
+@pytest.mark.parametrize("what", sorted(changes()))
+def test_a_change_of_what_they_are_made_from_makes_them_anew(what):
+    found = with_teacher(experiment())
+    teacher_of(found)
+    before = folders()
+    changed = changes()[what]()
+    teacher = teacher_of(changed)
+    assert len(before) == 1
+    assert len(folders() - before) == 1
+    online = OnlineTeacher(changed.build_model("teacher"))
+    load_weights(online.model, changed.teacher_weights(0))
+    batch = next(changed.batches("student", 0, ("teacher", "student"), changed.replay(0)).epoch(0))
+    wanted, said = online.outputs(batch), teacher.outputs(batch)
+    torch.testing.assert_close(said["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
+    maps = wanted["map"].flatten(1)
+    torch.testing.assert_close(said["map_gram"], maps @ maps.T, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ((), CachedTeacher),
+        (("distillation.teacher=online",), OnlineTeacher),
+        (("distillation.teacher=cached",), CachedTeacher),
+        (DISTURBED, OnlineTeacher),
+        ((*DISTURBED, "distillation.views=2"), CachedTeacher),
+        ((*DISTURBED, "distillation.views=2", "distillation.teacher=cached"), CachedTeacher),
+        ((*DISTURBED, "distillation.views=2", "distillation.teacher=online"), OnlineTeacher),
+        (("run.cache_gigabytes=0",), OnlineTeacher),
+    ],
+)
+def test_auto_caches_wherever_the_teacher_hears_the_same_again(settings, kind):
+    teacher = teacher_of(with_teacher(experiment(*settings)))
+    assert isinstance(teacher, kind)
+    assert teacher.hears == (() if kind is CachedTeacher else ("teacher",))
+
+
+def test_what_is_cached_for_one_mix_serves_the_next():
+    found = with_teacher(experiment())
+    teacher_of(found, "ce+kd")
+    before = sorted(Path("runs").rglob("*.npy"))
+    assert any("map_gram" in path.name for path in before)
+    teacher_of(found, "ce+kd+sp")
+    assert sorted(Path("runs").rglob("*.npy")) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ((*DISTURBED, "distillation.teacher=cached"), "anew in every epoch; set VIEWS"),
+        (("distillation.views=2",), "found 2, but .augment. is off"),
+    ],
+)
+def test_a_contradiction_is_named(settings, said):
+    with pytest.raises(ConfigError, match=said):
+        experiment(*settings)
+
+
+def test_outputs_that_must_be_cached_and_do_not_fit_are_named():
+    found = with_teacher(experiment("distillation.teacher=cached", "run.cache_gigabytes=1e-7"))
+    with pytest.raises(UserError, match=r"weights.safetensors takes more than .*CACHE_GIGABYTES"):
+        teacher_of(found)
+
+
+def test_a_teacher_file_that_does_not_fit_the_model_names_itself_and_its_tensors():
+    with_teacher(experiment())
+    found = experiment("teacher.width_mult=0.75")
+    with pytest.raises(UserError, match=r"weights.safetensors: .*conv1.0.weight is 8x1x3x3, want"):
+        teacher_of(found)

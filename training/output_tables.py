@@ -1,0 +1,107 @@
+"""Tensors of many clips on disk, in parts that are there whole or not at all."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from config import UserError
+
+PART = 512  # clips in a file: what a killed process loses
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One tensor of N clips: <folder>/<name>.<dtype>.<first clip>.npy, each of PART clips.
+
+    `shape` is (N, ...), `dtype` "float32" or "float16". A file takes its name once all its bytes
+    are on the disk, so that a process may be killed, or the disk fill up, at any time.
+    """
+
+    folder: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def starts(self) -> range:
+        """The first clip of each part."""
+        return range(0, self.shape[0], PART)
+
+    def rows(self, start: int) -> slice:
+        return slice(start, min(start + PART, self.shape[0]))
+
+    def path(self, start: int) -> Path:
+        return self.folder / f"{self.name}.{self.dtype}.{start:08d}.npy"
+
+    def find(self, start: int) -> Tensor | None:
+        """A part, mapped into memory; None where it is missing, cut short or of another shape."""
+        try:
+            found = np.load(self.path(start), mmap_mode="c")
+        except (OSError, ValueError, EOFError):
+            return None
+        rows = self.rows(start)
+        fits = found.shape == (rows.stop - rows.start, *self.shape[1:])
+        return torch.from_numpy(found) if fits and found.dtype == self.dtype else None
+
+    def missing(self) -> list[int]:
+        return [start for start in self.starts() if self.find(start) is None]
+
+    def part(self, start: int) -> Tensor:
+        """Raises UserError where `find` gives None."""
+        if (found := self.find(start)) is None:
+            raise UserError(f"{self.path(start)}: missing or damaged; start again to make it")
+        return found
+
+    def whole(self) -> Tensor:
+        return torch.cat([self.part(start) for start in self.starts()])
+
+    def write(self, start: int, values: Tensor) -> None:
+        """Raises UserError where the disk is full and where the type cannot hold a value."""
+        path, array = self.path(start), values.cpu().contiguous().numpy()
+        with np.errstate(over="ignore"):
+            array = array.astype(self.dtype, copy=False)
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"{path}: a value of the teacher's {self.name} is not finite in {self.dtype}; "
+                "set [distillation] TEACHER = online"
+            )
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+        try:
+            with fresh.open("wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                file.write(array)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise UserError(
+                f"{path}: {error.strerror}. The parts that are finished are kept: make room and "
+                "start again, or set [run] CACHE_GIGABYTES lower"
+            ) from None
+
+    def remove(self) -> None:
+        for start in self.starts():
+            self.path(start).unlink(missing_ok=True)
+
+
+class Mapped:
+    """Clips of a table that stays on the disk: mapped[at] gives (B, ...) float32 on the device."""
+
+    def __init__(self, table: Table, device: torch.device) -> None:
+        self.parts, self.device = [table.part(start) for start in table.starts()], device
+
+    def __getitem__(self, at: Tensor) -> Tensor:
+        clips = [self.parts[n // PART][n % PART] for n in at.tolist()]
+        return torch.stack(clips).to(self.device).float()
