@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
 
     rank, world = join_processes()
     table, clip_seconds = read_clips(settings, arguments.download, rank, world)
-    stamps = stamps_of(table.frame["path"])
+    stamps = stamps_of(table.columns["path"])
     caches = {}
     for role in ("teacher", "student"):
         mel, folder = settings.mel_of(role), cache_folder(settings, role)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,10 @@ from torch import Tensor
 
 from config import UserError
 from data.augment import Augmentation
+from data.columns import Column
 from data.mel_cache import MelCache
+from data.prefetch import prefetched
+from data.targets import Targets
 
 GIGABYTE = 1e9
 
@@ -37,9 +41,13 @@ class View:
     """
 
     def __init__(
-        self, cache: MelCache, ids: np.ndarray, device: torch.device, resident_gigabytes: float
+        self,
+        cache: MelCache,
+        ids: Column | np.ndarray,
+        device: torch.device,
+        resident_gigabytes: float,
     ) -> None:
-        position = cache.table.frame.index.get_indexer(ids)
+        position = cache.table.rows_of(ids)
         if (position < 0).any():
             lost = ids[np.argmin(position)]
             raise UserError(f"{cache.folder}: no features of clip {lost!r}; run make_mel.py again")
@@ -50,12 +58,22 @@ class View:
         fits = len(ids) * int(np.prod(self.shape)) * 2 <= resident_gigabytes * GIGABYTE
         self.resident = cache.gather(position).to(device) if fits else None
 
+    def fetch(self, rows: Tensor) -> Tensor:
+        """As cached: float16, on the device where resident, else in memory that it can copy from.
+
+        Any thread may fetch.
+        """
+        if self.resident is not None:
+            return self.resident[rows.to(self.device)]
+        position = self.position[rows.cpu().numpy()]
+        return self.cache.gather(position, pinned=self.device.type == "cuda")
+
+    def load(self, fetched: Tensor) -> Tensor:
+        return fetched.to(self.device, non_blocking=True).float()
+
     def features(self, rows: Tensor) -> Tensor:
         """As cached, float32 on the device."""
-        if self.resident is not None:
-            return self.resident[rows.to(self.device)].float()
-        found = self.cache.gather(self.position[rows.cpu().numpy()])
-        return found.to(self.device, non_blocking=True).float()
+        return self.load(self.fetch(rows))
 
     def scale(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.deviation
@@ -80,23 +98,53 @@ class View:
         self.mean, self.deviation = mean.float().reshape(-1), variance.sqrt().float().reshape(-1)
 
 
+class DeviceTargets:
+    """The targets of a clip table, sparse on a device.
+
+    Indexed with positions in the table, on that device; gives float32 (B, K) and waits for nothing:
+    as many places are looked at for each clip as the fullest one of the table has targets.
+    """
+
+    def __init__(self, targets: Targets, device: torch.device) -> None:
+        self.device, self.classes = device, targets.shape[1]
+        self.most = int(np.diff(targets.starts).max())
+        self.starts, self.columns, self.values = (
+            torch.as_tensor(array, device=device) for array in targets.arrays().values()
+        )
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        found = torch.zeros(len(rows), self.classes, device=self.device)
+        if self.most == 0:
+            return found
+        places = self.starts[rows, None] + torch.arange(self.most, device=self.device)
+        beyond = places >= self.starts[rows + 1, None]
+        places = places.masked_fill(beyond, 0)
+        columns = self.columns[places].long()
+        return found.scatter_add_(1, columns, self.values[places].masked_fill(beyond, 0.0))
+
+
 class Batches:
     """The training clips of one epoch after another, shuffled and disturbed by (seed, epoch) alone.
 
     Nothing is carried from one epoch to the next: a resumed run sees what an undisturbed one does.
+    A thread fetches the next clips where a view is not resident, unless not `prefetch`; the batches
+    are the same, bit for bit.
     """
 
     def __init__(
         self,
         views: Mapping[str, View],
-        targets: Tensor,
+        targets: Tensor | DeviceTargets,
         rows: np.ndarray,
         batch_size: int,
         seed: int,
         augmentation: Augmentation | None = None,
+        *,
+        prefetch: bool = True,
     ) -> None:
         self.views, self.targets, self.rows = views, targets, torch.as_tensor(rows)
         self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
+        self.prefetch = prefetch and any(view.resident is None for view in views.values())
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -104,16 +152,23 @@ class Batches:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         order = self.rows[torch.randperm(len(self.rows), generator=generator)]
-        for rows in order.split(self.batch_size):
-            targets = self.targets[rows.to(self.targets.device)]
-            if self.augmentation is None:
-                yield Batch(rows, {role: view[rows] for role, view in self.views.items()}, targets)
-                continue
-            drawn = self.augmentation.draw(len(rows), generator).to(targets.device)
-            views = {
-                role: view.scale(
-                    self.augmentation.render(view.features(rows), drawn, view.settings)
-                )
-                for role, view in self.views.items()
-            }
-            yield Batch(rows, views, drawn.mix(targets))
+        batches = order.split(self.batch_size)
+        with closing(self.fetched(batches)) as all_fetched:
+            for rows, fetched in zip(batches, all_fetched, strict=True):
+                views = {role: view.load(fetched[role]) for role, view in self.views.items()}
+                targets = self.targets[rows.to(self.targets.device)]
+                if self.augmentation is not None:
+                    drawn = self.augmentation.draw(len(rows), generator).to(targets.device)
+                    targets = drawn.mix(targets)
+                    for role, view in self.views.items():
+                        views[role] = self.augmentation.render(views[role], drawn, view.settings)
+                scaled = {role: view.scale(views[role]) for role, view in self.views.items()}
+                yield Batch(rows, scaled, targets)
+
+    def fetched(self, batches: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
+        """What each role's view fetches for one batch after another."""
+
+        def fetch(rows: Tensor) -> dict[str, Tensor]:
+            return {role: view.fetch(rows) for role, view in self.views.items()}
+
+        yield from prefetched(fetch, batches) if self.prefetch else map(fetch, batches)

@@ -203,9 +203,7 @@ class Work:
         return [(k, shard) for k, shard in numbers if shard in self.stale[k]]
 
     def chunks(self) -> Iterator[Chunk]:
-        columns = [
-            self.table.frame[name].to_numpy() for name in ("path", "start_seconds", "seconds")
-        ]
+        columns = [self.table.columns[name] for name in ("path", "start_seconds", "seconds")]
         for row in self.rows:
             targets = []
             for k, shard in self.shards_at(row):
