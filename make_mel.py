@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
 
     rank, world = join_processes()
     table, clip_seconds = read_clips(settings, arguments.download, rank, world)
-    stamps = stamps_of(table.frame["path"])
+    stamps = stamps_of(table.columns["path"])
     caches = {}
     for role in ("teacher", "student"):
         mel, folder = settings.mel_of(role), cache_folder(settings, role)
@@ -45,6 +45,7 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
         strict=strict,
         workers=workers,
         context=context,
+        device=transforming_device(settings.run.device),
         rank=rank,
         world=world,
         show=rank == 0,
@@ -103,6 +104,14 @@ def clip_shape(mel: Mel, clip_seconds: float) -> tuple[int, ...]:
     if 0 in shape:
         raise ConfigError("[data] clip_seconds", f"{clip_seconds:g} s do not hold one mel frame")
     return shape
+
+
+def transforming_device(wanted: str) -> str:
+    """The GPU of [run] DEVICE, else the processor, whose cores each transform what they decoded."""
+    from training.device import choose_device
+
+    device = choose_device(wanted)
+    return str(device) if device.type == "cuda" else "cpu"
 
 
 # Processes ----------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from contextlib import closing, nullcontext
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,18 +13,22 @@ from torch import Tensor
 
 from config import UserError
 from data.augment import Augmentation, Drawn
+from data.columns import Column
 from data.mel_cache import MelCache
+from data.prefetch import prefetched
 from data.replay import Replay
+from data.targets import Targets
 
 GIGABYTE = 1e9
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Batch:
     """Some clips, by their positions in the clip table.
 
-    rows (B,), views: role -> (B, C, T, F) or (B, C, S), targets (B, K). `view_index` says which of
-    the views that are replayed this is; 0 where none is.
+    rows (B,), views: role -> (B, C, T, F) or (B, C, S), targets (B, K). Where several processes
+    share a batch, the views alone are this one's share: rows and targets are the whole batch's.
+    `view_index` says which of the views that are replayed this is; 0 where none is.
     """
 
     rows: Tensor
@@ -40,9 +45,13 @@ class View:
     """
 
     def __init__(
-        self, cache: MelCache, ids: np.ndarray, device: torch.device, resident_gigabytes: float
+        self,
+        cache: MelCache,
+        ids: Column | np.ndarray,
+        device: torch.device,
+        resident_gigabytes: float,
     ) -> None:
-        position = cache.table.frame.index.get_indexer(ids)
+        position = cache.table.rows_of(ids)
         if (position < 0).any():
             lost = ids[np.argmin(position)]
             raise UserError(f"{cache.folder}: no features of clip {lost!r}; run make_mel.py again")
@@ -53,12 +62,22 @@ class View:
         fits = len(ids) * int(np.prod(self.shape)) * 2 <= resident_gigabytes * GIGABYTE
         self.resident = cache.gather(position).to(device) if fits else None
 
+    def fetch(self, rows: Tensor) -> Tensor:
+        """As cached: float16, on the device where resident, else in memory that it can copy from.
+
+        Any thread may fetch.
+        """
+        if self.resident is not None:
+            return self.resident[rows.to(self.device)]
+        position = self.position[rows.cpu().numpy()]
+        return self.cache.gather(position, pinned=self.device.type == "cuda")
+
+    def load(self, fetched: Tensor) -> Tensor:
+        return fetched.to(self.device, non_blocking=True).float()
+
     def features(self, rows: Tensor) -> Tensor:
         """As cached, float32 on the device."""
-        if self.resident is not None:
-            return self.resident[rows.to(self.device)].float()
-        found = self.cache.gather(self.position[rows.cpu().numpy()])
-        return found.to(self.device, non_blocking=True).float()
+        return self.load(self.fetch(rows))
 
     def scale(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.deviation
@@ -66,11 +85,17 @@ class View:
     def __getitem__(self, rows: Tensor) -> Tensor:
         return self.scale(self.features(rows))
 
+    def render(
+        self, fetched: Tensor, augmentation: Augmentation | None, drawn: Drawn | None
+    ) -> Tensor:
+        """The clips that `drawn` has rows for; further ones are there to be mixed in."""
+        features = self.load(fetched)
+        if drawn is not None:
+            features = augmentation.render(features, drawn.to(features.device), self.settings)
+        return self.scale(features)
+
     def disturbed(self, rows: Tensor, augmentation: Augmentation, drawn: Drawn) -> Tensor:
-        """The clips that `drawn` has rows for; further ones in `rows` are there to be mixed in."""
-        features = self.features(rows)
-        rendered = augmentation.render(features, drawn.to(features.device), self.settings)
-        return self.scale(rendered)
+        return self.render(self.fetch(rows), augmentation, drawn)
 
     def normalise(self, kind: Literal["none", "global", "bands"], rows: np.ndarray) -> None:
         """Measure mean and standard deviation of the training clips: one pair, or a pair a band."""
@@ -90,47 +115,120 @@ class View:
         self.deviation = variance.sqrt().float().reshape(-1).to(self.device)
 
 
+class DeviceTargets:
+    """The targets of a clip table, sparse on a device.
+
+    Indexed with positions in the table, on that device; gives float32 (B, K) and waits for nothing:
+    as many places are looked at for each clip as the fullest one of the table has targets.
+    """
+
+    def __init__(self, targets: Targets, device: torch.device) -> None:
+        self.device, self.classes = device, targets.shape[1]
+        self.most = int(np.diff(targets.starts).max())
+        self.starts, self.columns, self.values = (
+            torch.as_tensor(array, device=device) for array in targets.arrays().values()
+        )
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        found = torch.zeros(len(rows), self.classes, device=self.device)
+        if self.most == 0:
+            return found
+        places = self.starts[rows, None] + torch.arange(self.most, device=self.device)
+        beyond = places >= self.starts[rows + 1, None]
+        places = places.masked_fill(beyond, 0)
+        columns = self.columns[places].long()
+        return found.scatter_add_(1, columns, self.values[places].masked_fill(beyond, 0.0))
+
+
+class Plan(NamedTuple):
+    """One batch before anything of it is fetched."""
+
+    rows: Tensor  # (B,) its clips
+    heard: Tensor  # these, and after them any that are only mixed in
+    drawn: Drawn | None  # what disturbs the B clips; partners are positions in `heard`
+    fetched: Tensor  # of `heard`, what this process renders its share from
+    share: Drawn | None  # what disturbs this process's share; partners are positions in `fetched`
+
+
 class Batches:
     """The training clips of one epoch after another, shuffled and disturbed by (seed, epoch) alone.
 
     With `replay` they are disturbed as it was drawn, by its augmentation. Nothing is carried from
-    one epoch to the next: a resumed run sees what an undisturbed one does.
+    one epoch to the next: a resumed run sees what an undisturbed one does. Of `world` processes
+    each draws the same batches of `batch_size` and renders its share of them. A thread fetches the
+    next clips where a view is not resident, unless not `prefetch`; the batches are the same, bit
+    for bit.
     """
 
     def __init__(
         self,
         views: Mapping[str, View],
-        targets: Tensor,
+        targets: Tensor | DeviceTargets,
         rows: np.ndarray,
         batch_size: int,
         seed: int,
         augmentation: Augmentation | None = None,
         replay: Replay | None = None,
+        *,
+        prefetch: bool = True,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.views, self.targets, self.rows = views, targets, torch.as_tensor(rows)
         self.batch_size, self.seed, self.replay = batch_size, seed, replay
         self.augmentation = replay.augmentation if replay else augmentation
+        self.prefetch = prefetch and any(view.resident is None for view in views.values())
+        self.rank, self.world = rank, world
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
+        view_index = epoch % len(self.replay) if self.replay else 0
+        plans = self.plans(epoch, view_index)
+        batches = prefetched(self.fetch, plans) if self.prefetch else map(self.fetch, plans)
+        with closing(batches) if self.prefetch else nullcontext():
+            for plan, fetched in batches:
+                views = {
+                    role: view.render(fetched[role], self.augmentation, plan.share)
+                    for role, view in self.views.items()
+                }
+                targets = self.targets[plan.heard.to(self.targets.device)]
+                if plan.drawn is not None:
+                    targets = plan.drawn.to(targets.device).mix(targets)
+                yield Batch(plan.rows, views, targets, view_index)
+
+    def plans(self, epoch: int, view_index: int) -> Iterator[Plan]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         order = self.rows[torch.randperm(len(self.rows), generator=generator)]
-        view_index = epoch % len(self.replay) if self.replay else 0
         for rows in order.split(self.batch_size):
-            if self.augmentation is None:
-                views = {role: view[rows] for role, view in self.views.items()}
-                yield Batch(rows, views, self.targets[rows.to(self.targets.device)])
-                continue
+            mine = torch.arange(len(rows))[share(len(rows), self.rank, self.world)]
             if self.replay:
                 heard, drawn = self.replay.take(rows, view_index)
-            else:
+            elif self.augmentation:
                 heard, drawn = rows, self.augmentation.draw(len(rows), generator)
-            views = {
-                role: view.disturbed(heard, self.augmentation, drawn)
-                for role, view in self.views.items()
-            }
-            targets = self.targets[heard.to(self.targets.device)]
-            mixed = drawn.to(targets.device).mix(targets)
-            yield Batch(rows, views, mixed, view_index)
+            else:
+                heard, drawn = rows, None
+            if len(mine) == len(rows):
+                yield Plan(rows, heard, drawn, heard, drawn)
+            elif drawn is None or not self.augmentation.settings.mixup:
+                yield Plan(rows, heard, drawn, rows[mine], drawn and drawn[mine])
+            else:
+                mixed_in = dataclasses.replace(
+                    drawn[mine], partner=len(mine) + torch.arange(len(mine))
+                )
+                partners = drawn.partner[mine]
+                yield Plan(rows, heard, drawn, heard[torch.cat([mine, partners])], mixed_in)
+
+    def fetch(self, plan: Plan) -> tuple[Plan, dict[str, Tensor]]:
+        return plan, {role: view.fetch(plan.fetched) for role, view in self.views.items()}
+
+
+def share(count: int, rank: int, world: int) -> slice:
+    """The rank's part of `count` things in order; the parts differ by one at most.
+
+    Where there are fewer things than processes, one without a part of its own takes one all the
+    same, which then counts for another: no process computes on nothing.
+    """
+    start = count * rank // world
+    return slice(start, max(count * (rank + 1) // world, start + 1))

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from config import Mel, UserError
-from data.clips import ClipTable
+from data.clips import FILES, ClipTable
 from data.mel_cache import front_end_fields, sha256_of
 
 SHARD_BYTES = 64 * 2**20
@@ -60,11 +60,13 @@ class CacheWriter:
 
     def identity(self, shard: int) -> str:
         rows = self.rows(shard)
-        part = self.table.frame.iloc[rows.start : rows.stop]
-        columns = (part.index, part["path"], part["start_seconds"], part["seconds"])
+        columns = [
+            self.table.columns[name][rows.start : rows.stop].tolist()
+            for name in ("id", "path", "start_seconds", "seconds")
+        ]
         digest = hashlib.sha256(repr(self.shape).encode())
         for name, path, start, seconds in zip(*columns, strict=True):
-            clip = (name, path, float(start), float(seconds), *self.stamps[path])
+            clip = (name, path, start, seconds, *self.stamps[path])
             digest.update(repr(clip).encode())
         return digest.hexdigest()
 
@@ -124,13 +126,12 @@ class CacheWriter:
         fresh = self.folder / "fresh"
         fresh.mkdir(exist_ok=True)
         self.table.take(good).write(fresh)
-        names = ("clips.csv", "classes.json")
         described = {
             "fingerprint": self.folder.name,
             "mel": front_end_fields(self.settings),
             "shape": self.shape,
             "clips": int(good.sum()),
-            "sha256": {name: sha256_of(fresh / name) for name in names},
+            "sha256": {name: sha256_of(fresh / name) for name in FILES},
             "shards": [
                 {"name": self.path(k).name, "clips": shard["clips"], "bytes": shard["bytes"]}
                 for k, shard in enumerate(shards)
@@ -142,7 +143,7 @@ class CacheWriter:
         if changed:
             mark.unlink(missing_ok=True)
             write_bad_clips(self.folder, bad)
-        for name in names:
+        for name in FILES:
             put(fresh / name, self.folder / name)
         for leftover in fresh.iterdir():
             leftover.unlink()

@@ -5,21 +5,26 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
 from config import UserError, nearest
+from data.columns import Column, StoredColumns, write_columns
+from data.targets import Targets
 
 Task = Literal["single_label", "multi_label"]
 NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
-CSV = {"lineterminator": "\n"}  # a carriage return in a name is a character like any other
 COLUMNS = {"id", "path", "split", "group", "labels", *NUMBERS}
+HELD = ("id", "split", "fold", "group")  # what training asks a table for
+FILES = ("clips.csv", "clips.npz", "classes.json")  # of a table
+BLOCK = 2**16  # clips that are written at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +73,33 @@ class Dataset(Protocol):
 class ClipTable:
     """The clips of a data set as columns, in the order of their ids.
 
-    `frame` is indexed by id, with the columns path, split, fold, group, start_seconds, seconds
-    (NaN: to the end) and one a kind of extra. `targets` is (N, K) float32, in the order of
-    `classes`.
+    `columns`: id, path, split, fold, group, start_seconds, seconds (NaN: to the end) and one a kind
+    of extra. `targets` is (N, K) float32, in the order of `classes`. Of a table that was read, the
+    paths, the stretches and the extras stay on the disk until they are asked for.
     """
 
     def __init__(
-        self, frame: pd.DataFrame, targets: np.ndarray, classes: Sequence[str], task: Task
+        self, columns: Mapping[str, Column], targets: Targets, classes: Sequence[str], task: Task
     ) -> None:
-        self.frame, self.targets, self.classes, self.task = frame, targets, tuple(classes), task
+        self.columns, self.targets, self.classes, self.task = columns, targets, tuple(classes), task
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.ids)
 
     @property
-    def ids(self) -> np.ndarray:
-        return self.frame.index.to_numpy()
+    def ids(self) -> Column:
+        return self.columns["id"]
 
     @property
     def folds(self) -> int:
         """How many; 0 where the data set has splits instead."""
-        return int(self.frame["fold"].max())
+        return int(self.columns["fold"][:].max())
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All columns, indexed by id: for people, at half a kilobyte a clip."""
+        frame = pd.DataFrame({name: column[:] for name, column in self.columns.items()})
+        return frame.set_index("id").astype(NUMBERS)
 
     @classmethod
     def of(cls, clips: Iterable[Clip], classes: Sequence[str], task: Task) -> ClipTable:
@@ -96,64 +107,61 @@ class ClipTable:
         clips = sorted(clips, key=lambda clip: clip.id)
         check_clips(clips, classes, task)
         columns = {
-            "path": [clip.path.as_posix() for clip in clips],
-            "split": [clip.split for clip in clips],
-            "fold": [clip.fold for clip in clips],
-            "group": [clip.group for clip in clips],
-            "start_seconds": [clip.start_seconds for clip in clips],
-            "seconds": [np.nan if clip.seconds is None else clip.seconds for clip in clips],
+            "id": Column.of(clip.id for clip in clips),
+            "path": Column.of(clip.path.as_posix() for clip in clips),
+            "split": Column.of(clip.split for clip in clips),
+            "fold": Column.of(clip.fold for clip in clips),
+            "group": Column.of(clip.group for clip in clips),
+            "start_seconds": Column.of(float(clip.start_seconds) for clip in clips),
+            "seconds": Column.of(
+                np.nan if clip.seconds is None else float(clip.seconds) for clip in clips
+            ),
         }
         for kind in sorted({kind for clip in clips for kind in clip.extras}):
-            columns[kind] = [clip.extras.get(kind, "") for clip in clips]
-        frame = pd.DataFrame(columns, index=pd.Index([clip.id for clip in clips], name="id"))
-        frame = frame.astype(NUMBERS)
-        return cls(frame, target_matrix([clip.labels for clip in clips], classes), classes, task)
+            columns[kind] = Column.of(clip.extras.get(kind, "") for clip in clips)
+        return cls(columns, Targets.of([clip.labels for clip in clips], classes), classes, task)
 
-    def take(self, rows: np.ndarray) -> ClipTable:
-        """The clips of some rows, given as positions or as a mask."""
-        return ClipTable(self.frame.iloc[rows], self.targets[rows], self.classes, self.task)
+    def rows_of(self, ids: Column | Iterable[str]) -> np.ndarray:
+        """The row of each id; -1 where there is none."""
+        own = self.ids.raw()
+        wanted = (ids if isinstance(ids, Column) else Column.of(map(str, ids))).raw()
+        order = np.argsort(own, kind="stable")
+        places = np.searchsorted(own, wanted, sorter=order)
+        rows = order[np.minimum(places, len(own) - 1)]
+        return np.where(own[rows] == wanted, rows, -1)
+
+    def take(self, rows: Any) -> ClipTable:
+        """The clips of some rows, given as positions, a slice or a mask."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return ClipTable(columns, self.targets.take(rows), self.classes, self.task)
 
     def write(self, folder: Path) -> None:
-        """clips.csv, readable by people, and classes.json."""
-        labels = [""] * len(self)
-        for row, column in np.argwhere(self.targets).tolist():
-            label = f"{self.classes[column]}={self.targets[row, column]:.9g}"  # exact for float32
-            labels[row] += f";{label}" if labels[row] else label
-        described = {"task": self.task, "classes": self.classes}
-        replace_text(folder / "classes.json", json.dumps(described, ensure_ascii=False, indent=1))
-        replace_text(folder / "clips.csv", self.frame.assign(labels=labels).to_csv(**CSV))
+        """clips.csv and classes.json, readable by people, and clips.npz, which `read` reads."""
+        with replacing(folder / "classes.json") as file:
+            described = {"task": self.task, "classes": self.classes}
+            file.write(json.dumps(described, ensure_ascii=False, indent=1).encode())
+        with replacing(folder / "clips.csv") as file:
+            for start in range(0, len(self), BLOCK):
+                part = self.take(slice(start, start + BLOCK))
+                frame = part.frame.assign(labels=part.targets.texts(self.classes))
+                # A carriage return in a name is a character like any other.
+                file.write(frame.to_csv(header=start == 0, lineterminator="\n").encode())
+        with replacing(folder / "clips.npz") as file:
+            write_columns(file, self.columns, self.targets.arrays())
 
     @classmethod
     def read(cls, folder: Path) -> ClipTable:
         described = json.loads((folder / "classes.json").read_text("utf-8"))
-        frame = pd.read_csv(folder / "clips.csv", dtype=str, keep_default_na=False, **CSV)
-        frame["seconds"] = frame["seconds"].replace("", "nan")
-        frame = frame.set_index("id").astype(NUMBERS)
-        labels = [labels_of(text) for text in frame.pop("labels")]
-        targets = target_matrix(labels, described["classes"])
-        return cls(frame, targets, described["classes"], described["task"])
+        classes, columns = described["classes"], StoredColumns(folder / "clips.npz", HELD)
+        return cls(columns, Targets.read(columns.path, len(classes)), classes, described["task"])
 
 
-def labels_of(text: str) -> dict[str, float]:
-    """`dog=1;music=0.5` -> {"dog": 1.0, "music": 0.5}."""
-    parts = (label.rpartition("=") for label in text.split(";") if label)
-    return {name: float(target) for name, _, target in parts}
-
-
-def target_matrix(labels: Sequence[Mapping[str, float]], classes: Sequence[str]) -> np.ndarray:
-    """(N, K) float32."""
-    column = {name: index for index, name in enumerate(classes)}
-    targets = np.zeros((len(labels), len(classes)), np.float32)
-    for row, named in enumerate(labels):
-        for name, target in named.items():
-            targets[row, column[name]] = target
-    return targets
-
-
-def replace_text(path: Path, text: str) -> None:
-    """A reader finds the old text or the new one, never half of it."""
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes this name once it is whole: a reader finds the old one or the new one."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8", newline="")
+    with unfinished.open("wb") as file:
+        yield file
     unfinished.replace(path)
 
 

@@ -10,8 +10,9 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
@@ -56,12 +57,14 @@ class Extractor:
     """Decodes a chunk, transforms it for each front end and writes it into the shards.
 
     On one thread: the processes are the parallelism, and the bits do not depend on their number.
+    `device` transforms; the rest is the processor's.
     """
 
-    def __init__(self, settings: Sequence[Mel], clip_seconds: float) -> None:
+    def __init__(self, settings: Sequence[Mel], clip_seconds: float, device: str = "cpu") -> None:
         torch.set_num_threads(1)
-        self.front_ends = [FrontEnd(mel) for mel in settings]
-        self.clip_seconds = clip_seconds
+        self.front_ends = [FrontEnd(mel).to(device) for mel in settings]
+        self.clip_seconds, self.device = clip_seconds, device
+        self.together = TOGETHER if device == "cpu" else CHUNK
 
     @torch.inference_mode()
     def __call__(self, chunk: Chunk) -> dict[int, str]:
@@ -72,19 +75,19 @@ class Extractor:
         for cache, part, offset in chunk.targets:
             front_end = self.front_ends[cache]
             settings = front_end.settings
-            batches = waveforms[source(settings)].split(TOGETHER)
+            batches = waveforms[source(settings)].to(self.device).split(self.together)
             if settings.front_end == "waveform":
                 features = torch.cat([front_end(batch) for batch in batches])
             else:
                 key = spectrum_key(settings)
                 if key not in spectra:
                     spectra[key] = [front_end.spectrum(batch) for batch in batches]
-                real = lengths[source(settings)].split(TOGETHER)
+                real = lengths[source(settings)].split(self.together)
                 features = torch.cat(list(map(front_end.log_mel, spectra[key], real)))
             for place, largest in enumerate(features.flatten(1).abs().amax(1).tolist()):
                 if not largest <= LARGEST:
                     bad[place] = f"its features reach {largest:g}, float16 holds {LARGEST:g}"
-            write_rows(part, offset, features.half())
+            write_rows(part, offset, features.half().cpu())
         return bad
 
     def decode(
@@ -130,15 +133,18 @@ def extract(
     strict: bool = True,
     workers: int = 1,
     context: BaseContext | None = None,
+    pool: Executor | None = None,
+    device: str = "cpu",
     rank: int = 0,
     world: int = 1,
     show: bool = False,
 ) -> tuple[int, list[BadClip]]:
     """Make the shards that caches of one clip table lack: how many clips were read, and bad ones.
 
-    A shard with a bad clip is left unmade where `strict`, and else made without it. Process `rank`
-    of `world` makes every world-th group of shards. Raises UserError for a full disk and a worker
-    that was killed; finished shards stay.
+    A shard with a bad clip is left unmade where `strict`, and else made without it. The processes
+    are those of `pool`, a `worker_pool` that goes on afterwards, or are started here. `device`
+    transforms what they decode. Process `rank` of `world` makes every world-th group of shards.
+    Raises UserError for a full disk and a worker that was killed; finished shards stay.
     """
     table = caches[0].table
     work = Work(caches, strict, rank, world)
@@ -146,11 +152,17 @@ def extract(
         return 0, []
     check_space(caches, work.stale)
     settings = [cache.settings for cache in caches]
+    if workers == 1:
+        results = run_here(work.chunks(), Extractor(settings, clip_seconds, device))
+    else:
+        new = (settings, clip_seconds, workers, context, device)
+        pools = nullcontext(pool) if pool else worker_pool(*new)
+        results = run_in(pools, work.chunks(), workers)
     bad: set[BadClip] = set()
     total = sum(min(work.step, len(table) - row) for row in work.rows)
     try:
         with tqdm(total=total, unit="clip", disable=not show) as bar:
-            for chunk, reasons in run(work.chunks(), settings, clip_seconds, workers, context):
+            for chunk, reasons in results:
                 clips = [
                     BadClip(str(table.ids[chunk.row + place]), chunk.clips[place][0], reason)
                     for place, reason in reasons.items()
@@ -203,9 +215,7 @@ class Work:
         return [(k, shard) for k, shard in numbers if shard in self.stale[k]]
 
     def chunks(self) -> Iterator[Chunk]:
-        columns = [
-            self.table.frame[name].to_numpy() for name in ("path", "start_seconds", "seconds")
-        ]
+        columns = [self.table.columns[name] for name in ("path", "start_seconds", "seconds")]
         for row in self.rows:
             targets = []
             for k, shard in self.shards_at(row):
@@ -251,20 +261,19 @@ def check_space(caches: Sequence[CacheWriter], stale: Sequence[set[int]]) -> Non
 # Processes ----------------------------------------------------------------------------------------
 
 
-def run(
-    chunks: Iterable[Chunk],
-    settings: Sequence[Mel],
-    clip_seconds: float,
-    workers: int,
-    context: BaseContext | None,
-) -> Iterator[tuple[Chunk, dict[int, str]]]:
-    """Each chunk and its bad clips, in any order; a few chunks a worker are under way at a time."""
-    if workers == 1:
-        here = Extractor(settings, clip_seconds)
-        yield from ((chunk, here(chunk)) for chunk in chunks)
-        return
+Results = Iterator[tuple[Chunk, dict[int, str]]]  # each chunk and its bad clips, in any order
+
+
+def run_here(chunks: Iterable[Chunk], extractor: Extractor) -> Results:
+    yield from ((chunk, extractor(chunk)) for chunk in chunks)
+
+
+def run_in(
+    pools: AbstractContextManager[Executor], chunks: Iterable[Chunk], workers: int
+) -> Results:
+    """A few chunks a worker are under way at a time."""
     chunks, under_way = iter(chunks), {}
-    with ProcessPoolExecutor(workers, context, start_worker, (settings, clip_seconds)) as pool:
+    with pools as pool:
         while True:
             for chunk in islice(chunks, 4 * workers - len(under_way)):
                 under_way[pool.submit(extract_chunk, chunk)] = chunk
@@ -280,11 +289,22 @@ def run(
                     ) from None
 
 
-def start_worker(settings: Sequence[Mel], clip_seconds: float) -> None:
+def worker_pool(
+    settings: Sequence[Mel],
+    clip_seconds: float,
+    workers: int,
+    context: BaseContext | None = None,
+    device: str = "cpu",
+) -> Executor:
+    """Processes that extract chunks for these front ends."""
+    return ProcessPoolExecutor(workers, context, start_worker, (settings, clip_seconds, device))
+
+
+def start_worker(settings: Sequence[Mel], clip_seconds: float, device: str) -> None:
     global extractor
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the parent's to handle
     threading.Thread(target=end_with_parent, daemon=True).start()
-    extractor = Extractor(settings, clip_seconds)
+    extractor = Extractor(settings, clip_seconds, device)
 
 
 def end_with_parent() -> None:

@@ -3,7 +3,7 @@
     features/<data set>/<fingerprint>/
         shard_00000.npy   (clips, C, T, F), or (clips, C, S) of waveforms
         shard_00000.json  which clips it was made from: the mark that it is finished
-        clips.csv, classes.json, bad_clips.csv
+        clips.csv, classes.json, bad_clips.csv; clips.npz, the table for programs
         front_end.json    the mark that the cache is complete
 
 Written by data/cache_writer.py, each file under another name that is then changed.
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from config import Config, Mel, UserError
-from data.clips import ClipTable
+from data.clips import FILES, ClipTable
 
 FORMAT = 1  # raised whenever the same settings come to give other bytes
 AGAIN = "run make_mel.py with this configuration"
@@ -94,10 +94,10 @@ class MelCache:
             raise UserError(
                 f"{folder}: this is the cache of another front end, {described['fingerprint']}"
             )
-        for name, wanted in described["sha256"].items():
+        for name in FILES:
             if not (folder / name).is_file():
                 raise UserError(f"{folder / name}: missing; {AGAIN} again")
-            if sha256_of(folder / name) != wanted:
+            if sha256_of(folder / name) != described["sha256"].get(name):
                 raise UserError(f"{folder / name}: changed since the cache was made; {AGAIN} again")
         shape = tuple(described["shape"])
         shards = [map_shard(folder / shard["name"], shard, shape) for shard in described["shards"]]
@@ -114,8 +114,11 @@ class MelCache:
             "shards": shards.hexdigest(),
         }
 
-    def gather(self, rows: np.ndarray) -> Tensor:
-        """The clips of these rows, in this order. Shapes: (B,) -> (B, *shape) float16."""
+    def gather(self, rows: np.ndarray, *, pinned: bool = False) -> Tensor:
+        """The clips of these rows, in this order. Shapes: (B,) -> (B, *shape) float16.
+
+        `pinned`: in page-locked memory, from which a GPU copies while it computes.
+        """
         rows = np.asarray(rows, dtype=np.int64)
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a cache of {len(self)} clips")
@@ -123,7 +126,8 @@ class MelCache:
         places = zip(shards.tolist(), (rows - self.starts[shards]).tolist(), strict=True)
         # One copy of views is faster than an index_select a shard, for one shard and for many.
         clips = [self.shards[shard][row] for shard, row in places]
-        return torch.stack(clips) if clips else torch.empty((0, *self.shape), dtype=torch.float16)
+        found = torch.empty((len(rows), *self.shape), dtype=torch.float16, pin_memory=pinned)
+        return torch.stack(clips, out=found) if clips else found
 
     def read_all(self) -> Tensor:
         """Every clip, in memory: (N, *shape) float16."""

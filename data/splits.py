@@ -26,7 +26,7 @@ class Parts:
 
 def folds_of(table: ClipTable, wanted: tuple[int, ...]) -> tuple[int, ...]:
     """The folds to run; (0,) where the data set has splits. Raises ConfigError."""
-    there = tuple(sorted(set(table.frame["fold"]) - {0}))
+    there = tuple(sorted(set(np.unique(table.columns["fold"]).tolist()) - {0}))
     if missing := set(wanted) - set(there):
         has = f"the data set has {', '.join(map(str, there))}" if there else "the data set has none"
         raise ConfigError("[data] folds", f"found {min(missing)}; {has}")
@@ -43,7 +43,7 @@ def parts(
     reported split. The parts depend on the table alone, not on a seed: repetitions differ in their
     training, never in their data.
     """
-    split, folds = table.frame["split"].to_numpy(), table.frame["fold"].to_numpy()
+    split, folds = table.columns["split"][:], table.columns["fold"][:]
     if fold:
         train, report, name = folds != fold, folds == fold, f"fold {fold}"
         select = np.zeros(len(table), bool)
@@ -74,29 +74,34 @@ def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndar
     """
     if share == 0:
         return np.array([], np.int64)
-    groups, member = np.unique(table.frame["group"].to_numpy()[rows], return_inverse=True)
+    groups, member = np.unique(table.columns["group"][rows], return_inverse=True)
     if len(groups) < 2:
         raise UserError("hold_out needs at least two groups of training clips")
-    targets = table.targets[rows].astype(np.float64)
-    totals = np.zeros((len(groups), targets.shape[1] + 1))
-    np.add.at(totals, member, np.hstack([targets, np.ones((len(rows), 1))]))
-    wanted = share * totals.sum(0)
+    targets, sizes = table.targets.take(rows), np.bincount(member)
+
+    def totals(held: np.ndarray) -> np.ndarray:
+        """Of the rows that are held: how much of each class there is, and how many they are."""
+        return np.append(targets.sum(held), held.sum())
+
+    wanted = share * totals(np.ones(len(rows), bool))
     scale = np.maximum(wanted, 1)
     generator = np.random.default_rng(0)
     best, least = None, np.inf
     for _ in range(CANDIDATES):
         order = generator.permutation(len(groups))
-        size = np.cumsum(totals[order, -1])
-        count = np.clip(np.searchsorted(size, wanted[-1]) + 1, 1, len(groups) - 1)
-        error = np.square((totals[order[:count]].sum(0) - wanted) / scale).sum()
+        count = np.searchsorted(np.cumsum(sizes[order]), wanted[-1]) + 1
+        chosen = np.zeros(len(groups), bool)
+        chosen[order[: np.clip(count, 1, len(groups) - 1)]] = True
+        held = chosen[member]
+        error = np.square((totals(held) - wanted) / scale).sum()
         if error < least:
-            best, least = order[:count], error
-    return rows[np.isin(member, best)]
+            best, least = held, error
+    return rows[best]
 
 
 def check_disjoint(table: ClipTable, train: np.ndarray, report: np.ndarray) -> None:
     """No recording, sensor or place on both sides."""
-    group = table.frame["group"].to_numpy()
+    group = table.columns["group"][:]
     both = (set(group[train]) & set(group[report])) - {""}
     if both:
         raise UserError(

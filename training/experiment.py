@@ -11,7 +11,7 @@ from torch import nn
 
 from config import Augment, Config, ConfigError, Role, UserError, choose, constructor_options
 from data.augment import Augmentation
-from data.batches import Batches, View
+from data.batches import Batches, DeviceTargets, View
 from data.clips import ClipTable
 from data.datasets import DATASETS
 from data.mel_cache import MelCache, cache_folder
@@ -62,7 +62,7 @@ class Experiment:
             role: View(cache, self.table.ids, self.device, config.run.resident_gigabytes)
             for role, cache in caches.items()
         }
-        self.targets = torch.as_tensor(self.table.targets, device=self.device)
+        self.targets = DeviceTargets(self.table.targets, self.device)
         self.metric = dataset.metric
         self.folds = folds_of(self.table, config.data.folds)
         self.clip_seconds = config.data.clip_seconds or dataset.clip_seconds

@@ -94,7 +94,7 @@ class Esc50:
     def check_complete(self, root: Path) -> None:
         """UserError unless `root` holds 40 recordings of each class, 8 of them in each fold."""
         table = self.table(root)
-        labels = table.targets.argmax(axis=1)
+        labels = table.targets[:].argmax(axis=1)
         cells = Counter(zip(labels, table.frame["fold"], strict=True))
         if len(cells) != 5 * self.num_classes or set(cells.values()) != {8}:
             raise UserError(f"{root}: want 8 clips of each class in each of 5 folds, found others")

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import torch
 
 from config import Augment, Mel, UserError
 from data.augment import Augmentation
-from data.batches import Batches, View
+from data.batches import Batches, DeviceTargets, View
 from data.clips import Clip, ClipTable
 
 CPU = torch.device("cpu")
@@ -23,7 +24,7 @@ def cache(ids, channels=1):
         shape=(channels, 4, 2),
         settings=Mel(num_bands=2),
         folder=Path("features/x"),
-        gather=lambda rows: stored[torch.as_tensor(rows)],
+        gather=lambda rows, **_: stored[torch.as_tensor(rows)],
     )
 
 
@@ -48,7 +49,7 @@ def test_normalisation_is_measured_on_the_training_clips_alone(kind):
     stored = torch.randn(100, 1, 4, 2, generator=torch.Generator().manual_seed(0))
     stored[..., 1] = stored[..., 1] * 3 + 5
     source = cache([f"{n:02d}" for n in range(100)])
-    source.gather = lambda rows: stored[torch.as_tensor(rows)].half()
+    source.gather = lambda rows, **_: stored[torch.as_tensor(rows)].half()
     view = View(source, source.table.ids, CPU, 1.0)
     view.normalise(kind, np.arange(80))
     scaled = view[torch.arange(80)]
@@ -96,3 +97,50 @@ def test_mixed_targets_stay_distributions():
     for batch in batches(augmentation).epoch(0):
         torch.testing.assert_close(batch.targets.sum(1), torch.ones(len(batch.rows)))
         assert (batch.targets > 0).sum(1).max() == 2
+
+
+# Prefetching --------------------------------------------------------------------------------------
+
+
+def loaded(prefetch, gigabytes=0.0, augmentation=None):
+    source = cache([f"{n:02d}" for n in range(10)])
+    views = {role: View(source, source.table.ids, CPU, gigabytes) for role in ("a", "b")}
+    targets = DeviceTargets(source.table.targets, CPU)
+    return Batches(views, targets, np.arange(2, 10), 3, 0, augmentation, prefetch=prefetch)
+
+
+def assert_same_batches(found, wanted):
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one.rows, other.rows)
+        assert torch.equal(one.targets, other.targets)
+        assert one.views.keys() == other.views.keys()
+        assert all(torch.equal(one.views[role], other.views[role]) for role in one.views)
+
+
+@pytest.mark.parametrize("augment", [Augment(), Augment(mixup=0.3, gain_db=3, roll_seconds=0.5)])
+@pytest.mark.parametrize("gigabytes", [0.0, 1.0])
+def test_prefetched_batches_are_those_of_the_plain_way_bit_for_bit(augment, gigabytes):
+    augmentation = Augmentation(augment, 1.0, 8000.0) if augment != Augment() else None
+    plain, ahead = (loaded(way, gigabytes, augmentation) for way in (False, True))
+    assert ahead.prefetch == (gigabytes == 0.0)
+    for epoch in range(3):
+        assert_same_batches(ahead.epoch(epoch), plain.epoch(epoch))
+
+
+def test_what_goes_wrong_in_the_thread_is_raised_in_the_epoch():
+    broken = loaded(True)
+
+    def gather(rows, **_):
+        raise OSError("the disk is gone")
+
+    broken.views["b"].cache.gather = gather
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(broken.epoch(0))
+
+
+def test_an_epoch_that_is_broken_off_leaves_no_thread():
+    epoch = loaded(True).epoch(0)
+    next(epoch)
+    assert any(thread.name.startswith("prefetch") for thread in threading.enumerate())
+    epoch.close()
+    assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())

@@ -268,3 +268,27 @@ def test_ten_milliseconds_are_a_clip(audio):
     torch.testing.assert_close(
         found[3:], torch.full_like(found[3:], math.log(0.01)), atol=2e-3, rtol=0
     )
+
+
+def test_processes_that_run_already_leave_the_same_bytes(audio):
+    made(audio)
+    whole = contents(audio.parent / "features")
+    with extract.worker_pool([TEACHER, STUDENT], SECONDS, 2) as pool:
+        for attempt in ("first", "second"):
+            caches = writers(audio, root=attempt)
+            assert extract.extract(caches, SECONDS, workers=2, pool=pool) == (18, [])
+            for cache in caches:
+                cache.finalise()
+            assert contents(audio.parent / attempt) == whole
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_transforms_as_the_processor_does(audio):
+    wanted, _ = made(audio)
+    caches = writers(audio, root="gpu")
+    extract.extract(caches, SECONDS, device="cuda")
+    for cache, other in zip(caches, wanted, strict=True):
+        cache.finalise()
+        found = MelCache.open(cache.folder).read_all()
+        torch.testing.assert_close(found, other.read_all(), rtol=2e-3, atol=2e-3)

@@ -25,7 +25,7 @@ def test_one_label_splits_and_extras(tmp_path):
     assert table.task == "single_label"
     assert table.classes == ("dog", "siren")
     assert list(table.ids) == ["park/2.wav", "park/3.wav", "street/1.flac"]
-    assert table.targets.tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert table.targets[:].tolist() == [[1, 0], [1, 0], [0, 1]]
     assert list(table.frame["path"]) == [(root / name).as_posix() for name in table.ids]
     assert list(table.frame["split"]) == ["validate", "test", "train"]
     assert list(table.frame["group"]) == ["park", "park", "corner"]
@@ -45,13 +45,13 @@ def test_several_labels_and_folds_survive_a_file(tmp_path):
     assert CsvFolder(task="multi_label", metric="roc_auc").metric == "roc_auc"
     table = dataset.table(root)
     assert table.task == "multi_label"
-    assert table.targets.tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert table.targets[:].tolist() == [[1, 1], [0, 0], [1, 1]]
     assert list(table.frame["fold"]) == [1, 2, 10]
     assert table.folds == 10
     table.write(tmp_path)
     again = ClipTable.read(tmp_path)
     assert again.classes == table.classes
-    np.testing.assert_array_equal(again.targets, table.targets)
+    np.testing.assert_array_equal(again.targets[:], table.targets[:])
 
 
 def test_stretches_of_one_recording_are_clips_of_their_own(tmp_path):

@@ -529,7 +529,7 @@ def test_tags_a_clip_as_published():
     with pytest.warns(UserWarning, match="482"):
         table = SonycUst(coarse="shipped").table(REAL)
     is_train = (table.frame["split"] == "train").to_numpy()
-    tags = table.targets.sum(axis=1).astype(int)
+    tags = table.targets[:].sum(axis=1).astype(int)
     assert np.bincount(tags[is_train]).tolist() == [78, 929, 851, 381, 97, 14, 0, 0, 1]
     assert np.bincount(tags[~is_train]).tolist() == [9, 259, 95, 50, 26, 4]
 

@@ -1,0 +1,31 @@
+"""What is used next is fetched while what was fetched is used."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+T, R = TypeVar("T"), TypeVar("R")
+
+
+def prefetched(fetch: Callable[[T], R], items: Iterable[T], ahead: int = 2) -> Iterator[R]:
+    """`map(fetch, items)` by one thread that is at most `ahead` results in front.
+
+    What `fetch` raises is raised where its result would have come. The thread ends with the
+    iteration, also where that is broken off. It computes on one core: the others are training's.
+    """
+    thread = ThreadPoolExecutor(1, "prefetch", torch.set_num_threads, (1,))
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(thread.submit(fetch, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        thread.shutdown(cancel_futures=True)
