@@ -21,7 +21,8 @@ GIGABYTE = 1e9
 class Batch:
     """Some clips, by their positions in the clip table.
 
-    rows (B,), views: role -> (B, C, T, F) or (B, C, S), targets (B, K).
+    rows (B,), views: role -> (B, C, T, F) or (B, C, S), targets (B, K). Where several processes
+    share a batch, the views alone are this one's `share`: rows and targets are the whole batch's.
     """
 
     rows: Tensor
@@ -84,6 +85,7 @@ class Batches:
     """The training clips of one epoch after another, shuffled and disturbed by (seed, epoch) alone.
 
     Nothing is carried from one epoch to the next: a resumed run sees what an undisturbed one does.
+    Of `world` processes each draws the same batches of `batch_size` and renders its share of them.
     """
 
     def __init__(
@@ -94,9 +96,12 @@ class Batches:
         batch_size: int,
         seed: int,
         augmentation: Augmentation | None = None,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.views, self.targets, self.rows = views, targets, torch.as_tensor(rows)
         self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
+        self.rank, self.world = rank, world
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -106,14 +111,27 @@ class Batches:
         order = self.rows[torch.randperm(len(self.rows), generator=generator)]
         for rows in order.split(self.batch_size):
             targets = self.targets[rows.to(self.targets.device)]
+            mine = torch.arange(len(rows))[share(len(rows), self.rank, self.world)]
             if self.augmentation is None:
-                yield Batch(rows, {role: view[rows] for role, view in self.views.items()}, targets)
+                views = {role: view[rows[mine]] for role, view in self.views.items()}
+                yield Batch(rows, views, targets)
                 continue
-            drawn = self.augmentation.draw(len(rows), generator).to(targets.device)
-            views = {
-                role: view.scale(
-                    self.augmentation.render(view.features(rows), drawn, view.settings)
-                )
-                for role, view in self.views.items()
-            }
-            yield Batch(rows, views, drawn.mix(targets))
+            drawn = self.augmentation.draw(len(rows), generator)
+            positions, part = drawn.take(mine)
+            part = part.to(targets.device)
+            views = {}
+            for role, view in self.views.items():
+                features = view.features(rows[positions])
+                rendered = self.augmentation.render(features, part, view.settings)
+                views[role] = view.scale(rendered[: len(mine)])
+            yield Batch(rows, views, drawn.to(targets.device).mix(targets))
+
+
+def share(count: int, rank: int, world: int) -> slice:
+    """The rank's part of `count` things in order; the parts differ by one at most.
+
+    Where there are fewer things than processes, one without a part of its own takes one all the
+    same, which then counts for another: no process computes on nothing.
+    """
+    start = count * rank // world
+    return slice(start, max(count * (rank + 1) // world, start + 1))

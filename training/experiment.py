@@ -20,6 +20,7 @@ from models import MODELS
 from models.freeze import freeze
 from models.published import load_published, read_weights
 from training.device import choose_device
+from training.distributed import rank, world
 from training.run_folder import training_path
 from training.steps import OnlineTeacher, Teacher, build_losses
 from training.teacher_cache import cached_teacher
@@ -73,15 +74,21 @@ class Experiment:
 
     def batches(self, role: str, seed: int, heard: tuple[str, ...]) -> Batches:
         """The training clips as `heard` roles hear them, in batches of `role`'s size."""
+        batch_size = getattr(self.config, role).batch_size
+        if batch_size < world():
+            found = f"found {batch_size}, want a clip for each of the {world()} processes"
+            raise ConfigError(f"[{role}] batch_size", found)
         max_hz = max(self.config.mel_of(name).sample_rate / 2 for name in heard)
         augmentation = Augmentation(self.config.augment, self.clip_seconds, max_hz)
         return Batches(
             {name: self.views[name] for name in heard},
             self.targets,
             self.parts.train,
-            getattr(self.config, role).batch_size,
+            batch_size,
             seed,
             augmentation if self.augmented else None,
+            rank(),
+            world(),
         )
 
     def build_model(self, role: str) -> nn.Module:

@@ -13,6 +13,7 @@ from config import Config, ConfigError, Role, choose
 from data.batches import Batch
 from losses import LOSSES
 from models.output import Output
+from training.distributed import whole
 
 
 class Teacher(Protocol):
@@ -38,6 +39,7 @@ class OnlineTeacher:
 class Step:
     """Labels, and teachers where a loss of the mix wants one; several teachers' terms are summed.
 
+    Where several processes share the batch, every loss is that of the whole batch.
     Gives {"loss": the weighted sum, name: each term without its weight}.
     """
 
@@ -58,13 +60,13 @@ class Step:
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         own = self.model(batch.views[self.role])
         taught = [t.outputs(batch) for t in self.teachers] if self.learns_from_teachers else []
-        terms = {}
+        terms, clips = {}, len(batch.rows)
         for name, loss in self.losses.items():
-            mine = tensor_of(own, loss.student)
+            mine = whole(tensor_of(own, loss.student), clips)
             others = (
                 [batch.targets]
                 if loss.against == "labels"
-                else [tensor_of(output, loss.student) for output in taught]
+                else [whole(tensor_of(output, loss.student), clips) for output in taught]
             )
             terms[name] = sum(loss(mine, other) for other in others)
         return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}

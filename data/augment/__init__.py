@@ -30,6 +30,19 @@ class Drawn:
         moved = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}
         return Drawn(**moved)
 
+    def take(self, chosen: Tensor) -> tuple[Tensor, Drawn]:
+        """Some clips' disturbances, and the positions whose features they are to be rendered with.
+
+        These are `chosen` (n,) and, after them, the partners that are not among them: of what is
+        rendered the first n count.
+        """
+        partners = self.partner[chosen]
+        positions = torch.cat([chosen, partners[~torch.isin(partners, chosen)]])
+        place = torch.zeros_like(self.partner)  # a clip that only lends itself needs no partner
+        place[positions] = torch.arange(len(positions))
+        taken = {f.name: getattr(self, f.name)[positions] for f in dataclasses.fields(self)}
+        return positions, Drawn(**taken | {"partner": place[taken["partner"]]})
+
     def mix(self, values: Tensor) -> Tensor:
         """weight * own + (1 - weight) * partner's, for (B, ...) values."""
         weight = self.weight.reshape(-1, *[1] * (values.ndim - 1))
