@@ -23,7 +23,7 @@ from models.output import Output
 from training.batch_norm import with_whole_batch_norm
 from training.device import choose_device
 
-TIMEOUT = timedelta(minutes=30)  # the longest that one process waits for another
+TIMEOUT = timedelta(hours=6)  # a process that ended is noticed at once, one that hangs after this
 
 
 def rank() -> int:
@@ -91,7 +91,7 @@ def shared(model: nn.Module, losses: Iterable[nn.Module]) -> nn.Module:
     """`model` as the processes train it together: the same parameters, their gradients averaged.
 
     Batch normalisation takes its statistics over the whole batch, as in one process; dropout is
-    drawn by each process for itself. Only what `losses` take of the model comes out.
+    drawn by each process for itself. Of the maps only the last comes out.
     """
     if world() == 1:
         return model
@@ -100,19 +100,19 @@ def shared(model: nn.Module, losses: Iterable[nn.Module]) -> nn.Module:
 
 
 class Wanted(nn.Module):
-    """A model's outputs of these names: for gradients of the others nobody may have to wait."""
+    """A model whose outputs of other names take no gradient: DDP would wait for it in vain."""
 
     def __init__(self, model: nn.Module, names: Container[str]) -> None:
         super().__init__()
         self.model, self.names = model, names
 
     def forward(self, x: Tensor) -> Output:
+        def kept(name: str, tensor: Tensor) -> Tensor:
+            return tensor if name in self.names else tensor.detach()
+
         logits, embedding, maps = self.model(x)
-        return Output(
-            logits if "logits" in self.names else None,
-            embedding if "embedding" in self.names else None,
-            maps[-1:] if "map" in self.names else (),
-        )
+        last = kept("map", maps[-1])
+        return Output(kept("logits", logits), kept("embedding", embedding), (last,))
 
 
 def whole(mine: Tensor, clips: int) -> Tensor:
