@@ -13,8 +13,10 @@ import configparser
 import difflib
 import inspect
 import math
+import os
 import re
 import sys
+import time
 import traceback
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -671,9 +673,28 @@ def keys_table() -> str:
 # The command line -------------------------------------------------------------------------------
 
 
+PATIENCE_SECONDS = 5.0
+
+
+def let_others_speak_first() -> None:
+    """So that several processes say each error once.
+
+    Most errors meet all of them, and torchrun ends all as soon as one has ended: rank 0 speaks at
+    once, the first of another machine after a while, the others after that, where they still live.
+    """
+    before = [name for name in ("RANK", "LOCAL_RANK") if int(os.environ.get(name, 0)) > 0]
+    time.sleep(PATIENCE_SECONDS * len(before))
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> typing.NoReturn:
+        let_others_speak_first()
+        super().error(message)
+
+
 def command_line(description: str, *flags: tuple[str, str]) -> argparse.ArgumentParser:
     """The options that all scripts share, and `flags`: further switches with their help."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=description,
         epilog="`python config.py` lists every section and key of a configuration file.",
         allow_abbrev=False,
@@ -706,6 +727,7 @@ def run_script(
     try:
         main(arguments, load(arguments.config, arguments.set))
     except (UserError, OSError) as error:
+        let_others_speak_first()
         if arguments.debug:
             traceback.print_exc()
         in_file = isinstance(error, ConfigError) and error.where.startswith("[")
@@ -713,6 +735,7 @@ def run_script(
         print(f"{parser.prog}: {place}{error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_status", 1))
     except KeyboardInterrupt:
+        let_others_speak_first()
         print(f"{parser.prog}: stopped; start it again and it goes on from here", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)

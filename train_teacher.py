@@ -7,17 +7,20 @@ from config import Config, command_line, run_script
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
+    from training.distributed import processes, rank
     from training.experiment import Experiment
     from training.run_folder import write_config, write_results
     from training.train import Training, train
 
-    experiment = Experiment(config, "teacher")
-    write_config(config)
-    labels_alone = "bce" if experiment.table.task == "multi_label" else "ce"
-    for fold in experiment.folds:
-        for seed in config.run.seeds:
-            train(experiment, Training("teacher", labels_alone, seed, fold), arguments.overwrite)
-    show(write_results(config.run.name), experiment.metric)
+    with processes(config.run.device):
+        experiment = Experiment(config, "teacher")
+        write_config(config)
+        losses = "bce" if experiment.table.task == "multi_label" else "ce"
+        for fold in experiment.folds:
+            for seed in config.run.seeds:
+                train(experiment, Training("teacher", losses, seed, fold), arguments.overwrite)
+        if rank() == 0:
+            show(write_results(config.run.name), experiment.metric)
 
 
 if __name__ == "__main__":

@@ -78,27 +78,36 @@ def workplace(
     return folder
 
 
-def command(script: str, *arguments: str) -> list[str]:
-    return [sys.executable, str(ROOT / script), *arguments]
+def command(script: str, *arguments: str, processes: int = 1) -> list[str]:
+    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
+    launcher = torchrun if processes > 1 else ()
+    return [sys.executable, *launcher, str(ROOT / script), *arguments]
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
-def run(folder: Path, script: str, *arguments: str, status: int = 0) -> str:
+def run(folder: Path, script: str, *arguments: str, status: int = 0, processes: int = 1) -> str:
     """What a script prints. Fails unless it ends with `status`."""
     done = subprocess.run(
-        command(script, *arguments), cwd=folder, env=environment(), capture_output=True, text=True
+        command(script, *arguments, processes=processes),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def kill_when(folder: Path, script: str, appears: str, *arguments: str) -> None:
-    """Start a script; kill -9 it and its children once a file like `appears` is there."""
+def kill_when(folder: Path, script: str, appears: str, *arguments: str, processes: int = 1) -> None:
+    """Start a script; kill -9 it and its children once a file like `appears` is there.
+
+    Of several processes one is killed, and torchrun has to end the others.
+    """
     started = subprocess.Popen(
-        command(script, *arguments),
+        command(script, *arguments, processes=processes),
         cwd=folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -110,5 +119,9 @@ def kill_when(folder: Path, script: str, appears: str, *arguments: str) -> None:
         assert started.poll() is None, f"{script} ended before {appears} was there"
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
+    if processes == 1:
+        os.killpg(started.pid, signal.SIGKILL)
+    else:
+        children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+    started.wait(timeout=120)

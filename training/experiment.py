@@ -22,6 +22,7 @@ from models import MODELS
 from models.freeze import freeze
 from models.published import load_published, read_weights
 from training.device import choose_device
+from training.distributed import rank, wait_for_all, world
 from training.run_folder import file_sha256, training_path
 from training.steps import OnlineTeacher, Teacher, build_losses
 from training.teacher_cache import TeacherCache, asked_by, outputs_folder
@@ -99,14 +100,20 @@ class Experiment:
         self, role: str, seed: int, heard: Collection[str], replay: Replay | None = None
     ) -> Batches:
         """The training clips as `heard` roles hear them, in batches of `role`'s size."""
+        batch_size = getattr(self.config, role).batch_size
+        if batch_size < world():
+            found = f"found {batch_size}, want a clip for each of the {world()} processes"
+            raise ConfigError(f"[{role}] batch_size", found)
         return Batches(
             {name: self.views[name] for name in heard},
             self.targets,
             self.parts.train,
-            getattr(self.config, role).batch_size,
+            batch_size,
             seed,
             self.augmentation(heard) if self.augmented else None,
             replay,
+            rank=rank(),
+            world=world(),
         )
 
     def build_model(self, role: str) -> nn.Module:
@@ -144,7 +151,9 @@ class Experiment:
         if distillation.teacher == "online" or not self.repeats:
             return [online]
         cache = self.teacher_cache(online.model, weights, replay)
-        cache.fill(set().union(*map(asked_by, distillation.variants)))
+        if rank() == 0:
+            cache.fill(set().union(*map(asked_by, distillation.variants)))
+        wait_for_all()
         if cached := cache.teacher(asked_by(variant)):
             return [cached]
         if distillation.teacher == "cached":
@@ -152,7 +161,8 @@ class Experiment:
                 f"what {variant} asks of the teacher {weights} takes more than [run] "
                 "CACHE_GIGABYTES; raise it, or set [distillation] TEACHER = auto"
             )
-        print(f"{variant}: the teacher runs online, its outputs take more than CACHE_GIGABYTES")
+        if rank() == 0:
+            print(f"{variant}: the teacher runs online, its outputs take more than CACHE_GIGABYTES")
         return [online]
 
     def teacher_cache(self, model: nn.Module, weights: Path, replay: Replay | None) -> TeacherCache:

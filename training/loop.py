@@ -16,6 +16,7 @@ from tqdm import tqdm
 from config import Role, UserError
 from data.batches import Batch, Batches
 from training.device import forward_precision
+from training.distributed import rank
 from training.run_folder import TrainingFolder
 from training.schedules import learning_rate
 
@@ -44,8 +45,9 @@ def fit(
     """Train `model` for settings.epochs and leave the kept weights in it; returns the history.
 
     `validate` gives the score that chooses the epoch, higher is better; first of equals;
-    None keeps the last epoch. All randomness of an epoch follows from (seed, epoch), and the whole
-    state is saved after each, so that a training that was killed ends with the same weights.
+    None keeps the last epoch. All randomness of an epoch follows from (seed, epoch) and, for what
+    a model draws, the process; the whole state is saved after each, so that a training that was
+    killed ends with the same weights.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = OPTIMISERS[settings.optimiser](
@@ -57,11 +59,16 @@ def fit(
         optimiser.load_state_dict(saved.pop("optimiser"))
         state = saved
     bar = tqdm(
-        total=settings.epochs, initial=state["epoch"], desc=title, unit="epoch", dynamic_ncols=True
+        total=settings.epochs,
+        initial=state["epoch"],
+        desc=title,
+        unit="epoch",
+        dynamic_ncols=True,
+        disable=rank() > 0,
     )
     for epoch in range(state["epoch"], settings.epochs):
         started = time.perf_counter()
-        torch.manual_seed(seed * 1_000_003 + epoch)
+        torch.manual_seed(seed * 1_000_003 + epoch + rank() * 15_485_863)
         model.train()
         scores = [row["score"] for row in state["history"] if row["score"] is not None]
         sums: dict[str, Tensor] = {}

@@ -3,6 +3,8 @@
 runs/<NAME>/config.ini
 runs/<NAME>/teacher/ | student/<variant>/    then seed_<s>/fold_<f>/ under each, a TrainingFolder
 runs/<NAME>/results.csv                      one row a figure, gathered from all metrics.json
+
+Of several processes rank 0 alone writes; all read, so runs/ lies on a disk that they share.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config import Config, UserError
+from training.distributed import rank, wait_for_all
 
 RUNS = Path("runs")
 COLUMNS = (
@@ -34,6 +37,8 @@ COLUMNS = (
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Under a temporary name, flushed to disk, then renamed: a reader sees all of it or none."""
+    if rank() > 0:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:
@@ -75,6 +80,8 @@ class TrainingFolder:
         return saved
 
     def write_checkpoint(self, state: Mapping[str, Any]) -> None:
+        if rank() > 0:
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         temporary = self.path / ".checkpoint.pt"
         torch.save({**state, "settings": dict(self.settings)}, temporary)
@@ -96,11 +103,13 @@ class TrainingFolder:
         write_atomically(self.path / "predictions.csv", predictions.to_csv(index=False))
         record = {**metrics, "settings": dict(self.settings)}
         write_atomically(self.path / "metrics.json", json.dumps(record, indent=1))
-        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+        if rank() == 0:
+            (self.path / "checkpoint.pt").unlink(missing_ok=True)
 
     def remove(self) -> None:
-        if self.path.exists():
+        if rank() == 0 and self.path.exists():
             shutil.rmtree(self.path)
+        wait_for_all()
 
     def _compare(self, found: Mapping[str, str]) -> None:
         changed = [

@@ -13,6 +13,7 @@ from config import Config, ConfigError, Role, choose
 from data.batches import Batch
 from losses import LOSSES
 from models.output import Output
+from training.distributed import whole
 
 TENSORS = ("logits", "embedding", "map")
 GRAM = "_gram"  # map_gram: the inner products of the batch's maps, (B, B)
@@ -47,6 +48,7 @@ class OnlineTeacher:
 class Step:
     """Labels, and teachers where a loss of the mix wants one; several teachers' terms are summed.
 
+    Where several processes share the batch, every loss is that of the whole batch.
     Gives {"loss": the weighted sum, name: each term without its weight}.
     """
 
@@ -67,29 +69,32 @@ class Step:
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         own = tensors_of(self.model(batch.views[self.role]))
         taught = [t.outputs(batch) for t in self.teachers] if self.learns_from_teachers else []
-        terms = {}
+        terms, clips = {}, len(batch.rows)
         with torch.autocast(batch.targets.device.type, enabled=False):
             for name, loss in self.losses.items():
+                mine = whole(own[loss.student], clips)
                 if loss.against == "labels":
-                    terms[name] = loss(own[loss.student], batch.targets)
+                    terms[name] = loss(mine, batch.targets)
                 else:
-                    terms[name] = sum(taught_term(loss, own, output) for output in taught)
+                    terms[name] = sum(taught_term(loss, mine, said, clips) for said in taught)
         return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
 
 
-def taught_term(
-    loss: nn.Module, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]
-) -> Tensor:
-    mine, gram = student[loss.student], teacher.get(loss.student + GRAM)
+def taught_term(loss: nn.Module, mine: Tensor, teacher: Mapping[str, Tensor], clips: int) -> Tensor:
+    gram = teacher.get(loss.student + GRAM)
     if gram is not None and hasattr(loss, "against_gram"):
         return loss.against_gram(mine, gram)
-    return loss(mine, teacher[loss.student])
+    return loss(mine, whole(teacher[loss.student], clips))
 
 
 def tensors_of(output: Output) -> dict[str, Tensor]:
-    """TENSORS by name, the last of the maps, in float32 whatever the model computes in."""
-    tensors = (output.logits, output.embedding, output.maps[-1])
-    return {name: tensor.float() for name, tensor in zip(TENSORS, tensors, strict=True)}
+    """TENSORS by name, the last of the maps, in float32 whatever the model computes in.
+
+    Those that a model under torchrun was not asked for are left out.
+    """
+    tensors = (output.logits, output.embedding, output.maps[-1] if output.maps else None)
+    named = zip(TENSORS, tensors, strict=True)
+    return {name: tensor.float() for name, tensor in named if tensor is not None}
 
 
 def names_of(variant: str) -> tuple[str, ...]:

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
 from config import UserError, flat_items, to_text
+from data.batches import share
 from losses import LOSSES
 from metrics import METRICS, classwise, evaluate
 from models.cost import cost
+from training.distributed import rank, shared, whole, world
 from training.experiment import Experiment, model_options
 from training.loop import fit
 from training.predict import probabilities
@@ -67,7 +70,7 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
     losses = build_losses(variant, table.task, settings, config)
     history = fit(
         model,
-        Step(model, role, losses, config.coefficients, teachers),
+        Step(shared(model, losses.values()), role, losses, config.coefficients, teachers),
         experiment.batches(role, seed, heard, replay),
         settings,
         folder,
@@ -104,8 +107,11 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
 
 
 def predict(experiment: Experiment, role: str, model: nn.Module, rows: np.ndarray) -> np.ndarray:
+    """Probabilities of these clips at every process, each of which computes its share."""
     view, precision = experiment.views[role], experiment.config.run.precision
-    return probabilities(model, view, rows, experiment.table.task, precision)
+    mine = rows[share(len(rows), rank(), world())]
+    found = probabilities(model, view, mine, experiment.table.task, precision)
+    return whole(torch.from_numpy(found), len(rows)).numpy()
 
 
 def validator(experiment: Experiment, role: str) -> Callable[[nn.Module], float]:

@@ -1,0 +1,138 @@
+"""bce+kd+sp in one process of batch 32 against two of batch 16 (gloo), one core each.
+
+`python -m benchmarks.distributed`. Both take the same augmented batches of an epoch, the last of
+which is short and odd, with the same weights, and leave the gradients of each. A gradient's
+difference is relative to the largest entry of its tensor. Augmentation, both models, the losses and
+their gradients are timed, the median of an epoch's steps after the first two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from config import Augment, Mel, StudentMel
+from data.augment import Augmentation
+from data.batches import Batches, View
+from data.clips import Clip, ClipTable
+from data.mel_cache import MelCache
+from losses import LOSSES
+from models import MODELS
+from training.distributed import processes, rank, shared, world
+from training.steps import OnlineTeacher, Step
+
+BATCH_SIZE, CLIPS = 32, 32 * 9 + 13
+CLASSES = tuple("abcdefgh")
+SECONDS = 4.0
+
+
+def main() -> None:
+    if "RANK" in os.environ:
+        take_part(Path(sys.argv[1]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        one, two = (start(count, Path(folder, f"{count}.pt")) for count in (1, 2))
+    rows = [("processes", "batch each", "ms a step", "clips per second")]
+    for count, found in ((1, one), (2, two)):
+        speed = BATCH_SIZE / found["seconds"]
+        step = f"{1000 * found['seconds']:.1f}"
+        rows.append((str(count), str(BATCH_SIZE // count), step, f"{speed:.0f}"))
+    for row in rows:
+        print("  ".join(cell.rjust(16) for cell in row))
+    result = {
+        "max_relative_gradient_difference": difference(one["gradients"], two["gradients"]),
+        "max_relative_loss_difference": difference(one["losses"], two["losses"]),
+        "throughput_ratio": one["seconds"] / two["seconds"],
+    }
+    print(json.dumps({name: float(f"{value:.3g}") for name, value in result.items()}))
+
+
+def start(count: int, file: Path) -> dict[str, list[dict[str, Tensor]] | float]:
+    """What `count` processes found, each on one core."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    command = [sys.executable, *launcher, "-m", "benchmarks.distributed", str(file)]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return torch.load(file)
+
+
+def difference(one: list[dict[str, Tensor]], two: list[dict[str, Tensor]]) -> float:
+    """The largest, over batches and tensors."""
+    return max(
+        ((b[name] - a[name]).abs().max() / a[name].abs().max()).item()
+        for a, b in zip(one, two, strict=True)
+        for name in a
+    )
+
+
+def take_part(file: Path) -> None:
+    with processes("cpu"):
+        step, batches = build()
+        gradients, losses, seconds = [], [], []
+        drawn = batches.epoch(0)
+        for _ in range(len(batches)):
+            step.model.zero_grad()
+            began = time.perf_counter()
+            terms = step(next(drawn))
+            terms["loss"].backward()
+            seconds.append(time.perf_counter() - began)
+            parameters = (p.grad.clone() for p in step.model.parameters())
+            gradients.append({str(n): gradient for n, gradient in enumerate(parameters)})
+            losses.append({name: term.detach() for name, term in terms.items()})
+        if rank() == 0:
+            median = statistics.median(seconds[2:-1])
+            torch.save({"gradients": gradients, "losses": losses, "seconds": median}, file)
+
+
+def build() -> tuple[Step, Batches]:
+    """DCASE Small at half its width learns from DCASE Net at a quarter of its."""
+    generator = np.random.default_rng(0)
+    clips = [
+        Clip(id=f"{n:04d}", path=Path(f"{n}.wav"), labels=dict.fromkeys(CLASSES[n % 8 :: 3], 1.0))
+        for n in range(CLIPS)
+    ]
+    table = ClipTable.of(clips, CLASSES, "multi_label")
+    views = {}
+    for role, mel in (("teacher", Mel(num_bands=64)), ("student", StudentMel())):
+        shape = (1, 198, mel.num_bands)
+        noise = torch.from_numpy(generator.normal(size=(CLIPS, *shape)).astype(np.float16))
+        cache = MelCache(Path(role), table, mel, shape, [noise])
+        views[role] = View(cache, table.ids, torch.device("cpu"), 1.0)
+    models = {}
+    for role, name, width in (("teacher", "dcase_net", 0.25), ("student", "dcase_small", 0.5)):
+        torch.manual_seed(0)
+        models[role] = MODELS[name](
+            num_classes=len(CLASSES), input_shape=views[role].shape, width_mult=width
+        ).to(memory_format=torch.channels_last)
+    losses = {
+        "bce": LOSSES["bce"](),
+        "kd": LOSSES["kd"](task="multi_label", temperature=2.0),
+        "sp": LOSSES["sp"](),
+    }
+    augment = Augment(mixup=0.3, roll_seconds=1.0, gain_db=6, time_mask_seconds=0.5)
+    batches = Batches(
+        views,
+        torch.from_numpy(table.targets),
+        np.arange(CLIPS),
+        BATCH_SIZE,
+        0,
+        Augmentation(augment, SECONDS, 8000.0),
+        rank(),
+        world(),
+    )
+    student = shared(models["student"], losses.values())
+    weights = {"bce": 1.5, "kd": 1.5, "sp": 10.0}
+    return Step(student, "student", losses, weights, [OnlineTeacher(models["teacher"])]), batches
+
+
+if __name__ == "__main__":
+    main()

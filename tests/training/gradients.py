@@ -1,0 +1,87 @@
+"""One epoch's loss terms and gradients, in one process or, under torchrun, in several.
+
+`torchrun … -m tests.training.gradients FILE` writes them; `… FILE RANK` ends with the user's error
+that this rank meets alone, in the middle of the epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import config
+from config import Augment, UserError
+from data.augment import Augmentation
+from data.batches import Batches, View
+from losses import LOSSES
+from models import MODELS
+from tests.training.conftest import memory_cache
+from training.distributed import processes, rank, shared, world
+from training.steps import OnlineTeacher, Step
+from training.teacher_cache import cached_teacher
+
+CASES = {
+    # the training clips in batches of 6, hence the size of the last; teacher; batch normalisation
+    "last batch of 5": (17, "online", False),
+    "last batch of 1": (13, "online", False),
+    "cached teacher": (17, "cached", False),
+    "batch norm": (17, "online", True),
+}
+
+
+def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tensor]]:
+    """For each batch of bce+kd+sp: the terms, the gradients and the model's buffers."""
+    clips, teacher_kind, batch_norm = CASES[case]
+    rows, cpu = np.arange(clips), torch.device("cpu")
+    caches = {"teacher": memory_cache(16), "student": memory_cache(8)}
+    views = {role: View(c, c.table.ids, cpu, 1.0) for role, c in caches.items()}
+    model, taught = (small_model(views[role], batch_norm) for role in ("student", "teacher"))
+    losses = {
+        "bce": LOSSES["bce"](),
+        "kd": LOSSES["kd"](task="multi_label", temperature=2.0),
+        "sp": LOSSES["sp"](),
+    }
+    teacher = OnlineTeacher(taught)
+    augment = Augment(mixup=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
+    augmentation = Augmentation(augment, 0.16, 8000.0)
+    if teacher_kind == "cached":
+        teacher, augmentation = cached_teacher(taught, views["teacher"], rows, 1.0), None
+    targets = torch.as_tensor(caches["student"].table.targets)
+    step = Step(shared(model, losses.values()), "student", losses, {"sp": 10.0}, [teacher])
+    batches = Batches(views, targets, rows, 6, 7, augmentation, rank(), world())
+    found = []
+    for batch in batches.epoch(3):
+        if rank() == broken_rank and found:
+            raise UserError("the disk is full")
+        terms = step(batch)
+        model.zero_grad()
+        terms["loss"].backward()
+        grown = {name: p.grad.clone() for name, p in model.named_parameters()}
+        buffers = {name: b.clone() for name, b in model.named_buffers()}
+        found.append({n: t.detach().clone() for n, t in terms.items()} | grown | buffers)
+    return found
+
+
+def small_model(view: View, batch_norm: bool) -> torch.nn.Module:
+    torch.manual_seed(view.shape[-1])
+    return MODELS["dcase_small"](
+        num_classes=2, input_shape=view.shape, width_mult=0.5, batch_norm=batch_norm
+    )
+
+
+def main(arguments: argparse.Namespace, _: config.Config) -> None:
+    with processes("cpu"):
+        found = {case: gradients(case, arguments.broken_rank) for case in CASES}
+        torch.save(found, f"{arguments.file}.{rank()}")
+
+
+if __name__ == "__main__":
+    config.PATIENCE_SECONDS = 0.3
+    parser = config.command_line(__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("broken_rank", type=int, nargs="?")
+    config.run_script(main, parser)

@@ -1,0 +1,155 @@
+"""Two processes (gloo, torchrun) against one."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from config import ConfigError
+from tests.scripts import ROOT, kill_when, run, workplace
+from tests.training.gradients import CASES, gradients
+from training import distributed
+
+AUGMENT = "[augment]\nMIXUP = 0.3\nROLL_SECONDS = 0.1\n"
+SETTINGS = (
+    *("--set", "distillation.variants=ce+kd+sp"),
+    *("--set", "student.epochs=12"),
+    *("--set", "student.batch_size=5"),  # of 12 clips: shares of 2 and 3, and of 1 and 1
+)
+FILES = ["history.csv", "metrics.json", "predictions.csv", "weights.safetensors"]
+
+
+def two_processes(*arguments):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    return subprocess.run(
+        [sys.executable, *launcher, "-m", "tests.training.gradients", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def shares(tmp_path_factory):
+    """What each of two processes finds."""
+    file = tmp_path_factory.mktemp("gradients") / "found"
+    done = two_processes(file)
+    assert done.returncode == 0, done.stderr
+    return [torch.load(f"{file}.{rank}") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_have_the_losses_and_gradients_of_one(shares, case):
+    alone = gradients(case)
+    assert alone[0]["sp"] > 0
+    for share in shares:
+        assert len(share[case]) == len(alone) == 3
+        for one, two in zip(alone, share[case], strict=True):
+            assert one.keys() == two.keys()
+            for name, wanted in one.items():
+                scale = wanted.abs().max().item()
+                assert (two[name] - wanted).abs().max() <= 1e-5 * scale + 1e-7, name
+
+
+def test_every_process_has_the_same_bits(shares):
+    first, second = shares
+    for case in CASES:
+        for one, two in zip(first[case], second[case], strict=True):
+            assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_one_process_that_fails_does_not_leave_the_other_waiting(tmp_path):
+    done = two_processes(tmp_path / "found", 1)
+    assert done.returncode == 1
+    assert done.stderr.count("the disk is full") == 1
+    assert "[rank" not in done.stderr, "the other one's traceback says nothing to the user"
+
+
+# The scripts --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    place = workplace(tmp_path_factory.mktemp("one"), extra=AUGMENT)
+    for script in ("make_mel.py", "train_teacher.py", "train_student.py"):
+        run(place, script, *SETTINGS)
+    return place
+
+
+def without_runs(place, folder):
+    for name in ("recordings", "features"):
+        shutil.copytree(place / name, folder / name)
+    shutil.copy(place / "config.ini", folder)
+    return folder
+
+
+def near(one, two, role):
+    """Both have one training of the role with nearly the same weights, history and predictions."""
+    (first,), (second,) = (place.glob(f"runs/config/{role}/**/fold_0") for place in (one, two))
+    assert sorted(path.name for path in second.iterdir()) == FILES
+    weights = load_file(first / "weights.safetensors")
+    for name, tensor in load_file(second / "weights.safetensors").items():
+        torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-4, msg=name)
+    for file, exact in (("history.csv", ["epoch"]), ("predictions.csv", ["audio_filename"])):
+        wanted, found = pd.read_csv(first / file), pd.read_csv(second / file)
+        assert found[exact].equals(wanted[exact])
+        numbers = [name for name in wanted if name not in (*exact, "seconds")]
+        difference = (found[numbers] - wanted[numbers]).abs().max()
+        assert (difference < 1e-3).all(), difference
+
+
+def test_a_training_under_torchrun_is_that_of_one_process(one_process, tmp_path):
+    two = without_runs(one_process, tmp_path)
+    printed = run(two, "train_teacher.py", *SETTINGS, processes=2)
+    near(one_process, two, "teacher")
+    assert printed.count("mean ± standard deviation") == 1
+    assert printed.count("0/3 [00:00<?, ?epoch/s]") == 1
+
+    checkpoint = "runs/config/student/**/checkpoint.pt"
+    kill_when(two, "train_student.py", checkpoint, *SETTINGS, processes=2)
+    assert list(two.glob(checkpoint)), "the student had time to finish"
+    run(two, "train_student.py", *SETTINGS)
+    near(one_process, two, "student")
+
+
+def test_an_error_that_all_processes_meet_is_said_once(one_process):
+    wrong = ("--set", "student.epochs=many")
+    said = run(one_process, "train_student.py", *wrong, processes=2, status=1)
+    assert said.count("found 'many', want a whole number") == 1
+
+
+# Alone --------------------------------------------------------------------------------------------
+
+
+def test_a_process_alone_takes_part_in_nothing():
+    tensor, model = torch.ones(3), torch.nn.Linear(2, 2)
+    assert distributed.whole(tensor, 3) is tensor
+    assert distributed.shared(model, []) is model
+    with distributed.processes("cuda:7"):
+        assert (distributed.rank(), distributed.world()) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "local", "said"),
+    [
+        ("mps", "0", "'mps', want cpu"),
+        ("cuda:1", "0", "want cpu"),
+        ("cuda", "2", "3 processes on 2"),
+    ],
+)
+def test_a_device_that_does_not_suffice_for_the_processes_is_named(
+    monkeypatch, chosen, local, said
+):
+    monkeypatch.setattr(distributed, "choose_device", torch.device)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", local)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match=said):
+        distributed.process_device(chosen)
