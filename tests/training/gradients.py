@@ -18,11 +18,12 @@ from config import Augment, UserError
 from data.augment import Augmentation
 from data.batches import Batches, View
 from losses import LOSSES
+from losses.sp import gram
 from models import MODELS
 from tests.training.conftest import memory_cache
 from training.distributed import processes, rank, shared, world
-from training.steps import OnlineTeacher, Step
-from training.teacher_cache import cached_teacher
+from training.steps import OnlineTeacher, Step, tensors_of
+from training.teacher_cache import CachedTeacher
 
 CASES = {
     # the training clips in batches of 6, hence the size of the last; teacher; batch normalisation
@@ -49,10 +50,10 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
     augment = Augment(mixup=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
     augmentation = Augmentation(augment, 0.16, 8000.0)
     if teacher_kind == "cached":
-        teacher, augmentation = cached_teacher(taught, views["teacher"], rows, 1.0), None
-    targets = torch.as_tensor(caches["student"].table.targets)
+        teacher, augmentation = in_memory(taught.eval(), views["teacher"], rows), None
+    targets = torch.as_tensor(np.asarray(caches["student"].table.targets))
     step = Step(shared(model, losses.values()), "student", losses, {"sp": 10.0}, [teacher])
-    batches = Batches(views, targets, rows, 6, 7, augmentation, rank(), world())
+    batches = Batches(views, targets, rows, 6, 7, augmentation, rank=rank(), world=world())
     found = []
     for batch in batches.epoch(3):
         if rank() == broken_rank and found:
@@ -64,6 +65,14 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         buffers = {name: b.clone() for name, b in model.named_buffers()}
         found.append({n: t.detach().clone() for n, t in terms.items()} | grown | buffers)
     return found
+
+
+@torch.no_grad()
+def in_memory(model: torch.nn.Module, view: View, rows: np.ndarray) -> CachedTeacher:
+    said = tensors_of(model(view[torch.as_tensor(rows)]))
+    pairs = gram(said["map"])
+    look_up = {"logits": said["logits"].__getitem__, "map_gram": lambda at: pairs[at[:, None], at]}
+    return CachedTeacher(rows, [look_up])
 
 
 def small_model(view: View, batch_norm: bool) -> torch.nn.Module:
