@@ -47,7 +47,6 @@ def processes(device: str) -> Iterator[None]:
         return
     chosen = process_device(device)
     if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=TIMEOUT, device_id=chosen)
     else:
         dist.init_process_group("gloo", timeout=TIMEOUT)
@@ -62,12 +61,14 @@ def processes(device: str) -> Iterator[None]:
 
 def process_device(name: str) -> torch.device:
     """The device of this one of several processes. Raises ConfigError."""
+    local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if name in ("auto", "cuda") and local < there:
+        torch.cuda.set_device(local)  # before anything is put on the first GPU
     device = choose_device(name)
     if device.type == "cpu":
         return device
     if device.type != "cuda" or device.index is not None:
         raise ConfigError("[run] device", f"found {name!r}, want cpu, cuda or auto under torchrun")
-    local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if local >= there:
         started = os.environ["LOCAL_WORLD_SIZE"]
         raise ConfigError("[run] device", f"torchrun started {started} processes on {there} GPUs")
@@ -91,7 +92,7 @@ def shared(model: nn.Module, losses: Iterable[nn.Module]) -> nn.Module:
     """`model` as the processes train it together: the same parameters, their gradients averaged.
 
     Batch normalisation takes its statistics over the whole batch, as in one process; dropout is
-    drawn by each process for itself. Of the maps only the last comes out.
+    drawn by each process for itself.
     """
     if world() == 1:
         return model
@@ -111,14 +112,15 @@ class Wanted(nn.Module):
             return tensor if name in self.names else tensor.detach()
 
         logits, embedding, maps = self.model(x)
-        last = kept("map", maps[-1])
-        return Output(kept("logits", logits), kept("embedding", embedding), (last,))
+        *earlier, last = maps
+        maps = (*(tensor.detach() for tensor in earlier), kept("map", last))
+        return Output(kept("logits", logits), kept("embedding", embedding), maps)
 
 
 def whole(mine: Tensor, clips: int) -> Tensor:
     """Everyone's share of the `clips` clips of a batch, in order, at everyone, with gradients.
 
-    What has all the clips already (looked up, not computed) stays as it is.
+    What has all the clips already (looked up, not computed, or a batch of one) stays as it is.
     Shapes: (share, ...) -> (clips, ...).
     """
     return mine if len(mine) == clips else Gather.apply(mine, clips)

@@ -8,7 +8,7 @@ import torch
 
 from config import Augment, Mel, UserError
 from data.augment import Augmentation
-from data.batches import Batches, DeviceTargets, View
+from data.batches import Batches, DeviceTargets, View, share
 from data.clips import Clip, ClipTable
 
 CPU = torch.device("cpu")
@@ -64,11 +64,11 @@ def test_normalisation_is_measured_on_the_training_clips_alone(kind):
 LOOSE = {"rtol": 1e-3, "atol": 1e-3}
 
 
-def batches(augmentation=None, seed=0):
+def batches(augmentation=None, seed=0, rank=0, world=1):
     source = cache([f"{n:02d}" for n in range(10)])
     view = View(source, source.table.ids, CPU, 1.0)
     targets = torch.eye(10)
-    return Batches({"student": view}, targets, np.arange(2, 10), 3, seed, augmentation)
+    return Batches({"student": view}, targets, np.arange(2, 10), 3, seed, augmentation, rank, world)
 
 
 def test_an_epoch_holds_every_training_clip_once_and_the_last_batch_is_short():
@@ -97,6 +97,30 @@ def test_mixed_targets_stay_distributions():
     for batch in batches(augmentation).epoch(0):
         torch.testing.assert_close(batch.targets.sum(1), torch.ones(len(batch.rows)))
         assert (batch.targets > 0).sum(1).max() == 2
+
+
+def test_shares_are_even_and_none_is_empty():
+    assert [share(7, rank, 3) for rank in range(3)] == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    assert [share(2, rank, 4) for rank in range(4)] == [
+        slice(0, 1),  # for another: it has none of its own
+        slice(0, 1),
+        slice(1, 2),
+        slice(1, 2),
+    ]
+
+
+@pytest.mark.parametrize("augmentation", [None, Augmentation(Augment(mixup=0.3), 1.0, 8000.0)])
+@pytest.mark.parametrize("world", [2, 3])
+def test_the_shares_of_a_batch_are_the_batch(augmentation, world):
+    ranks = [batches(augmentation, rank=rank, world=world).epoch(1) for rank in range(world)]
+    for whole, *shares in zip(batches(augmentation).epoch(1), *ranks, strict=True):
+        clips, found = len(whole.rows), []
+        for rank, part in enumerate(shares):
+            assert torch.equal(part.rows, whole.rows)
+            assert torch.equal(part.targets, whole.targets)
+            counted = clips * (rank + 1) // world - clips * rank // world
+            found.append(part.views["student"][:counted])
+        torch.testing.assert_close(torch.cat(found), whole.views["student"])
 
 
 # Prefetching --------------------------------------------------------------------------------------
