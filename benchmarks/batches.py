@@ -1,0 +1,102 @@
+"""What batches from the disk cost: training epochs from the cache against ready tensors in memory.
+
+    python -m benchmarks.batches
+
+An epoch is DCASE Small's forward pass, loss, backward pass and step on 20 bands, while the
+teacher's 64 bands are loaded too, as in a distillation. `in memory` trains on batches that were
+made before the clock started. `from the cache` maps shards (which lie in the page cache of the
+system: what is measured is our work, not the disk's), `without prefetch` gathers in the training
+thread, `resident` keeps each whole cache as one tensor. All train on the same clips in the same
+order.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
+from benchmarks.synthetic import clip_table, write_cache
+from data.batches import Batch, Batches, DeviceTargets, View
+from losses import LOSSES
+from models import MODELS
+from training.steps import Step
+
+CPU = torch.device("cpu")
+SHAPES = {"teacher": (1, 998, 64), "student": (1, 998, 20)}
+CLASSES = 8
+
+
+def trainer(model: nn.Module) -> Callable[[Iterable[Batch]], float]:
+    """Trains on batches and gives the seconds."""
+    step = Step(model, "student", {"bce": LOSSES["bce"]()}, {})
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+
+    def train(batches: Iterable[Batch]) -> float:
+        began = time.perf_counter()
+        for batch in batches:
+            loss = step(batch)["loss"]
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+        return time.perf_counter() - began
+
+    return train
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--clips", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    torch.set_num_threads(keep_cores(2))
+    table = clip_table(arguments.clips, CLASSES, labels=2)
+    with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
+        caches = {
+            role: write_cache(Path(folder, role), table, shape, shard_clips=64)
+            for role, shape in SHAPES.items()
+        }
+
+        def batches(gigabytes: float, prefetch: bool) -> Batches:
+            views = {role: View(c, table.ids, CPU, gigabytes) for role, c in caches.items()}
+            targets = DeviceTargets(table.targets, CPU)
+            rows = np.arange(len(table))
+            return Batches(views, targets, rows, arguments.batch_size, 0, prefetch=prefetch)
+
+        torch.manual_seed(0)
+        model = MODELS["dcase_small"](num_classes=CLASSES, input_shape=SHAPES["student"])
+        train = trainer(model.to(memory_format=torch.channels_last))
+        plain, ahead, resident = batches(0, False), batches(0, True), batches(100, False)
+        ready = list(plain.epoch(0))
+        contenders = {
+            "in memory": lambda: train(ready),
+            "from the cache": lambda: train(ahead.epoch(0)),
+            "without prefetch": lambda: train(plain.epoch(0)),
+            "resident": lambda: train(resident.epoch(0)),
+        }
+        take_turns(contenders, 1)
+        seconds = medians(take_turns(contenders, arguments.rounds))
+    memory, cache = seconds["in memory"], seconds["from the cache"]
+    report(
+        "batches",
+        arguments,
+        ("batches", "clips per second", "of in memory"),
+        [(name, arguments.clips / value, memory / value) for name, value in seconds.items()],
+        {
+            "throughput_ratio": memory / cache,
+            "without_prefetch_ratio": memory / seconds["without prefetch"],
+            "resident_ratio": memory / seconds["resident"],
+            "clips_per_second": arguments.clips / cache,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""What a GPU gives each model, and what costs it: training steps a second, and where they go.
+
+    python -m benchmarks.gpu
+
+For each model in MODELS, on mels of ten seconds (1 x 998 x 64), a training step is forward pass,
+loss, backward pass and a fused Adam. Contenders take turns: float32 and bfloat16 (autocast), eager
+and compiled. Then epochs of one model: caches resident on the device, and loaded from the memory
+map through pinned memory by a thread.
+
+- share of the peak: 6 x multiply-accumulates x clips per second (a multiplication and an addition,
+  once forwards and twice backwards), over the card's dense bfloat16 peak as its maker states it;
+- share of the attainable: the same over the rate of an 8192 x 8192 product in this very run;
+- busy: the share of the time in which a kernel runs. Below 0.7 the launches bound a model, above it
+  what its kernels do (small channel counts and memory traffic rather than products).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.measure import (
+    RESULTS,
+    append,
+    command_line,
+    hardware,
+    medians,
+    report,
+    rounded,
+    take_turns,
+)
+from benchmarks.synthetic import clip_table, write_cache
+from data.batches import Batches, DeviceTargets, View
+from losses import LOSSES
+from models import MODELS
+from models.cost import cost
+from training.device import forward_precision
+
+SHAPE, CLASSES = (1, 998, 64), 8
+PEAK_TERAFLOPS = {  # dense bfloat16, of the makers' data sheets
+    "H200": 989.5,
+    "H100 80GB HBM3": 989.5,
+    "A100": 312.0,
+    "L40S": 362.0,
+    "L4": 121.0,
+    "RTX 4090": 165.2,
+}
+LAUNCH_BOUND = 0.7
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=20, help="a contender and round")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("benchmarks.gpu wants a CUDA device, and torch finds none: nothing was measured")
+    device = torch.device("cuda")
+    attainable = matmul_teraflops(device)
+    peak = next((v for k, v in PEAK_TERAFLOPS.items() if k in torch.cuda.get_device_name()), None)
+    rows, kept = [], []
+    for name in sorted(MODELS):
+        found = model_figures(name, device, arguments, attainable, peak)
+        kept.append({"model": name, **found})
+        rows.append([name, *found.values()])
+    loaded = loaded_over_resident(device, arguments)
+    figures = {
+        "models": {row["model"]: {k: rounded(v) for k, v in row.items()} for row in kept},
+        "attainable_teraflops": attainable,
+        "loaded_over_resident": loaded,
+    }
+    write_csv, arguments.csv = arguments.csv, False  # a row a model is kept instead
+    report("gpu", arguments, ["model", *list(kept[0])[1:]], rows, figures)
+    if write_csv:
+        stamp = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "hardware": hardware()}
+        shared = {"loaded_over_resident": rounded(loaded)}
+        append(
+            RESULTS / "gpu.csv",
+            [stamp | {k: rounded(v) for k, v in row.items()} | shared for row in kept],
+        )
+
+
+def matmul_teraflops(device: torch.device, size: int = 8192) -> float:
+    """Of a large product in bfloat16: what this card reaches at best."""
+    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+
+    def multiply() -> None:
+        for _ in range(20):
+            torch.mm(a, b)
+        torch.cuda.synchronize()
+
+    multiply()
+    seconds = medians(take_turns({"product": multiply}, 5))["product"]
+    return 20 * 2 * size**3 / seconds / 1e12
+
+
+def training_step(
+    name: str, device: torch.device, precision: str, compiled: bool, batch_size: int
+) -> Callable[[], None]:
+    """One step on a batch that lies on the device."""
+    torch.manual_seed(0)
+    model = MODELS[name](num_classes=CLASSES, input_shape=SHAPE)
+    model = model.to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    loss, run = LOSSES["bce"](), torch.compile(model) if compiled else model
+    mels = torch.randn(batch_size, *SHAPE, device=device)
+    mels = mels.contiguous(memory_format=torch.channels_last)
+    targets = torch.randint(2, (batch_size, CLASSES), device=device).float()
+
+    def step() -> None:
+        with forward_precision(device, precision):
+            logits = run(mels).logits
+        optimiser.zero_grad(set_to_none=True)
+        loss(logits.float(), targets).backward()
+        optimiser.step()
+
+    return step
+
+
+def model_figures(
+    name: str,
+    device: torch.device,
+    arguments: argparse.Namespace,
+    attainable: float,
+    peak: float | None,
+) -> dict[str, object]:
+    contenders, steps = {}, {}
+    for precision in ("float32", "bfloat16"):
+        for way in ("eager", "compiled"):
+            step = training_step(name, device, precision, way == "compiled", arguments.batch_size)
+
+            def several(step=step) -> None:
+                for _ in range(arguments.steps):
+                    step()
+                torch.cuda.synchronize()
+
+            contenders[f"{precision} {way}"] = several
+            steps[f"{precision} {way}"] = step
+    take_turns(contenders, 1)  # compiles
+    clips = arguments.batch_size * arguments.steps
+    rates = {
+        who: clips / value
+        for who, value in medians(take_turns(contenders, arguments.rounds)).items()
+    }
+    best = max(rates, key=rates.__getitem__)
+    macs = cost(MODELS[name](num_classes=CLASSES, input_shape=SHAPE), SHAPE).macs
+    teraflops = 6 * macs * max(rates["bfloat16 eager"], rates["bfloat16 compiled"]) / 1e12
+    busy = busy_share(steps[best], arguments.steps)
+    bound = "launches" if busy < LAUNCH_BOUND else "its kernels' memory traffic and small products"
+    return {
+        "clips_per_second": rates[best],
+        "best": best,
+        "share_of_peak": teraflops / peak if peak else float("nan"),
+        "share_of_attainable": teraflops / attainable,
+        "compiled_over_eager": rates["bfloat16 compiled"] / rates["bfloat16 eager"],
+        "bfloat16_over_float32": rates["bfloat16 eager"] / rates["float32 eager"],
+        "busy": busy,
+        "bound_by": bound if teraflops < 0.3 * attainable else "products",
+    }
+
+
+def busy_share(step: Callable[[], None], count: int) -> float:
+    """Time in kernels over the time that passes where no profiler slows the launches."""
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(count):
+        step()
+    torch.cuda.synchronize()
+    seconds = time.perf_counter() - began
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in range(count):
+            step()
+        torch.cuda.synchronize()
+    kernels = sum(event.self_device_time_total for event in profile.key_averages())
+    return min(1.0, kernels / 1e6 / seconds)
+
+
+def loaded_over_resident(device: torch.device, arguments: argparse.Namespace) -> float:
+    """Seconds of an epoch from the memory map over those of one that is on the device."""
+    table = clip_table(8 * arguments.batch_size, CLASSES, labels=2)
+    with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
+        cache = write_cache(Path(folder, "student"), table, SHAPE, shard_clips=512)
+        step_of = {}
+        for name, gigabytes in (("resident", 1e3), ("loaded", 0.0)):
+            views = {"student": View(cache, table.ids, device, gigabytes)}
+            targets = DeviceTargets(table.targets, device)
+            rows = np.arange(len(table))
+            batches = Batches(views, targets, rows, arguments.batch_size, 0)
+            step_of[name] = lambda batches=batches: epoch(batches)
+        torch.manual_seed(0)
+        model = MODELS["dcase_small"](num_classes=CLASSES, input_shape=SHAPE)
+        model = model.to(device, memory_format=torch.channels_last)
+        optimiser, loss = torch.optim.Adam(model.parameters(), fused=True), LOSSES["bce"]()
+
+        def epoch(batches: Batches) -> None:
+            for batch in batches.epoch(0):
+                with forward_precision(device, "bfloat16"):
+                    logits = model(batch.views["student"]).logits
+                optimiser.zero_grad(set_to_none=True)
+                loss(logits.float(), batch.targets).backward()
+                optimiser.step()
+            torch.cuda.synchronize()
+
+        take_turns(step_of, 1)
+        seconds = medians(take_turns(step_of, arguments.rounds))
+    return seconds["loaded"] / seconds["resident"]
+
+
+if __name__ == "__main__":
+    main()

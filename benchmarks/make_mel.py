@@ -1,0 +1,185 @@
+"""make_mel against librosa on one core, and against decoding and resampling alone.
+
+    python -m benchmarks.make_mel
+
+200 synthesised WAV files of ten seconds, 44.1 kHz, 16 bits; two front ends, 64 and 20 bands at
+16 kHz. Three contenders take turns:
+
+- ours, on two cores: what make_mel.py does from its list of clips to two complete caches, with the
+  bytes flushed to the disk;
+- the floor, on two cores: the same files decoded and resampled to 16 kHz with the same libraries in
+  the same chunks, and thrown away;
+- librosa, on one core: for each file `librosa.load` at 16 kHz, once, then
+  `librosa.feature.melspectrogram`, the logarithm and `numpy.save` for each of the two front ends.
+
+Counted is the work alone. The processes of all three run, have imported their libraries and have
+seen a clip before the clock starts; `whole commands` are the same from a shell's point of view,
+with start-up, for our script and for librosa's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
+from config import Mel
+from data.cache_writer import CacheWriter, stamps_of
+from data.clips import ClipTable
+from data.datasets import DATASETS
+from data.decode import decode
+from data.extract import CHUNK, extract, worker_pool
+from data.front_end import FrontEnd
+
+ROOT = Path(__file__).parents[1]
+RATE, SECONDS = 44_100, 10
+FRONT_ENDS = (Mel(num_bands=64), Mel(num_bands=20))
+CONFIG = """[data]
+DATASET = csv_folder
+ROOT = sounds
+CLIP_SECONDS = 10
+[mel]
+NUM_BANDS_TEACHER = 64
+NUM_BANDS_STUDENT = 20
+[run]
+DEVICE = cpu
+"""
+
+
+def synthesise(folder: Path, clips: int) -> None:
+    """Chirps in noise, with their csv_folder table and config.ini."""
+    import soundfile
+
+    (folder / "sounds").mkdir()
+    generator = np.random.default_rng(0)
+    time = np.arange(RATE * SECONDS) / RATE
+    lines = ["filename,label,split"]
+    for n in range(clips):
+        low, rise = generator.uniform(100, 4000), generator.uniform(-5, 300)
+        wave = 0.3 * np.sin(2 * np.pi * (low + rise * time) * time)
+        wave += 0.05 * generator.standard_normal(len(time))
+        soundfile.write(folder / "sounds" / f"{n:04d}.wav", wave, RATE, subtype="PCM_16")
+        lines.append(f"{n:04d}.wav,{'ab'[n % 2]},train")
+    (folder / "sounds" / "clips.csv").write_text("\n".join(lines) + "\n")
+    (folder / "config.ini").write_text(CONFIG)
+
+
+def make_caches(folder: Path, table: ClipTable, pool: Executor) -> None:
+    stamps = stamps_of(table.columns["path"])
+    caches = []
+    for mel in FRONT_ENDS:
+        shape = FrontEnd(mel).shape(SECONDS * mel.sample_rate)
+        caches.append(CacheWriter(folder / str(mel.num_bands), mel, shape, table, stamps))
+    _, bad = extract(caches, SECONDS, workers=2, pool=pool)
+    assert not bad
+    for cache in caches:
+        cache.finalise()
+
+
+def decode_all(paths: list[str]) -> int:
+    return sum(decode(Path(path), 16_000).shape[1] for path in paths)
+
+
+def librosa_all(paths: list[str], folder: Path) -> None:
+    """As a script would that was written for one clip after another."""
+    import librosa
+
+    for path in paths:
+        samples, rate = librosa.load(path, sr=16_000)
+        for bands in (64, 20):
+            mel = librosa.feature.melspectrogram(
+                y=samples,
+                sr=rate,
+                n_fft=512,
+                win_length=400,
+                hop_length=160,
+                center=False,
+                power=1.0,
+                n_mels=bands,
+                fmin=125,
+                fmax=7_500,
+                htk=True,
+                norm=None,
+            )
+            np.save(folder / f"{Path(path).stem}_{bands}.npy", np.log(mel + 0.01).T)
+
+
+def on_one_core() -> None:
+    keep_cores(1)
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started: each has its core
+    keep_cores(2)
+    context = get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory(prefix="soundstill_") as name,
+        worker_pool(FRONT_ENDS, SECONDS, 2, context) as ours,
+        ProcessPoolExecutor(2, context) as floor,
+        ProcessPoolExecutor(1, context, on_one_core) as one,
+    ):
+        folder = Path(name)
+        synthesise(folder, arguments.clips)
+        table = DATASETS["csv_folder"]().table(folder / "sounds")
+        paths = table.columns["path"][:].tolist()
+        chunks = [paths[k : k + CHUNK] for k in range(0, len(paths), CHUNK)]
+        (folder / "librosa").mkdir()
+
+        def ours_whole(out: Path) -> None:
+            command = [sys.executable, str(ROOT / "make_mel.py")]
+            subprocess.run(command, cwd=out, check=True, capture_output=True)
+            shutil.rmtree(out / "features")
+
+        def librosa_whole() -> None:
+            command = "import sys; from pathlib import Path; from benchmarks.make_mel import *; "
+            command += "on_one_core(); librosa_all(sys.argv[2:], Path(sys.argv[1]))"
+            run = [sys.executable, "-c", command, str(folder / "librosa"), *paths]
+            subprocess.run(run, cwd=ROOT, check=True, capture_output=True)
+
+        turn = iter(range(10**6))
+        contenders = {
+            "ours, 2 cores": lambda: make_caches(folder / f"ours_{next(turn)}", table, ours),
+            "decode and resample, 2 cores": lambda: sum(floor.map(decode_all, chunks)),
+            "librosa, 1 core": lambda: one.submit(librosa_all, paths, folder / "librosa").result(),
+        }
+        warm = table.take(slice(0, 2 * CHUNK))
+        make_caches(folder / "warm", warm, ours)
+        list(floor.map(decode_all, [paths[:2]] * 4))
+        one.submit(librosa_all, paths[:2], folder / "librosa").result()
+        seconds = medians(take_turns(contenders, arguments.rounds))
+        commands = {
+            "ours, whole command": lambda: ours_whole(folder),
+            "librosa, whole command": librosa_whole,
+        }
+        seconds |= medians(take_turns(commands, 2))
+    made = seconds["ours, 2 cores"]
+    report(
+        "make_mel",
+        arguments,
+        ("contender", "seconds", "clips per second", "times ours"),
+        [(who, value, arguments.clips / value, value / made) for who, value in seconds.items()],
+        {
+            "clips_per_second": arguments.clips / made,
+            "ratio_to_librosa": seconds["librosa, 1 core"] / made,
+            "ratio_to_decode_floor": made / seconds["decode and resample, 2 cores"],
+            "command_ratio_to_librosa": seconds["librosa, whole command"]
+            / seconds["ours, whole command"],
+            "clips": arguments.clips,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

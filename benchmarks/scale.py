@@ -1,0 +1,123 @@
+"""Does a million clips cost more than a million times one: time a batch, bytes a clip, start-up.
+
+    python -m benchmarks.scale
+
+Caches of 1 k, 30 k and 1 M clips with tiny mels, AudioSet's 527 classes and three labels a clip, in
+shards of 512 clips: as many shards as mels of full size would have. Two roles open each cache; the
+batches, of 32 random training clips with both views and targets, come from the memory map, without
+a thread that fetches ahead, and the three sizes take turns batch by batch.
+
+Bytes a clip are those of the arrays that a training holds: both tables (ids, split, fold, group,
+sparse targets), where each clip lies, the training clips and the order of an epoch.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.measure import command_line, keep_cores, report
+from benchmarks.synthetic import clip_table, write_cache
+from data.batches import Batch, Batches, DeviceTargets, View
+from data.mel_cache import MelCache
+from data.splits import parts
+
+CPU = torch.device("cpu")
+CLASSES, LABELS, SHAPE, SHARD_CLIPS, BATCH = 527, 3, (1, 8, 8), 512, 32
+
+
+class Opened:
+    """A cache as a training of a student with a teacher opens it."""
+
+    def __init__(self, folder: Path) -> None:
+        began = time.perf_counter()
+        self.caches = [MelCache.open(folder) for _ in ("teacher", "student")]
+        table = self.caches[0].table
+        self.views = {
+            role: View(cache, table.ids, CPU, resident_gigabytes=0.0)
+            for role, cache in zip(("teacher", "student"), self.caches, strict=True)
+        }
+        self.open_seconds = time.perf_counter() - began
+        began = time.perf_counter()
+        train = parts(table, 0, "held_out", 0.15).train
+        self.split_seconds = time.perf_counter() - began
+        targets = DeviceTargets(table.targets, CPU)
+        self.batches = Batches(self.views, targets, train, BATCH, seed=0, prefetch=False)
+        self.clips = len(table)
+
+    def endless(self) -> Iterator[Batch]:
+        for epoch in range(10**9):
+            whole = len(self.batches.rows) // BATCH
+            for number, batch in enumerate(self.batches.epoch(epoch)):
+                if number < whole:
+                    yield batch
+
+    @property
+    def index_bytes(self) -> int:
+        tables = [cache.table for cache in self.caches]
+        held = sum(column.nbytes for table in tables for column in table.columns.held.values())
+        held += sum(table.targets.nbytes for table in tables)
+        held += sum(cache.starts.nbytes for cache in self.caches)
+        held += sum(view.position.nbytes for view in self.views.values())
+        return held + 3 * self.batches.rows.nbytes  # the training clips, permuted, in order
+
+
+def batch_milliseconds(opened: dict[str, Opened], turns: int) -> dict[str, float]:
+    """Median time of a batch; the first of an epoch, which shuffles, is not counted."""
+    running = {name: one.endless() for name, one in opened.items()}
+    times: dict[str, list[float]] = {name: [] for name in opened}
+    for turn in range(turns):
+        for name, batches in running.items():
+            began = time.perf_counter()
+            next(batches)
+            if turn >= 10:  # warm
+                times[name].append(time.perf_counter() - began)
+    return {name: 1e3 * statistics.median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--clips", type=int, nargs=3, default=(1_000, 30_000, 1_000_000))
+    parser.add_argument("--turns", type=int, default=1_000)
+    arguments = parser.parse_args()
+    keep_cores(2)
+    names = ("1k", "30k", "1m")
+    with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
+        made, opened = {}, {}
+        for name, clips in zip(names, arguments.clips, strict=True):
+            began = time.perf_counter()
+            write_cache(Path(folder, name), clip_table(clips, CLASSES, LABELS), SHAPE, SHARD_CLIPS)
+            made[name] = time.perf_counter() - began
+            opened[name] = Opened(Path(folder, name))
+        milliseconds = batch_milliseconds(opened, arguments.turns)
+        rows = [
+            (
+                *(f"{one.clips:,}", len(one.caches[0].shards), milliseconds[name]),
+                *(one.index_bytes / one.clips, made[name], one.open_seconds, one.split_seconds),
+            )
+            for name, one in opened.items()
+        ]
+    largest = opened["1m"]
+    report(
+        "scale",
+        arguments,
+        ("clips", "shards", "ms a batch", "bytes a clip", "s to make", "s to open", "s to split"),
+        rows,
+        {
+            **{f"batch_ms_{name}": value for name, value in milliseconds.items()},
+            "batch_ms_1m_over_1k": milliseconds["1m"] / milliseconds["1k"],
+            "index_bytes_per_clip": largest.index_bytes / largest.clips,
+            "open_seconds_1m": largest.open_seconds,
+            "clips": int(np.max(arguments.clips)),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

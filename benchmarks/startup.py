@@ -1,0 +1,48 @@
+"""How long `train_student.py --help` takes, beside a Python that does nothing.
+
+    python -m benchmarks.startup
+
+Each is a process from its start to its end, and they take turns.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.measure import command_line, medians, report, take_turns
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ("train_student.py", "train_teacher.py", "make_mel.py")
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--rounds", type=int, default=25)
+    arguments = parser.parse_args()
+
+    def start(*command: str) -> None:
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+
+    contenders = {"python -c pass": lambda: start("-c", "pass")}
+    for script in SCRIPTS:
+        contenders[f"{script} --help"] = lambda script=script: start(script, "--help")
+    take_turns(contenders, 1)  # from here on the files lie in memory
+    seconds = medians(take_turns(contenders, arguments.rounds))
+    nothing = seconds["python -c pass"]
+    report(
+        "startup",
+        arguments,
+        ("command", "ms", "times python"),
+        [(name, 1e3 * value, value / nothing) for name, value in seconds.items()],
+        {
+            "help_seconds_over_python": seconds["train_student.py --help"] / nothing,
+            "help_seconds": seconds["train_student.py --help"],
+            "python_seconds": nothing,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Data sets and caches made of noise, through the cache's own writer."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from config import Mel
+from data import cache_writer
+from data.cache_writer import CacheWriter, write_rows
+from data.clips import ClipTable
+from data.columns import Column
+from data.mel_cache import MelCache
+from data.targets import Targets
+
+CLIPS_A_SENSOR = 100
+
+
+def clip_table(clips: int, classes: int, labels: int, seed: int = 0) -> ClipTable:
+    """Clips named as AudioSet's are, each with `labels` of `classes` and a sensor as its group."""
+    generator = np.random.default_rng(seed)
+    numbers = range(clips)
+    # Labels that differ within a clip: a first one, and steps of less than classes / labels.
+    steps = generator.integers(1, max(2, classes // labels), (clips, labels))
+    heard = np.sort((generator.integers(classes, size=(clips, 1)) + steps.cumsum(1)) % classes, 1)
+    columns = {
+        "id": Column.of(f"{n:011d}_30000.wav" for n in numbers),
+        "path": Column.of(f"audio/synthetic/{n:011d}_30000.wav" for n in numbers),
+        "split": Column.of(("train", "train", "train", "validate", "test")[n % 5] for n in numbers),
+        "fold": Column.of(0 for _ in numbers),
+        "group": Column.of(f"sensor_{n % 5}_{n // 5 // CLIPS_A_SENSOR:08d}" for n in numbers),
+        "start_seconds": Column.of(0.0 for _ in numbers),
+        "seconds": Column.of(np.nan for _ in numbers),
+    }
+    targets = Targets(
+        np.arange(clips + 1) * labels,
+        heard.reshape(-1).astype(np.int16),
+        np.ones(clips * labels, np.float32),
+        classes,
+    )
+    return ClipTable(columns, targets, [f"class {k}" for k in range(classes)], "multi_label")
+
+
+def write_cache(
+    folder: Path, table: ClipTable, shape: tuple[int, ...], shard_clips: int
+) -> MelCache:
+    """A complete cache of noise; `shard_clips`, a power of two, lie in one shard.
+
+    It is thrown away soon, so nothing waits until its bytes are on the disk.
+    """
+    shard_bytes = shard_clips * 2 * int(np.prod(shape))
+    generator = torch.Generator().manual_seed(0)
+    with (
+        patch.object(cache_writer, "SHARD_BYTES", shard_bytes),
+        patch.object(cache_writer, "put", os.replace),
+    ):
+        stamps = defaultdict(lambda: (-1, -1))
+        writer = CacheWriter(folder, Mel(num_bands=shape[-1]), shape, table, stamps)
+        for shard in range(writer.shards):
+            part, offset = writer.begin(shard)
+            count = len(writer.rows(shard))
+            write_rows(part, offset, torch.randn(count, *shape, generator=generator).half())
+            writer.finish(shard)
+        writer.finalise()
+    return MelCache.open(folder)
