@@ -68,7 +68,8 @@ def batches(augmentation=None, seed=0, rank=0, world=1):
     source = cache([f"{n:02d}" for n in range(10)])
     view = View(source, source.table.ids, CPU, 1.0)
     targets = torch.eye(10)
-    return Batches({"student": view}, targets, np.arange(2, 10), 3, seed, augmentation, rank, world)
+    rows = np.arange(2, 10)
+    return Batches({"student": view}, targets, rows, 3, seed, augmentation, rank=rank, world=world)
 
 
 def test_an_epoch_holds_every_training_clip_once_and_the_last_batch_is_short():
