@@ -79,3 +79,15 @@ def test_no_gradient_reaches_a_teacher(views, targets):
 def test_distillation_without_a_teacher_is_a_mistake(views):
     with pytest.raises(ValueError, match="without a teacher"):
         Step(model_for(views["student"], 0), "student", {"sp": LOSSES["sp"]()}, {})
+
+
+def test_losses_compute_in_float32_whatever_the_model_computes_in(views, targets):
+    student, teacher = model_for(views["student"], 0), model_for(views["teacher"], 1).eval()
+    batch, sp = first_batch(views, targets), LOSSES["sp"]()
+    step = Step(student, "student", {"sp": sp}, {}, [OnlineTeacher(teacher)])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = step(batch)["sp"]
+        maps = [m(batch.views[r]).maps[-1] for m, r in ((student, "student"), (teacher, "teacher"))]
+    assert maps[0].dtype == torch.bfloat16
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(sp(*(m.float() for m in maps)).item(), rel=1e-6)
