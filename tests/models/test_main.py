@@ -39,7 +39,10 @@ def test_options_may_stand_on_either_side(capsys):
     ("arguments", "message"),
     [
         ("dcase_smal", "found 'dcase_smal'; nearest: dcase_small"),
-        ("dcase_small widt=0.5", "dcase_small widt: DcaseSmall has no such key; nearest: width_mult"),
+        (
+            "dcase_small widt=0.5",
+            "dcase_small widt: DcaseSmall has no such key; nearest: width_mult",
+        ),
         ("dcase_small width_mult=x", "dcase_small width_mult: found 'x', want a number"),
         ("dcase_small width_mult=0", "dcase_small width_mult: found 0, want more than 0"),
         ("dcase_small width_mult", "width_mult: want option=value"),

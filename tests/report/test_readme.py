@@ -10,9 +10,9 @@ def test_the_pages_say_what_the_code_and_the_results_say(page):
 
 
 def test_a_stale_part_is_made_anew():
-    page = "before\n<!-- keys -->\nold\n<!-- end -->\nafter"
+    page = "before\n<!-- keys -->\nSTALE\n<!-- end -->\nafter"
     fresh = filled(page)
-    assert "old" not in fresh
+    assert "STALE" not in fresh
     assert "STFT_HOP_LENGTH_SECONDS" in fresh
     assert fresh.startswith("before\n")
     assert fresh.endswith("\nafter")

@@ -123,7 +123,7 @@ def changes():
 
     def labels():
         table = recordings()
-        table.targets[0] = [0.0, 1.0]
+        table.targets.columns[0] = 1 - table.targets.columns[0]
         return experiment(table=table)
 
     def weights():
