@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -132,3 +133,17 @@ def test_the_logarithm_is_undone(log):
     grid = Mel(log=log)
     linear = torch.tensor([0.0, 1e-3, 1.0, 100.0])
     torch.testing.assert_close(to_linear(to_log(linear, grid), grid), linear, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("log", ["natural", "none"])
+def test_what_a_clip_becomes_does_not_depend_on_its_batch(log):
+    """Bit for bit, for many gains: some functions round by the place in the batch."""
+    grid, x = Mel(num_bands=2, log=log), features(1000, 3, 2)
+    drawing = augmentation(mixup=0.4, gain_db=6, time_mask_seconds=0.3, roll_seconds=0.4)
+    drawn = drawing.draw(1000, torch.Generator().manual_seed(0))
+    together = drawing.render(x, drawn, grid)
+    for first in range(0, 1000, 125):
+        at = torch.arange(first, first + 3)
+        pair = torch.cat([at, drawn.partner[at]])
+        few = dataclasses.replace(drawn[at], partner=torch.arange(3, 6))
+        assert torch.equal(drawing.render(x[pair], few, grid), together[at])
