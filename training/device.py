@@ -11,7 +11,11 @@ from config import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA, then MPS, then the CPU. Raises ConfigError for a device that is not there."""
+    """`auto` is CUDA, then MPS, then the CPU. Raises ConfigError for a device that is not there.
+
+    cuDNN is held to kernels that give the same bits every time, so that a resumed training does.
+    """
+    torch.backends.cudnn.deterministic = True
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
