@@ -1,7 +1,8 @@
 """Fill the generated parts of the project's pages: `python -m report.readme`.
 
-    <!-- keys -->                                   every key of config.ini
+    <!-- keys -->                                    every key of config.ini
     <!-- results recipes/results/NAME.csv METRIC --> the table of a committed results.csv
+    <!-- benchmarks -->                              the newest rows of benchmarks/results/
 
 Each part ends with <!-- end -->. Nothing between the two is typed in by hand.
 """
@@ -18,7 +19,7 @@ from report.table import markdown
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "recipes/README.md")
-PART = re.compile(r"(<!-- (keys|results) ?(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- (keys|results|benchmarks) ?(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
@@ -29,8 +30,19 @@ def filled(text: str) -> str:
 def part(kind: str, arguments: str) -> str:
     if kind == "keys":
         return keys_table()
+    if kind == "benchmarks":
+        return benchmarks_table()
     path, metric = arguments.split()
     return markdown(pd.read_csv(ROOT / path), metric)
+
+
+def benchmarks_table() -> str:
+    rows = ["| benchmark | figure | value | machine |", "| --- | --- | ---: | --- |"]
+    for path in sorted((ROOT / "benchmarks/results").glob("*.csv")):
+        newest = pd.read_csv(path).iloc[-1].drop("date")
+        machine = newest.pop("hardware")
+        rows += [f"| {path.stem} | {name} | {v:.4g} | {machine} |" for name, v in newest.items()]
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":
