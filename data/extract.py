@@ -31,7 +31,7 @@ from data.decode import BadAudio, convert, read
 from data.front_end import FrontEnd
 
 CHUNK = 16  # clips that a worker is given at a time
-TOGETHER = 4  # clips that are transformed at a time: few enough for a core's cache
+TOGETHER = 2  # clips that are transformed at a time: few enough for a core's cache
 LARGEST = float(np.finfo(np.float16).max)
 
 Source = tuple[int, int]  # sample rate in Hz, channels

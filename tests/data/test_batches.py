@@ -130,6 +130,7 @@ def test_the_shares_of_a_batch_are_the_batch(augmentation, world):
 def loaded(prefetch, gigabytes=0.0, augmentation=None):
     source = cache([f"{n:02d}" for n in range(10)])
     views = {role: View(source, source.table.ids, CPU, gigabytes) for role in ("a", "b")}
+    views["a"].normalise("global", np.arange(2, 10))
     targets = DeviceTargets(source.table.targets, CPU)
     return Batches(views, targets, np.arange(2, 10), 3, 0, augmentation, prefetch=prefetch)
 
@@ -150,6 +151,17 @@ def test_prefetched_batches_are_those_of_the_plain_way_bit_for_bit(augment, giga
     assert ahead.prefetch == (gigabytes == 0.0)
     for epoch in range(3):
         assert_same_batches(ahead.epoch(epoch), plain.epoch(epoch))
+
+
+@pytest.mark.parametrize("gigabytes", [0.0, 1.0])
+def test_normalising_a_batch_leaves_the_cache_alone(gigabytes):
+    source = cache([f"{n:02d}" for n in range(10)])
+    view = View(source, source.table.ids, CPU, gigabytes)
+    view.normalise("global", np.arange(10))
+    rows = torch.arange(10)
+    once, twice = view[rows], view[rows]
+    assert torch.equal(once, twice)
+    assert torch.equal(once, (view.features(rows) - view.mean) / view.deviation)
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_in_the_epoch():
