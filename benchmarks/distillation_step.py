@@ -9,11 +9,7 @@ side by side, one from the cached and one from the online teacher, in float32.
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -24,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.measure import command_line, report
 from config import Mel
 from data.batches import Batches, View
 from data.clips import Clip, ClipTable
@@ -107,7 +104,7 @@ def first_losses(training: Training, steps: int) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__.splitlines()[0])
     parser.add_argument("--batches", type=int, default=6, help="of an epoch")
     parser.add_argument("--repetitions", type=int, default=9, help="of the epochs compared")
     parser.add_argument("--steps", type=int, default=50, help="whose losses are compared")
@@ -147,25 +144,26 @@ def main() -> None:
     ]
     difference = ((lessons[0] - lessons[1]).abs() / lessons[1].abs()).max().item()
 
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, ", end="")
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; float32, batches of 8")
-    print(f"the cached outputs of {clips} clips were computed once in {once:.1f} s\n")
-    print(f"{'an epoch of':<22} {'ms per step':>12} {'of plain':>9} {'n':>3}")
-    for name, (variant, _) in mixes.items():
-        each = 1000 * median[name] / arguments.batches
-        ratio = median[name] / median["plain"]
-        print(f"{variant + ' ' + name:<22} {each:12.1f} {ratio:9.3f} {len(seconds[name]):3}")
-    print(f"\nlosses over {arguments.steps} steps differ by at most {difference:.1e}\n")
-    print(
-        json.dumps(
-            {
-                "cached_over_plain": round(median["cached"] / median["plain"], 4),
-                "online_over_plain": round(median["online"] / median["plain"], 4),
-                "max_relative_loss_difference": difference,
-                "steps": arguments.steps,
-                "seconds_to_cache": round(once, 2),
-            }
-        )
+    report(
+        "distillation_step",
+        arguments,
+        ("an epoch of", "ms a step", "of plain", "n"),
+        [
+            (
+                f"{variant} {name}",
+                1000 * median[name] / arguments.batches,
+                median[name] / median["plain"],
+                len(seconds[name]),
+            )
+            for name, (variant, _) in mixes.items()
+        ],
+        {
+            "cached_over_plain": median["cached"] / median["plain"],
+            "online_over_plain": median["online"] / median["plain"],
+            "max_relative_loss_difference": difference,
+            "steps": arguments.steps,
+            "seconds_to_cache": once,
+        },
     )
 
 

@@ -9,7 +9,6 @@ are timed, the median of an epoch's steps after the first two.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.measure import command_line, report
 from config import Augment, Mel, StudentMel
 from data.augment import Augmentation
 from data.batches import Batches, View
@@ -41,21 +41,23 @@ def main() -> None:
     if "RANK" in os.environ:
         take_part(Path(sys.argv[1]))
         return
+    arguments = command_line(__doc__.splitlines()[0]).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         one, two = (start(count, Path(folder, f"{count}.pt")) for count in (1, 2))
-    rows = [("processes", "batch each", "ms a step", "clips per second")]
-    for count, found in ((1, one), (2, two)):
-        speed = BATCH_SIZE / found["seconds"]
-        step = f"{1000 * found['seconds']:.1f}"
-        rows.append((str(count), str(BATCH_SIZE // count), step, f"{speed:.0f}"))
-    for row in rows:
-        print("  ".join(cell.rjust(16) for cell in row))
-    result = {
-        "max_relative_gradient_difference": difference(one["gradients"], two["gradients"]),
-        "max_relative_loss_difference": difference(one["losses"], two["losses"]),
-        "throughput_ratio": one["seconds"] / two["seconds"],
-    }
-    print(json.dumps({name: float(f"{value:.3g}") for name, value in result.items()}))
+    report(
+        "distributed",
+        arguments,
+        ("processes", "batch each", "ms a step", "clips per second"),
+        [
+            (count, BATCH_SIZE // count, 1000 * found["seconds"], BATCH_SIZE / found["seconds"])
+            for count, found in ((1, one), (2, two))
+        ],
+        {
+            "max_relative_gradient_difference": difference(one["gradients"], two["gradients"]),
+            "max_relative_loss_difference": difference(one["losses"], two["losses"]),
+            "throughput_ratio": one["seconds"] / two["seconds"],
+        },
+    )
 
 
 def start(count: int, file: Path) -> dict[str, list[dict[str, Tensor]] | float]:
@@ -123,13 +125,13 @@ def build() -> tuple[Step, Batches]:
     augment = Augment(mixup=0.3, roll_seconds=1.0, gain_db=6, time_mask_seconds=0.5)
     batches = Batches(
         views,
-        torch.from_numpy(table.targets),
+        torch.from_numpy(table.targets[:]),
         np.arange(CLIPS),
         BATCH_SIZE,
         0,
         Augmentation(augment, SECONDS, 8000.0),
-        rank(),
-        world(),
+        rank=rank(),
+        world=world(),
     )
     student = shared(models["student"], losses.values())
     weights = {"bce": 1.5, "kd": 1.5, "sp": 10.0}
