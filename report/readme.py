@@ -19,7 +19,7 @@ from report.table import markdown
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "recipes/README.md")
-PART = re.compile(r"(<!-- (keys|results|benchmarks) ?(.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- (keys|results|benchmarks)([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
@@ -40,8 +40,10 @@ def benchmarks_table() -> str:
     rows = ["| benchmark | figure | value | machine |", "| --- | --- | ---: | --- |"]
     for path in sorted((ROOT / "benchmarks/results").glob("*.csv")):
         newest = pd.read_csv(path).iloc[-1].drop("date")
-        machine = newest.pop("hardware")
-        rows += [f"| {path.stem} | {name} | {v:.4g} | {machine} |" for name, v in newest.items()]
+        first = [path.stem, newest.pop("hardware")]
+        for name, value in newest.items():
+            rows.append(f"| {first[0]} | {name} | {value:.4g} | {first[1]} |")
+            first = ["", ""]
     return "\n".join(rows)
 
 

@@ -9,6 +9,11 @@ def test_the_pages_say_what_the_code_and_the_results_say(page):
     assert filled(text) == text, "run: python -m report.readme"
 
 
+def test_only_what_is_between_the_marks_is_made_anew():
+    page = "<!-- keys -->\n<!-- end -->\nkept\n<!-- end -->"
+    assert filled(page).endswith("\n\n<!-- end -->\nkept\n<!-- end -->")
+
+
 def test_a_stale_part_is_made_anew():
     page = "before\n<!-- keys -->\nSTALE\n<!-- end -->\nafter"
     fresh = filled(page)
