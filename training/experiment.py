@@ -14,7 +14,7 @@ from data.augment import Augmentation
 from data.batches import Batches, DeviceTargets, View
 from data.clips import ClipTable
 from data.datasets import DATASETS
-from data.mel_cache import MelCache, cache_folder
+from data.mel_cache import MelCache, cache_folder, sha256_of
 from data.replay import Replay
 from data.splits import Parts, folds_of, parts
 from losses import LOSSES
@@ -23,7 +23,7 @@ from models.freeze import freeze
 from models.published import load_published, read_weights
 from training.device import choose_device
 from training.distributed import rank, wait_for_all, world
-from training.run_folder import file_sha256, training_path
+from training.run_folder import training_path
 from training.steps import OnlineTeacher, Teacher, build_losses
 from training.teacher_cache import TeacherCache, asked_by, outputs_folder
 
@@ -169,7 +169,7 @@ class Experiment:
         """The outputs of one teacher, beside its weights."""
         view, rows, run = self.views["teacher"], self.parts.train, self.config.run
         made_from = {
-            "weights": file_sha256(weights),
+            "weights": sha256_of(weights),
             "model": self.config.teacher.model,
             "options": model_options(self.config, "teacher"),
             "normalise": self.config.teacher_mel.normalise,

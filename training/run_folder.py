@@ -9,7 +9,6 @@ Of several processes rank 0 alone writes; all read, so runs/ lies on a disk that
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -129,11 +128,6 @@ def training_path(config: Config, role: str, variant: str, seed: int, fold: int)
     """`variant` counts for students only: a teacher learns from labels alone."""
     top = RUNS / config.run.name / role
     return (top / variant if role == "student" else top) / f"seed_{seed}" / f"fold_{fold}"
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_config(config: Config) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from config import UserError, flat_items, to_text
 from data.batches import share
+from data.mel_cache import sha256_of
 from losses import LOSSES
 from metrics import METRICS, classwise, evaluate
 from models.cost import cost
@@ -22,7 +23,7 @@ from training.distributed import rank, shared, whole, world
 from training.experiment import Experiment, model_options
 from training.loop import fit
 from training.predict import probabilities
-from training.run_folder import TrainingFolder, file_sha256, training_path
+from training.run_folder import TrainingFolder, training_path
 from training.steps import Step, build_losses, names_of
 
 NOT_ASKED = ("data.root", "data.folds", "data.on_bad_audio", "distillation.variants")
@@ -154,11 +155,11 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
     for loss in names_of(training.variant):
         settings[f"coefficients.{loss}"] = to_text(config.coefficients.get(loss, 1.0))
     if training.taught:
-        settings["teacher weights"] = file_sha256(experiment.teacher_weights(training.seed))
+        settings["teacher weights"] = sha256_of(experiment.teacher_weights(training.seed))
     return settings | {
         "variant": training.variant,
         "run.precision": config.run.precision,
-        "clips": file_sha256(experiment.views[role].cache.folder / "clips.csv"),
+        "clips": sha256_of(experiment.views[role].cache.folder / "clips.csv"),
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from config import UserError
 from metrics import METRICS, classwise, evaluate, precision_recall
-from tests.metrics.sonyc import COARSE, FINE, ROOT
+from tests.sonyc import COARSE, FINE, ROOT
 
 CLASSES = {"single_label": ("airport", "bus", "tram"), "multi_label": COARSE}
 TASKS = tuple(CLASSES)

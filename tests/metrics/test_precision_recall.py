@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from config import UserError
 from metrics.precision_recall import score
 from tests.metrics import brute_force
-from tests.metrics.sonyc import COARSE, FINE
+from tests.sonyc import COARSE, FINE
 
 # Few tags, for the loops, in all shapes of category: with and without X, of one tag and of two.
 SMALL_FINE = (

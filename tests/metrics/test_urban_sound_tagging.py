@@ -13,7 +13,7 @@ from config import UserError
 from metrics.precision_recall import score
 from metrics.urban_sound_tagging import main, score_files
 from tests.metrics import brute_force
-from tests.metrics.sonyc import ANNOTATIONS, COARSE, FINE, ROOT, TAXONOMY, needs_annotations
+from tests.sonyc import ANNOTATIONS, COARSE, FINE, ROOT, TAXONOMY, needs_annotations
 
 TAXONOMY_TEXT = """
 coarse: {1: engine, 2: dog}

@@ -46,7 +46,7 @@ FINE = (
     "8-1_dog-barking-whining",
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT.parent / "shared" / "data" / "sonyc_ust"
 ANNOTATIONS = FOLDER / "annotations-dev.csv"
 TAXONOMY = FOLDER / "dcase-ust-taxonomy.yaml"
