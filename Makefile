@@ -7,7 +7,7 @@ demo: .venv/installed  ## the three scripts with config.ini on the embedded data
 	.venv/bin/python train_teacher.py
 	.venv/bin/python train_student.py
 
-test: .venv/installed
+test: .venv/installed .venv/installed-web
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m pytest
@@ -18,4 +18,8 @@ clean:  ## what the demo left behind
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/installed-web: requirements-web.txt .venv/installed
+	.venv/bin/python -m pip install --quiet --requirement requirements-web.txt
 	touch $@
