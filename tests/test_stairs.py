@@ -1,4 +1,4 @@
-"""Imports go down only: scripts > report, deploy, training > models, losses, metrics, data > config.
+"""Imports go down: scripts > deploy, report, training > models, losses, metrics, data > config.
 
 Rooms on one stair do not import one another. Importing a module costs little, and a function lives
 in the room that its work belongs to.

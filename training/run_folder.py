@@ -89,15 +89,14 @@ class TrainingFolder:
     def finish(
         self,
         weights: Mapping[str, Tensor],
-        described: Mapping[str, Any],
+        header: Mapping[str, str],
         history: pd.DataFrame,
         predictions: pd.DataFrame,
         metrics: Mapping[str, Any],
     ) -> None:
-        """`described`: the header of the weights, all that is needed to build the model again."""
+        """`header`: of the weights; all that is needed to build the model again."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        header = {"soundstill": json.dumps(described)}  # one entry: several have no fixed order
-        write_atomically(self.path / "weights.safetensors", save(tensors, header))
+        write_atomically(self.path / "weights.safetensors", save(tensors, dict(header)))
         write_atomically(self.path / "history.csv", history.to_csv(index=False))
         write_atomically(self.path / "predictions.csv", predictions.to_csv(index=False))
         record = {**metrics, "settings": dict(self.settings)}

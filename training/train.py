@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from data.mel_cache import sha256_of
 from losses import LOSSES
 from metrics import METRICS, classwise, evaluate
 from models.cost import cost
+from models.stored import Description
 from training.distributed import rank, shared, whole, world
 from training.experiment import Experiment, model_options
 from training.loop import fit
@@ -86,7 +86,7 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
     by_class = {f"{experiment.metric} {name}": v for name, v in classwise(*judged).items()}
     folder.finish(
         model.state_dict(),
-        description(experiment, role),
+        description(experiment, role).header(),
         history,
         predictions_table(table.ids[parts.report], predicted, table.classes),
         {
@@ -163,20 +163,20 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
     }
 
 
-def description(experiment: Experiment, role: str) -> dict[str, Any]:
+def description(experiment: Experiment, role: str) -> Description:
     """What builds the model again and hears as it does, for the header of its weights."""
     config, view = experiment.config, experiment.views[role]
-    return {
-        "model": getattr(config, role).model,
-        "options": model_options(config, role),
-        "input_shape": view.shape,
-        "task": experiment.table.task,
-        "classes": experiment.table.classes,
-        "clip_seconds": experiment.clip_seconds,
-        "front_end": dataclasses.asdict(config.mel_of(role)),
-        "mean": view.mean.tolist(),
-        "deviation": view.deviation.tolist(),
-    }
+    return Description(
+        model=getattr(config, role).model,
+        options=model_options(config, role),
+        input_shape=view.shape,
+        task=experiment.table.task,
+        classes=experiment.table.classes,
+        clip_seconds=experiment.clip_seconds,
+        front_end=config.mel_of(role),
+        mean=tuple(view.mean.tolist()),
+        deviation=tuple(view.deviation.tolist()),
+    )
 
 
 def predictions_table(

@@ -29,7 +29,7 @@ METRICS = {
 def finish(folder, **changed):
     folder.finish(
         {"w": torch.arange(3.0)},
-        {"model": "dcase_small"},
+        {"soundstill": "{}"},
         pd.DataFrame({"epoch": [1]}),
         pd.DataFrame({"audio_filename": ["a.wav"]}),
         METRICS | changed,
@@ -50,7 +50,7 @@ def test_a_finished_training_is_found_again(tmp_path):
         "weights.safetensors",
     ]
     with safe_open(folder.path / "weights.safetensors", "pt") as file:
-        assert file.metadata() == {"soundstill": '{"model": "dcase_small"}'}
+        assert file.metadata() == {"soundstill": "{}"}
         assert file.get_tensor("w").tolist() == [0, 1, 2]
 
 

@@ -1,0 +1,81 @@
+"""A model and all that builds it again, in one file: weights.safetensors and its header."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from config import Mel, UserError
+from models import MODELS
+from models.published import load_published, read_weights
+
+ENTRY = "soundstill"  # of the header: one, because several have no fixed order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What builds a trained model again, and hears as it does."""
+
+    model: str  # name in MODELS
+    options: dict[str, Any]
+    input_shape: tuple[int, ...]  # (C, T, F) or (C, S), of one clip
+    task: str  # "multi_label" or "single_label"
+    classes: tuple[str, ...]
+    clip_seconds: float
+    front_end: Mel
+    mean: tuple[float, ...]  # one, or one a band: the input is less mean, over deviation
+    deviation: tuple[float, ...]
+
+    def header(self) -> dict[str, str]:
+        """For safetensors, whose header holds text alone."""
+        return {ENTRY: json.dumps(dataclasses.asdict(self))}
+
+    def build(self) -> nn.Module:
+        """With random weights, in evaluation mode."""
+        model = MODELS[self.model](
+            num_classes=len(self.classes), input_shape=self.input_shape, **self.options
+        )
+        return model.eval()
+
+
+def read_description(path: Path) -> Description:
+    """Raises UserError for a file that is missing, damaged or without a description."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of weights")
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(ENTRY)
+    except SafetensorError as error:
+        raise UserError(f"{path}: cannot be read as weights: {error}") from None
+    if text is None:
+        raise UserError(
+            f"{path}: nothing in it says what model it is of; want the weights.safetensors that "
+            "train_teacher.py or train_student.py wrote"
+        )
+    try:
+        found = json.loads(text)
+        lists = {k: tuple(found[k]) for k in ("input_shape", "classes", "mean", "deviation")}
+        described = Description(**(found | lists | {"front_end": Mel(**found["front_end"])}))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: its description is of another version: {error}") from None
+    if described.model not in MODELS:
+        raise UserError(f"{path}: is of a model that is not known here, {described.model!r}")
+    return described
+
+
+def read_model(path: Path) -> tuple[nn.Module, Description]:
+    """The trained model of a weights.safetensors, in evaluation mode. Raises UserError."""
+    described = read_description(path)
+    model = described.build()
+    try:
+        load_published(model, read_weights(path))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return model, described

@@ -1,0 +1,73 @@
+"""A model and its description come back from one file as they went in."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from config import Mel, UserError
+from models import MODELS
+from models.stored import ENTRY, Description, read_description, read_model
+from tests.models.test_models import INPUT_SHAPES
+
+
+def described(name: str) -> Description:
+    return Description(
+        model=name,
+        options={},
+        input_shape=INPUT_SHAPES[0],
+        task="multi_label",
+        classes=("siren", "dog"),
+        clip_seconds=1.0,
+        front_end=Mel(num_bands=INPUT_SHAPES[0][2]),
+        mean=(0.5,),
+        deviation=(2.0,),
+    )
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_what_is_stored_is_built_again(tmp_path, name):
+    path, description = tmp_path / "weights.safetensors", described(name)
+    torch.manual_seed(0)
+    model = description.build()
+    save_file(model.state_dict(), path, description.header())
+    again, found = read_model(path)
+    assert found == description
+    mels = torch.randn(2, *INPUT_SHAPES[0])
+    assert torch.equal(again(mels).logits, model(mels).logits)
+
+
+def test_weights_without_a_description_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"w": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match="nothing in it says what model it is of"):
+        read_description(path)
+
+
+def test_a_file_that_is_missing_or_damaged_is_named(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    with pytest.raises(UserError, match="no such file of weights"):
+        read_description(path)
+    path.write_bytes(b"half a fi")
+    with pytest.raises(UserError, match="cannot be read as weights"):
+        read_description(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"model": "perceptron"}, "not known here, 'perceptron'"), ({"rate": 3}, "another version")],
+)
+def test_a_description_of_another_version_is_refused(tmp_path, change, said):
+    path = tmp_path / "weights.safetensors"
+    header = json.loads(described("dcase_small").header()[ENTRY])
+    save_file({"w": torch.zeros(1)}, path, {ENTRY: json.dumps(header | change)})
+    with pytest.raises(UserError, match=said):
+        read_description(path)
+
+
+def test_weights_that_do_not_fit_their_description_are_named(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"w": torch.zeros(1)}, path, described("dcase_small").header())
+    with pytest.raises(UserError, match=r"weights.safetensors: .*w is unexpected"):
+        read_model(path)
