@@ -277,6 +277,9 @@ class Run:
     seeds: tuple[int, ...] = key((0,), "one training each", low=0)
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["float32", "bfloat16"] = key("float32", "of the forward pass (autocast)")
+    compile: Literal["no", "default", "reduce-overhead"] = key(
+        "no", "mode of torch.compile in training; reduce-overhead takes CUDA graphs"
+    )
     workers: int = key(0, "processes that make mels; 0: one a core", low=0)
     resident_gigabytes: float = key(
         4.0, "largest cache that is kept on the device during training", low=0

@@ -1,11 +1,16 @@
-"""Where tensors live and how exactly they are multiplied."""
+"""Where tensors live, how exactly they are multiplied, and by whose kernels."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from torch import nn
 
 from config import ConfigError
 
@@ -35,3 +40,26 @@ def forward_precision(
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
+
+
+def compiler(
+    mode: Literal["no", "default", "reduce-overhead"], device: torch.device
+) -> Callable[[nn.Module], nn.Module]:
+    """What a training puts around its models: torch.compile in this mode, or nothing.
+
+    The parameters stay the model's own, so it is validated and stored as it was. Every batch size
+    (an epoch's last batch may be smaller) has its own kernels. What an earlier training compiled
+    is forgotten: torch.compile gives up on a model that was compiled for too many others.
+    Raises ConfigError where there is nothing to compile with.
+    """
+    if mode == "no":
+        return lambda model: model
+    if device.type == "cuda":
+        found, wanted = importlib.util.find_spec("triton"), "the package triton"
+    else:
+        found = any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++")))
+        wanted = "a C++ compiler (or CXX, its name)"
+    if not found:
+        raise ConfigError("[run] compile", f"found {mode!r}, which wants {wanted}; none is there")
+    torch.compiler.reset()
+    return lambda model: torch.compile(model, dynamic=False, mode=mode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -142,15 +142,24 @@ class Experiment:
             raise UserError(f"{path} is not there: run train_teacher.py first")
         return path
 
-    def teachers(self, seed: int, variant: str, replay: Replay | None) -> list[Teacher]:
-        """The finished teacher of this seed and fold, as [distillation] TEACHER says."""
+    def teachers(
+        self,
+        seed: int,
+        variant: str,
+        replay: Replay | None,
+        compiled: Callable[[nn.Module], nn.Module],
+    ) -> list[Teacher]:
+        """The finished teacher of this seed and fold, as [distillation] TEACHER says.
+
+        `compiled` is put around one that is asked at every step.
+        """
         weights, distillation = self.teacher_weights(seed), self.config.distillation
         model = self.build_model("teacher")
         load_weights(model, weights)
-        online = OnlineTeacher(model)
+        online = OnlineTeacher(compiled(model))
         if distillation.teacher == "online" or not self.repeats:
             return [online]
-        cache = self.teacher_cache(online.model, weights, replay)
+        cache = self.teacher_cache(model, weights, replay)
         if rank() == 0:
             cache.fill(set().union(*map(asked_by, distillation.variants)))
         wait_for_all()

@@ -19,6 +19,7 @@ from losses import LOSSES
 from metrics import METRICS, classwise, evaluate
 from models.cost import cost
 from models.stored import Description
+from training.device import compiler
 from training.distributed import rank, shared, whole, world
 from training.experiment import Experiment, model_options
 from training.loop import fit
@@ -65,13 +66,14 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
         return
     started = time.perf_counter()
     replay = experiment.replay(seed) if training.taught else None
-    teachers = experiment.teachers(seed, variant, replay) if training.taught else []
+    compiled = compiler(config.run.compile, experiment.device)
+    teachers = experiment.teachers(seed, variant, replay, compiled) if training.taught else []
     heard = dict.fromkeys((role, *(name for teacher in teachers for name in teacher.hears)))
     model = experiment.new_model(role, seed)
     losses = build_losses(variant, table.task, settings, config)
     history = fit(
         model,
-        Step(shared(model, losses.values()), role, losses, config.coefficients, teachers),
+        Step(shared(compiled(model), losses.values()), role, losses, config.coefficients, teachers),
         experiment.batches(role, seed, heard, replay),
         settings,
         folder,
@@ -159,6 +161,7 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
     return settings | {
         "variant": training.variant,
         "run.precision": config.run.precision,
+        "run.compile": config.run.compile,
         "clips": sha256_of(experiment.views[role].cache.folder / "clips.csv"),
     }
 
