@@ -281,8 +281,11 @@ class Run:
         "no", "mode of torch.compile in training; reduce-overhead takes CUDA graphs"
     )
     workers: int = key(0, "processes that make mels; 0: one a core", low=0)
-    resident_gigabytes: float = key(
-        4.0, "largest cache that is kept on the device during training", low=0
+    resident_gigabytes: float | None = key(
+        None,
+        "largest cache that is kept on the device during training; empty: half of what is free on "
+        "a GPU, and 4 on a CPU",
+        low=0,
     )
     cache_gigabytes: float = key(
         64.0,
@@ -608,7 +611,8 @@ def cast(text: str, hint: Any, where: str) -> Any:
 def check_value(where: str, f: Field[Any], value: Any) -> None:
     """Numbers lie in the field's range; a list names nothing twice."""
     low, high = f.metadata.get("low"), f.metadata.get("high")
-    for number in value if isinstance(value, tuple) else (value,):
+    numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+    for number in numbers:
         if (low is not None and number < low) or (high is not None and number > high):
             raise ConfigError(where, f"found {number}, want {allowed_range(f)}")
     if isinstance(value, tuple) and len(set(value)) < len(value):
@@ -649,7 +653,7 @@ def to_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ", ".join(map(to_text, value))
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def keys_table() -> str:

@@ -8,6 +8,7 @@ import typing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import NoneType
 from typing import Literal
 
 import pytest
@@ -487,6 +488,9 @@ def values_of(f, hint):
     if typing.get_origin(hint) is tuple:
         one = {int: st.integers(low, high), str: items}[typing.get_args(hint)[0]]
         return st.lists(one, max_size=3, unique=True).map(tuple)
+    some = set(typing.get_args(hint)) - {NoneType}
+    if typing.get_args(hint):
+        return st.none() | values_of(f, *some)
     return {
         bool: st.booleans(),
         int: st.integers(low, high),

@@ -1,4 +1,4 @@
-"""Where tensors live, how exactly they are multiplied, and by whose kernels."""
+"""Where tensors live and how many, how exactly they are multiplied, and by whose kernels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import torch
 from torch import nn
 
 from config import ConfigError
+from data.batches import GIGABYTE
+
+CPU_GIGABYTES = 4.0  # the system keeps what it read from the disk in memory by itself
 
 
 def choose_device(name: str) -> torch.device:
@@ -40,6 +43,15 @@ def forward_precision(
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
+
+
+def resident_gigabytes(wanted: float | None, device: torch.device) -> float:
+    """What a cache may take of the device's memory, as it is now."""
+    if wanted is not None:
+        return wanted
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] / 2 / GIGABYTE
+    return CPU_GIGABYTES
 
 
 def compiler(

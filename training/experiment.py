@@ -21,7 +21,7 @@ from losses import LOSSES
 from models import MODELS
 from models.freeze import freeze
 from models.published import load_published, read_weights
-from training.device import choose_device
+from training.device import choose_device, resident_gigabytes
 from training.distributed import rank, wait_for_all, world
 from training.run_folder import training_path
 from training.steps import OnlineTeacher, Teacher, build_losses
@@ -60,7 +60,7 @@ class Experiment:
         for variant in config.distillation.variants:
             build_losses(variant, self.table.task, config.student, config)
         self.views = {
-            role: View(cache, self.table.ids, self.device, config.run.resident_gigabytes)
+            role: View(cache, self.table.ids, self.device, self.resident_gigabytes())
             for role, cache in caches.items()
         }
         self.targets = DeviceTargets(self.table.targets, self.device)
@@ -73,6 +73,9 @@ class Experiment:
     def repeats(self) -> bool:
         """Whether a taught student, and so its teacher, hears the same in every so many epochs."""
         return not self.augmented or self.config.distillation.views > 0
+
+    def resident_gigabytes(self) -> float:
+        return resident_gigabytes(self.config.run.resident_gigabytes, self.device)
 
     def enter(self, fold: int) -> None:
         """Take one fold's parts; scale the views by its training clips where NORMALISE says so."""
@@ -191,7 +194,7 @@ class Experiment:
             )
             for drawn in draws
         ]
-        limits = run.resident_gigabytes, run.cache_gigabytes
+        limits = self.resident_gigabytes(), run.cache_gigabytes
         return TeacherCache(model, view, rows, replay, folders, *limits)
 
 

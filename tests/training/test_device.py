@@ -12,7 +12,7 @@ from data.batches import Batches, DeviceTargets, View
 from losses import LOSSES
 from models import MODELS
 from tests.training.conftest import memory_cache
-from training.device import choose_device, compiler
+from training.device import choose_device, compiler, resident_gigabytes
 from training.loop import fit
 from training.run_folder import TrainingFolder
 from training.steps import OnlineTeacher, Step
@@ -103,3 +103,11 @@ def test_without_a_compiler_it_is_said_before_anything_is_trained(monkeypatch, d
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=f"compile: found 'default', which wants .*{wanted}"):
         compiler("default", torch.device(device))
+
+
+def test_a_gpu_keeps_what_fills_half_of_its_free_memory_unless_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100e9, 140e9))
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert resident_gigabytes(None, cuda) == 50
+    assert resident_gigabytes(None, cpu) == 4
+    assert [resident_gigabytes(0.0, device) for device in (cuda, cpu)] == [0, 0]
