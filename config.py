@@ -173,8 +173,8 @@ class StudentMel(Mel):
 class Role:
     """[teacher] and [student]: a model and how it is trained."""
 
-    model: str = key("dcase_net", "name in models.MODELS")
-    epochs: int = key(50, "passes over the training clips", low=1)
+    model: str = key("dcase_net", "name in models.MODELS, or file.py:function of your own")
+    epochs: int = key(50, "passes over the training clips; 0: the model is taken as it is", low=0)
     learning_rate: float = key(1e-4, "at its highest", low=0)
     batch_size: int = key(8, "clips", low=1)
     optimiser: Literal["adam", "adamw", "sgd"] = key("adam", "sgd has Nesterov momentum 0.9")
@@ -221,7 +221,7 @@ class Teacher(Role):
 class Student(Role):
     """[student]"""
 
-    model: str = key("dcase_small", "name in models.MODELS")
+    model: str = key("dcase_small", "name in models.MODELS, or file.py:function of your own")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -553,7 +553,7 @@ def constructor_options(
         constructor.__init__ if inspect.isclass(constructor) else constructor
     )
     parameters = {
-        p.name: hints[p.name]
+        p.name: hints.get(p.name, str)
         for p in inspect.signature(constructor).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name not in ("num_classes", "input_shape")
     }

@@ -18,7 +18,7 @@ from data.mel_cache import MelCache, cache_folder, sha256_of
 from data.replay import Replay
 from data.splits import Parts, folds_of, parts
 from losses import LOSSES
-from models import MODELS
+from models import find_model
 from models.freeze import freeze
 from models.published import load_published, read_weights
 from training.device import choose_device, resident_gigabytes
@@ -121,7 +121,7 @@ class Experiment:
 
     def build_model(self, role: str) -> nn.Module:
         settings: Role = getattr(self.config, role)
-        model = MODELS[settings.model](
+        model = find_model(f"[{role}] model", settings.model)(
             num_classes=len(self.table.classes),
             input_shape=self.views[role].shape,
             **model_options(self.config, role),
@@ -210,5 +210,5 @@ def load_weights(model: nn.Module, path: Path) -> None:
 def model_options(config: Config, role: str) -> dict[str, Any]:
     """The role's model options, checked. Raises ConfigError."""
     settings: Role = getattr(config, role)
-    constructor = choose(f"[{role}] model", MODELS, settings.model)
+    constructor = find_model(f"[{role}] model", settings.model)
     return constructor_options(f"[{role}]", settings, constructor)

@@ -27,6 +27,7 @@ OPTIMISERS = {
         parameters, momentum=0.9, nesterov=True, **settings
     ),
 }
+HISTORY = ("epoch", "learning_rate", "loss", "score", "seconds")  # and each term of the loss
 
 
 def fit(
@@ -45,9 +46,9 @@ def fit(
     """Train `model` for settings.epochs and leave the kept weights in it; returns the history.
 
     `validate` gives the score that chooses the epoch, higher is better; first of equals;
-    None keeps the last epoch. All randomness of an epoch follows from (seed, epoch) and, for what
-    a model draws, the process; the whole state is saved after each, so that a training that was
-    killed ends with the same weights.
+    None keeps the last epoch; no epochs leave the weights as they are. All randomness of an epoch
+    follows from (seed, epoch) and, for what a model draws, the process; the whole state is saved
+    after each, so that a training that was killed ends with the same weights.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = OPTIMISERS[settings.optimiser](
@@ -117,4 +118,4 @@ def fit(
     if state["best"] is not None:
         model.load_state_dict(state["best"])
     model.eval()
-    return pd.DataFrame(state["history"])
+    return pd.DataFrame(state["history"] or {name: [] for name in HISTORY})

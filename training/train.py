@@ -100,13 +100,19 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
             "fold": fold,
             "split": parts.report_name,
             "epoch_chosen_on": parts.select_name,
-            "kept_epoch": int(history["score"].argmax()) + 1 if len(parts.select) else len(history),
+            "kept_epoch": kept_epoch(history),
             "figures": evaluate(*judged) | by_class,
             **cost(model, experiment.views[role].shape)._asdict(),
             "epochs": settings.epochs,
             "seconds": round(time.perf_counter() - started, 1),
         },
     )
+
+
+def kept_epoch(history: pd.DataFrame) -> int:
+    """From 1: the first of the best, or the last where none was chosen; 0 where there is none."""
+    scores = history["score"].dropna()
+    return int(history["epoch"][scores.idxmax()]) if len(scores) else len(history)
 
 
 def predict(experiment: Experiment, role: str, model: nn.Module, rows: np.ndarray) -> np.ndarray:
