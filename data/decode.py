@@ -76,19 +76,20 @@ def read(
             file.seek(start)
         samples = file.read(wanted, dtype="float32", always_2d=True)
         check_length(path, len(samples), wanted, rate)
-        check_finite(path, samples, rate, start)
+        finite = np.isfinite(samples)
+        if not finite.all():
+            raise not_finite(path, (start + finite.all(axis=1).argmin()) / rate)
     return samples, rate
 
 
 def read_blocks(path: Path, frames: int = 2**17) -> Iterator[tuple[np.ndarray, int]]:
     """As `read`, a whole recording in blocks of at most `frames`, however long it is."""
     with opened(path) as file:
-        done = 0
+        rate, done = file.samplerate, 0
         while len(block := file.read(frames, dtype="float32", always_2d=True)):
-            check_finite(path, block, file.samplerate, done)
-            yield block, file.samplerate
+            yield from up_to_fault(path, block, rate, done)
             done += len(block)
-        check_length(path, done, file.frames, file.samplerate)
+        check_length(path, done, file.frames, rate)
 
 
 @contextmanager
@@ -123,6 +124,11 @@ def check_header(path: Path, log: str) -> None:
             )
 
 
+def not_finite(path: Path | str, seconds: float) -> BadAudio:
+    found = f"it holds samples that are NaN or infinite, the first at {seconds:.3f} s"
+    return BadAudio(path, found)
+
+
 def check_length(path: Path, there: int, promised: int, rate: int) -> None:
     if there < promised - TOLERANCE_SECONDS * rate:
         raise BadAudio(
@@ -131,14 +137,20 @@ def check_length(path: Path, there: int, promised: int, rate: int) -> None:
         )
 
 
-def check_finite(path: Path | str, samples: np.ndarray, rate: int, before: int = 0) -> None:
-    """`before`: samples of the recording that came before these."""
-    finite = np.isfinite(samples)
-    if not finite.all():
-        seconds = (before + finite.all(axis=1).argmin()) / rate
-        raise BadAudio(
-            path, f"it holds samples that are NaN or infinite, the first at {seconds:.3f} s"
-        )
+def up_to_fault(
+    path: Path | str, block: np.ndarray, rate: int, before: int = 0
+) -> Iterator[tuple[np.ndarray, int]]:
+    """A block and its rate; of one with a sample that is not finite what comes before that, then
+    BadAudio. `before`: samples of the recording that lie before the block.
+    """
+    finite = np.isfinite(block)
+    if finite.all():
+        yield block, rate
+        return
+    good = finite.all(axis=1).argmin()
+    if good:
+        yield block[:good], rate
+    raise not_finite(path, (before + good) / rate)
 
 
 def convert(samples: np.ndarray, rate: int, sample_rate: int, channels: int) -> np.ndarray:
