@@ -85,6 +85,9 @@ def read(
 def read_blocks(path: Path, frames: int = 2**17) -> Iterator[tuple[np.ndarray, int]]:
     """As `read`, a whole recording in blocks of at most `frames`, however long it is."""
     with opened(path) as file:
+        # soundfile seeks to where it is after each read, where it can: an MPEG decoder then loses
+        # what it needs for the next frames, which come out wrong.
+        file.seekable = lambda: False
         rate, done = file.samplerate, 0
         while len(block := file.read(frames, dtype="float32", always_2d=True)):
             yield from up_to_fault(path, block, rate, done)

@@ -114,7 +114,7 @@ def mel_line(listening: Listening) -> str:
         return ""
     picture = base64.b64encode(png(listening.mel)).decode()
     return (
-        '<span class="name">what it hears</span>'
+        '<span class="name">what it hears</span><span class="peak"></span>'
         '<img class="strip" alt="the mel spectrogram that the model hears" '
         f'src="data:image/png;base64,{picture}">'
     )

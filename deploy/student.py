@@ -6,6 +6,7 @@ It runs where there is no PyTorch: onnxruntime and numpy are all that it wants.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +50,9 @@ class Description:
             known = {f.name: found[f.name] for f in fields(cls)}
             known["classes"] = tuple(known["classes"])
             newer = found["format"] > FORMAT
-        except (ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ValueError(f"lacks {error}; export it again") from None
+        except (ValueError, TypeError) as error:
             raise ValueError(f"cannot be understood ({error}); export it again") from None
         if newer:
             raise ValueError(
@@ -152,6 +155,7 @@ class Student:
 
 
 def reason(error: Exception) -> str:
-    """What onnxruntime says, without its numbers and places."""
+    """What onnxruntime says, without its numbers and the places in its source."""
     line = str(error).strip().splitlines()[0]
-    return line.rpartition(" : ")[2].rpartition("failed:")[2].strip() or line
+    said = line.rpartition(" : ")[2].rpartition("failed:")[2].rpartition("Status Message: ")[2]
+    return re.sub(r"^/\S+:\d+ .*?\) ", "", said).strip()

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from config import UserError
-from data.decode import BadAudio, read_blocks
+from data.decode import read_blocks
 from deploy.picture import Listening, heard
 from deploy.student import Student
 from deploy.tags import Naming, Row
@@ -83,8 +83,9 @@ def page(gradio: ModuleType, listeners: Sequence[Listener]) -> Blocks:
             return ""
         try:
             return heard([listener.hear(Path(path)) for listener in listeners])
-        except BadAudio as error:
-            return f'<p role="alert">{escape(Path(path).name)}: {escape(error.reason)}</p>'
+        except UserError as error:
+            message = str(error).replace(path, Path(path).name)
+            return f'<p role="alert">{escape(message)}</p>'
 
     with gradio.Blocks(
         title="Soundstill", analytics_enabled=False, delete_cache=(HOUR, HOUR)
