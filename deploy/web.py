@@ -33,8 +33,8 @@ WELCOME = (
 
 def serve(listeners: Sequence[Listener], port: int) -> None:
     """Until Ctrl-C. Raises UserError where Gradio is not installed or the port is taken."""
-    gradio = import_gradio()
     check_port(port)
+    gradio = import_gradio()
     blocks = page(gradio, listeners)
     font = ["system-ui", "sans-serif"]
     try:
