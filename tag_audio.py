@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, TextIO
 from config import ConfigError, UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from data.decode import BadAudio
     from deploy.student import Student
     from deploy.tags import Row
@@ -88,8 +90,8 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
         ("top", 1, None),
         ("window", SHORTEST_SECONDS, LONGEST_SECONDS),
         ("hop", SHORTEST_SECONDS, LONGEST_SECONDS),
-        ("rate", 1, None),
-        ("channels", 1, None),
+        ("rate", 1, 768_000),
+        ("channels", 1, 1024),
         ("port", 1, 65535),
     ):
         value = getattr(arguments, name)
@@ -113,9 +115,10 @@ def tag(arguments: argparse.Namespace, students: list[Student], recordings: list
         found = f"found {len(recordings)} recordings, but labels belong to one"
         raise ConfigError("--format audacity", found)
     named = Naming.of(students[0].description, arguments.threshold, arguments.top)
+    sources = {name: source(name, arguments, students[0]) for name in recordings}
     bad: list[BadAudio] = []
-    heard = rows(arguments, students, recordings, seconds, hop, bad)
-    with output(arguments) as file:
+    heard = rows(sources, students, seconds, hop, bad)
+    with output(arguments.output, [*arguments.paths, *recordings]) as file:
         for line in FORMATS[arguments.format](heard, named):
             print(line, file=file, flush=True)
     if bad:
@@ -140,10 +143,22 @@ def serve_page(arguments: argparse.Namespace, students: list[Student]) -> None:
     serve(listeners, arguments.port)
 
 
+def source(
+    recording: str, arguments: argparse.Namespace, student: Student
+) -> Iterator[tuple[np.ndarray, int]]:
+    """The blocks of samples of a recording, which is opened when the first is asked for."""
+    from data.decode import read_blocks
+    from deploy.recordings import PIPE, raw_blocks
+
+    if recording != PIPE:
+        return read_blocks(Path(recording))
+    rate, channels = arguments.rate or student.hearing.sample_rate, arguments.channels or 1
+    return raw_blocks(sys.stdin.buffer, arguments.raw_format or "s16le", rate, channels)
+
+
 def rows(
-    arguments: argparse.Namespace,
+    sources: Mapping[str, Iterator[tuple[np.ndarray, int]]],
     students: list[Student],
-    recordings: list[str],
     seconds: float,
     hop: float,
     bad: list[BadAudio],
@@ -151,18 +166,11 @@ def rows(
     """Every window of every recording. What cannot be used is added to `bad`; a fault that shows
     later takes nothing back of what was heard before it.
     """
-    from data.decode import BadAudio, read_blocks
+    from data.decode import BadAudio
     from deploy.ensemble import listen
-    from deploy.recordings import PIPE, raw_blocks
     from deploy.tags import Row
 
-    for recording in recordings:
-        if recording == PIPE:
-            rate = arguments.rate or students[0].hearing.sample_rate
-            kind, channels = arguments.raw_format or "s16le", arguments.channels or 1
-            blocks = raw_blocks(sys.stdin.buffer, kind, rate, channels)
-        else:
-            blocks = read_blocks(Path(recording))
+    for recording, blocks in sources.items():
         try:
             for heard in listen(students, blocks, seconds, hop):
                 yield Row(recording, *heard)
@@ -171,13 +179,12 @@ def rows(
 
 
 @contextmanager
-def output(arguments: argparse.Namespace) -> Iterator[TextIO]:
+def output(path: Path | None, heard: list[str]) -> Iterator[TextIO]:
     """The screen, or the file, which grows line by line so that a pipe's can be followed."""
-    path = arguments.output
     if path is None:
         yield sys.stdout
         return
-    if path.exists() and any(path.samefile(name) for name in arguments.paths if name != "-"):
+    if path.resolve() in {Path(name).resolve() for name in heard}:
         raise ConfigError("--output", f"{path} is what is to be heard")
     with path.open("w", encoding="utf-8", newline="\n") as file:
         yield file

@@ -93,6 +93,8 @@ def read_blocks(path: Path, frames: int = 2**17) -> Iterator[tuple[np.ndarray, i
             yield from up_to_fault(path, block, rate, done)
             done += len(block)
         check_length(path, done, file.frames, rate)
+        if done == 0:
+            raise BadAudio(path, "it holds no samples")
 
 
 @contextmanager

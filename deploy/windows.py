@@ -36,7 +36,7 @@ def windows(
     """
     ears = [Ear(hearing) for hearing in hearings]
     index = frames = 0
-    for block, rate in blocks:  # noqa: B007, the last ones are wanted below
+    for block, rate in blocks:
         frames += len(block)
         for ear in ears:
             ear.hear(block, rate)
