@@ -10,6 +10,8 @@ from config import ConfigError, UserError
 from deploy.student import Student
 from deploy.windows import windows
 
+NAMED = 5  # classes in an error, at most
+
 
 def listen(
     students: Sequence[Student],
@@ -35,12 +37,19 @@ def check_agreement(students: Sequence[Student]) -> None:
         if its.task != mine.task:
             raise UserError(f"{other.path} is {its.task}, {first.path} is {mine.task}")
         if its.classes != mine.classes:
-            lacks = [name for name in mine.classes if name not in its.classes]
-            adds = [name for name in its.classes if name not in mine.classes]
-            parts = [f"lacks {', '.join(lacks)}"] * bool(lacks)
-            parts += [f"adds {', '.join(adds)}"] * bool(adds)
-            differs = " and ".join(parts) or "has them in another order"
+            differs = difference(mine.classes, its.classes)
             raise UserError(f"{other.path} has not the classes of {first.path}: it {differs}")
+
+
+def difference(mine: Sequence[str], its: Sequence[str]) -> str:
+    lacks = [name for name in mine if name not in its]
+    adds = [name for name in its if name not in mine]
+    parts = [
+        f"{verb} {', '.join(names[:NAMED])}{', …' * (len(names) > NAMED)}"
+        for verb, names in (("lacks", lacks), ("adds", adds))
+        if names
+    ]
+    return " and ".join(parts) or "has them in another order"
 
 
 def window_and_hop(

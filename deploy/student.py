@@ -39,7 +39,7 @@ class Description:
     commit: str
     parameters: int
     macs: int
-    scores: dict[str, float]
+    scores: dict[str, float | None]  # None: undefined
     split: str  # that the scores are of
 
     @classmethod
@@ -47,17 +47,15 @@ class Description:
         """Raises ValueError, which says what is wrong with the text."""
         try:
             found = json.loads(text)
+            if found["format"] > FORMAT:
+                newer = f"has format {found['format']}, known here is {FORMAT}; update Soundstill"
+                raise ValueError(newer)
             known = {f.name: found[f.name] for f in fields(cls)}
             known["classes"] = tuple(known["classes"])
-            newer = found["format"] > FORMAT
         except KeyError as error:
             raise ValueError(f"lacks {error}; export it again") from None
-        except (ValueError, TypeError) as error:
+        except (json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"cannot be understood ({error}); export it again") from None
-        if newer:
-            raise ValueError(
-                f"has format {found['format']}, known here is {FORMAT}; update Soundstill"
-            )
         return cls(**known)
 
 
@@ -139,6 +137,7 @@ class Student:
         d = self.description
         length = "any length" if d.any_length else "that length alone"
         channels = "mono" if d.channels == 1 else f"{d.channels} channels"
+        scores = ", ".join(f"{k} {v:.4f}" for k, v in d.scores.items() if v is not None)
         bands = f"{d.front_end['num_bands']} mel bands every {d.hop_seconds:g} s"
         lines = {
             "name": d.name,
@@ -147,7 +146,7 @@ class Student:
             "hears": f"{d.clip_seconds:g} s ({length}) at {d.sample_rate} Hz, {channels}; "
             + (bands if "mel" in self.outputs else "the waveform itself"),
             "says": f"{'any' if d.task == 'multi_label' else 'one'} of {', '.join(d.classes)}",
-            "scores": f"{', '.join(f'{k} {v:.4f}' for k, v in d.scores.items())} ({d.split})",
+            "scores": f"{scores} ({d.split})",
             "data": f"{d.dataset}; {d.licence}",
             "commit": d.commit,
         }
@@ -156,6 +155,6 @@ class Student:
 
 def reason(error: Exception) -> str:
     """What onnxruntime says, without its numbers and the places in its source."""
-    line = str(error).strip().splitlines()[0]
+    line = (str(error).strip() or repr(error)).splitlines()[0]
     said = line.rpartition(" : ")[2].rpartition("failed:")[2].rpartition("Status Message: ")[2]
     return re.sub(r"^/\S+:\d+ .*?\) ", "", said).strip()

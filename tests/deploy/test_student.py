@@ -76,6 +76,7 @@ BAD = {
     "nothing in it says what it hears": lambda path: make_student(path, described=False),
     "has format 2, known here is 1; update Soundstill": lambda path: make_student(path, format=2),
     "lacks 'hop_seconds'; export it again": lambda path: make_student(path, hop_seconds=None),
+    "has format 3, known": lambda path: make_student(path, format=3, hop_seconds=None),
     r"cannot be understood \(.*\); export it again": lambda path: make_student(path, format="one"),
     "does not take a waveform and give probabilities": other_graph,
 }
