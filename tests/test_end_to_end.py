@@ -46,6 +46,7 @@ def test_from_recordings_to_the_table(tmp_path, task, parts):
             "metrics.json",
             *(["outputs"] if teaches else []),
             "predictions.csv",
+            "tensorboard",
             "weights.safetensors",
         ]
         history = pd.read_csv(folder / "history.csv")

@@ -18,6 +18,7 @@ from data.batches import Batch, Batches
 from training.device import forward_precision
 from training.distributed import rank
 from training.run_folder import TrainingFolder
+from training.scalars import Scalars
 from training.schedules import learning_rate
 
 OPTIMISERS = {
@@ -70,6 +71,7 @@ def fit(
         dynamic_ncols=True,
         disable=rank() > 0,
     )
+    scalars = Scalars(folder.path, state["epoch"])
     for epoch in range(state["epoch"], settings.epochs):
         started = time.perf_counter()
         torch.manual_seed(seed * 1_000_003 + epoch + rank() * 15_485_863)
@@ -111,10 +113,12 @@ def fit(
         folder.write_checkpoint(
             {**state, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
         )
+        scalars.add(state["history"][-1])
         shown = {name: f"{value:.4f}" for name, value in means.items()}
         bar.set_postfix(shown | ({} if score is None else {"score": f"{score:.4f}"}))
         bar.update()
     bar.close()
+    scalars.close()
     if state["best"] is not None:
         model.load_state_dict(state["best"])
     model.eval()
