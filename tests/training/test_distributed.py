@@ -21,7 +21,7 @@ SETTINGS = (
     *("--set", "student.epochs=12"),
     *("--set", "student.batch_size=5"),  # of 12 clips: shares of 2 and 3, and of 1 and 1
 )
-FILES = ["history.csv", "metrics.json", "predictions.csv", "weights.safetensors"]
+FILES = ["history.csv", "metrics.json", "predictions.csv", "tensorboard", "weights.safetensors"]
 
 
 def two_processes(*arguments):
