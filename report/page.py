@@ -1,0 +1,146 @@
+"""The page of a run: one file, without a network, made of the sections below in their order.
+
+The same run gives the same bytes. matplotlib and Jinja2 are imported by the functions that draw and
+fill, so that importing this module costs little.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from config import UserError
+from report.run import Run
+from report.section import Section, Text
+from report.sections import (
+    activations,
+    clips,
+    cost,
+    groups,
+    learning,
+    mistakes,
+    reliability,
+    scores,
+    similarity,
+)
+from report.table import spread, title, with_unit
+
+HERE = Path(__file__).parent
+
+SECTIONS: dict[str, Callable[[Run], Section]] = {
+    "Learning curves": learning.section,
+    "Mistakes": mistakes.section,
+    "By class and by device": groups.section,
+    "Calibration": reliability.section,
+    "Similarity of clips": similarity.section,
+    "Where the models look": activations.section,
+    "Clips to listen to": clips.section,
+}
+"""Of one run, by the title that stands where a section cannot be made."""
+
+
+def write_page(folders: Sequence[Path]) -> Path:
+    """runs/NAME/report.html, or comparison.html beside the first of several; returns its path.
+
+    Raises UserError for a folder that is no run, and for runs without a figure in common.
+    """
+    path = folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
+    content = page([Run(folder) for folder in folders])
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(content, "utf-8")
+    unfinished.replace(path)
+    return path
+
+
+def page(runs: Sequence[Run]) -> str:
+    import jinja2
+
+    check_comparable(runs)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (HERE / "page.js").read_text("utf-8")
+    first = runs[0]
+    sections = [scores.section(runs), cost.section(runs)]
+    if len(runs) > 1:
+        sections.append(which_run(first, runs[1:]))
+    sections += [made(name, make, first) for name, make in SECTIONS.items()]
+    return environment.get_template("page.html").render(
+        title=" and ".join(run.name for run in runs) if len(runs) < 4 else f"{len(runs)} runs",
+        summary=summary(first),
+        facts=facts(first),
+        sections=sections,
+        settings=first.config.to_ini(),
+        style=(HERE / "page.css").read_text("utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    )
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    names = [run.name for run in runs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"two of the runs have the name {twice}; want each once")
+    for run in runs[1:]:
+        asked = [(one.metric, one.config.data.dataset) for one in (runs[0], run)]
+        if asked[0] != asked[1]:
+            shown = " and ".join(f"{metric} on {dataset}" for metric, dataset in asked)
+            raise UserError(f"{runs[0].name} and {run.name} have no figure in common: {shown}")
+
+
+def made(name: str, make: Callable[[Run], Section], run: Run) -> Section:
+    """The section, or, where something that it wants is not there, the sentence that says so."""
+    try:
+        return make(run)
+    except UserError as error:
+        return Section(make.__module__.rpartition(".")[2], name, [Text(f"Not shown: {error}.")])
+
+
+def which_run(first: Run, others: Sequence[Run]) -> Section:
+    rest = ", ".join(run.name for run in others)
+    text = f"The rest of this page shows {first.name} alone; {rest} can have a page of their own."
+    return Section("one", f"The run {first.name}", [Text(text)])
+
+
+def summary(run: Run) -> str:
+    """What came of it, in a sentence or two."""
+    best, base, teacher = run.best, run.baseline, run.teacher
+    if best is None:
+        return "No student has been trained yet."
+    own = run.scores(best)
+    text = f"The student {best.model} with {best.variant} reaches {run.metric} "
+    text += spread(own["value"])
+    if teacher:
+        theirs = run.scores(teacher)
+        text += f" (its teacher {spread(theirs['value'])}) with {part(own, theirs, 'parameters')} "
+        text += f"parameters and {part(own, theirs, 'macs')} MACs"
+    text += "."
+    if base and base != best:
+        text += f" The same student on labels alone reaches {spread(run.scores(base)['value'])}."
+    return text
+
+
+def part(own: Any, theirs: Any, column: str) -> str:
+    return " of ".join(with_unit(float(rows[column].mean())) for rows in (own, theirs))
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """What was measured, where, how often and with what."""
+    about = title(run.results, run.metric)
+    facts = [("measured", about)]
+    try:
+        clips = len(run.judged(run.systems[0], run.seeds[0]).rows)
+        facts.append(("clips", f"{len(run.table)}, of which {clips} are reported"))
+        facts.append(("classes", ", ".join(run.table.classes)))
+    except UserError as error:
+        facts.append(("clips", f"not counted: {error}"))
+    facts.append(("pictures", f"seed {run.first['seed']}"))
+    return facts + [(name, version) for name, version in run.origin.items()]

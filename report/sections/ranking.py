@@ -1,0 +1,65 @@
+"""Precision and recall of each tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metrics.precision_recall import Counts, area, category_counts, curve
+from report.drawing import MUTED, colour, dash, picture
+from report.run import Judged, Run, System
+from report.section import Picture, Pictures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TIES = "stable"  # a curve is drawn in the order of its thresholds
+MOST = 32  # tags; of more, those whose area changed most
+
+
+def precision_recall(run: Run, judged: Mapping[System, Judged]) -> Pictures:
+    classes = run.table.classes
+    counts = {
+        system: category_counts(said.probabilities, said.targets, classes)
+        for system, said in judged.items()
+    }
+    first, *_, last = counts.values()
+    tags = [name for name, of_tag in first.items() if of_tag.heard]
+    left_out = ""
+    if len(tags) > MOST:
+        moved = {name: abs(area(last[name], TIES) - area(first[name], TIES)) for name in tags}
+        tags = sorted(tags, key=moved.__getitem__, reverse=True)[:MOST]
+        left_out = f" The {MOST} tags whose curve moved most of {len(moved)}."
+    caption = (
+        "Precision over recall of each tag as the threshold falls; the dotted line is the share of "
+        f"clips that have it, and the figures are areas under the curves.{left_out}"
+    )
+    pictures = [
+        tag_picture(number, name, {system: found[name] for system, found in counts.items()}, judged)
+        for number, name in enumerate(tags)
+    ]
+    return Pictures(pictures, caption, list(judged), width=230)
+
+
+def tag_picture(
+    number: int, name: str, counts: Mapping[System, Counts], judged: Mapping[System, Judged]
+) -> Picture:
+    clips = len(next(iter(judged.values())).rows)
+
+    def draw(axes: Axes) -> None:
+        for place, (system, found) in enumerate(counts.items()):
+            recall, precision = curve(found, TIES)
+            axes.plot(recall, precision, color=colour(system), ls=dash(system), lw=1.5)
+            label = f"{area(found, TIES):.2f}"
+            height = 1.0 - 0.1 * place
+            axes.text(0.99, height, label, color=colour(system), ha="right", va="top", size=10)
+        any_counts = next(iter(counts.values()))
+        share = (any_counts.tp + any_counts.fn)[0] / clips
+        axes.axhline(min(1.0, share), color=MUTED, lw=1, ls=":")
+        ticks = np.linspace(0, 1, 3)
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=ticks, yticks=ticks)
+        axes.set(xlabel="recall", ylabel="precision")
+
+    return picture(f"precision-recall-{number}", draw, title=name, width=230, height=200)

@@ -1,0 +1,81 @@
+"""Which clips a model finds alike: the matrices that similarity-preserving distillation compares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from losses.sp import gram, row_normalised
+from report.drawing import picture
+from report.outputs import outputs
+from report.run import Run, System
+from report.section import Absent, Picture, Pictures, Section
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CLIPS = 48
+
+
+def section(run: Run) -> Section:
+    rows, borders = sorted_clips(run)
+    found = {system: similarities(run, system, rows) for system in run.pictured}
+    if not found:
+        raise Absent("neither a teacher nor a student is there")
+    values = np.stack(list(found.values()))
+    limits = np.quantile(values, 0.02), np.quantile(values, 0.98)
+    against = found.get(run.teacher) if run.teacher else None
+    pictures = [
+        matrix_picture(system, matrix, borders, limits, against) for system, matrix in found.items()
+    ]
+    caption = (
+        f"Inner products of the last feature maps of {len(rows)} reported clips, rows scaled to "
+        "length 1, as the sp loss compares them: the same clips everywhere, sorted by class "
+        "(lines), bright where two are alike; sp is the mean squared difference from the teacher. "
+        f"Seed {run.first['seed']}{fold_of(run)}."
+    )
+    return Section("similarity", "Similarity of clips", [Pictures(pictures, caption, width=220)])
+
+
+def fold_of(run: Run) -> str:
+    return f", fold {run.first['fold']}" if run.first["fold"] else ""
+
+
+def sorted_clips(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of at most CLIPS reported clips, sorted by labels, and where the first label changes."""
+    judged = run.judged(run.pictured[0], run.first["seed"], [run.first["fold"]])
+    labels = judged.targets.astype(int)
+    order = np.lexsort((*labels.T[::-1], ) )[::-1]
+    order = order[np.linspace(0, len(order) - 1, min(CLIPS, len(order))).astype(int)]
+    heard = labels[order]
+    first = np.where(heard.any(axis=1), heard.argmax(axis=1), heard.shape[1])
+    return judged.rows[order], np.flatnonzero(np.diff(first)) + 0.5
+
+
+def similarities(run: Run, system: System, rows: np.ndarray) -> np.ndarray:
+    """(B,) -> (B, B), rows of length 1."""
+    return row_normalised(gram(outputs(run, system, rows).maps[-1])).numpy()
+
+
+def matrix_picture(
+    system: System,
+    matrix: np.ndarray,
+    borders: np.ndarray,
+    limits: tuple[float, float],
+    teacher: np.ndarray | None,
+) -> Picture:
+    def draw(axes: Axes) -> None:
+        axes.imshow(matrix, cmap="viridis", vmin=limits[0], vmax=limits[1], interpolation="none")
+        for border in borders:
+            axes.axhline(border, color="white", lw=0.5)
+            axes.axvline(border, color="white", lw=0.5)
+        axes.set(xticks=[], yticks=[])
+        axes.grid(False)
+        if teacher is not None and system.role != "teacher":
+            axes.set_xlabel(f"sp = {np.square(matrix - teacher).mean():.2g}")
+        else:
+            axes.set_xlabel("clips, sorted by class")
+
+    name = f"similarity-{system.look}"
+    return picture(name, draw, title=system.label, width=230, height=250, left=10, bottom=26)
