@@ -1,4 +1,4 @@
-"""How far each clip's probabilities lie from its labels, and so which clips tell two systems apart."""
+"""How far each clip's probabilities lie from its labels: it tells where two systems differ."""
 
 from __future__ import annotations
 

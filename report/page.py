@@ -11,9 +11,11 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from config import UserError
+from report.drawing import swatch
 from report.run import Run
 from report.section import Section, Text
 from report.sections import (
@@ -27,7 +29,7 @@ from report.sections import (
     scores,
     similarity,
 )
-from report.table import spread, title, with_unit
+from report.table import spread, title
 
 HERE = Path(__file__).parent
 
@@ -67,6 +69,7 @@ def page(runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["swatch"] = swatch
     script = (HERE / "page.js").read_text("utf-8")
     first = runs[0]
     sections = [scores.section(runs), cost.section(runs)]
@@ -120,16 +123,16 @@ def summary(run: Run) -> str:
     text += spread(own["value"])
     if teacher:
         theirs = run.scores(teacher)
-        text += f" (its teacher {spread(theirs['value'])}) with {part(own, theirs, 'parameters')} "
-        text += f"parameters and {part(own, theirs, 'macs')} MACs"
+        text += f" (its teacher {spread(theirs['value'])}, with {times(theirs, own, 'parameters')} "
+        text += f"the parameters and {times(theirs, own, 'macs')} the MACs)"
     text += "."
     if base and base != best:
         text += f" The same student on labels alone reaches {spread(run.scores(base)['value'])}."
     return text
 
 
-def part(own: Any, theirs: Any, column: str) -> str:
-    return " of ".join(with_unit(float(rows[column].mean())) for rows in (own, theirs))
+def times(large: pd.DataFrame, small: pd.DataFrame, column: str) -> str:
+    return f"{large[column].mean() / small[column].mean():.3g} times"
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -142,5 +145,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
         facts.append(("classes", ", ".join(run.table.classes)))
     except UserError as error:
         facts.append(("clips", f"not counted: {error}"))
-    facts.append(("pictures", f"seed {run.first['seed']}"))
-    return facts + [(name, version) for name, version in run.origin.items()]
+    versions = dict(run.origin)
+    if commit := versions.pop("commit", ""):
+        facts.append(("commit", commit))
+    facts.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    return facts

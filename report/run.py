@@ -34,7 +34,7 @@ class System:
 
     @property
     def label(self) -> str:
-        return self.variant if self.role == STUDENT else f"{self.role} {self.model}"
+        return self.variant if self.role == STUDENT else self.role
 
 
 class Judged(NamedTuple):
@@ -195,6 +195,11 @@ class Run:
         """The commit and the versions that it was trained with: the comments of its config.ini."""
         text = (self.folder / "config.ini").read_text("utf-8")
         return dict(re.findall(r"^# (\S+) (\S+)$", text, re.MULTILINE))
+
+    @property
+    def first_in_words(self) -> str:
+        fold = f", fold {self.first['fold']}" if self.first["fold"] else ""
+        return f"seed {self.first['seed']}{fold}"
 
     @property
     def first(self) -> dict[str, Any]:

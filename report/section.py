@@ -26,18 +26,22 @@ class Picture:
 
     name: str  # unique on the page
     svg: str
-    caption: str = ""
+    width: int  # px, as it was drawn
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Pictures beside one another, as many in a row as `width` lets; one legend for all."""
+    """Pictures beside one another, as many in a row as there is room for; one legend for all."""
 
     pictures: Sequence[Picture]
     caption: str  # what one sees, a sentence
     legend: Sequence[System] = ()
-    width: int = 300  # px, of one picture at least
+    shrink: float = 1.0  # how far they may shrink on a phone, to stand side by side there too
     kind: str = "pictures"
+
+    @property
+    def width(self) -> int:
+        return max(picture.width for picture in self.pictures)
 
 
 class Cell(NamedTuple):

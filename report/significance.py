@@ -31,14 +31,15 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
     Source: Wilcoxon, Biometrics Bulletin 1, 1945.
     Shapes: (pairs,), differences of a seed and fold with and without.
     """
-    from scipy.stats import rankdata
-
     found = np.asarray(differences, np.float64)
     moved = found[np.abs(found) > 1e-12]  # what is equal in print may differ in the last bit
     if not moved.size:
         return SignedRank(len(found), len(found), np.nan, np.nan)
-    # Scores of counted clips tie, but for rounding; twice a mean rank is a whole number.
-    doubled = np.rint(2 * rankdata(np.abs(moved).round(12))).astype(int)
+    # Scores of counted clips tie, but for rounding. Of equal ones all have their mean rank, and
+    # twice that is the first of their ranks and the last.
+    _, place, alike = np.unique(np.abs(moved).round(12), return_inverse=True, return_counts=True)
+    last = alike.cumsum()
+    doubled = (2 * last - alike + 1)[place]
     ways = np.zeros(doubled.sum() + 1)  # of the signs that give each rank sum, in shares
     ways[0] = 1
     for rank in doubled:

@@ -10,9 +10,9 @@ from report.drawing import picture
 from report.outputs import outputs
 from report.run import Run, System
 from report.section import Absent, Picture, Pictures, Section, Text
-from report.spectrogram import draw_mel, on_mel, overlaid
+from report.spectrogram import draw_mel, for_a_picture, on_mel, overlaid
 
-WIDTH, HEIGHT = 200, 150  # px
+WIDTH, HEIGHT = 196, 150  # px
 
 
 def section(run: Run) -> Section:
@@ -24,9 +24,7 @@ def section(run: Run) -> Section:
     row, why = telling_clip(run)
     blocks: list[Text | Pictures] = [Text(what_is_shown(run, row, why))]
     for system in drawn:
-        blocks.append(
-            Pictures(map_pictures(run, system, row), f"{system.label}.", [system], width=180)
-        )
+        blocks.append(Pictures(map_pictures(run, system, row), "", [system], shrink=0.86))
     return Section("activations", "Where the models look", blocks)
 
 
@@ -42,26 +40,26 @@ def telling_clip(run: Run) -> tuple[int, str]:
 
 
 def what_is_shown(run: Run, row: int, why: str) -> str:
-    heard = [name for name, is_there in zip(run.table.classes, run.table.targets[[row]][0]) if is_there]
-    fold = f", fold {run.first['fold']}" if run.first["fold"] else ""
+    targets = run.table.targets[[row]][0]
+    heard = [name for name, there in zip(run.table.classes, targets, strict=True) if there]
     return (
-        f"Clip {run.table.ids[row]} ({', '.join(heard) or 'no tag'}), {why}, seed "
-        f"{run.first['seed']}{fold}. Left, what the system hears; then the mean magnitude over the "
-        "channels of each of its maps, shallow to deep, over the mel of the teacher: bright where it "
-        "reacts, grey where it does not."
+        f"Clip {run.table.ids[row]} ({', '.join(heard) or 'no tag'}), {why}; {run.first_in_words}. "
+        "On the left what the system hears, then the mean magnitude over the channels of each of "
+        f"its maps, shallow to deep, over the mel of the {run.finest_role}: yellow where it reacts "
+        "most, grey where it does not. The figures are channels × frames × bands of the map."
     )
 
 
 def map_pictures(run: Run, system: System, row: int) -> list[Picture]:
     found: Output = outputs(run, system, np.array([row]))
     own, finest = run.cache(system.role).settings, run.finest.settings
-    heard, mel = run.features(system.role, row), run.features(run.finest_role, row)
+    heard, mel = (for_a_picture(run.features(role, row)) for role in (system.role, run.finest_role))
     name = f"activations-{system.look}"
 
     def draw_heard(axes):
         draw_mel(axes, heard, own, run.clip_seconds)
 
-    size = {"width": WIDTH, "height": HEIGHT, "left": 30, "bottom": 26}
+    size = {"width": WIDTH, "height": HEIGHT, "left": 38, "bottom": 28}
     pictures = [picture(f"{name}-mel", draw_heard, title="hears", **size)]
     maps = [one[0].numpy() for one in found.maps if one.ndim == 4]
     for depth, one in enumerate(maps, 1):

@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from config import UserError
 from report.clip_loss import clip_losses
 from report.drawing import picture
 from report.run import Judged, Run, System
 from report.section import Absent, Cell, ClipCard, Clips, Picture, Section, Table, Text
 from report.sound import sound_of
-from report.spectrogram import draw_mel
+from report.spectrogram import draw_mel, for_a_picture
 
 EACH = 3  # clips that are won, and that are lost
 MENDED = 2
@@ -81,12 +80,12 @@ def mel_picture(run: Run, number: int, row: int) -> Picture | None:
     settings = run.finest.settings
     if settings.front_end != "mel":
         return None
-    mel = run.features(run.finest_role, row)
+    mel = for_a_picture(run.features(run.finest_role, row))
 
     def draw(axes):
         draw_mel(axes, mel, settings, run.clip_seconds)
 
-    return picture(f"clip-{number}", draw, width=320, height=150, left=30, bottom=26, caption="mel")
+    return picture(f"clip-{number}", draw, width=320, height=150, left=38, bottom=28, label="mel")
 
 
 def said_table(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metrics.scenes import confusion_matrix
-from report.drawing import HEATMAP, margin_for, picture, shortened
+from report.drawing import HEATMAP, picture, shortened
 from report.run import Judged, Run, System
 from report.section import Cell, Picture, Pictures, Table
 
@@ -27,7 +27,7 @@ def matrices(run: Run, judged: Mapping[System, Judged]) -> Pictures:
         for system, said in judged.items()
     ]
     caption = "Rows: what is heard; columns: what it was taken for; brightness: share of the row."
-    return Pictures(pictures, caption, width=300)
+    return Pictures(pictures, caption)
 
 
 def matrix_picture(system: System, counts: np.ndarray, classes: Sequence[str]) -> Picture:
@@ -47,13 +47,13 @@ def matrix_picture(system: System, counts: np.ndarray, classes: Sequence[str]) -
                     shade = "black" if share[row, column] > 0.6 else "white"
                     axes.text(column, row, count, ha="center", va="center", size=9, color=shade)
 
-    margin = margin_for(names) if size <= NAMED else 48
+    margin = 14 + 5 * max(map(len, names)) if size <= NAMED else 48
     return picture(
         f"confusion-{system.look}",
         draw,
         title=system.label,
-        width=margin + 250,
-        height=margin + 30 + 235,
+        width=margin + 230,
+        height=margin + 30 + 220,
         left=margin,
         bottom=margin + 16,
     )

@@ -34,7 +34,7 @@ def section(runs: Sequence[Run]) -> Section:
         caption += f" Colours are systems, shapes are runs: {shapes}."
     pictures = [cost_picture(runs, *cost) for cost in COSTS]
     legend = max((run.systems for run in runs), key=len)
-    return Section("cost", "Accuracy and cost", [Pictures(pictures, caption, legend, width=320)])
+    return Section("cost", "Accuracy and cost", [Pictures(pictures, caption, legend)])
 
 
 SHAPES = ("diamonds", "circles", "squares", "triangles", "inverted triangles", "pluses", "crosses")
@@ -63,7 +63,7 @@ def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Pi
         axes.margins(0.12, 0.1)
         log_ticks(axes)
 
-    return picture(f"cost-{column}", draw, title=title, width=380, height=270, left=54)
+    return picture(f"cost-{column}", draw, title=title, width=350, height=250, left=54)
 
 
 def point(run: Run, system: System, column: str) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 from config import UserError
 from data.clips import COLUMNS
 from metrics import METRICS
+from metrics.inputs import Task
 from report.drawing import INK, colour, margin_for, picture, shortened
 from report.run import Judged, Run, System
 from report.section import Absent, Picture, Pictures, Section, Text
@@ -19,22 +20,28 @@ if TYPE_CHECKING:
 
 MOST_BARS = 40  # classes; of more, those that changed most
 MOST_GROUPS = 20  # values of an extra: of more, its bars would be of few clips each
+FIGURES: dict[Task, str] = {"multi_label": "AUPRC", "single_label": "accuracy"}
 Bars = Mapping[System, Mapping[str, np.ndarray]]  # system -> class or device -> a value a training
 
 
 def section(run: Run) -> Section:
-    blocks = [class_bars(run)]
+    pictures, said = [class_bars(run)], ""
     try:
-        blocks += [group_bars(run, *group) for group in groups(run)]
+        pictures += [group_bars(run, *group) for group in groups(run)]
     except UserError as error:
-        blocks.append(Text(f"No bars by device: {error}."))
-    else:
-        if len(blocks) == 1:
-            blocks.append(Text("The clips have no device, city or the like to be told apart by."))
-    return Section("groups", "By class and by device", blocks)
+        said = f"No bars by device: {error}."
+    if len(pictures) == 1:
+        said = said or "The clips have no device, city or the like to be told apart by."
+    caption = (
+        f"Mean {FIGURES[run.task]} of each class over seeds and folds, from the class that "
+        f"distillation raised most to the one that it lowered most, and {run.metric} of the clips "
+        "of each device or the like; lines are a standard deviation up and down."
+    )
+    blocks: list[Pictures | Text] = [Pictures(pictures, caption, run.compared)]
+    return Section("groups", "By class and by device", blocks + [Text(said)] * bool(said))
 
 
-def class_bars(run: Run) -> Pictures:
+def class_bars(run: Run) -> Picture:
     prefix = f"{run.metric} "
     names = [name for name in run.results["metric"].unique() if name.startswith(prefix)]
     if not names:
@@ -46,13 +53,9 @@ def class_bars(run: Run) -> Pictures:
         }
         for system in run.compared
     }
-    figure = "AUPRC" if run.task == "multi_label" else "accuracy"
-    left_out = f" The {MOST_BARS} of {len(names)} that changed most." * (len(names) > MOST_BARS)
-    caption = (
-        f"{figure} of each class, mean over seeds and folds; lines are a standard deviation up and "
-        f"down. From what distillation raised most to what it lowered.{left_out}"
-    )
-    return Pictures([bars("class", found, figure, changed_most)], caption, run.compared, width=300)
+    shown = changed_most(found)
+    of = f", {len(shown)} of {len(names)}" if len(shown) < len(names) else ""
+    return bars("class", f"by class{of}", found, shown, FIGURES[run.task])
 
 
 def groups(run: Run) -> Iterator[tuple[str, np.ndarray]]:
@@ -65,22 +68,21 @@ def groups(run: Run) -> Iterator[tuple[str, np.ndarray]]:
                 yield name, values
 
 
-def group_bars(run: Run, name: str, values: np.ndarray) -> Pictures:
-    found: dict[System, dict[str, list[float]]] = {}
+def group_bars(run: Run, name: str, values: np.ndarray) -> Picture:
+    """A value a seed of each group, its folds together."""
+    scores: dict[System, dict[str, list[float]]] = {}
     for system in run.compared:
-        of_system = found.setdefault(system, {})
         for seed in run.seeds:
             judged = run.judged(system, seed)
-            for value in sorted(set(values[judged.rows]), key=natural):
+            for value in set(values[judged.rows]):
                 score = score_of(run, judged, values[judged.rows] == value)
-                of_system.setdefault(value, []).append(score)
-    arrays = {
-        system: {value: np.array(scores) for value, scores in of_system.items()}
-        for system, of_system in found.items()
+                scores.setdefault(system, {}).setdefault(value, []).append(score)
+    found = {
+        system: {value: np.array(of_value) for value, of_value in of_system.items()}
+        for system, of_system in scores.items()
     }
-    seeds = "mean over seeds; lines are a standard deviation up and down" * (len(run.seeds) > 1)
-    caption = f"{run.metric} of the clips of each {name}{', ' if seeds else ''}{seeds}."
-    return Pictures([bars(name, arrays, run.metric)], caption, run.compared, width=300)
+    shown = sorted(scores[run.compared[0]], key=natural)
+    return bars(name, f"by {name}", found, shown, run.metric)
 
 
 def natural(text: str) -> tuple[int, str]:
@@ -98,7 +100,7 @@ def changed_most(found: Bars) -> list[str]:
     """The names from the highest gain of the last system over the one before it to the lowest."""
     *_, last = found.values()
     base = list(found.values())[-2] if len(found) > 1 else last
-    change = {name: np.nan_to_num(last[name].mean() - base[name].mean()) for name in last}
+    change = {name: mean(last[name]) - mean(base[name]) for name in last}
     names = sorted(change, key=change.__getitem__, reverse=True)
     if len(names) <= MOST_BARS:
         return names
@@ -106,25 +108,30 @@ def changed_most(found: Bars) -> list[str]:
     return [name for name in names if name in kept]
 
 
-def bars(kind: str, found: Bars, label: str, order=None) -> Picture:
-    names = order(found) if order else list(next(iter(found.values())))
+def bars(kind: str, title: str, found: Bars, names: Sequence[str], label: str) -> Picture:
     thick = 0.8 / len(found)
 
     def draw(axes: Axes) -> None:
         for place, (system, values) in enumerate(found.items()):
-            means = [values[name].mean() for name in names]
-            deviations = [spread_of(values[name]) for name in names]
+            means = [mean(values[name]) for name in names]
+            deviations = [deviation(values[name]) for name in names]
             heights = np.arange(len(names)) - 0.4 + thick * (place + 0.5)
             axes.barh(heights, means, 0.88 * thick, color=colour(system))
             axes.errorbar(means, heights, xerr=deviations, fmt="none", ecolor=INK, elinewidth=0.7)
-        axes.set_yticks(range(len(names)), [shortened(name, 24) for name in names])
+        axes.set_yticks(range(len(names)), [shortened(name, 22) for name in names])
         axes.set(xlabel=label, xlim=(0, None), ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="y", visible=False)
 
-    height = 60 + len(names) * (8 + 9 * len(found))
-    left = margin_for(names)
-    return picture(f"bars-{kind}", draw, title=f"By {kind}", width=left + 300, height=height, left=left)
+    size = {"width": 360, "height": 64 + len(names) * (7 + 8 * len(found))}
+    return picture(f"bars-{kind}", draw, title=title, left=margin_for(names, 22), **size)
 
 
-def spread_of(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def mean(values: np.ndarray) -> float:
+    """Of those that are defined; 0, no bar, where none is."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else 0.0
+
+
+def deviation(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.std(ddof=1)) if len(defined) > 1 else 0.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NO_TERMS = {"epoch", "learning_rate", "seconds"}
-TITLES = {"loss": "Loss: the weighted sum", "score": "Score on the clips that choose the epoch"}
+TITLES = {"loss": "loss: the weighted sum", "score": "score that chooses the epoch"}
 
 
 def section(run: Run) -> Section:

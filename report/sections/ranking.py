@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metrics.precision_recall import Counts, area, category_counts, curve
-from report.drawing import MUTED, colour, dash, picture
+from report.drawing import MUTED, PAPER, colour, dash, picture
 from report.run import Judged, Run, System
 from report.section import Picture, Pictures
 
@@ -40,7 +40,7 @@ def precision_recall(run: Run, judged: Mapping[System, Judged]) -> Pictures:
         tag_picture(number, name, {system: found[name] for system, found in counts.items()}, judged)
         for number, name in enumerate(tags)
     ]
-    return Pictures(pictures, caption, list(judged), width=230)
+    return Pictures(pictures, caption, list(judged))
 
 
 def tag_picture(
@@ -52,9 +52,10 @@ def tag_picture(
         for place, (system, found) in enumerate(counts.items()):
             recall, precision = curve(found, TIES)
             axes.plot(recall, precision, color=colour(system), ls=dash(system), lw=1.5)
-            label = f"{area(found, TIES):.2f}"
-            height = 1.0 - 0.1 * place
-            axes.text(0.99, height, label, color=colour(system), ha="right", va="top", size=10)
+            figure = f"{area(found, TIES):.2f}"
+            behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            style = {"color": colour(system), "bbox": behind, "ha": "right", "va": "top"}
+            axes.text(0.99, 1.0 - 0.11 * place, figure, **style)
         any_counts = next(iter(counts.values()))
         share = (any_counts.tp + any_counts.fn)[0] / clips
         axes.axhline(min(1.0, share), color=MUTED, lw=1, ls=":")

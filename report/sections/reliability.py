@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metrics.calibration import expected_calibration_error, reliability, tag_calibration_error
-from report.drawing import FAINT, INK, MUTED, colour, picture
+from report.drawing import FAINT, INK, MUTED, PAPER, colour, picture
 from report.run import Judged, Run, System
 from report.section import Picture, Pictures, Section
 
@@ -20,14 +20,14 @@ def section(run: Run) -> Section:
     judged = {system: run.judged(system, seed) for system in run.pictured}
     tags = run.task == "multi_label"
     said = "probability of a tag" if tags else "highest probability of a clip"
-    error = "mean over the tags of their" if tags else "the"
+    mean = ", a mean over the tags" if tags else ""
     caption = (
-        f"How often what was said came true, over how sure it was ({said}); the line is perfect "
-        f"calibration, grey bars show where the probabilities lie, and ECE is {error} expected "
-        f"calibration error. Seed {seed}."
+        f"How often what was said came true, over how sure it was ({said}): the straight line is "
+        "perfect calibration, bars and the sizes of the dots show how often it was so sure, and "
+        f"ECE is the expected calibration error{mean}. Seed {seed}."
     )
     pictures = [reliability_picture(system, found, tags) for system, found in judged.items()]
-    return Section("calibration", "Calibration", [Pictures(pictures, caption, width=230)])
+    return Section("calibration", "Calibration", [Pictures(pictures, caption)])
 
 
 def reliability_picture(system: System, judged: Judged, tags: bool) -> Picture:
@@ -39,8 +39,12 @@ def reliability_picture(system: System, judged: Judged, tags: bool) -> Picture:
     def draw(axes: Axes) -> None:
         axes.bar(said, counts / counts.sum(), 0.04, color=FAINT)
         axes.plot([0, 1], [0, 1], color=MUTED, lw=1)
-        axes.plot(said, true, "o-", color=colour(system), ms=4.5)
-        axes.text(0.04, 0.96, f"ECE {error:.3f}", va="top", color=INK)
+        axes.plot(said, true, color=colour(system), lw=0.8)
+        axes.scatter(
+            said, true, 6 + 60 * np.sqrt(counts / counts.max()), color=colour(system), lw=0
+        )
+        behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        axes.text(0.04, 0.97, f"ECE {error:.3f}", va="top", color=INK, bbox=behind)
         ticks = np.linspace(0, 1, 3)
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xticks=ticks, yticks=ticks)
         axes.set(xlabel="said", ylabel="came true")

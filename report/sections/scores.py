@@ -14,12 +14,12 @@ from report.table import gain, paired_gains, spread, table_rows, title, with_uni
 
 
 def section(runs: Sequence[Run]) -> Section:
-    blocks = [headline_table(run) for run in runs]
+    blocks: list[Table | Text] = [headline_table(run, len(runs) > 1) for run in runs]
     blocks += [every_metric(runs), *comparisons(runs), Text(what_significance_says(runs))]
     return Section("scores", "Scores", blocks)
 
 
-def headline_table(run: Run) -> Table:
+def headline_table(run: Run, named: bool) -> Table:
     head, *rows = table_rows(run.results, run.metric)
     shown = []
     for row in rows:
@@ -27,8 +27,10 @@ def headline_table(run: Run) -> Table:
         if row[0].startswith("gain over "):
             system = shown[-2][0].text
             shown.append([Cell(text) for text in significance_row(run, system, head[1:-2])])
-    caption = title(run.results, run.metric)
-    return Table(head, shown, f"{run.name}: {caption}.")
+    caption = f"{run.metric}, mean ± standard deviation; gains are paired by seed and fold."
+    return Table(
+        head, shown, f"{run.name}: {title(run.results, run.metric)}." if named else caption
+    )
 
 
 def significance_row(run: Run, system: str, variants: Sequence[str]) -> list[str]:
@@ -37,7 +39,9 @@ def significance_row(run: Run, system: str, variants: Sequence[str]) -> list[str
     scores = {variant: own[own["variant"] == variant] for variant in variants}
     base = next(variant for variant in variants if "+" not in variant and len(scores[variant]))
     tests = [
-        "" if variant == base or part.empty else in_words(signed_rank(paired_gains(scores[base], part)))
+        ""
+        if variant == base or part.empty
+        else in_words(signed_rank(paired_gains(scores[base], part)))
         for variant, part in scores.items()
     ]
     return ["significance", *tests, "", ""]
@@ -89,7 +93,9 @@ def comparisons(runs: Sequence[Run]) -> list[Table]:
     rows = []
     for run in others:
         for system in run.systems:
-            same = (first.headline[["role", "variant"]] == [system.role, system.variant]).all(axis=1)
+            same = (first.headline[["role", "variant"]] == [system.role, system.variant]).all(
+                axis=1
+            )
             base, own = first.headline[same], run.scores(system)
             if len(base) and len(gains := paired_gains(base, own)):
                 test = in_words(signed_rank(gains))

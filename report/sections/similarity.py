@@ -1,4 +1,4 @@
-"""Which clips a model finds alike: the matrices that similarity-preserving distillation compares."""
+"""Which clips a model finds alike: what similarity-preserving distillation compares."""
 
 from __future__ import annotations
 
@@ -33,20 +33,16 @@ def section(run: Run) -> Section:
         f"Inner products of the last feature maps of {len(rows)} reported clips, rows scaled to "
         "length 1, as the sp loss compares them: the same clips everywhere, sorted by class "
         "(lines), bright where two are alike; sp is the mean squared difference from the teacher. "
-        f"Seed {run.first['seed']}{fold_of(run)}."
+        f"Of {run.first_in_words}."
     )
-    return Section("similarity", "Similarity of clips", [Pictures(pictures, caption, width=220)])
-
-
-def fold_of(run: Run) -> str:
-    return f", fold {run.first['fold']}" if run.first["fold"] else ""
+    return Section("similarity", "Similarity of clips", [Pictures(pictures, caption, shrink=0.72)])
 
 
 def sorted_clips(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Rows of at most CLIPS reported clips, sorted by labels, and where the first label changes."""
     judged = run.judged(run.pictured[0], run.first["seed"], [run.first["fold"]])
     labels = judged.targets.astype(int)
-    order = np.lexsort((*labels.T[::-1], ) )[::-1]
+    order = np.lexsort((*labels.T[::-1],))[::-1]
     order = order[np.linspace(0, len(order) - 1, min(CLIPS, len(order))).astype(int)]
     heard = labels[order]
     first = np.where(heard.any(axis=1), heard.argmax(axis=1), heard.shape[1])
@@ -73,7 +69,7 @@ def matrix_picture(
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
         if teacher is not None and system.role != "teacher":
-            axes.set_xlabel(f"sp = {np.square(matrix - teacher).mean():.2g}")
+            axes.set_xlabel(f"sp = {np.square(matrix - teacher).mean():.4f}")
         else:
             axes.set_xlabel("clips, sorted by class")
 
