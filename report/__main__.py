@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         print(write_page(given.runs))
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ImportError) as error:
         if given.debug:
             traceback.print_exc()
         print(f"{parser.prog}: {error}", file=sys.stderr)

@@ -26,6 +26,7 @@ DASHES = ((), (5, 2), (1.5, 1.5), ())  # px on, px off; none: solid
 MARKERS = ("D", "o", "s", "^", "v", "P", "X")
 VARIABLES |= {f"#0001{look:02x}": f"--system-{look}" for look in range(LOOKS)}
 COLOURS = 128  # of an image
+STANDS_FOR = re.compile("|".join(VARIABLES))
 HEATMAP = "inferno"  # dark where there is nothing, legible without colour
 
 SETTINGS = {
@@ -136,9 +137,7 @@ def rounded(found: re.Match[str]) -> str:
 
 def with_variables(found: re.Match[str]) -> str:
     style = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", found[0])
-    return re.sub(
-        "#0000[0-9a-f]{2}|#0001[0-9a-f]{2}", lambda c: f"var({VARIABLES.get(c[0], '--ink')})", style
-    )
+    return STANDS_FOR.sub(lambda found: f"var({VARIABLES[found[0]]})", style)
 
 
 def colour(system: System) -> str:

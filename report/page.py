@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from config import UserError
+from data.clips import replacing
 from report.drawing import swatch
 from report.run import Run
 from report.section import Section, Text
@@ -52,9 +52,8 @@ def write_page(folders: Sequence[Path]) -> Path:
     """
     path = folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
     content = page([Run(folder) for folder in folders])
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(content, "utf-8")
-    unfinished.replace(path)
+    with replacing(path) as file:
+        file.write(content.encode())
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from metrics import METRICS
 from report.run import Run, System
@@ -73,12 +74,21 @@ def system_row(run: Run, system: System, metrics: Sequence[str]) -> list[Cell]:
         Cell(f"{system.role} {system.model}"),
         Cell(system.variant),
         Cell(str(len(own)), len(own)),
-        *(Cell(spread(values), values.mean() if len(values) else None) for values in found),
+        *(Cell(*figure(values)) for values in found),
         Cell(with_unit(sizes["parameters"]), sizes["parameters"]),
         Cell(with_unit(sizes["macs"]), sizes["macs"]),
         Cell(with_unit(sizes["weight_bytes"]) + "B", sizes["weight_bytes"]),
         Cell(duration(sizes["seconds"]), sizes["seconds"]),
     ]
+
+
+def figure(values: pd.Series) -> tuple[str, float | None]:
+    """As it is shown and as it is sorted; d' of a perfect ranking is infinite."""
+    if values.empty:
+        return "-", None
+    if not np.isfinite(values).all():
+        return f"{values.mean():.4f}", float(np.nan_to_num(values.mean()))
+    return spread(values), float(values.mean())
 
 
 def duration(seconds: float) -> str:
