@@ -41,9 +41,9 @@ class Counts(NamedTuple):
     fn: np.ndarray
 
     @property
-    def heard(self) -> bool:
-        """Whether any clip has it: each is a hit or a miss at every threshold."""
-        return bool(self.tp[0] + self.fn[0] > 0)
+    def positives(self) -> int:
+        """Hits and misses: what is there to be found."""
+        return int(self.tp[0] + self.fn[0])
 
 
 def score(
@@ -83,7 +83,7 @@ def score(
     counts = category_counts(scores, targets, classes)
     micro = add_up(list(counts.values()))
     classwise = {
-        name: area(of_category, tie_order) if of_category.heard else math.nan
+        name: area(of_category, tie_order) if of_category.positives else math.nan
         for name, of_category in counts.items()
     }
     return Score(

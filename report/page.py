@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -32,6 +33,7 @@ from report.sections import (
 from report.table import spread, title
 
 HERE = Path(__file__).parent
+NAMED = 64  # classes
 
 SECTIONS: dict[str, Callable[[Run], Section]] = {
     "Learning curves": learning.section,
@@ -61,6 +63,12 @@ def page(runs: Sequence[Run]) -> str:
     import jinja2
 
     check_comparable(runs)
+    first, several = runs[0], len(runs) > 1
+    sections = [scores.section(runs), made("Accuracy and cost", cost.section, runs)]
+    if several:
+        sections.append(which_run(first, runs[1:]))
+    sections += [made(name, make, first) for name, make in SECTIONS.items()]
+    script = (HERE / "page.js").read_text("utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -68,19 +76,13 @@ def page(runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["swatch"] = swatch
-    script = (HERE / "page.js").read_text("utf-8")
-    first = runs[0]
-    sections = [scores.section(runs), cost.section(runs)]
-    if len(runs) > 1:
-        sections.append(which_run(first, runs[1:]))
-    sections += [made(name, make, first) for name, make in SECTIONS.items()]
     return environment.get_template("page.html").render(
         title=" and ".join(run.name for run in runs) if len(runs) < 4 else f"{len(runs)} runs",
-        summary=summary(first),
+        summaries=[f"{run.name}: {summary(run)}" if several else summary(run) for run in runs],
         facts=facts(first),
         sections=sections,
         settings=first.config.to_ini(),
+        swatch=swatch,
         style=(HERE / "page.css").read_text("utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -98,18 +100,18 @@ def check_comparable(runs: Sequence[Run]) -> None:
             raise UserError(f"{runs[0].name} and {run.name} have no figure in common: {shown}")
 
 
-def made(name: str, make: Callable[[Run], Section], run: Run) -> Section:
+def made(name: str, make: Callable[[Any], Section], of: Any) -> Section:
     """The section, or, where something that it wants is not there, the sentence that says so."""
     try:
-        return make(run)
+        return make(of)
     except UserError as error:
-        return Section(make.__module__.rpartition(".")[2], name, [Text(f"Not shown: {error}.")])
+        return Section(name, [Text(f"Not shown: {error}.")])
 
 
 def which_run(first: Run, others: Sequence[Run]) -> Section:
     rest = ", ".join(run.name for run in others)
     text = f"The rest of this page shows {first.name} alone; {rest} can have a page of their own."
-    return Section("one", f"The run {first.name}", [Text(text)])
+    return Section(f"The run {first.name}", [Text(text)])
 
 
 def summary(run: Run) -> str:
@@ -136,12 +138,14 @@ def times(large: pd.DataFrame, small: pd.DataFrame, column: str) -> str:
 
 def facts(run: Run) -> list[tuple[str, str]]:
     """What was measured, where, how often and with what."""
-    about = title(run.results, run.metric)
-    facts = [("measured", about)]
+    facts = [("measured", title(run.results, run.metric))]
     try:
         clips = len(run.judged(run.systems[0], run.seeds[0]).rows)
         facts.append(("clips", f"{len(run.table)}, of which {clips} are reported"))
-        facts.append(("classes", ", ".join(run.table.classes)))
+        classes = run.table.classes
+        facts.append(
+            ("classes", ", ".join(classes) if len(classes) <= NAMED else str(len(classes)))
+        )
     except UserError as error:
         facts.append(("clips", f"not counted: {error}"))
     versions = dict(run.origin)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,6 @@ TEACHER, STUDENT = "teacher", "student"
 class System:
     """One role with one loss mix: a row of the table, a colour on the page."""
 
-    run: str
     role: str
     variant: str
     model: str
@@ -70,6 +69,8 @@ class Run:
         self.seeds = sorted(set(self.headline["seed"].tolist()))
         self.folds = sorted(set(self.headline["fold"].tolist()))
         self.systems = self._systems()
+        if not self.pictured:
+            raise UserError(f"{folder / 'results.csv'}: neither of a teacher nor of a student")
         self._caches: dict[Path, MelCache] = {}
 
     def _systems(self) -> list[System]:
@@ -81,7 +82,7 @@ class Run:
             key=lambda key: (rank.get(key[0], 2), key[0], key[1].count("+")),
         )
         first = 0 if keys[0][0] == TEACHER else 1
-        return [System(self.name, *key, look) for look, key in enumerate(keys, first)]
+        return [System(*key, look) for look, key in enumerate(keys, first)]
 
     @property
     def teacher(self) -> System | None:
@@ -197,11 +198,11 @@ class Run:
         return dict(re.findall(r"^# (\S+) (\S+)$", text, re.MULTILINE))
 
     @property
-    def first_in_words(self) -> str:
-        fold = f", fold {self.first['fold']}" if self.first["fold"] else ""
-        return f"seed {self.first['seed']}{fold}"
+    def first(self) -> tuple[int, int]:
+        """The seed and fold whose models are drawn."""
+        return self.seeds[0], self.folds[0]
 
     @property
-    def first(self) -> dict[str, Any]:
-        """The seed and fold whose models are drawn."""
-        return {"seed": self.seeds[0], "fold": self.folds[0]}
+    def first_in_words(self) -> str:
+        seed, fold = self.first
+        return f"seed {seed}, fold {fold}" if fold else f"seed {seed}"

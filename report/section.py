@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from config import UserError
@@ -88,6 +88,5 @@ class Clips:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    name: str  # of the link to it
     title: str
-    blocks: Sequence[Text | Pictures | Table | Clips] = field(default_factory=list)
+    blocks: Sequence[Text | Pictures | Table | Clips]

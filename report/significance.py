@@ -50,7 +50,9 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
 
 
 def in_words(test: SignedRank) -> str:
-    """`p = 0.031, n = 15`; of pairs that are all equal, that."""
+    """`p = 0.031, n = 15`; where there is nothing to test, that."""
+    if test.pairs == 1:
+        return "n = 1, not tested"
     if np.isnan(test.p):
         return f"no difference, n = {test.pairs}"
     shown = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"

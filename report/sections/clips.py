@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ def section(run: Run) -> Section:
         f"The clips that {run.best.label} gets right where others do not, and the reverse, by the "
         f"cross-entropy of the clip; seed {seed}. Bars are probabilities, dots mark what is heard."
     )
-    return Section("clips", "Clips to listen to", [Text(text), Clips(cards)])
+    return Section("Clips to listen to", [Text(text), Clips(cards)])
 
 
 def choices(run: Run, losses: Mapping[System, np.ndarray]) -> list[Choice]:
@@ -81,10 +82,7 @@ def mel_picture(run: Run, number: int, row: int) -> Picture | None:
     if settings.front_end != "mel":
         return None
     mel = for_a_picture(run.features(run.finest_role, row))
-
-    def draw(axes):
-        draw_mel(axes, mel, settings, run.clip_seconds)
-
+    draw = partial(draw_mel, image=mel, settings=settings, seconds=run.clip_seconds)
     return picture(f"clip-{number}", draw, width=320, height=150, left=38, bottom=28, label="mel")
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from report.drawing import INK, colour, marker, picture
 from report.frontier import on_frontier
 from report.run import Run, System
-from report.section import Picture, Pictures, Section
+from report.section import Absent, Picture, Pictures, Section
 from report.table import with_unit
 
 if TYPE_CHECKING:
@@ -21,6 +21,17 @@ COSTS = (
     ("weight_bytes", "weights, bytes of float32", "Score against size"),
     ("macs", "multiply-accumulates a clip", "Score against computation"),
 )
+SHAPES = ("diamonds", "circles", "squares", "triangles", "inverted triangles", "pluses", "crosses")
+
+
+class Point(NamedTuple):
+    """A system of a run, the `place`-th of those on the page."""
+
+    place: int
+    system: System
+    cost: float
+    mean: float
+    deviation: float
 
 
 def section(runs: Sequence[Run]) -> Section:
@@ -34,31 +45,24 @@ def section(runs: Sequence[Run]) -> Section:
         caption += f" Colours are systems, shapes are runs: {shapes}."
     pictures = [cost_picture(runs, *cost) for cost in COSTS]
     legend = max((run.systems for run in runs), key=len)
-    return Section("cost", "Accuracy and cost", [Pictures(pictures, caption, legend)])
-
-
-SHAPES = ("diamonds", "circles", "squares", "triangles", "inverted triangles", "pluses", "crosses")
+    return Section("Accuracy and cost", [Pictures(pictures, caption, legend)])
 
 
 def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Picture:
-    shown = [(run, number, system) for number, run in enumerate(runs) for system in run.systems]
-    shown = [(*item, *point(item[0], item[2], column)) for item in shown]
-    shown = [item for item in shown if item[3] > 0]  # an ensemble may not have counted itself
+    points = points_of(runs, column)
+    costs = np.array([point.cost for point in points])
     sign = 1 if runs[0].higher_is_better else -1
-    costs, means = np.array([(item[3], item[4]) for item in shown]).T
-    best = on_frontier(costs, sign * means)
+    best = on_frontier(costs, [sign * point.mean for point in points])
 
     def draw(axes: Axes) -> None:
         axes.set_xscale("log")
-        for place, (item, marked) in enumerate(zip(shown, best, strict=True)):
-            _, number, system, cost, mean, deviation = item
-            alike = np.flatnonzero(costs == cost)
-            cost = cost * APART ** (2 * (place - alike.mean()))
-            axes.errorbar(cost, mean, deviation, color=colour(system), lw=1.2, capsize=2.5)
-            style = {"mfc": colour(system), "mec": colour(system), "ms": 6}
-            axes.plot(cost, mean, marker(number), **style)
-            if marked:
-                axes.plot(cost, mean, "o", mfc="none", mec=INK, ms=13, mew=1)
+        for number, point in enumerate(points):
+            alike = np.flatnonzero(costs == point.cost)
+            cost, shade = point.cost * APART ** (2 * (number - alike.mean())), colour(point.system)
+            axes.errorbar(cost, point.mean, point.deviation, color=shade, lw=1.2, capsize=2.5)
+            axes.plot(cost, point.mean, marker(point.place), color=shade, ms=6)
+            if best[number]:
+                axes.plot(cost, point.mean, "o", mfc="none", mec=INK, ms=13, mew=1)
         axes.set(xlabel=label, ylabel=runs[0].metric)
         axes.margins(0.12, 0.1)
         log_ticks(axes)
@@ -66,10 +70,19 @@ def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Pi
     return picture(f"cost-{column}", draw, title=title, width=350, height=250, left=54)
 
 
-def point(run: Run, system: System, column: str) -> tuple[float, float, float]:
-    own = run.scores(system)
-    deviation = own["value"].std() if len(own) > 1 else 0.0
-    return float(own[column].mean()), float(own["value"].mean()), float(deviation)
+def points_of(runs: Sequence[Run], column: str) -> list[Point]:
+    """Those that have this cost: an ensemble may not have counted itself."""
+    points = []
+    for place, run in enumerate(runs):
+        for system in run.systems:
+            own = run.scores(system)
+            deviation = own["value"].std() if len(own) > 1 else 0.0
+            point = Point(place, system, own[column].mean(), own["value"].mean(), deviation)
+            if point.cost > 0:
+                points.append(point)
+    if not points:
+        raise Absent(f"results.csv has no {column}")
+    return points
 
 
 def log_ticks(axes: Axes) -> None:

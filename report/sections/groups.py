@@ -32,13 +32,13 @@ def section(run: Run) -> Section:
         said = f"No bars by device: {error}."
     if len(pictures) == 1:
         said = said or "The clips have no device, city or the like to be told apart by."
+    order = ", from what distillation raised most to what it lowered most" * bool(run.baseline)
     caption = (
-        f"Mean {FIGURES[run.task]} of each class over seeds and folds, from the class that "
-        f"distillation raised most to the one that it lowered most, and {run.metric} of the clips "
-        "of each device or the like; lines are a standard deviation up and down."
+        f"Mean {FIGURES[run.task]} of each class over seeds and folds{order}, and {run.metric} of "
+        "the clips of each device or the like; lines are a standard deviation up and down."
     )
     blocks: list[Pictures | Text] = [Pictures(pictures, caption, run.compared)]
-    return Section("groups", "By class and by device", blocks + [Text(said)] * bool(said))
+    return Section("By class and by device", blocks + [Text(said)] * bool(said))
 
 
 def class_bars(run: Run) -> Picture:
@@ -53,7 +53,7 @@ def class_bars(run: Run) -> Picture:
         }
         for system in run.compared
     }
-    shown = changed_most(found)
+    shown = changed_most(run, found)
     of = f", {len(shown)} of {len(names)}" if len(shown) < len(names) else ""
     return bars("class", f"by class{of}", found, shown, FIGURES[run.task])
 
@@ -96,16 +96,14 @@ def score_of(run: Run, judged: Judged, part: np.ndarray) -> float:
     return METRICS[run.metric].function(probabilities, targets, run.table.classes)
 
 
-def changed_most(found: Bars) -> list[str]:
-    """The names from the highest gain of the last system over the one before it to the lowest."""
-    *_, last = found.values()
-    base = list(found.values())[-2] if len(found) > 1 else last
-    change = {name: mean(last[name]) - mean(base[name]) for name in last}
-    names = sorted(change, key=change.__getitem__, reverse=True)
-    if len(names) <= MOST_BARS:
-        return names
-    kept = sorted(names, key=lambda name: -abs(change[name]))[:MOST_BARS]
-    return [name for name in names if name in kept]
+def changed_most(run: Run, found: Bars) -> list[str]:
+    """The names from the highest gain by distillation to the lowest; as given where none is."""
+    if not run.baseline:
+        return list(found[run.compared[0]])[:MOST_BARS]
+    base, best = found[run.baseline], found[run.best]
+    change = {name: mean(best[name]) - mean(base[name]) for name in best}
+    kept = sorted(change, key=lambda name: -abs(change[name]))[:MOST_BARS]
+    return sorted(kept, key=change.__getitem__, reverse=True)
 
 
 def bars(kind: str, title: str, found: Bars, names: Sequence[str], label: str) -> Picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,10 +28,10 @@ def section(run: Run) -> Section:
     drawn = [term for term in terms if any(map(len, curves(histories, term).values()))]
     if not drawn:
         raise Absent(f"no history.csv below {run.folder}")
-    pictures = [
-        picture(f"learning-{term}", drawing(curves(histories, term)), title=TITLES.get(term, term))
-        for term in drawn
-    ]
+    pictures = []
+    for term in drawn:
+        draw = partial(draw_curves, found=curves(histories, term))
+        pictures.append(picture(f"learning-{term}", draw, title=TITLES.get(term, term)))
     caption = (
         "Mean of each training loss, before its coefficient, over the epochs: thin lines are seeds "
         "and folds, the thick one their mean."
@@ -38,7 +39,7 @@ def section(run: Run) -> Section:
     blocks = [Pictures(pictures, caption, run.systems)]
     if "score" not in drawn:
         blocks.append(Text("No clips were set apart to choose an epoch: the last one was kept."))
-    return Section("learning", "Learning curves", blocks)
+    return Section("Learning curves", blocks)
 
 
 def curves(
@@ -55,18 +56,15 @@ def curves(
     }
 
 
-def drawing(found: dict[System, list[np.ndarray]]):
-    def draw(axes: Axes) -> None:
-        from matplotlib.ticker import MaxNLocator
+def draw_curves(axes: Axes, found: dict[System, list[np.ndarray]]) -> None:
+    from matplotlib.ticker import MaxNLocator
 
-        for system, values in found.items():
-            style = {"color": colour(system)}
-            for one in values if len(values) > 1 else ():
-                axes.plot(np.arange(1, len(one) + 1), one, lw=0.6, alpha=0.35, **style)
-            if values:
-                mean = np.mean([one[: min(map(len, values))] for one in values], axis=0)
-                axes.plot(np.arange(1, len(mean) + 1), mean, ls=dash(system), **style)
-        axes.set(xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-
-    return draw
+    for system, values in found.items():
+        style = {"color": colour(system)}
+        for one in values if len(values) > 1 else ():
+            axes.plot(np.arange(1, len(one) + 1), one, lw=0.6, alpha=0.35, **style)
+        if values:
+            mean = np.mean([one[: min(map(len, values))] for one in values], axis=0)
+            axes.plot(np.arange(1, len(mean) + 1), mean, ls=dash(system), **style)
+    axes.set(xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -27,4 +27,4 @@ def section(run: Run) -> Section:
         )
         table = mended(run, before, after, (run.baseline.label, run.best.label))
         blocks.append(table or Text("Distillation mended no confusion, and made none."))
-    return Section("mistakes", TITLES[run.task], blocks)
+    return Section(TITLES[run.task], blocks)

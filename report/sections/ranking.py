@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TIES = "stable"  # a curve is drawn in the order of its thresholds
-MOST = 32  # tags; of more, those whose area changed most
+MOST = 32  # tags; of more, the most frequent
 
 
 def precision_recall(run: Run, judged: Mapping[System, Judged]) -> Pictures:
@@ -25,13 +25,10 @@ def precision_recall(run: Run, judged: Mapping[System, Judged]) -> Pictures:
         system: category_counts(said.probabilities, said.targets, classes)
         for system, said in judged.items()
     }
-    first, *_, last = counts.values()
-    tags = [name for name, of_tag in first.items() if of_tag.heard]
-    left_out = ""
-    if len(tags) > MOST:
-        moved = {name: abs(area(last[name], TIES) - area(first[name], TIES)) for name in tags}
-        tags = sorted(tags, key=moved.__getitem__, reverse=True)[:MOST]
-        left_out = f" The {MOST} tags whose curve moved most of {len(moved)}."
+    clips = {name: found.positives for name, found in next(iter(counts.values())).items()}
+    heard = sorted((name for name in clips if clips[name]), key=lambda name: -clips[name])
+    tags = [name for name in clips if name in heard[:MOST]]
+    left_out = f" The {MOST} most frequent tags of {len(heard)}." * (len(heard) > MOST)
     caption = (
         "Precision over recall of each tag as the threshold falls; the dotted line is the share of "
         f"clips that have it, and the figures are areas under the curves.{left_out}"
@@ -56,8 +53,7 @@ def tag_picture(
             behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
             style = {"color": colour(system), "bbox": behind, "ha": "right", "va": "top"}
             axes.text(0.99, 1.0 - 0.11 * place, figure, **style)
-        any_counts = next(iter(counts.values()))
-        share = (any_counts.tp + any_counts.fn)[0] / clips
+        share = next(iter(counts.values())).positives / clips
         axes.axhline(min(1.0, share), color=MUTED, lw=1, ls=":")
         ticks = np.linspace(0, 1, 3)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=ticks, yticks=ticks)

@@ -27,7 +27,7 @@ def section(run: Run) -> Section:
         f"ECE is the expected calibration error{mean}. Seed {seed}."
     )
     pictures = [reliability_picture(system, found, tags) for system, found in judged.items()]
-    return Section("calibration", "Calibration", [Pictures(pictures, caption)])
+    return Section("Calibration", [Pictures(pictures, caption)])
 
 
 def reliability_picture(system: System, judged: Judged, tags: bool) -> Picture:

@@ -17,7 +17,7 @@ from report.table import gain, paired_gains, spread, table_rows, title, with_uni
 def section(runs: Sequence[Run]) -> Section:
     blocks: list[Table | Text] = [headline_table(run, len(runs) > 1) for run in runs]
     blocks += [every_metric(runs), *comparisons(runs), Text(what_significance_says(runs))]
-    return Section("scores", "Scores", blocks)
+    return Section("Scores", blocks)
 
 
 def headline_table(run: Run, named: bool) -> Table:
@@ -29,9 +29,9 @@ def headline_table(run: Run, named: bool) -> Table:
             system = shown[-2][0].text
             shown.append([Cell(text) for text in significance_row(run, system, head[1:-2])])
     caption = f"{run.metric}, mean ± standard deviation; gains are paired by seed and fold."
-    return Table(
-        head, shown, f"{run.name}: {title(run.results, run.metric)}." if named else caption
-    )
+    if named:
+        caption = f"{run.name}: {title(run.results, run.metric)}."
+    return Table(head, shown, caption)
 
 
 def significance_row(run: Run, system: str, variants: Sequence[str]) -> list[str]:
@@ -39,13 +39,12 @@ def significance_row(run: Run, system: str, variants: Sequence[str]) -> list[str
     own = run.headline[run.headline["role"] + " " + run.headline["model"] == system]
     scores = {variant: own[own["variant"] == variant] for variant in variants}
     base = next(variant for variant in variants if "+" not in variant and len(scores[variant]))
-    tests = [
-        ""
-        if variant == base or part.empty
-        else in_words(signed_rank(paired_gains(scores[base], part)))
+    tests = {
+        variant: in_words(signed_rank(paired_gains(scores[base], part)))
         for variant, part in scores.items()
-    ]
-    return ["significance", *tests, "", ""]
+        if variant != base and len(part)
+    }
+    return ["significance", *(tests.get(variant, "") for variant in variants), "", ""]
 
 
 def every_metric(runs: Sequence[Run]) -> Table:
@@ -103,11 +102,11 @@ def comparisons(runs: Sequence[Run]) -> list[Table]:
     rows = []
     for run in others:
         for system in run.systems:
-            same = (first.headline[["role", "variant"]] == [system.role, system.variant]).all(
-                axis=1
+            alike = (first.headline["role"] == system.role) & (
+                first.headline["variant"] == system.variant
             )
-            base, own = first.headline[same], run.scores(system)
-            if len(base) and len(gains := paired_gains(base, own)):
+            base, own = first.headline[alike], run.scores(system)
+            if len(gains := paired_gains(base, own)):
                 test = in_words(signed_rank(gains))
                 texts = (run.name, f"{system.role} {system.variant}", gain(base, own), test)
                 rows.append([Cell(text) for text in texts])
@@ -120,7 +119,9 @@ def comparisons(runs: Sequence[Run]) -> list[Table]:
 def what_significance_says(runs: Sequence[Run]) -> str:
     pairs = max(len(run.scores(system)) for run in runs for system in run.systems)
     text = f"Significance: {NAME}, over pairs of one seed and fold."
-    if pairs < 6:
+    if pairs == 1:
+        text += " One pair tells nothing about chance: more seeds could."
+    elif pairs < 6:
         text += (
             f" With n = {pairs} it cannot give less than p = {2.0 ** (1 - pairs):.2g}, however "
             "large a gain is: more seeds could show more."

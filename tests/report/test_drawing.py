@@ -13,7 +13,7 @@ from report.run import System
 
 
 def system(look):
-    return System("run", "student", "bce", "dcase_small", look)
+    return System("student", "bce", "dcase_small", look)
 
 
 def lines(axes):

@@ -48,3 +48,4 @@ def test_no_difference_is_no_test():
     found = signed_rank([0.0, 0.0])
     assert math.isnan(found.p)
     assert in_words(found) == "no difference, n = 2"
+    assert in_words(signed_rank([0.3])) == "n = 1, not tested"
