@@ -142,10 +142,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
     try:
         clips = len(run.judged(run.systems[0], run.seeds[0]).rows)
         facts.append(("clips", f"{len(run.table)}, of which {clips} are reported"))
-        classes = run.table.classes
-        facts.append(
-            ("classes", ", ".join(classes) if len(classes) <= NAMED else str(len(classes)))
-        )
+        names = run.table.classes
+        facts.append(("classes", ", ".join(names) if len(names) <= NAMED else str(len(names))))
     except UserError as error:
         facts.append(("clips", f"not counted: {error}"))
     versions = dict(run.origin)

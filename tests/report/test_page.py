@@ -175,6 +175,15 @@ def test_with_a_teacher_alone(copy):
     assert text.count("Not shown") == 1
 
 
+def test_a_teacher_alone_has_curves_and_bars(tags, monkeypatch):
+    monkeypatch.chdir(tags)
+    run = Run(RUN)
+    run.systems = [run.teacher]
+    assert len(mistakes.section(run).blocks[1].pictures) == 2
+    assert len(groups.section(run).blocks[0].pictures) == 2
+    assert "Score against size" in str(cost.section([run]))
+
+
 def test_roles_to_come_simply_appear(copy):
     results = pd.read_csv(RUN / "results.csv")
     new = results[results["role"] == "teacher"].assign(role="specialist_1", variant="ce")
