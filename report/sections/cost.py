@@ -16,7 +16,8 @@ from report.table import with_unit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-APART = 1.035  # between systems of one size, which would hide one another
+APART = 1.07  # between systems of one size, which would hide one another …
+TOGETHER = 1.4  # … and between the first and the last of them at most
 COSTS = (
     ("weight_bytes", "weights, bytes of float32", "Score against size"),
     ("macs", "multiply-accumulates a clip", "Score against computation"),
@@ -58,7 +59,9 @@ def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Pi
         axes.set_xscale("log")
         for number, point in enumerate(points):
             alike = np.flatnonzero(costs == point.cost)
-            cost, shade = point.cost * APART ** (2 * (number - alike.mean())), colour(point.system)
+            step = min(APART, TOGETHER ** (1 / len(alike)))
+            place = np.searchsorted(alike, number) - (len(alike) - 1) / 2
+            cost, shade = point.cost * step**place, colour(point.system)
             axes.errorbar(cost, point.mean, point.deviation, color=shade, lw=1.2, capsize=2.5)
             axes.plot(cost, point.mean, marker(point.place), color=shade, ms=6)
             if best[number]:
