@@ -173,8 +173,8 @@ class StudentMel(Mel):
 class Role:
     """[teacher] and [student]: a model and how it is trained."""
 
-    model: str = key("dcase_net", "name in models.MODELS")
-    epochs: int = key(50, "passes over the training clips", low=1)
+    model: str = key("dcase_net", "name in models.MODELS, or file.py:function of your own")
+    epochs: int = key(50, "passes over the training clips; 0: the model is taken as it is", low=0)
     learning_rate: float = key(1e-4, "at its highest", low=0)
     batch_size: int = key(8, "clips", low=1)
     optimiser: Literal["adam", "adamw", "sgd"] = key("adam", "sgd has Nesterov momentum 0.9")
@@ -221,7 +221,7 @@ class Teacher(Role):
 class Student(Role):
     """[student]"""
 
-    model: str = key("dcase_small", "name in models.MODELS")
+    model: str = key("dcase_small", "name in models.MODELS, or file.py:function of your own")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,9 +277,15 @@ class Run:
     seeds: tuple[int, ...] = key((0,), "one training each", low=0)
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: Literal["float32", "bfloat16"] = key("float32", "of the forward pass (autocast)")
+    compile: Literal["no", "default", "reduce-overhead"] = key(
+        "no", "mode of torch.compile in training; reduce-overhead takes CUDA graphs"
+    )
     workers: int = key(0, "processes that make mels; 0: one a core", low=0)
-    resident_gigabytes: float = key(
-        4.0, "largest cache that is kept on the device during training", low=0
+    resident_gigabytes: float | None = key(
+        None,
+        "largest cache that is kept on the device during training; empty: half of what is free on "
+        "a GPU, and 4 on a CPU",
+        low=0,
     )
     cache_gigabytes: float = key(
         64.0,
@@ -547,7 +553,7 @@ def constructor_options(
         constructor.__init__ if inspect.isclass(constructor) else constructor
     )
     parameters = {
-        p.name: hints[p.name]
+        p.name: hints.get(p.name, str)
         for p in inspect.signature(constructor).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.name not in ("num_classes", "input_shape")
     }
@@ -605,7 +611,8 @@ def cast(text: str, hint: Any, where: str) -> Any:
 def check_value(where: str, f: Field[Any], value: Any) -> None:
     """Numbers lie in the field's range; a list names nothing twice."""
     low, high = f.metadata.get("low"), f.metadata.get("high")
-    for number in value if isinstance(value, tuple) else (value,):
+    numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+    for number in numbers:
         if (low is not None and number < low) or (high is not None and number > high):
             raise ConfigError(where, f"found {number}, want {allowed_range(f)}")
     if isinstance(value, tuple) and len(set(value)) < len(value):
@@ -646,7 +653,7 @@ def to_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ", ".join(map(to_text, value))
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def keys_table() -> str:

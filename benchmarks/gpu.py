@@ -3,9 +3,10 @@
     python -m benchmarks.gpu
 
 For each model in MODELS, on mels of ten seconds (1 x 998 x 64), a training step is forward pass,
-loss, backward pass and a fused Adam. Contenders take turns: float32 and bfloat16 (autocast), eager
-and compiled. Then epochs of one model: caches resident on the device, and loaded from the memory
-map through pinned memory by a thread.
+loss, backward pass and a fused Adam. Contenders take turns: float32 and bfloat16 (autocast), each
+eager, compiled, and compiled into CUDA graphs ([run] COMPILE = reduce-overhead). Then epochs of one
+model: caches resident on the device, and loaded from the memory map through pinned memory by a
+thread.
 
 - share of the peak: 6 x multiply-accumulates x clips per second (a multiplication and an addition,
   once forwards and twice backwards), over the card's dense bfloat16 peak as its maker states it;
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmarks.measure import (
     RESULTS,
@@ -41,9 +43,10 @@ from data.batches import Batches, DeviceTargets, View
 from losses import LOSSES
 from models import MODELS
 from models.cost import cost
-from training.device import forward_precision
+from training.device import compiler, forward_precision
 
 SHAPE, CLASSES = (1, 998, 64), 8
+WAYS = {"eager": "no", "compiled": "default", "graphs": "reduce-overhead"}
 PEAK_TERAFLOPS = {  # dense bfloat16, of the makers' data sheets
     "H200": 989.5,
     "H100 80GB HBM3": 989.5,
@@ -103,14 +106,18 @@ def matmul_teraflops(device: torch.device, size: int = 8192) -> float:
 
 
 def training_step(
-    name: str, device: torch.device, precision: str, compiled: bool, batch_size: int
+    name: str,
+    device: torch.device,
+    precision: str,
+    compiled: Callable[[nn.Module], nn.Module],
+    batch_size: int,
 ) -> Callable[[], None]:
     """One step on a batch that lies on the device."""
     torch.manual_seed(0)
     model = MODELS[name](num_classes=CLASSES, input_shape=SHAPE)
     model = model.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
-    loss, run = LOSSES["bce"](), torch.compile(model) if compiled else model
+    loss, run = LOSSES["bce"](), compiled(model)
     mels = torch.randn(batch_size, *SHAPE, device=device)
     mels = mels.contiguous(memory_format=torch.channels_last)
     targets = torch.randint(2, (batch_size, CLASSES), device=device).float()
@@ -133,9 +140,10 @@ def model_figures(
     peak: float | None,
 ) -> dict[str, object]:
     contenders, steps = {}, {}
+    ways = {way: compiler(mode, device) for way, mode in WAYS.items()}
     for precision in ("float32", "bfloat16"):
-        for way in ("eager", "compiled"):
-            step = training_step(name, device, precision, way == "compiled", arguments.batch_size)
+        for way, compiled in ways.items():
+            step = training_step(name, device, precision, compiled, arguments.batch_size)
 
             def several(step=step) -> None:
                 for _ in range(arguments.steps):
@@ -152,7 +160,7 @@ def model_figures(
     }
     best = max(rates, key=rates.__getitem__)
     macs = cost(MODELS[name](num_classes=CLASSES, input_shape=SHAPE), SHAPE).macs
-    teraflops = 6 * macs * max(rates["bfloat16 eager"], rates["bfloat16 compiled"]) / 1e12
+    teraflops = 6 * macs * max(rates[f"bfloat16 {way}"] for way in WAYS) / 1e12
     busy = busy_share(steps[best], arguments.steps)
     bound = "launches" if busy < LAUNCH_BOUND else "its kernels' memory traffic and small products"
     return {
@@ -161,6 +169,7 @@ def model_figures(
         "share_of_peak": teraflops / peak if peak else float("nan"),
         "share_of_attainable": teraflops / attainable,
         "compiled_over_eager": rates["bfloat16 compiled"] / rates["bfloat16 eager"],
+        "graphs_over_eager": rates["bfloat16 graphs"] / rates["bfloat16 eager"],
         "bfloat16_over_float32": rates["bfloat16 eager"] / rates["float32 eager"],
         "busy": busy,
         "bound_by": bound if teraflops < 0.3 * attainable else "products",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import os
@@ -17,11 +18,10 @@ from torch import Tensor
 from config import Mel, UserError
 from data.clips import FILES, ClipTable
 from data.mel_cache import front_end_fields, sha256_of
+from data.replacing import write
 
 SHARD_BYTES = 64 * 2**20
-Stamps = dict[
-    str, tuple[int, int]
-]  # path of a recording -> its size in bytes, time of change in ns
+Stamps = dict[str, tuple[int, int]]  # path of a recording -> its size in bytes, its time in ns
 
 
 class BadClip(NamedTuple):
@@ -106,7 +106,7 @@ class CacheWriter:
             "bad": bad,
         }
         put(part, self.path(shard))
-        put_text(json.dumps(described, indent=1), self.path(shard, ".json"))
+        write(self.path(shard, ".json"), json.dumps(described, indent=1))
 
     def discard(self, shard: int) -> None:
         self.path(shard, ".part").unlink(missing_ok=True)
@@ -152,7 +152,7 @@ class CacheWriter:
         for leftover in set(self.folder.glob("shard_*")) - known:
             leftover.unlink()
         if changed:
-            put_text(text, mark)
+            write(mark, text)
         return changed
 
 
@@ -178,16 +178,9 @@ def write_rows(part: Path, offset: int, features: Tensor) -> None:
 
 
 def write_bad_clips(folder: Path, bad: Iterable[BadClip]) -> None:
-    fresh = folder / "bad_clips.csv.part"
-    with fresh.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([BadClip._fields, *bad])
-    put(fresh, folder / "bad_clips.csv")
-
-
-def put_text(text: str, path: Path) -> None:
-    fresh = path.with_name(path.name + ".part")
-    fresh.write_text(text, encoding="utf-8")
-    put(fresh, path)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([BadClip._fields, *bad])
+    write(folder / "bad_clips.csv", text.getvalue())
 
 
 def put(fresh: Path, path: Path) -> None:

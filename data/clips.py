@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
 from config import UserError, nearest
 from data.columns import Column, StoredColumns, write_columns
+from data.replacing import replacing
 from data.targets import Targets
 
 Task = Literal["single_label", "multi_label"]
@@ -154,15 +153,6 @@ class ClipTable:
         described = json.loads((folder / "classes.json").read_text("utf-8"))
         classes, columns = described["classes"], StoredColumns(folder / "clips.npz", HELD)
         return cls(columns, Targets.read(columns.path, len(classes)), classes, described["task"])
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes this name once it is whole: a reader finds the old one or the new one."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
-        yield file
-    unfinished.replace(path)
 
 
 def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> None:

@@ -7,13 +7,20 @@ neither.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from config import UserError
 
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
 UNKNOWN_LENGTH = 0x7FFF_0000  # bytes; writers into a pipe promise this much or more
+QUALITY = "HQ"  # of soxr
 TOLERANCE_SECONDS = 0.1  # the lengths of MPEG files are estimates
 
 
@@ -54,6 +61,45 @@ def read(
     its header promises (an Ogg stream promises nothing, so one that was cut cannot be told), that
     ends before `start_seconds`, or that has samples which are not finite.
     """
+    with opened(path) as file:
+        rate, start = file.samplerate, round(start_seconds * file.samplerate)
+        if start >= file.frames:
+            raise BadAudio(
+                path,
+                f"the clip starts at {start_seconds:g} s, "
+                f"the recording ends at {file.frames / rate:g} s",
+            )
+        wanted = file.frames - start
+        if seconds is not None:
+            wanted = min(wanted, max(1, round(seconds * rate)))
+        if start:
+            file.seek(start)
+        samples = file.read(wanted, dtype="float32", always_2d=True)
+        check_length(path, len(samples), wanted, rate)
+        finite = np.isfinite(samples)
+        if not finite.all():
+            raise not_finite(path, (start + finite.all(axis=1).argmin()) / rate)
+    return samples, rate
+
+
+def read_blocks(path: Path, frames: int = 2**17) -> Iterator[tuple[np.ndarray, int]]:
+    """As `read`, a whole recording in blocks of at most `frames`, however long it is."""
+    with opened(path) as file:
+        # soundfile seeks to where it is after each read, where it can: an MPEG decoder then loses
+        # what it needs for the next frames, which come out wrong.
+        file.seekable = lambda: False
+        rate, done = file.samplerate, 0
+        while len(block := file.read(frames, dtype="float32", always_2d=True)):
+            yield from up_to_fault(path, block, rate, done)
+            done += len(block)
+        check_length(path, done, file.frames, rate)
+        if done == 0:
+            raise BadAudio(path, "it holds no samples")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[SoundFile]:
+    """The recording as libsndfile sees it. What goes wrong with it meanwhile is BadAudio."""
     import soundfile
 
     if not path.is_file():
@@ -62,32 +108,12 @@ def read(
         raise BadAudio(path, "the file is empty (0 bytes)")
     try:
         with soundfile.SoundFile(path) as file:
-            rate, start = file.samplerate, round(start_seconds * file.samplerate)
             check_header(path, file.extra_info)
             if file.frames == 0:
                 raise BadAudio(path, "it holds no samples")
-            if start >= file.frames:
-                raise BadAudio(
-                    path,
-                    f"the clip starts at {start_seconds:g} s, "
-                    f"the recording ends at {file.frames / rate:g} s",
-                )
-            wanted = file.frames - start
-            if seconds is not None:
-                wanted = min(wanted, max(1, round(seconds * rate)))
-            if start:
-                file.seek(start)
-            samples = file.read(wanted, dtype="float32", always_2d=True)
+            yield file
     except soundfile.LibsndfileError as error:
         raise BadAudio(path, f"not readable as audio ({error.error_string})") from None
-    if len(samples) < wanted - TOLERANCE_SECONDS * rate:
-        raise BadAudio(
-            path,
-            f"cut short: {wanted / rate:.3f} s are promised, {len(samples) / rate:.3f} s are there",
-        )
-    if not np.isfinite(samples).all():
-        raise BadAudio(path, "it holds samples that are NaN or infinite")
-    return samples, rate
 
 
 def check_header(path: Path, log: str) -> None:
@@ -103,21 +129,54 @@ def check_header(path: Path, log: str) -> None:
             )
 
 
-def convert(samples: np.ndarray, rate: int, sample_rate: int, channels: int) -> np.ndarray:
-    """Mix and resample.
+def not_finite(path: Path | str, seconds: float) -> BadAudio:
+    found = f"it holds samples that are NaN or infinite, the first at {seconds:.3f} s"
+    return BadAudio(path, found)
 
-    Mono is the mean of all channels; stereo the first two, or the only one twice. soxr resamples at
-    its quality HQ (20-bit precision, linear phase).
+
+def check_length(path: Path, there: int, promised: int, rate: int) -> None:
+    if there < promised - TOLERANCE_SECONDS * rate:
+        raise BadAudio(
+            path,
+            f"cut short: {promised / rate:.3f} s are promised, {there / rate:.3f} s are there",
+        )
+
+
+def up_to_fault(
+    path: Path | str, block: np.ndarray, rate: int, before: int = 0
+) -> Iterator[tuple[np.ndarray, int]]:
+    """A block and its rate; of one with a sample that is not finite what comes before that, then
+    BadAudio. `before`: samples of the recording that lie before the block.
+    """
+    finite = np.isfinite(block)
+    if finite.all():
+        yield block, rate
+        return
+    good = finite.all(axis=1).argmin()
+    if good:
+        yield block[:good], rate
+    raise not_finite(path, (before + good) / rate)
+
+
+def convert(samples: np.ndarray, rate: int, sample_rate: int, channels: int) -> np.ndarray:
+    """Mix (see `mix`) and resample.
+
+    soxr resamples at its quality HQ (20-bit precision, linear phase).
     Shapes: (n, any) -> (channels, n * sample_rate / rate) float32.
     """
-    if channels == 1:
-        samples = samples.mean(axis=1, keepdims=True) if samples.shape[1] > 1 else samples
-    else:
-        samples = (
-            samples[:, :channels] if samples.shape[1] > 1 else samples.repeat(channels, axis=1)
-        )
+    samples = mix(samples, channels)
     if rate != sample_rate:
         import soxr
 
-        samples = soxr.resample(samples, rate, sample_rate, quality="HQ")
+        samples = soxr.resample(samples, rate, sample_rate, quality=QUALITY)
     return np.ascontiguousarray(samples.T)
+
+
+def mix(samples: np.ndarray, channels: int) -> np.ndarray:
+    """Mono is the mean of all channels; stereo the first two, or the only one twice.
+
+    Shapes: (n, any) -> (n, channels).
+    """
+    if channels == 1:
+        return samples.mean(axis=1, keepdims=True) if samples.shape[1] > 1 else samples
+    return samples[:, :channels] if samples.shape[1] > 1 else samples.repeat(channels, axis=1)

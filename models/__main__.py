@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from config import ConfigError, UserError, choose, constructor_options, options_field
-from models import MODELS
+from config import ConfigError, UserError, constructor_options, options_field
+from models import MODELS, find_model
 from models.cost import cost
 
 
@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m models",
         description="List every model, or print parameters, macs and weight_bytes of one.",
     )
-    parser.add_argument("name", nargs="?", help="a model; without it, all are listed")
+    parser.add_argument(
+        "name", nargs="?", help="a model, or file.py:function of yours; without it, all are listed"
+    )
     parser.add_argument("option", nargs="*", help="option=value, such as width_mult=0.5")
     parser.add_argument("--classes", type=int, default=8, metavar="K", help="default: 8")
     parser.add_argument(
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name:<12} {model.__doc__.partition(chr(10))[0]}")
         return 0
     try:
-        constructor = choose("model", MODELS, given.name)
+        constructor = find_model("model", given.name)
         options = Options(dict(map(split_option, given.option)))
         if given.classes < 1:
             raise ConfigError("--classes", f"found {given.classes}, want at least 1")

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from config import Mel, UserError
-from models import MODELS
+from models import MODELS, find_model
 from models.published import load_published, read_weights
 
 ENTRY = "soundstill"  # of the header: one, because several have no fixed order
@@ -21,7 +21,7 @@ ENTRY = "soundstill"  # of the header: one, because several have no fixed order
 class Description:
     """What builds a trained model again, and hears as it does."""
 
-    model: str  # name in MODELS
+    model: str  # as MODEL in [teacher] and [student]
     options: dict[str, Any]
     input_shape: tuple[int, ...]  # (C, T, F) or (C, S), of one clip
     task: str  # "multi_label" or "single_label"
@@ -37,7 +37,7 @@ class Description:
 
     def build(self) -> nn.Module:
         """With random weights, in evaluation mode."""
-        model = MODELS[self.model](
+        model = find_model("model", self.model)(
             num_classes=len(self.classes), input_shape=self.input_shape, **self.options
         )
         return model.eval()
@@ -65,7 +65,7 @@ def read_description(path: Path) -> Description:
         described = Description(**(found | lists | {"front_end": Mel(**found["front_end"])}))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its description is of another version: {error}") from None
-    if described.model not in MODELS:
+    if ":" not in described.model and described.model not in MODELS:
         raise UserError(f"{path}: is of a model that is not known here, {described.model!r}")
     return described
 

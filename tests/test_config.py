@@ -8,6 +8,7 @@ import typing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import NoneType
 from typing import Literal
 
 import pytest
@@ -189,7 +190,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_section(ini):
         ("[mel.teacher]\nNUM_BAND = 3", "x.ini [mel.teacher] num_band: no such key; nearest: num_"),
         ("[augment]\nSEEDS = 3", "x.ini [augment] seeds: no such key here, but in [run] (allowed:"),
         ("[run]\nSEEDS = a", "x.ini [run] seeds: found 'a', want a whole number"),
-        ("[teacher]\nEPOCHS = 0", "x.ini [teacher] epochs: found 0, want at least 1"),
+        ("[teacher]\nBATCH_SIZE = 0", "x.ini [teacher] batch_size: found 0, want at least 1"),
         ("[data]\nHOLD_OUT = 0.6", "x.ini [data] hold_out: found 0.6, want 0 to 0.5"),
         ("[data]\nFOLDS = 1, 0", "x.ini [data] folds: found 0, want at least 1"),
         ("[data]\nFOLDS = 1, 2, 1", "x.ini [data] folds: found 1, 2, 1, want each only once"),
@@ -228,7 +229,7 @@ def test_refused_in_one_line_that_names_file_section_and_key(ini, text, message)
         (".epochs=1", "want section.key=value"),
         ("student.=1", "want section.key=value"),
         ("student.epochs=x", "found 'x', want a whole number"),
-        ("student.epochs=0", "found 0, want at least 1"),
+        ("student.epochs=-1", "found -1, want at least 0"),
         ("studnet.epochs=3", "no such section; nearest: student"),
         ("mel.bands=3", "no such key; nearest: num_bands"),
         ("mel.num_band_student=3", "no such key; nearest: num_bands"),
@@ -487,6 +488,9 @@ def values_of(f, hint):
     if typing.get_origin(hint) is tuple:
         one = {int: st.integers(low, high), str: items}[typing.get_args(hint)[0]]
         return st.lists(one, max_size=3, unique=True).map(tuple)
+    some = set(typing.get_args(hint)) - {NoneType}
+    if typing.get_args(hint):
+        return st.none() | values_of(f, *some)
     return {
         bool: st.booleans(),
         int: st.integers(low, high),

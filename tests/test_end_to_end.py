@@ -3,14 +3,17 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from data.synthesis.corpus import synthesise
+from models.stored import read_model
 from tests.scripts import ROOT, command, kill_when, run, workplace
 
 SCRIPTS = ("make_mel.py", "train_teacher.py", "train_student.py")
@@ -44,6 +47,7 @@ def test_from_recordings_to_the_table(tmp_path, task, parts):
             "metrics.json",
             *(["outputs"] if teaches else []),
             "predictions.csv",
+            "tensorboard",
             "weights.safetensors",
         ]
         history = pd.read_csv(folder / "history.csv")
@@ -159,3 +163,49 @@ def test_the_layout_of_sonyc_ust_with_soft_labels_and_held_out_sensors(tmp_path)
     results = pd.read_csv(tmp_path / "runs/config/results.csv")
     own = results[(results["role"] == "student") & (results["metric"] == "micro_auprc")]
     assert json.loads(scored.stdout)["micro_auprc"] == pytest.approx(own["value"].item(), abs=1e-12)
+
+
+OWN_TEACHER = """
+import torch
+from torch import nn
+from models.own import Adapted
+
+
+class Theirs(nn.Module):
+    def __init__(self, bands, classes):
+        super().__init__()
+        self.encoder = nn.Linear(bands, 6)
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.encoder(x)).mean(1)), "more"
+
+
+def build(*, num_classes, input_shape, shown: bool = False):
+    torch.manual_seed(7)
+    theirs = Theirs(input_shape[2], num_classes)
+    return Adapted(theirs, layout="btf", logits=0, embedding="encoder")
+"""
+
+
+def test_a_teacher_of_ones_own_is_taken_as_it_is(undisturbed, tmp_path, monkeypatch):
+    place = workplace(tmp_path)
+    shutil.copytree(undisturbed / "features", place / "features")
+    (place / "theirs.py").write_text(OWN_TEACHER)
+    text = (place / "config.ini").read_text()
+    own = "[teacher]\nMODEL = theirs.py:build\nSHOWN = no\nEPOCHS = 0\n[student]"
+    text = re.sub(r"\[teacher\].*?\[student\]", own, text, flags=re.DOTALL)
+    (place / "config.ini").write_text(text)
+    for script in SCRIPTS[1:]:
+        printed = run(place, script, "--set", "distillation.variants=ce, ce+kd+sp")
+    assert re.search(r"teacher theirs.py:build +0\.\d+ +- +\d", printed)
+    (weights_file,) = (place / "runs/config/teacher").rglob("weights.safetensors")
+    monkeypatch.chdir(place)
+    model, described = read_model(weights_file)
+    assert described.options == {"shown": False}
+    torch.manual_seed(7)
+    assert torch.equal(model.module.encoder.weight, torch.nn.Linear(16, 6).weight)
+    history = pd.read_csv(weights_file.parent / "history.csv")
+    assert history.empty
+    taught = pd.read_csv(next((place / "runs/config/student/ce+kd+sp").rglob("history.csv")))
+    assert (taught["sp"] > 0).all()

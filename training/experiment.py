@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from data.mel_cache import MelCache, cache_folder, sha256_of
 from data.replay import Replay
 from data.splits import Parts, folds_of, parts
 from losses import LOSSES
-from models import MODELS
+from models import find_model
 from models.freeze import freeze
 from models.published import load_published, read_weights
-from training.device import choose_device
+from training.device import choose_device, resident_gigabytes
 from training.distributed import rank, wait_for_all, world
 from training.run_folder import training_path
 from training.steps import OnlineTeacher, Teacher, build_losses
@@ -60,7 +60,7 @@ class Experiment:
         for variant in config.distillation.variants:
             build_losses(variant, self.table.task, config.student, config)
         self.views = {
-            role: View(cache, self.table.ids, self.device, config.run.resident_gigabytes)
+            role: View(cache, self.table.ids, self.device, self.resident_gigabytes())
             for role, cache in caches.items()
         }
         self.targets = DeviceTargets(self.table.targets, self.device)
@@ -73,6 +73,9 @@ class Experiment:
     def repeats(self) -> bool:
         """Whether a taught student, and so its teacher, hears the same in every so many epochs."""
         return not self.augmented or self.config.distillation.views > 0
+
+    def resident_gigabytes(self) -> float:
+        return resident_gigabytes(self.config.run.resident_gigabytes, self.device)
 
     def enter(self, fold: int) -> None:
         """Take one fold's parts; scale the views by its training clips where NORMALISE says so."""
@@ -118,7 +121,7 @@ class Experiment:
 
     def build_model(self, role: str) -> nn.Module:
         settings: Role = getattr(self.config, role)
-        model = MODELS[settings.model](
+        model = find_model(f"[{role}] model", settings.model)(
             num_classes=len(self.table.classes),
             input_shape=self.views[role].shape,
             **model_options(self.config, role),
@@ -142,15 +145,24 @@ class Experiment:
             raise UserError(f"{path} is not there: run train_teacher.py first")
         return path
 
-    def teachers(self, seed: int, variant: str, replay: Replay | None) -> list[Teacher]:
-        """The finished teacher of this seed and fold, as [distillation] TEACHER says."""
+    def teachers(
+        self,
+        seed: int,
+        variant: str,
+        replay: Replay | None,
+        compiled: Callable[[nn.Module], nn.Module],
+    ) -> list[Teacher]:
+        """The finished teacher of this seed and fold, as [distillation] TEACHER says.
+
+        `compiled` is put around one that is asked at every step.
+        """
         weights, distillation = self.teacher_weights(seed), self.config.distillation
         model = self.build_model("teacher")
         load_weights(model, weights)
-        online = OnlineTeacher(model)
+        online = OnlineTeacher(compiled(model))
         if distillation.teacher == "online" or not self.repeats:
             return [online]
-        cache = self.teacher_cache(online.model, weights, replay)
+        cache = self.teacher_cache(model, weights, replay)
         if rank() == 0:
             cache.fill(set().union(*map(asked_by, distillation.variants)))
         wait_for_all()
@@ -182,7 +194,7 @@ class Experiment:
             )
             for drawn in draws
         ]
-        limits = run.resident_gigabytes, run.cache_gigabytes
+        limits = self.resident_gigabytes(), run.cache_gigabytes
         return TeacherCache(model, view, rows, replay, folders, *limits)
 
 
@@ -198,5 +210,5 @@ def load_weights(model: nn.Module, path: Path) -> None:
 def model_options(config: Config, role: str) -> dict[str, Any]:
     """The role's model options, checked. Raises ConfigError."""
     settings: Role = getattr(config, role)
-    constructor = choose(f"[{role}] model", MODELS, settings.model)
+    constructor = find_model(f"[{role}] model", settings.model)
     return constructor_options(f"[{role}]", settings, constructor)

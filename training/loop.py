@@ -18,6 +18,7 @@ from data.batches import Batch, Batches
 from training.device import forward_precision
 from training.distributed import rank
 from training.run_folder import TrainingFolder
+from training.scalars import Scalars
 from training.schedules import learning_rate
 
 OPTIMISERS = {
@@ -27,6 +28,7 @@ OPTIMISERS = {
         parameters, momentum=0.9, nesterov=True, **settings
     ),
 }
+HISTORY = ("epoch", "learning_rate", "loss", "score", "seconds")  # and each term of the loss
 
 
 def fit(
@@ -45,13 +47,16 @@ def fit(
     """Train `model` for settings.epochs and leave the kept weights in it; returns the history.
 
     `validate` gives the score that chooses the epoch, higher is better; first of equals;
-    None keeps the last epoch. All randomness of an epoch follows from (seed, epoch) and, for what
-    a model draws, the process; the whole state is saved after each, so that a training that was
-    killed ends with the same weights.
+    None keeps the last epoch; no epochs leave the weights as they are. All randomness of an epoch
+    follows from (seed, epoch) and, for what a model draws, the process; the whole state is saved
+    after each, so that a training that was killed ends with the same weights.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = OPTIMISERS[settings.optimiser](
-        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        parameters,
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=device.type == "cuda",  # one kernel for all parameters, where launches cost
     )
     state: dict[str, Any] = {"epoch": 0, "history": [], "best_score": None, "best": None}
     if saved := folder.read_checkpoint():
@@ -66,6 +71,7 @@ def fit(
         dynamic_ncols=True,
         disable=rank() > 0,
     )
+    scalars = Scalars(folder.path, state["epoch"])
     for epoch in range(state["epoch"], settings.epochs):
         started = time.perf_counter()
         torch.manual_seed(seed * 1_000_003 + epoch + rank() * 15_485_863)
@@ -107,11 +113,13 @@ def fit(
         folder.write_checkpoint(
             {**state, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
         )
+        scalars.add(state["history"][-1])
         shown = {name: f"{value:.4f}" for name, value in means.items()}
         bar.set_postfix(shown | ({} if score is None else {"score": f"{score:.4f}"}))
         bar.update()
     bar.close()
+    scalars.close()
     if state["best"] is not None:
         model.load_state_dict(state["best"])
     model.eval()
-    return pd.DataFrame(state["history"])
+    return pd.DataFrame(state["history"] or {name: [] for name in HISTORY})

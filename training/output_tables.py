@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from config import UserError
+from data.replacing import replacing
 
 PART = 512  # clips in a file: what a killed process loses
 
@@ -75,17 +75,12 @@ class Table:
                 f"{path}: a value of the teacher's {self.name} is not finite in {self.dtype}; "
                 "set [distillation] TEACHER = online"
             )
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
         header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
         try:
-            with fresh.open("wb") as file:
+            with replacing(path) as file:
                 np.lib.format.write_array_header_1_0(file, header)
                 file.write(array)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise UserError(
                 f"{path}: {error.strerror}. The parts that are finished are kept: make room and "
                 "start again, or set [run] CACHE_GIGABYTES lower"

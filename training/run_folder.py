@@ -10,7 +10,6 @@ Of several processes rank 0 alone writes; all read, so runs/ lies on a disk that
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config import Config, UserError
+from data.replacing import replacing, write
 from training.distributed import rank, wait_for_all
 
 RUNS = Path("runs")
@@ -34,17 +34,11 @@ COLUMNS = (
 )
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Under a temporary name, flushed to disk, then renamed: a reader sees all of it or none."""
-    if rank() > 0:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def write_once(path: Path, content: bytes | str) -> None:
+    """By rank 0."""
+    if rank() == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +76,8 @@ class TrainingFolder:
         if rank() > 0:
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / ".checkpoint.pt"
-        torch.save({**state, "settings": dict(self.settings)}, temporary)
-        temporary.replace(self.path / "checkpoint.pt")
+        with replacing(self.path / "checkpoint.pt") as file:
+            torch.save({**state, "settings": dict(self.settings)}, file)
 
     def finish(
         self,
@@ -96,11 +89,11 @@ class TrainingFolder:
     ) -> None:
         """`header`: of the weights; all that is needed to build the model again."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        write_atomically(self.path / "weights.safetensors", save(tensors, dict(header)))
-        write_atomically(self.path / "history.csv", history.to_csv(index=False))
-        write_atomically(self.path / "predictions.csv", predictions.to_csv(index=False))
+        write_once(self.path / "weights.safetensors", save(tensors, dict(header)))
+        write_once(self.path / "history.csv", history.to_csv(index=False))
+        write_once(self.path / "predictions.csv", predictions.to_csv(index=False))
         record = {**metrics, "settings": dict(self.settings)}
-        write_atomically(self.path / "metrics.json", json.dumps(record, indent=1))
+        write_once(self.path / "metrics.json", json.dumps(record, indent=1))
         if rank() == 0:
             (self.path / "checkpoint.pt").unlink(missing_ok=True)
 
@@ -138,7 +131,7 @@ def write_config(config: Config) -> None:
     ).stdout.strip()
     header = [f"# commit {commit}"] if commit else []
     text = "\n".join([*header, *versions, "", config.to_ini()])
-    write_atomically(RUNS / config.run.name / "config.ini", text)
+    write_once(RUNS / config.run.name / "config.ini", text)
 
 
 def write_results(run: str) -> pd.DataFrame:
@@ -149,5 +142,5 @@ def write_results(run: str) -> pd.DataFrame:
         common = {name: found[name] for name in COLUMNS if name in found}
         rows += [{**common, "metric": name, "value": v} for name, v in found["figures"].items()]
     results = pd.DataFrame(rows, columns=COLUMNS)
-    write_atomically(RUNS / run / "results.csv", results.to_csv(index=False))
+    write_once(RUNS / run / "results.csv", results.to_csv(index=False))
     return results

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from config import Config, ConfigError, Role, choose
+from config import Config, ConfigError, Role, UserError, choose
 from data.batches import Batch
 from losses import LOSSES
 from models.output import Output
@@ -92,6 +92,11 @@ def tensors_of(output: Output) -> dict[str, Tensor]:
 
     Those that a model under torchrun was not asked for are left out.
     """
+    if not isinstance(output, Output):
+        raise UserError(
+            f"a model gave {type(output).__name__}, want models.output.Output; models.own.Adapted "
+            "wraps a module that knows nothing of it"
+        )
     tensors = (output.logits, output.embedding, output.maps[-1] if output.maps else None)
     named = zip(TENSORS, tensors, strict=True)
     return {name: tensor.float() for name, tensor in named if tensor is not None}

@@ -26,7 +26,7 @@ from data.batches import GIGABYTE, Batch, View
 from data.replay import Replay
 from losses import LOSSES
 from training.output_tables import Mapped, Table
-from training.run_folder import write_atomically
+from training.run_folder import write_once
 from training.steps import GRAM, names_of, tensors_of
 
 FORMAT = 1  # raised whenever the same settings come to give other outputs
@@ -178,6 +178,6 @@ def outputs_folder(top: Path, made_from: Mapping[str, Any], ids: Sequence[str]) 
     clips = "".join(f"{name}\n" for name in ids)
     folder = top / hashlib.sha256(f"{text}\n{clips}".encode()).hexdigest()[:12]
     if not (folder / "made_from.json").exists():
-        write_atomically(folder / "clips.txt", clips)
-        write_atomically(folder / "made_from.json", text)
+        write_once(folder / "clips.txt", clips)
+        write_once(folder / "made_from.json", text)
     return folder

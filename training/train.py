@@ -19,6 +19,7 @@ from losses import LOSSES
 from metrics import METRICS, classwise, evaluate
 from models.cost import cost
 from models.stored import Description
+from training.device import compiler
 from training.distributed import rank, shared, whole, world
 from training.experiment import Experiment, model_options
 from training.loop import fit
@@ -65,13 +66,14 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
         return
     started = time.perf_counter()
     replay = experiment.replay(seed) if training.taught else None
-    teachers = experiment.teachers(seed, variant, replay) if training.taught else []
+    compiled = compiler(config.run.compile, experiment.device)
+    teachers = experiment.teachers(seed, variant, replay, compiled) if training.taught else []
     heard = dict.fromkeys((role, *(name for teacher in teachers for name in teacher.hears)))
     model = experiment.new_model(role, seed)
     losses = build_losses(variant, table.task, settings, config)
     history = fit(
         model,
-        Step(shared(model, losses.values()), role, losses, config.coefficients, teachers),
+        Step(shared(compiled(model), losses.values()), role, losses, config.coefficients, teachers),
         experiment.batches(role, seed, heard, replay),
         settings,
         folder,
@@ -98,13 +100,19 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
             "fold": fold,
             "split": parts.report_name,
             "epoch_chosen_on": parts.select_name,
-            "kept_epoch": int(history["score"].argmax()) + 1 if len(parts.select) else len(history),
+            "kept_epoch": kept_epoch(history),
             "figures": evaluate(*judged) | by_class,
             **cost(model, experiment.views[role].shape)._asdict(),
             "epochs": settings.epochs,
             "seconds": round(time.perf_counter() - started, 1),
         },
     )
+
+
+def kept_epoch(history: pd.DataFrame) -> int:
+    """From 1: the first of the best, or the last where none was chosen; 0 where there is none."""
+    scores = history["score"].dropna()
+    return int(history["epoch"][scores.idxmax()]) if len(scores) else len(history)
 
 
 def predict(experiment: Experiment, role: str, model: nn.Module, rows: np.ndarray) -> np.ndarray:
@@ -159,6 +167,7 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
     return settings | {
         "variant": training.variant,
         "run.precision": config.run.precision,
+        "run.compile": config.run.compile,
         "clips": sha256_of(experiment.views[role].cache.folder / "clips.csv"),
     }
 

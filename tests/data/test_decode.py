@@ -1,5 +1,6 @@
 import pickle
 import struct
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import UserError
-from data.decode import BadAudio, convert, decode, read
+from data.decode import BadAudio, convert, decode, read, read_blocks
 
 
 def tone(hertz, rate, seconds=1.0, channels=1):
@@ -144,6 +145,33 @@ def test_a_recording_that_was_cut_is_told_even_where_its_beginning_is_wanted(tmp
     seconds = 1.0 if kind in ("wav", "aiff") else None  # the others are told by reading on
     with pytest.raises(BadAudio, match=r"cut short|not readable"):
         decode(path, 16_000, seconds=seconds)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+def test_the_blocks_of_a_recording_are_what_it_holds(tmp_path, name):
+    path = write(tmp_path / name, tone(440, 22_050, 1.0, 2), 22_050)
+    blocks = [*read_blocks(path, 1000)]
+    assert {rate for _, rate in blocks} == {22_050}
+    assert {len(block) for block, _ in blocks[:-1]} == {1000}
+    np.testing.assert_allclose(np.concatenate([b for b, _ in blocks]), read(path)[0], atol=1e-6)
+
+
+def test_what_lies_before_a_sample_that_is_not_finite_is_given(tmp_path):
+    samples = np.zeros((16_000, 1), np.float32)
+    samples[12_345] = np.nan
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    blocks = read_blocks(path, 1000)
+    assert sum(len(block) for block, _ in islice(blocks, 13)) == 12_345
+    with pytest.raises(BadAudio, match=r"NaN or infinite, the first at 0\.772 s"):
+        next(blocks)
+    with pytest.raises(BadAudio, match=r"the first at 0\.772 s"):
+        read(path, 0.5)
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_a_bad_recording_is_bad_in_blocks_too(tmp_path, reason):
+    with pytest.raises(BadAudio, match=reason):
+        list(read_blocks(BAD[reason](tmp_path)))
 
 
 def test_a_clip_beyond_the_end_of_its_recording_is_bad(tmp_path):

@@ -1,12 +1,10 @@
-import json
-
 import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
 
 from config import UserError
-from training.run_folder import TrainingFolder, write_atomically, write_results
+from training.run_folder import TrainingFolder, write_results
 
 METRICS = {
     "role": "student",
@@ -77,16 +75,3 @@ def test_results_have_a_row_a_figure(tmp_path, monkeypatch):
     assert written["value"].tolist() == results["value"].tolist()
     assert set(written["seed"]) == {0, 1}
     assert written.columns[:4].tolist() == ["role", "variant", "model", "dataset"]
-
-
-def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
-    path = tmp_path / "metrics.json"
-    write_atomically(path, json.dumps({"a": 1}))
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, json.dumps({"a": 2}))
-    assert json.loads(path.read_text()) == {"a": 1}

@@ -1,0 +1,124 @@
+"""What students said of windows -> lines: a table, CSV, JSON lines or Audacity's labels.
+
+Each format is a generator that gives a line as soon as it can.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from deploy.student import Description
+
+TOUCH_SECONDS = 1e-6  # between windows; less is a rounding of their times
+
+
+class Row(NamedTuple):
+    """One window."""
+
+    recording: str
+    start: float  # s
+    end: float  # s
+    probabilities: np.ndarray  # (K,), in the order of the classes
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Which probabilities are tags: at most `top` of them, none below `threshold`."""
+
+    classes: tuple[str, ...]
+    threshold: float
+    top: int
+
+    @classmethod
+    def of(cls, student: Description, threshold: float | None, top: int | None) -> Naming:
+        """Unless asked otherwise: all tags that are likelier than not, or the one likeliest."""
+        if threshold is None and top is None:
+            threshold, top = (0.5, None) if student.task == "multi_label" else (None, 1)
+        return cls(student.classes, threshold or 0.0, top or len(student.classes))
+
+    def tags(self, probabilities: np.ndarray) -> list[tuple[str, float]]:
+        """(class, probability), the most probable first."""
+        order = np.argsort(-probabilities, kind="stable")[: self.top]
+        return [
+            (self.classes[k], float(probabilities[k]))
+            for k in order
+            if probabilities[k] >= self.threshold
+        ]
+
+
+def table(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
+    """For people: the recording, and below it a line a window."""
+    recording = None
+    for row in rows:
+        if row.recording != recording:
+            recording = row.recording
+            yield recording
+        tags = ", ".join(f"{name} {p:.2f}" for name, p in naming.tags(row.probabilities))
+        yield f"{clock(row.start):>11} {clock(row.end):>11}  {tags or '-'}"
+
+
+def comma_separated(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
+    """All probabilities, a column a class."""
+    yield csv_line(["recording", "start", "end", *naming.classes])
+    for row in rows:
+        values = [f"{p:.6f}" for p in row.probabilities]
+        yield csv_line([row.recording, f"{row.start:.3f}", f"{row.end:.3f}", *values])
+
+
+def json_lines(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
+    """An object a window: its tags, and all probabilities."""
+    for row in rows:
+        probabilities = [round(float(p), 6) for p in row.probabilities]
+        described = {
+            "recording": row.recording,
+            "start": round(row.start, 3),
+            "end": round(row.end, 3),
+            "tags": [name for name, _ in naming.tags(row.probabilities)],
+            "probabilities": dict(zip(naming.classes, probabilities, strict=True)),
+        }
+        yield json.dumps(described, ensure_ascii=False)
+
+
+def audacity(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
+    """Labels of one recording, each given when it ends; windows that touch share one."""
+    since: dict[str, float] = {}
+    until: dict[str, float] = {}
+
+    def label(name: str) -> str:
+        return f"{since.pop(name):.6f}\t{until.pop(name):.6f}\t{name}"
+
+    for row in rows:
+        yield from (label(name) for name in [*since] if row.start - until[name] > TOUCH_SECONDS)
+        for name, _ in naming.tags(row.probabilities):
+            since.setdefault(name, row.start)
+            until[name] = row.end
+    yield from (label(name) for name in [*since])
+
+
+FORMATS: dict[str, Callable[[Iterable[Row], Naming], Iterator[str]]] = {
+    "table": table,
+    "csv": comma_separated,
+    "jsonl": json_lines,
+    "audacity": audacity,
+}
+
+
+def clock(seconds: float) -> str:
+    """12:34.50, or 1:02:03.45 from an hour on."""
+    minutes, hundredths = divmod(round(100 * seconds), 6000)
+    hours, minutes = divmod(minutes, 60)
+    short = f"{minutes:02}:{hundredths / 100:05.2f}"
+    return f"{hours}:{short}" if hours else short
+
+
+def csv_line(values: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    return text.getvalue()

@@ -1,0 +1,73 @@
+import io
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from config import UserError
+from data.decode import BadAudio
+from deploy.recordings import find_recordings, raw_blocks
+
+
+def test_a_folder_gives_its_recordings_in_order_and_passes_over_what_is_none(tmp_path):
+    for name in ("b.WAV", "a/z.flac", "a/video.m4a", "clips.csv", ".hidden/c.wav", "._b.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_recordings(["-", "missing.wav", str(tmp_path)])
+    assert found[:2] == ["-", "missing.wav"]
+    assert found[2:] == [str(tmp_path / n) for n in ("a/video.m4a", "a/z.flac", "b.WAV")]
+
+
+def test_a_folder_without_recordings_is_named(tmp_path):
+    with pytest.raises(UserError, match="no recordings in this folder"):
+        find_recordings([str(tmp_path)])
+
+
+class Pipe(io.BytesIO):
+    """Gives 7 bytes at a time, as a pipe that cares for no frame."""
+
+    def read1(self, size=-1):
+        return super().read1(7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "expected"),
+    [
+        ("s16le", np.array([0, 16384, -32768, 32767], "<i2"), [0, 0.5, -1, 32767 / 32768]),
+        ("s32le", np.array([0, 2**30, -(2**31), 2**29], "<i4"), [0, 0.5, -1, 0.25]),
+        ("f32le", np.array([0, 0.5, -1, 0.25], "<f4"), [0, 0.5, -1, 0.25]),
+    ],
+)
+def test_raw_samples_come_in_any_pieces(kind, stored, expected):
+    found = list(raw_blocks(Pipe(stored.tobytes() + b"\x01"), kind, 100, 2))
+    assert all(rate == 100 and block.dtype == np.float32 for block, rate in found)
+    joined = np.concatenate([block for block, _ in found])
+    np.testing.assert_array_equal(joined, np.float32(expected).reshape(2, 2))
+
+
+def test_a_raw_sample_that_is_not_finite_is_named_with_its_time():
+    stored = np.zeros(10, "<f4")
+    stored[5] = np.inf
+    blocks = raw_blocks(Pipe(stored.tobytes()), "f32le", 10, 1)  # a sample, two, two …
+    assert [len(block) for block, _ in islice(blocks, 3)] == [1, 2, 2]
+    with pytest.raises(BadAudio, match=r"^-: .* NaN or infinite, the first at 0.500 s"):
+        next(blocks)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "no samples"), (b"RIFF....WAVE", "file with a header")]
+)
+def test_a_pipe_without_raw_samples_says_so(content, reason):
+    with pytest.raises(BadAudio, match=reason):
+        list(raw_blocks(io.BufferedReader(io.BytesIO(content)), "s16le", 8000, 1))
+
+
+def test_ctrl_c_is_the_end_of_a_pipe():
+    class Interrupted(Pipe):
+        def read1(self, size=-1):
+            if self.tell() >= 14:
+                raise KeyboardInterrupt
+            return super().read1(size)
+
+    found = list(raw_blocks(Interrupted(bytes(100)), "s16le", 8000, 1))
+    assert sum(len(block) for block, _ in found) == 7

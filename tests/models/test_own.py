@@ -1,0 +1,151 @@
+"""A module that knows nothing of this project, as a model."""
+
+import textwrap
+
+import pytest
+import torch
+from torch import nn
+
+from config import ConfigError, UserError
+from models import find_model
+from models.cost import cost
+from models.own import Adapted
+
+
+class Theirs(nn.Module):
+    """Takes (B, F, T), gives a dictionary."""
+
+    def __init__(self, bands=20, classes=3):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv1d(bands, 4, 3), nn.ReLU())
+        self.pooled = nn.AdaptiveAvgPool1d(1)
+        self.head = nn.Linear(4, classes)
+
+    def forward(self, x):
+        assert x.ndim == 3
+        return {"scores": self.head(self.pooled(self.encoder(x)).flatten(1)), "more": None}
+
+
+def adapted(**settings):
+    torch.manual_seed(0)
+    return Adapted(Theirs(), **{"layout": "bft", "logits": "scores"} | settings)
+
+
+def test_its_outputs_are_those_of_its_submodules():
+    model, mels = adapted(embedding="pooled", map="encoder.0"), torch.randn(2, 1, 70, 20)
+    output, theirs = model(mels), model.module
+    heard = mels[:, 0].transpose(1, 2)
+    assert torch.equal(output.logits, theirs(heard)["scores"])
+    assert torch.equal(output.maps[-1], theirs.encoder[0](heard))
+    assert torch.equal(output.embedding, theirs.pooled(theirs.encoder(heard)))
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_without_paths_the_nearest_tensor_stands_in():
+    output = adapted()(torch.randn(2, 1, 70, 20))
+    assert output.embedding is output.logits
+    assert output.maps == (output.logits,)
+    output = adapted(embedding="encoder")(torch.randn(2, 1, 70, 20))
+    assert output.maps == (output.embedding,)
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape", "wanted"),
+    [
+        ("bctf", (2, 3, 5, 4), (2, 3, 5, 4)),
+        ("bcft", (2, 3, 5, 4), (2, 3, 4, 5)),
+        ("btf", (2, 1, 5, 4), (2, 5, 4)),
+        ("bft", (2, 1, 5, 4), (2, 4, 5)),
+        ("bcs", (2, 3, 50), (2, 3, 50)),
+        ("bs", (2, 1, 50), (2, 50)),
+    ],
+)
+def test_it_hears_its_own_layout(layout, shape, wanted):
+    output = Adapted(nn.Identity(), layout=layout)(torch.randn(shape))
+    assert output.logits.shape == wanted
+
+
+@pytest.mark.parametrize("place", [1, "tags"])
+def test_logits_from_a_tuple_and_from_an_object(place):
+    class Said(tuple):
+        @property
+        def tags(self):
+            return self[1]
+
+    class Module(nn.Module):
+        def forward(self, x):
+            return Said((None, x))
+
+    assert Adapted(Module(), logits=place)(torch.ones(1, 1, 2, 2)).logits.sum() == 4
+
+
+def test_it_is_counted_and_learns_like_any_other():
+    model = adapted(embedding="pooled")
+    assert cost(model, (1, 70, 20)).parameters == 20 * 4 * 3 + 4 + 4 * 3 + 3
+    model(torch.randn(2, 1, 70, 20)).embedding.sum().backward()
+    assert model.module.encoder[0].weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"logits": "logit"}, "the module gives NoneType at 'logit', want a tensor"),
+        ({"logits": None}, "the module gives dict at None"),
+        ({"layout": "bcs"}, "does not fit features of 4 axes"),
+    ],
+)
+def test_what_does_not_fit_is_named(settings, said):
+    with pytest.raises(UserError, match=said):
+        adapted(**settings)(torch.randn(2, 1, 70, 20))
+
+
+def test_stereo_needs_a_layout_with_channels():
+    with pytest.raises(UserError, match="a layout of bft wants one channel, found 2"):
+        adapted()(torch.randn(2, 2, 70, 20))
+
+
+def test_an_unknown_path_is_named_with_those_there_are():
+    with pytest.raises(ConfigError, match=r"no submodule 'pool' \(it has: encoder, encoder.0"):
+        adapted(embedding="pool")
+
+
+# From a file ------------------------------------------------------------------------------------
+
+
+def written(folder, text):
+    (folder / "theirs.py").write_text(textwrap.dedent(text))
+    return f"{folder / 'theirs.py'}:build"
+
+
+def test_a_function_of_a_file_builds_it_and_may_import_its_neighbours(tmp_path):
+    (tmp_path / "neighbour_of_theirs.py").write_text("SIZE = 5\n")
+    name = written(
+        tmp_path,
+        """
+        from torch import nn
+        from neighbour_of_theirs import SIZE
+        def build(*, num_classes, input_shape, width: int = 1):
+            return nn.Linear(SIZE, width)
+        """,
+    )
+    assert find_model("model", name)(num_classes=2, input_shape=(), width=3).out_features == 3
+    assert find_model("model", name) is find_model("model", name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def make(): ...", "has no function 'build'"),
+        ("build = 3", "has no function 'build'"),
+        ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
+        ("def build(:", "SyntaxError"),
+    ],
+)
+def test_a_file_that_is_wrong_is_named(tmp_path, text, said):
+    with pytest.raises(ConfigError, match=f"theirs.py.* {said}"):
+        find_model("[teacher] model", written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named():
+    with pytest.raises(ConfigError, match=r"\[teacher\] model: found 'a.py:b', but there is no"):
+        find_model("[teacher] model", "a.py:b")
