@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from config import UserError
-from data.clips import replacing
+from data.replacing import write
 from report.drawing import swatch
 from report.run import Run
 from report.section import Section, Text
@@ -53,9 +53,7 @@ def write_page(folders: Sequence[Path]) -> Path:
     Raises UserError for a folder that is no run, and for runs without a figure in common.
     """
     path = folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
-    content = page([Run(folder) for folder in folders])
-    with replacing(path) as file:
-        file.write(content.encode())
+    write(path, page([Run(folder) for folder in folders]))
     return path
 
 

@@ -66,7 +66,8 @@ def map_pictures(run: Run, system: System, row: int) -> list[Picture]:
     pictures = [picture(f"{name}-mel", draw, title="hears", **size)]
     for depth, one in enumerate(found.maps, 1):
         if one.ndim != 4:
-            raise Absent(f"the maps of {system.model} are tokens without a place on the mel")
+            shape = " × ".join(map(str, one.shape[1:]))
+            raise Absent(f"a map of {shape} has no place on the mel, which wants C × T × F")
         image = overlaid(mel, on_mel(one[0].numpy(), own, finest, len(mel)))
         draw = partial(draw_mel, image=image, settings=finest, seconds=run.clip_seconds)
         title = f"{depth}: {' × '.join(map(str, one.shape[1:]))}"

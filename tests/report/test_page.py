@@ -20,7 +20,7 @@ from config import UserError
 from report.__main__ import main
 from report.page import page
 from report.run import Judged, Run
-from report.sections import cost, groups, mistakes, scores, similarity
+from report.sections import activations, cost, groups, learning, mistakes, scores, similarity
 from report.sections.confusion import confusions
 from report.significance import in_words, signed_rank
 from tests.report.conftest import HIGH, LOW, RUN
@@ -184,6 +184,32 @@ def test_a_teacher_alone_has_curves_and_bars(tags, monkeypatch):
     assert "Score against size" in str(cost.section([run]))
 
 
+def test_a_model_without_maps_over_the_mel_says_so(scenes, monkeypatch):
+    monkeypatch.chdir(scenes)
+    whole = activations.trained
+
+    def of_logits(run, system):
+        model, view = whole(run, system)
+        if system == run.best:
+            forward = model.forward
+            model.forward = lambda x: (found := forward(x))._replace(maps=(found.logits,))
+        return model, view
+
+    monkeypatch.setattr(activations, "trained", of_logits)
+    blocks = activations.section(Run(RUN)).blocks
+    assert [block.kind for block in blocks].count("pictures") == 3
+    assert "a map of 2 has no place on the mel" in str(blocks)
+
+
+def test_what_was_taken_as_it_is_has_no_curves(copy):
+    for path in RUN.glob("teacher/**/history.csv"):
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    run = Run(RUN)
+    histories = {system: run.histories(system) for system in run.systems}
+    assert learning.curves(histories, "ce")[run.teacher] == []
+    assert len(learning.section(run).blocks[0].pictures) == 5
+
+
 def test_roles_to_come_simply_appear(copy):
     results = pd.read_csv(RUN / "results.csv")
     new = results[results["role"] == "teacher"].assign(role="specialist_1", variant="ce")
@@ -256,6 +282,7 @@ def test_a_finished_training_does_not_fail_for_want_of_its_page(copy, capsys, mo
     assert printed.startswith("no page: ")
     assert "python -m report runs/config" in printed
     assert "Traceback" not in printed
+    assert not list(RUN.glob(".report*"))
 
     def broken(folders):
         raise ZeroDivisionError("a mistake of ours")
