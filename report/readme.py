@@ -4,8 +4,8 @@
     <!-- results recipes/results/NAME.csv METRIC --> the table of a committed results.csv
     <!-- benchmarks -->                              the newest rows of benchmarks/results/
 
-Each part ends with <!-- end -->. The picture at the head of README.md is drawn from the same results.
-Nothing of all this is typed in by hand.
+Each part ends with <!-- end -->. The picture at the head of README.md is drawn from the same
+results. Nothing of all this is typed in by hand.
 """
 
 from __future__ import annotations
