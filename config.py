@@ -195,7 +195,9 @@ class Role:
     gradient_clip: float = key(0.0, "largest norm of the gradient; 0: not clipped", low=0)
     label_smoothing: float = key(0.0, "share of the label spread over the classes", low=0, high=0.5)
     init: str = key(
-        "", "weights to start from: a .safetensors file, a published checkpoint, or a run's folder"
+        "",
+        "weights to start from: a .safetensors file, a published checkpoint, or teacher, this "
+        "run's own of the same seed and fold",
     )
     freeze: tuple[str, ...] = key((), "beginnings of parameter names that are not trained")
     options: Mapping[str, str] = options_field()
@@ -225,11 +227,56 @@ class Student(Role):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Specialists:
+    """[specialists]: teachers that go on from the teacher, one for each pair that it confuses."""
+
+    pairs: int = key(0, "most confused pairs of classes, a specialist for each; 0: none", low=0)
+    epochs: int = key(60, "passes over the clips of the pair", low=1)
+    learning_rate: float | None = key(None, "empty: where the teacher's ended", low=0)
+    batch_size: int = key(24, "clips, half of the pair and half of the rest", low=2)
+
+    def __post_init__(self) -> None:
+        if self.batch_size % 2:
+            raise ConfigError("[specialists] batch_size", f"found {self.batch_size}, want it even")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensembles:
+    """[ensembles]: systems that are the mean of others: FUSION = teacher, 2 * student/kd."""
+
+    mean_of: Literal["probabilities", "logits"] = key(
+        "probabilities", "logits: the normalised geometric mean of what single-label models say"
+    )
+    options: Mapping[str, str] = options_field()
+
+    def __post_init__(self) -> None:
+        self.members()
+        for name in self.options:
+            if re.fullmatch(r"teacher|student|specialist_\d+", name):
+                raise ConfigError(f"[ensembles] {name}", "is the name of a role; choose another")
+
+    def members(self) -> dict[str, dict[str, float]]:
+        """Name -> member -> weight. Raises ConfigError."""
+        found: dict[str, dict[str, float]] = {}
+        for name, text in self.options.items():
+            found[name] = {}
+            for part in map(str.strip, text.split(",")):
+                member = re.fullmatch(r"(?:(\d*\.?\d+)\s*\*\s*)?([^\s*]+)", part)
+                if not member or float(member[1] or 1) == 0:
+                    wanted = f"found {part!r}, want a system and its weight: 2 * student/ce+kd"
+                    raise ConfigError(f"[ensembles] {name}", wanted)
+                found[name][member[2]] = float(member[1] or 1)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Distillation:
     """[distillation]: what the student learns from, besides the labels."""
 
     variants: tuple[str, ...] = key(
-        ("bce", "bce+kd", "bce+kd+sp"), "loss mixes to train, each its own student"
+        ("bce", "bce+kd", "bce+kd+sp"),
+        "loss mixes to train, each its own student; taught by the teacher and its specialists, or, "
+        "as in kd@teacher, by the teacher alone",
     )
     softmax_temperature: float = key(2.0, "of kd", low=1e-3)
     temperature_on: Literal["both", "teacher"] = key("both", "whose logits the temperature divides")
@@ -239,6 +286,14 @@ class Distillation:
         "cached: the teacher's outputs are computed once and kept on disk; "
         "online: at each step, on what the student hears; "
         "auto: cached where it hears the same in every epoch and its outputs fit",
+    )
+    teacher_weights: tuple[float, ...] = key(
+        (), "of the terms of the teacher and of each specialist; empty: 1 each", low=0
+    )
+    teacher_hears: Literal["same", "whole", "joined"] = key(
+        "same",
+        "same: what the student hears, disturbed and cropped; whole: the clip as it is; joined: "
+        "that and another clip of its class",
     )
     views: int = key(
         0,
@@ -252,11 +307,20 @@ class Distillation:
             raise ConfigError(
                 "[distillation] variants", "found none, want one or more: bce, bce+kd"
             )
+        if self.teacher_hears != "same" and (self.views or self.teacher == "online"):
+            what = "VIEWS" if self.views else "TEACHER = online"
+            raise ConfigError(
+                "[distillation] teacher_hears",
+                f"found {self.teacher_hears!r}, whose outputs are cached once; {what} does not fit",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augment:
-    """[augment]: disturbances of training clips, drawn once a clip and step for both roles."""
+    """[augment]: disturbances of training clips, drawn once a clip and step for all that hear it.
+
+    A key with _TEACHER, _SPECIALISTS or _STUDENT holds for the training of that role alone.
+    """
 
     mixup: float = key(
         0.0, "alpha of Beta(alpha, alpha), the weight of a second clip; 0: none", low=0
@@ -312,13 +376,27 @@ class Config:
     student_mel: Mel
     teacher: Teacher
     student: Student
+    specialists: Specialists
     distillation: Distillation
     coefficients: Mapping[str, float]
-    augment: Augment
+    teacher_augment: Augment
+    specialists_augment: Augment
+    student_augment: Augment
+    ensembles: Ensembles
     run: Run
 
     def mel_of(self, role: str) -> Mel:
-        return self.teacher_mel if role == "teacher" else self.student_mel
+        return self.student_mel if role == "student" else self.teacher_mel
+
+    def augment_of(self, role: str) -> Augment:
+        """What disturbs the clips that a teacher, a specialist or a student is trained on."""
+        own = {"teacher": self.teacher_augment, "student": self.student_augment}
+        return own.get(role, self.specialists_augment)
+
+    def teachers(self) -> tuple[str, ...]:
+        """The roles that teach: the teacher and its specialists, specialist_1 and so on."""
+        specialists = (f"specialist_{n + 1}" for n in range(self.specialists.pairs))
+        return ("teacher", *specialists)
 
     def to_ini(self) -> str:
         """The resolved settings as an INI file that gives this very configuration again."""
@@ -328,8 +406,12 @@ class Config:
             "mel.student": self.student_mel,
             "teacher": self.teacher,
             "student": self.student,
+            "specialists": self.specialists,
             "distillation": self.distillation,
-            "augment": self.augment,
+            "augment.teacher": self.teacher_augment,
+            "augment.specialists": self.specialists_augment,
+            "augment.student": self.student_augment,
+            "ensembles": self.ensembles,
             "run": self.run,
         }
         lines = []
@@ -346,8 +428,13 @@ SECTIONS: Mapping[str, type] = {
     "mel.student": StudentMel,
     "teacher": Teacher,
     "student": Student,
+    "specialists": Specialists,
     "distillation": Distillation,
     "augment": Augment,
+    "augment.teacher": Augment,
+    "augment.specialists": Augment,
+    "augment.student": Augment,
+    "ensembles": Ensembles,
     "run": Run,
 }
 
@@ -405,8 +492,12 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
         "student_mel": section("mel.student", "mel"),
         "teacher": section("teacher"),
         "student": section("student"),
+        "specialists": section("specialists"),
         "distillation": section("distillation"),
-        "augment": section("augment"),
+        "teacher_augment": section("augment.teacher", "augment"),
+        "specialists_augment": section("augment.specialists", "augment"),
+        "student_augment": section("augment.student", "augment"),
+        "ensembles": section("ensembles"),
         "run": section("run"),
     }
     coefficients = {}
@@ -466,15 +557,16 @@ def split_override(text: str) -> Entries:
 def move_role_keys(entries: Entries, problems: list[ConfigError]) -> Entries:
     """[mel] NUM_BANDS_TEACHER becomes [mel.teacher] NUM_BANDS, and so on."""
     moved = {name: dict(keys) for name, keys in entries.items()}
-    for name, entry in entries.get("mel", {}).items():
-        short, underscore, role = name.rpartition("_")
-        if underscore and role in ("teacher", "student"):
-            del moved["mel"][name]
-            section = moved.setdefault(f"mel.{role}", {})
-            other = section.setdefault(short, entry)
-            if other.text != entry.text:
-                found = f"found {entry.text!r}, but [mel.{role}] {short} is {other.text!r}"
-                problems.append(ConfigError(entry.where, found))
+    for above in ("mel", "augment"):
+        for name, entry in entries.get(above, {}).items():
+            short, underscore, role = name.rpartition("_")
+            if underscore and f"{above}.{role}" in SECTIONS:
+                del moved[above][name]
+                section = moved.setdefault(f"{above}.{role}", {})
+                other = section.setdefault(short, entry)
+                if other.text != entry.text:
+                    found = f"found {entry.text!r}, but [{above}.{role}] {short} is {other.text!r}"
+                    problems.append(ConfigError(entry.where, found))
     return moved
 
 

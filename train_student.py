@@ -11,6 +11,7 @@ from config import Config, UserError, command_line, run_script
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.distributed import processes, rank
+    from training.ensembles import combine
     from training.experiment import Experiment
     from training.run_folder import RUNS, write_config, write_results
     from training.train import Training, train
@@ -22,6 +23,7 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
             for seed in config.run.seeds:
                 for variant in config.distillation.variants:
                     train(experiment, Training("student", variant, seed, fold), arguments.overwrite)
+                combine(experiment, seed, fold, students_too=True)
         if rank() == 0:
             show(write_results(config.run.name), experiment.metric)
             show_page(RUNS / config.run.name)

@@ -1,4 +1,4 @@
-"""2: mel cache -> teacher weights, one training a seed and fold."""
+"""2: mel cache -> teacher weights, one training a seed and fold; then its specialists."""
 
 import argparse
 
@@ -8,8 +8,10 @@ from config import Config, command_line, run_script
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.distributed import processes, rank
+    from training.ensembles import combine
     from training.experiment import Experiment
     from training.run_folder import write_config, write_results
+    from training.specialists import train_specialists
     from training.train import Training, train
 
     with processes(config.run.device):
@@ -19,6 +21,8 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
         for fold in experiment.folds:
             for seed in config.run.seeds:
                 train(experiment, Training("teacher", losses, seed, fold), arguments.overwrite)
+                train_specialists(experiment, losses, seed, fold, arguments.overwrite)
+                combine(experiment, seed, fold)
         if rank() == 0:
             show(write_results(config.run.name), experiment.metric)
 

@@ -17,6 +17,7 @@ from data.columns import Column
 from data.mel_cache import MelCache
 from data.prefetch import prefetched
 from data.replay import Replay
+from data.sampling import Sampler, Shuffled
 from data.targets import Targets
 
 GIGABYTE = 1e9
@@ -165,7 +166,7 @@ class Batches:
         self,
         views: Mapping[str, View],
         targets: Tensor | DeviceTargets,
-        rows: np.ndarray,
+        rows: np.ndarray | Sampler,
         batch_size: int,
         seed: int,
         augmentation: Augmentation | None = None,
@@ -175,14 +176,15 @@ class Batches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.views, self.targets, self.rows = views, targets, torch.as_tensor(rows)
+        self.views, self.targets = views, targets
+        self.sampler = Shuffled(rows) if isinstance(rows, np.ndarray) else rows
         self.batch_size, self.seed, self.replay = batch_size, seed, replay
         self.augmentation = replay.augmentation if replay else augmentation
         self.prefetch = prefetch and any(view.resident is None for view in views.values())
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return -(-len(self.sampler) // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         view_index = epoch % len(self.replay) if self.replay else 0
@@ -201,8 +203,7 @@ class Batches:
 
     def plans(self, epoch: int, view_index: int) -> Iterator[Plan]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        order = self.rows[torch.randperm(len(self.rows), generator=generator)]
-        for rows in order.split(self.batch_size):
+        for rows in self.sampler.order(generator).split(self.batch_size):
             mine = torch.arange(len(rows))[share(len(rows), self.rank, self.world)]
             if self.replay:
                 heard, drawn = self.replay.take(rows, view_index)

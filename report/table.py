@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from losses.mix import is_taught
+
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -32,22 +34,32 @@ def table_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
 
     The gain is paired: the same seed and fold with and without a teacher.
     """
-    found = results[results["metric"] == headline].sort_values(
-        "role", ascending=False, kind="stable"
-    )
-    variants = sorted(dict.fromkeys(found["variant"]), key=lambda variant: variant.count("+"))
+    found = results[results["metric"] == headline]
+    variants = sorted(dict.fromkeys(found["variant"]), key=fewest_losses)
     rows = [["system", *variants, "parameters", "MACs"]]
-    for (role, model), group in found.groupby(["role", "model"], sort=False):
+    systems = found.groupby(["role", "model"], sort=False)
+    for (role, model), group in sorted(systems, key=lambda system: place(system[0][0])):
         scores = {variant: group[group["variant"] == variant] for variant in variants}
         sizes = [with_unit(group["parameters"].iloc[0]), with_unit(group["macs"].iloc[0])]
         rows.append(
             [f"{role} {model}", *(spread(part["value"]) for part in scores.values()), *sizes]
         )
-        base = next((v for v in variants if "+" not in v and len(scores[v])), None)
+        base = next((v for v in variants if not is_taught(v) and len(scores[v])), None)
         if base and len(group) > len(scores[base]):
             gains = [gain(scores[base], part) if v != base else "" for v, part in scores.items()]
             rows.append([f"gain over {base}", *gains, "", ""])
     return rows
+
+
+def fewest_losses(variant: str) -> tuple[bool, int]:
+    """Orders variants: labels alone first, then few losses before many."""
+    return is_taught(variant), variant.count("+")
+
+
+def place(role: str) -> tuple[int, str]:
+    """Orders roles: the teacher, its specialists, ensembles, students."""
+    first = role.partition("_")[0]
+    return {"teacher": 0, "specialist": 1, "student": 3}.get(first, 2), role
 
 
 def title(results: pd.DataFrame, headline: str) -> str:

@@ -475,6 +475,8 @@ lines = st.text(max_size=12).filter(
 )
 items = lines.filter(lambda text: text and "," not in text)
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+members = st.lists(st.sampled_from(["teacher", "2 * student/ce+kd", "runs/a/b"]), min_size=1)
+members = members.map(", ".join)
 SPECIAL = {"device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:3"]), "name": names}
 
 
@@ -486,7 +488,8 @@ def values_of(f, hint):
     if typing.get_origin(hint) is Literal:
         return st.sampled_from(typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
-        one = {int: st.integers(low, high), str: items}[typing.get_args(hint)[0]]
+        numbers = {int: st.integers(low, high), float: st.floats(low, 1e9)}
+        one = (numbers | {str: items})[typing.get_args(hint)[0]]
         return st.lists(one, max_size=3, unique=True).map(tuple)
     some = set(typing.get_args(hint)) - {NoneType}
     if typing.get_args(hint):
@@ -508,7 +511,8 @@ def sections(draw, kind):
     values = {name: draw(values_of(known[name], hints[name])) for name in sorted(chosen)}
     if "options" in hints:
         unknown = names.filter(lambda name: name not in known and name != "softmax_temperature")
-        values["options"] = draw(st.dictionaries(unknown, lines, max_size=2))
+        text = members if kind is config.Ensembles else lines
+        values["options"] = draw(st.dictionaries(unknown, text, max_size=2))
     try:
         return kind(**values)
     except ConfigError:
@@ -522,9 +526,13 @@ configs = st.builds(
     student_mel=sections(config.StudentMel),
     teacher=sections(config.Teacher),
     student=sections(config.Student),
+    specialists=sections(config.Specialists),
     distillation=sections(config.Distillation),
     coefficients=st.dictionaries(names, st.floats(0, 1e6), max_size=3),
-    augment=sections(config.Augment),
+    teacher_augment=sections(config.Augment),
+    specialists_augment=sections(config.Augment),
+    student_augment=sections(config.Augment),
+    ensembles=sections(config.Ensembles),
     run=sections(config.Run),
 )
 

@@ -12,7 +12,7 @@ import config
 
 ROOT = Path(config.__file__).parent
 ROOMS = ("data", "losses", "metrics", "models", "report", "training")
-SECTIONS = [name for name in config.SECTIONS if name not in ("mel.teacher", "mel.student")]
+SECTIONS = [name for name in config.SECTIONS if "." not in name]
 KEYS = [(name, key) for name in SECTIONS for key in config.key_fields(config.SECTIONS[name])]
 ELSEWHERE_TOO = {("run", "name"), ("run", "device"), ("distillation", "teacher")}
 """Paths have names, tensors devices, a Config a teacher: these are read as run.name and so on."""
@@ -61,9 +61,10 @@ def test_the_key_is_read(section, key):
 
 @pytest.mark.parametrize("section", [f.name for f in fields(config.Config)])
 def test_the_section_is_read(section):
-    if section in ("teacher_mel", "student_mel"):  # by Config.mel_of(role)
+    role, _, kind = section.partition("_")
+    if kind in ("mel", "augment"):  # by Config.mel_of(role) and Config.augment_of(role)
         settings = config.load(ROOT / "config.ini")
-        assert settings.mel_of(section.removesuffix("_mel")) is getattr(settings, section)
+        assert getattr(settings, f"{kind}_of")(role) is getattr(settings, section)
         return
     assert section in {name for _, name in attributes_read(ROOT)}, f"nothing reads .{section}"
 

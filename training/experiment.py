@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -14,10 +17,13 @@ from data.augment import Augmentation
 from data.batches import Batches, DeviceTargets, View
 from data.clips import ClipTable
 from data.datasets import DATASETS
+from data.joined import Joined
 from data.mel_cache import MelCache, cache_folder, sha256_of
 from data.replay import Replay
+from data.sampling import HalfAndHalf
 from data.splits import Parts, folds_of, parts
 from losses import LOSSES
+from losses.mix import is_taught, teachers_of
 from models import find_model
 from models.freeze import freeze
 from models.published import load_published, read_weights
@@ -26,6 +32,8 @@ from training.distributed import rank, wait_for_all, world
 from training.run_folder import training_path
 from training.steps import OnlineTeacher, Teacher, build_losses
 from training.teacher_cache import TeacherCache, asked_by, outputs_folder
+
+TEACHER = "teacher"  # the role, and the INIT that means it
 
 
 class Experiment:
@@ -43,8 +51,7 @@ class Experiment:
             choose(f"[coefficients] {name}", LOSSES, name)
         kind = choose("[data] dataset", DATASETS, config.data.dataset)
         dataset = kind(**constructor_options("[data]", config.data, kind))
-        self.augmented = config.augment != Augment()
-        if config.distillation.views and not self.augmented:
+        if config.distillation.views and not self.augmented("student"):
             raise ConfigError(
                 "[distillation] views",
                 f"found {config.distillation.views}, but [augment] is off and all would be alike",
@@ -59,6 +66,7 @@ class Experiment:
         self.table: ClipTable = caches[roles[0]].table
         for variant in config.distillation.variants:
             build_losses(variant, self.table.task, config.student, config)
+            self.teaching(variant)
         self.views = {
             role: View(cache, self.table.ids, self.device, self.resident_gigabytes())
             for role, cache in caches.items()
@@ -69,10 +77,15 @@ class Experiment:
         self.clip_seconds = config.data.clip_seconds or dataset.clip_seconds
         self.fold = -1
 
+    def augmented(self, role: str) -> bool:
+        return self.config.augment_of(role) != Augment()
+
     @property
     def repeats(self) -> bool:
-        """Whether a taught student, and so its teacher, hears the same in every so many epochs."""
-        return not self.augmented or self.config.distillation.views > 0
+        """Whether what teaches a student hears the same in every so many epochs."""
+        distillation = self.config.distillation
+        undisturbed = distillation.teacher_hears != "same" or not self.augmented("student")
+        return undisturbed or distillation.views > 0
 
     def resident_gigabytes(self) -> float:
         return resident_gigabytes(self.config.run.resident_gigabytes, self.device)
@@ -87,39 +100,72 @@ class Experiment:
         for role, view in self.views.items():
             view.normalise(self.config.mel_of(role).normalise, self.parts.train)
 
-    def augmentation(self, heard: Collection[str]) -> Augmentation:
-        """[augment], over the frequencies of all the roles that hear it."""
+    def settings(self, role: str, seed: int) -> Role:
+        """How a role is trained. A specialist goes on from the teacher of this seed and fold."""
+        if role in ("teacher", "student"):
+            return getattr(self.config, role)
+        own, rate = self.config.specialists, self.config.specialists.learning_rate
+        if rate is None:
+            history = self.teacher_weights(seed).with_name("history.csv")
+            rate = float(pd.read_csv(history)["learning_rate"].iloc[-1])
+        return dataclasses.replace(
+            self.config.teacher,
+            epochs=own.epochs,
+            batch_size=own.batch_size,
+            learning_rate=rate,
+            warm_up_epochs=0,
+            init=TEACHER,
+        )
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """The class of each clip of a single-label data set."""
+        return self.table.targets[rows].argmax(axis=1)
+
+    def augmentation(self, role: str, heard: Collection[str]) -> Augmentation:
+        """[augment] of a role's training, over the frequencies of all the views that are heard."""
         max_hz = max(self.config.mel_of(name).sample_rate / 2 for name in heard)
-        return Augmentation(self.config.augment, self.clip_seconds, max_hz)
+        return Augmentation(self.config.augment_of(role), self.clip_seconds, max_hz)
 
     def replay(self, seed: int) -> Replay | None:
         """What taught students and their teachers hear; None where it is drawn anew each epoch."""
         if not self.config.distillation.views:
             return None
-        augmentation, rows = self.augmentation(("teacher", "student")), self.parts.train
-        return Replay(augmentation, rows, self.config.distillation.views, seed)
+        augmentation = self.augmentation("student", ("teacher", "student"))
+        return Replay(augmentation, self.parts.train, self.config.distillation.views, seed)
 
     def batches(
-        self, role: str, seed: int, heard: Collection[str], replay: Replay | None = None
+        self,
+        role: str,
+        seed: int,
+        heard: Collection[str],
+        replay: Replay | None = None,
+        pair: Sequence[int] = (),
     ) -> Batches:
-        """The training clips as `heard` roles hear them, in batches of `role`'s size."""
-        batch_size = getattr(self.config, role).batch_size
+        """The training clips in the views that are `heard`, in batches of `role`'s size; half of
+        each are of the two classes of `pair`, where one is given.
+        """
+        batch_size = self.settings(role, seed).batch_size
         if batch_size < world():
             found = f"found {batch_size}, want a clip for each of the {world()} processes"
             raise ConfigError(f"[{role}] batch_size", found)
+        rows = self.parts.train
+        if pair:
+            own = np.isin(self.labels(rows), pair)
+            rows = HalfAndHalf(rows[own], rows[~own], batch_size)
         return Batches(
             {name: self.views[name] for name in heard},
             self.targets,
-            self.parts.train,
+            rows,
             batch_size,
             seed,
-            self.augmentation(heard) if self.augmented else None,
+            self.augmentation(role, heard) if self.augmented(role) else None,
             replay,
             rank=rank(),
             world=world(),
         )
 
     def build_model(self, role: str) -> nn.Module:
+        """Of the teacher (which its specialists share) or the student."""
         settings: Role = getattr(self.config, role)
         model = find_model(f"[{role}] model", settings.model)(
             num_classes=len(self.table.classes),
@@ -130,55 +176,83 @@ class Experiment:
 
     def new_model(self, role: str, seed: int) -> nn.Module:
         """The role's model: seeded random weights or those of INIT, with FREEZE applied."""
-        settings: Role = getattr(self.config, role)
+        settings = self.settings(role, seed)
         torch.manual_seed(seed)
-        model = self.build_model(role)
+        model = self.build_model(view_of(role))
         if settings.init:
-            load_weights(model, Path(settings.init))
+            own = settings.init == TEACHER
+            load_weights(model, self.teacher_weights(seed) if own else Path(settings.init))
         freeze(model, settings.freeze)
         return model
 
-    def teacher_weights(self, seed: int) -> Path:
-        folder = training_path(self.config, "teacher", "", seed, self.fold)
+    def teacher_weights(self, seed: int, role: str = TEACHER) -> Path:
+        folder = training_path(self.config, role, "", seed, self.fold)
         path = folder / "weights.safetensors"
         if not path.exists():
             raise UserError(f"{path} is not there: run train_teacher.py first")
         return path
 
-    def teachers(
+    def read_teacher(self, role: str, seed: int) -> nn.Module:
+        """A finished teacher or specialist."""
+        model = self.build_model(TEACHER)
+        load_weights(model, self.teacher_weights(seed, role))
+        return model
+
+    def teaching(self, variant: str) -> dict[str, float]:
+        """The roles that teach a variant, and the weight of what each says. Raises ConfigError."""
+        roles, weights = self.config.teachers(), self.config.distillation.teacher_weights
+        if weights and len(weights) != len(roles):
+            found = f"found {len(weights)}, want one for each of {', '.join(roles)}"
+            raise ConfigError("[distillation] teacher_weights", found)
+        if not is_taught(variant):
+            return {}
+        wanted = teachers_of(variant)
+        chosen = {
+            role: weight
+            for role, weight in zip(roles, weights or [1.0] * len(roles), strict=True)
+            if wanted == "all" or (role == TEACHER) == (wanted == TEACHER)
+        }
+        if not chosen:
+            found = f"found {variant!r}, but [specialists] PAIRS is 0"
+            raise ConfigError("[distillation] variants", found)
+        return chosen
+
+    def teacher(
         self,
+        role: str,
         seed: int,
         variant: str,
         replay: Replay | None,
         compiled: Callable[[nn.Module], nn.Module],
-    ) -> list[Teacher]:
-        """The finished teacher of this seed and fold, as [distillation] TEACHER says.
+    ) -> Teacher:
+        """The finished teacher or specialist of this seed and fold, as [distillation] TEACHER says.
 
         `compiled` is put around one that is asked at every step.
         """
-        weights, distillation = self.teacher_weights(seed), self.config.distillation
-        model = self.build_model("teacher")
-        load_weights(model, weights)
+        weights, distillation = self.teacher_weights(seed, role), self.config.distillation
+        model = self.read_teacher(role, seed)
         online = OnlineTeacher(compiled(model))
         if distillation.teacher == "online" or not self.repeats:
-            return [online]
-        cache = self.teacher_cache(model, weights, replay)
+            return online
+        cache = self.teacher_cache(model, weights, seed, replay)
         if rank() == 0:
             cache.fill(set().union(*map(asked_by, distillation.variants)))
         wait_for_all()
         if cached := cache.teacher(asked_by(variant)):
-            return [cached]
-        if distillation.teacher == "cached":
+            return cached
+        if distillation.teacher == "cached" or distillation.teacher_hears != "same":
             raise UserError(
                 f"what {variant} asks of the teacher {weights} takes more than [run] "
                 "CACHE_GIGABYTES; raise it, or set [distillation] TEACHER = auto"
             )
         if rank() == 0:
             print(f"{variant}: the teacher runs online, its outputs take more than CACHE_GIGABYTES")
-        return [online]
+        return online
 
-    def teacher_cache(self, model: nn.Module, weights: Path, replay: Replay | None) -> TeacherCache:
-        """The outputs of one teacher, beside its weights."""
+    def teacher_cache(
+        self, model: nn.Module, weights: Path, seed: int, replay: Replay | None
+    ) -> TeacherCache:
+        """Where a frozen teacher's outputs for the training clips are, or will be, kept."""
         view, rows, run = self.views["teacher"], self.parts.train, self.config.run
         made_from = {
             "weights": sha256_of(weights),
@@ -188,6 +262,9 @@ class Experiment:
             **view.cache.fingerprints(),
         }
         draws = [replay.fingerprint(k) for k in range(len(replay))] if replay else ["none"]
+        if self.config.distillation.teacher_hears == "joined":
+            view = Joined(view, rows, self.labels(rows), seed)
+            draws = [f"joined {view.fingerprint()}"]
         folders = [
             outputs_folder(
                 weights.parent / "outputs", {**made_from, "drawn": drawn}, self.table.ids[rows]
@@ -196,6 +273,11 @@ class Experiment:
         ]
         limits = self.resident_gigabytes(), run.cache_gigabytes
         return TeacherCache(model, view, rows, replay, folders, *limits)
+
+
+def view_of(role: str) -> str:
+    """Whose view a role hears and whose architecture it has: a specialist's are the teacher's."""
+    return role if role == "student" else TEACHER
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -91,7 +91,7 @@ def fit(
             optimiser.step()
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach() * len(batch.rows)
-        means = {name: float(total) / len(batches.rows) for name, total in sums.items()}
+        means = {name: float(total) / len(batches.sampler) for name, total in sums.items()}
         if not math.isfinite(means["loss"]):
             raise UserError(
                 f"{title}: the loss is {means['loss']} in epoch {epoch + 1}; "

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from config import Config, ConfigError, Role, UserError, choose
 from data.batches import Batch
 from losses import LOSSES
+from losses.mix import WHERE, names_of
 from models.output import Output
 from training.distributed import whole
 
@@ -46,7 +47,8 @@ class OnlineTeacher:
 
 
 class Step:
-    """Labels, and teachers where a loss of the mix wants one; several teachers' terms are summed.
+    """Labels, and teachers where a loss of the mix wants one; several teachers' terms are summed,
+    each times its weight (1 where none is given).
 
     Where several processes share the batch, every loss is that of the whole batch.
     Gives {"loss": the weighted sum, name: each term without its weight}.
@@ -59,8 +61,10 @@ class Step:
         losses: Mapping[str, nn.Module],
         coefficients: Mapping[str, float],
         teachers: Sequence[Teacher] = (),
+        teacher_weights: Sequence[float] = (),
     ) -> None:
         self.model, self.role, self.losses, self.teachers = model, role, losses, teachers
+        self.teacher_weights = teacher_weights or [1.0] * len(teachers)
         self.coefficients = {name: coefficients.get(name, 1.0) for name in losses}
         self.learns_from_teachers = any(loss.against == "teacher" for loss in losses.values())
         if self.learns_from_teachers and not teachers:
@@ -76,7 +80,10 @@ class Step:
                 if loss.against == "labels":
                     terms[name] = loss(mine, batch.targets)
                 else:
-                    terms[name] = sum(taught_term(loss, mine, said, clips) for said in taught)
+                    terms[name] = sum(
+                        weight * taught_term(loss, mine, said, clips)
+                        for weight, said in zip(self.teacher_weights, taught, strict=True)
+                    )
         return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
 
 
@@ -102,11 +109,6 @@ def tensors_of(output: Output) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in named if tensor is not None}
 
 
-def names_of(variant: str) -> tuple[str, ...]:
-    """`bce+kd+sp` -> ("bce", "kd", "sp")."""
-    return tuple(part.strip().lower() for part in variant.split("+"))
-
-
 def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[str, nn.Module]:
     """The losses of a mix, each given those of the settings below that its constructor takes.
 
@@ -119,14 +121,13 @@ def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[st
         "temperature_on": config.distillation.temperature_on,
         "squared_temperature": config.distillation.squared_temperature,
     }
-    where = "[distillation] variants"
     losses = {}
     for name in names_of(variant):
-        kind = choose(where, LOSSES, name)
+        kind = choose(WHERE, LOSSES, name)
         wrong = {"bce": "single_label", "ce": "multi_label"}.get(name)
         if wrong == task:
             raise ConfigError(
-                where, f"found {name!r}, but the data set is {task.replace('_', '-')}"
+                WHERE, f"found {name!r}, but the data set is {task.replace('_', '-')}"
             )
         wanted = inspect.signature(kind).parameters
         losses[name] = kind(**{key: settings[key] for key in wanted if key in settings})

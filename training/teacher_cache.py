@@ -25,9 +25,10 @@ from tqdm import tqdm
 from data.batches import GIGABYTE, Batch, View
 from data.replay import Replay
 from losses import LOSSES
+from losses.mix import names_of
 from training.output_tables import Mapped, Table
 from training.run_folder import write_once
-from training.steps import GRAM, names_of, tensors_of
+from training.steps import GRAM, tensors_of
 
 FORMAT = 1  # raised whenever the same settings come to give other outputs
 

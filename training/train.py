@@ -15,19 +15,20 @@ from torch import nn
 from config import UserError, flat_items, to_text
 from data.batches import share
 from data.mel_cache import sha256_of
-from losses import LOSSES
+from losses.mix import is_taught, names_of
 from metrics import METRICS, classwise, evaluate
 from models.cost import cost
 from models.stored import Description
 from training.device import compiler
 from training.distributed import rank, shared, whole, world
-from training.experiment import Experiment, model_options
+from training.experiment import TEACHER, Experiment, model_options, view_of
 from training.loop import fit
 from training.predict import probabilities
 from training.run_folder import TrainingFolder, training_path
-from training.steps import Step, build_losses, names_of
+from training.steps import Step, build_losses
 
 NOT_ASKED = ("data.root", "data.folds", "data.on_bad_audio", "distillation.variants")
+NOT_ASKED += ("distillation.teacher_weights",)  # each teacher's own is
 """Settings that say where data lies or what else is trained: they change no training."""
 
 
@@ -38,10 +39,11 @@ class Training(NamedTuple):
     variant: str  # the losses, such as bce+kd
     seed: int
     fold: int  # 0: the data set has splits instead
+    pair: tuple[int, ...] = ()  # the two classes of a specialist
 
     @property
     def taught(self) -> bool:
-        return any(LOSSES[name].against == "teacher" for name in names_of(self.variant))
+        return is_taught(self.variant)
 
     @property
     def title(self) -> str:
@@ -54,10 +56,10 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
 
     Raises UserError where the folder holds a training with other settings and not `overwrite`.
     """
-    role, variant, seed, fold = training
+    role, variant, seed, fold, pair = training
     experiment.enter(fold)
     config, table, parts = experiment.config, experiment.table, experiment.parts
-    settings = getattr(config, role)
+    settings, view = experiment.settings(role, seed), view_of(role)
     path = training_path(config, role, variant, seed, fold)
     folder = TrainingFolder(path, all_settings(experiment, training))
     if overwrite:
@@ -67,14 +69,22 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
     started = time.perf_counter()
     replay = experiment.replay(seed) if training.taught else None
     compiled = compiler(config.run.compile, experiment.device)
-    teachers = experiment.teachers(seed, variant, replay, compiled) if training.taught else []
-    heard = dict.fromkeys((role, *(name for teacher in teachers for name in teacher.hears)))
+    teaching = experiment.teaching(variant)
+    teachers = [experiment.teacher(one, seed, variant, replay, compiled) for one in teaching]
+    heard = dict.fromkeys((view, *(name for teacher in teachers for name in teacher.hears)))
     model = experiment.new_model(role, seed)
     losses = build_losses(variant, table.task, settings, config)
     history = fit(
         model,
-        Step(shared(compiled(model), losses.values()), role, losses, config.coefficients, teachers),
-        experiment.batches(role, seed, heard, replay),
+        Step(
+            shared(compiled(model), losses.values()),
+            view,
+            losses,
+            config.coefficients,
+            teachers,
+            tuple(teaching.values()),
+        ),
+        experiment.batches(role, seed, heard, replay, pair),
         settings,
         folder,
         seed=seed,
@@ -102,7 +112,7 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
             "epoch_chosen_on": parts.select_name,
             "kept_epoch": kept_epoch(history),
             "figures": evaluate(*judged) | by_class,
-            **cost(model, experiment.views[role].shape)._asdict(),
+            **cost(model, experiment.views[view].shape)._asdict(),
             "epochs": settings.epochs,
             "seconds": round(time.perf_counter() - started, 1),
         },
@@ -117,7 +127,7 @@ def kept_epoch(history: pd.DataFrame) -> int:
 
 def predict(experiment: Experiment, role: str, model: nn.Module, rows: np.ndarray) -> np.ndarray:
     """Probabilities of these clips at every process, each of which computes its share."""
-    view, precision = experiment.views[role], experiment.config.run.precision
+    view, precision = experiment.views[view_of(role)], experiment.config.run.precision
     mine = rows[share(len(rows), rank(), world())]
     found = probabilities(model, view, mine, experiment.table.task, precision)
     return whole(torch.from_numpy(found), len(rows)).numpy()
@@ -149,8 +159,8 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
     sections = {
         "data": config.data,
         f"mel.{role}": config.mel_of(role),
-        role: getattr(config, role),
-        "augment": config.augment,
+        role: experiment.settings(role, training.seed),
+        "augment": config.augment_of(role),
     }
     if training.taught:
         sections |= {"distillation": config.distillation, "mel.teacher": config.teacher_mel}
@@ -162,22 +172,29 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
     }
     for loss in names_of(training.variant):
         settings[f"coefficients.{loss}"] = to_text(config.coefficients.get(loss, 1.0))
-    if training.taught:
-        settings["teacher weights"] = sha256_of(experiment.teacher_weights(training.seed))
+    teaching = experiment.teaching(training.variant)
+    for one in teaching:
+        settings[f"{one} weights"] = sha256_of(experiment.teacher_weights(training.seed, one))
+        settings[f"{one} weight"] = to_text(teaching[one])
+    if getattr(config, view_of(role)).init == TEACHER or training.pair:
+        settings["init weights"] = sha256_of(experiment.teacher_weights(training.seed))
+    if training.pair:
+        settings["pair"] = ", ".join(experiment.table.classes[k] for k in training.pair)
     return settings | {
         "variant": training.variant,
         "run.precision": config.run.precision,
         "run.compile": config.run.compile,
-        "clips": sha256_of(experiment.views[role].cache.folder / "clips.csv"),
+        "clips": sha256_of(experiment.views[view_of(role)].cache.folder / "clips.csv"),
     }
 
 
 def description(experiment: Experiment, role: str) -> Description:
     """What builds the model again and hears as it does, for the header of its weights."""
-    config, view = experiment.config, experiment.views[role]
+    config, own = experiment.config, view_of(role)
+    view = experiment.views[own]
     return Description(
-        model=getattr(config, role).model,
-        options=model_options(config, role),
+        model=getattr(config, own).model,
+        options=model_options(config, own),
         input_shape=view.shape,
         task=experiment.table.task,
         classes=experiment.table.classes,

@@ -91,8 +91,7 @@ def with_teacher(found, seed=0):
 
 
 def teacher_of(found, variant="ce+kd+sp"):
-    (teacher,) = found.teachers(0, variant, found.replay(0), lambda model: model)
-    return teacher
+    return found.teacher("teacher", 0, variant, found.replay(0), lambda model: model)
 
 
 def folders():

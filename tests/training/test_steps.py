@@ -5,8 +5,9 @@ import torch
 from config import Config, ConfigError, Student, load
 from data.batches import Batches
 from losses import LOSSES
+from losses.mix import names_of
 from models import MODELS
-from training.steps import OnlineTeacher, Step, build_losses, names_of
+from training.steps import OnlineTeacher, Step, build_losses
 
 
 @pytest.fixture

@@ -1,0 +1,62 @@
+"""Which clips an epoch holds, and in which order they come into its batches."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from config import UserError
+
+
+class Sampler(Protocol):
+    def __len__(self) -> int:
+        """Clips of an epoch."""
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Their positions in the clip table, for one epoch: (len,), drawn from the generator."""
+
+
+class Shuffled:
+    """Every clip of `rows` once."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows = torch.as_tensor(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        return permuted(self.rows, generator)
+
+
+class HalfAndHalf:
+    """Batches half of which are clips of `target`, each once an epoch, and half of `others`, drawn
+    anew for each epoch.
+
+    Source: the specialists of Jung et al., DCASE 2019 Task 1a.
+    Shapes: target (M,), others (N,) positions in the clip table -> 2 M a epoch.
+    Raises UserError where there is nothing to draw.
+    """
+
+    def __init__(self, target: np.ndarray, others: np.ndarray, batch_size: int) -> None:
+        if not len(target) or not len(others):
+            raise UserError(f"want clips on both sides, found {len(target)} and {len(others)}")
+        self.target, self.others = torch.as_tensor(target), torch.as_tensor(others)
+        self.half = batch_size // 2
+
+    def __len__(self) -> int:
+        return 2 * len(self.target)
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        target = permuted(self.target, generator)
+        rounds = -(-len(target) // len(self.others))
+        others = torch.cat([permuted(self.others, generator) for _ in range(rounds)])
+        halves = zip(target.split(self.half), others[: len(target)].split(self.half), strict=True)
+        return torch.cat([part for pair in halves for part in pair])
+
+
+def permuted(rows: Tensor, generator: torch.Generator) -> Tensor:
+    return rows[torch.randperm(len(rows), generator=generator)]

@@ -1,0 +1,28 @@
+"""What the name of a variant says: which losses are added up, and who teaches."""
+
+from config import ConfigError, choose
+from losses import LOSSES
+
+WHERE = "[distillation] variants"
+TEACHERS = ("teacher", "specialists", "all")
+
+
+def names_of(variant: str) -> tuple[str, ...]:
+    """`bce+kd+sp@teacher` -> ("bce", "kd", "sp")."""
+    return tuple(part.strip().lower() for part in variant.partition("@")[0].split("+"))
+
+
+def teachers_of(variant: str) -> str:
+    """One of TEACHERS: `kd@teacher` -> "teacher", `kd` -> "all". Raises ConfigError."""
+    _, at, who = variant.partition("@")
+    if not at:
+        return "all"
+    return choose(WHERE, dict(zip(TEACHERS, TEACHERS, strict=True)), who.strip().lower())
+
+
+def is_taught(variant: str) -> bool:
+    """Whether a loss of the mix wants a teacher. Raises ConfigError for one that is not known."""
+    found = [choose(WHERE, LOSSES, name).against == "teacher" for name in names_of(variant)]
+    if "@" in variant and not any(found):
+        raise ConfigError(WHERE, f"found {variant!r}, but none of its losses wants a teacher")
+    return any(found)

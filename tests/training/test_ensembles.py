@@ -1,0 +1,74 @@
+"""The mean of systems, against figures worked out by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config import ConfigError, Ensembles, UserError, load
+from training.ensembles import ensembles, mean_of, read_predictions
+
+FIRST, SECOND = np.array([[0.8, 0.2], [0.5, 0.5]]), np.array([[0.2, 0.8], [0.9, 0.1]])
+
+
+def test_probabilities_are_averaged_by_weight():
+    found = mean_of([FIRST, SECOND], [3, 1], "probabilities", "single_label")
+    assert found == pytest.approx(np.array([[0.65, 0.35], [0.6, 0.4]]))
+
+
+def test_the_mean_of_softmax_logits_is_the_normalised_geometric_mean():
+    found = mean_of([FIRST, SECOND], [1, 1], "logits", "single_label")
+    assert found == pytest.approx(np.array([[0.5, 0.5], [0.75, 0.25]]))  # √(.45) : √(.05) = 3 : 1
+
+
+def test_the_mean_of_sigmoid_logits():
+    found = mean_of([FIRST, SECOND], [1, 1], "logits", "multi_label")
+    assert found == pytest.approx(np.array([[0.5, 0.5], [0.75, 0.25]]))  # odds 1 and 9: 3
+
+
+def test_certainty_stays_finite():
+    sure = np.array([[1.0, 0.0]])
+    for task in ("single_label", "multi_label"):
+        assert np.isfinite(mean_of([sure, sure], [1, 1], "logits", task)).all()
+
+
+def test_members_are_found_in_this_run_or_another():
+    members = Ensembles(options={"both": "teacher, 2 * student/ce+kd, .5*runs/raw/teacher"})
+    assert members.members() == {
+        "both": {"teacher": 1.0, "student/ce+kd": 2.0, "runs/raw/teacher": 0.5}
+    }
+
+
+def test_the_teachers_are_an_ensemble_unasked(tmp_path):
+    path = tmp_path / "a.ini"
+    path.write_text("[specialists]\nPAIRS = 2\n[ensembles]\nFUSION = teacher, runs/raw/teacher\n")
+    assert ensembles(load(path)) == {
+        "fusion": {Path("runs/a/teacher"): 1.0, Path("runs/raw/teacher"): 1.0},
+        "ensemble": {
+            Path("runs/a", role): 1.0 for role in ("teacher", "specialist_1", "specialist_2")
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"a": "teacher,"}, r"\[ensembles\] a: found '', want a system"),
+        ({"a": "0 * teacher"}, "found '0 \\* teacher'"),
+        ({"a": "two teacher"}, "found 'two teacher'"),
+        ({"specialist_1": "teacher"}, "is the name of a role"),
+    ],
+)
+def test_what_is_no_ensemble_is_named(options, said):
+    with pytest.raises(ConfigError, match=said):
+        Ensembles(options=options)
+
+
+def test_predictions_are_taken_by_the_ids_of_clips(tmp_path):
+    path = tmp_path / "predictions.csv"
+    path.write_text("audio_filename,x,y\nb,0.9,0.1\na,0.2,0.8\n")
+    assert read_predictions(path, np.array(["a", "b"]), ("x", "y"))[:, 0].tolist() == [0.2, 0.9]
+    with pytest.raises(UserError, match="lacks the clip 'c' and 0 more"):
+        read_predictions(path, np.array(["a", "c"]), ("x", "y"))
+    with pytest.raises(UserError, match="is of other classes: x, y"):
+        read_predictions(path, np.array(["a"]), ("y", "x"))
