@@ -15,10 +15,10 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     with processes(config.run.device):
         experiment = Experiment(config, "teacher")
         write_config(config)
-        losses = "bce" if experiment.table.task == "multi_label" else "ce"
         for fold in experiment.folds:
             for seed in config.run.seeds:
-                train(experiment, Training("teacher", losses, seed, fold), arguments.overwrite)
+                training = Training("teacher", experiment.teacher_losses, seed, fold)
+                train(experiment, training, arguments.overwrite)
         if rank() == 0:
             show(write_results(config.run.name), experiment.metric)
 

@@ -60,7 +60,8 @@ class Step:
         coefficients: Mapping[str, float],
         teachers: Sequence[Teacher] = (),
     ) -> None:
-        self.model, self.role, self.losses, self.teachers = model, role, losses, teachers
+        self.model, self.role, self.teachers = model, role, teachers
+        self.losses = nn.ModuleDict(losses)
         self.coefficients = {name: coefficients.get(name, 1.0) for name in losses}
         self.learns_from_teachers = any(loss.against == "teacher" for loss in losses.values())
         if self.learns_from_teachers and not teachers:
@@ -78,6 +79,13 @@ class Step:
                 else:
                     terms[name] = sum(taught_term(loss, mine, said, clips) for said in taught)
         return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the losses have learnt by themselves."""
+        return self.losses.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.losses.load_state_dict(state)
 
 
 def taught_term(loss: nn.Module, mine: Tensor, teacher: Mapping[str, Tensor], clips: int) -> Tensor:
@@ -110,24 +118,28 @@ def names_of(variant: str) -> tuple[str, ...]:
 def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[str, nn.Module]:
     """The losses of a mix, each given those of the settings below that its constructor takes.
 
-    Raises ConfigError for an unknown loss, and for one that does not fit the task.
+    Raises ConfigError for an unknown loss, and for one that does not fit the task or the role.
     """
+    teaches = role is config.teacher
+    where = "[teacher] losses" if teaches else "[distillation] variants"
     settings: dict[str, Any] = {
         "task": task,
         "label_smoothing": role.label_smoothing,
+        "centre_rate": role.centre_rate,
         "temperature": config.distillation.softmax_temperature,
         "temperature_on": config.distillation.temperature_on,
         "squared_temperature": config.distillation.squared_temperature,
     }
-    where = "[distillation] variants"
     losses = {}
     for name in names_of(variant):
         kind = choose(where, LOSSES, name)
-        wrong = {"bce": "single_label", "ce": "multi_label"}.get(name)
+        wrong = {"bce": "single_label", "ce": "multi_label", "centre": "multi_label"}.get(name)
         if wrong == task:
             raise ConfigError(
                 where, f"found {name!r}, but the data set is {task.replace('_', '-')}"
             )
+        if teaches and kind.against == "teacher":
+            raise ConfigError(where, f"found {name!r}, which a teacher has no teacher for")
         wanted = inspect.signature(kind).parameters
         losses[name] = kind(**{key: settings[key] for key in wanted if key in settings})
     return losses
