@@ -23,7 +23,7 @@ class Reading(NamedTuple):
     first: int  # channels of the first convolution
     last: int  # channels of the 1x1 convolution at the end
     embedding: int
-    padding: int  # frames of silence on both sides of the last map
+    padding: int  # frames of zeros on both sides of the last map
 
 
 READINGS = {"code": Reading(128, 128, 128, 3), "report": Reading(64, 64, 64, 0)}
@@ -46,8 +46,8 @@ class RawResnet(nn.Module):
 
     Source: Jung et al., the specialist system of DCASE 2019 Task 1A; its published weights load,
     see `models.published`.
-    Shapes: (B, C, S) -> logits (B, K), embedding (B, 128), maps: the end of each block, S // 12 //
-    3 frames and ever a third of them, the last (B, 128, S // 26,244).
+    Shapes: (B, C, S) -> logits (B, K), embedding (B, 128), maps: the end of each block, of
+    S // 36 frames and a third of them each time, the last (B, 128, S // 26,244).
     Raises ConfigError for less than 26,244 samples, 52,488 without padding, and for options out of
     range.
     """

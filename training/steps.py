@@ -139,7 +139,7 @@ def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[st
                 where, f"found {name!r}, but the data set is {task.replace('_', '-')}"
             )
         if teaches and kind.against == "teacher":
-            raise ConfigError(where, f"found {name!r}, which a teacher has no teacher for")
+            raise ConfigError(where, f"found {name!r}, which learns from a teacher of its own")
         wanted = inspect.signature(kind).parameters
         losses[name] = kind(**{key: settings[key] for key in wanted if key in settings})
     return losses

@@ -196,7 +196,7 @@ def test_what_is_cached_for_one_mix_serves_the_next():
             "mixup_from_epoch: found 3, but .distillation. VIEWS are drawn once",
         ),
         (("teacher.losses=bce",), "teacher. losses: found 'bce', but the data set is single-label"),
-        (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which a teacher has no teacher"),
+        (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which learns from a teacher"),
         (("teacher.losses=ce+center",), "teacher. losses: found 'center'; nearest: centre"),
     ],
 )
