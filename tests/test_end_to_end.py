@@ -38,6 +38,7 @@ def test_from_recordings_to_the_table(tmp_path, task, parts):
     assert set(figures["split"]) == ({"fold 1", "fold 2"} if parts == "fold" else {"test"})
     mean = figures[figures["variant"] == f"{label}+kd"]["value"].mean()
     assert f"{mean:.4f}" in printed
+    assert "page: runs/config/report.html" in printed
     assert re.search(rf"system +{label} +{label}\+kd +{label}\+kd\+sp +parameters +MACs", printed)
     for folder in (place / "runs/config").glob("**/fold_*"):
         teaches = folder.relative_to(place / "runs/config").parts[0] == "teacher"
