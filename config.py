@@ -177,12 +177,16 @@ class Role:
     epochs: int = key(50, "passes over the training clips; 0: the model is taken as it is", low=0)
     learning_rate: float = key(1e-4, "at its highest", low=0)
     batch_size: int = key(8, "clips", low=1)
-    optimiser: Literal["adam", "adamw", "sgd"] = key("adam", "sgd has Nesterov momentum 0.9")
-    weight_decay: float = key(0.0, "L2 for adam and sgd, decoupled for adamw", low=0)
-    schedule: Literal["constant", "cosine", "step", "plateau", "warm_up_linear_down"] = key(
+    optimiser: Literal["adam", "amsgrad", "adamw", "sgd"] = key(
+        "adam", "sgd has Nesterov momentum 0.9"
+    )
+    weight_decay: float = key(0.0, "L2 for adam, amsgrad and sgd, decoupled for adamw", low=0)
+    schedule: Literal[
+        "constant", "cosine", "step", "plateau", "inverse_time", "warm_up_linear_down"
+    ] = key(
         "constant",
-        "of the learning rate; warm_up_linear_down: exponential warm-up, constant, "
-        "linear down to a hundredth",
+        "of the learning rate; inverse_time: over 1 + inverse_time_decay x the steps so far; "
+        "warm_up_linear_down: exponential warm-up, constant, linear down to a hundredth",
     )
     warm_up_epochs: int = key(0, "for cosine and warm_up_linear_down", low=0)
     step_epochs: tuple[int, ...] = key(
@@ -192,8 +196,12 @@ class Role:
     patience: int = key(
         5, "epochs without a better validation score before plateau takes a step", low=1
     )
+    inverse_time_decay: float = key(1e-4, "a step; how fast inverse_time falls", low=0)
     gradient_clip: float = key(0.0, "largest norm of the gradient; 0: not clipped", low=0)
     label_smoothing: float = key(0.0, "share of the label spread over the classes", low=0, high=0.5)
+    centre_rate: float = key(
+        0.5, "how far the class centres of the loss centre follow their clips", low=0, high=1
+    )
     init: str = key(
         "",
         "weights to start from: a .safetensors file, a published checkpoint, or teacher, this "
@@ -217,6 +225,8 @@ class Role:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teacher(Role):
     """[teacher]"""
+
+    losses: str = key("", "loss mix that it is trained with, such as ce+centre; empty: bce or ce")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,12 +335,20 @@ class Augment:
     mixup: float = key(
         0.0, "alpha of Beta(alpha, alpha), the weight of a second clip; 0: none", low=0
     )
+    mixup_from_epoch: int = key(0, "epochs that pass before clips are mixed", low=0)
     roll_seconds: float = key(0.0, "s; largest circular shift in time", low=0)
     gain_db: float = key(0.0, "dB; largest change of level, up or down", low=0)
     time_mask_seconds: float = key(0.0, "s; longest stretch of time that is masked", low=0)
     frequency_mask_share: float = key(
         0.0, "largest share of the mel axis that is masked", low=0, high=0.9
     )
+
+    def __post_init__(self) -> None:
+        if self.mixup_from_epoch and not self.mixup:
+            raise ConfigError(
+                "[augment] mixup_from_epoch",
+                f"found {self.mixup_from_epoch}, but MIXUP = 0 mixes nothing",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     with processes(config.run.device):
         experiment = Experiment(config, "teacher")
         write_config(config)
-        losses = "bce" if experiment.table.task == "multi_label" else "ce"
         for fold in experiment.folds:
             for seed in config.run.seeds:
+                losses = experiment.teacher_losses
                 train(experiment, Training("teacher", losses, seed, fold), arguments.overwrite)
                 train_specialists(experiment, losses, seed, fold, arguments.overwrite)
                 combine(experiment, seed, fold)

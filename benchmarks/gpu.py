@@ -2,11 +2,11 @@
 
     python -m benchmarks.gpu
 
-For each model in MODELS, on mels of ten seconds (1 x 998 x 64), a training step is forward pass,
-loss, backward pass and a fused Adam. Contenders take turns: float32 and bfloat16 (autocast), each
-eager, compiled, and compiled into CUDA graphs ([run] COMPILE = reduce-overhead). Then epochs of one
-model: caches resident on the device, and loaded from the memory map through pinned memory by a
-thread.
+For each model in MODELS, on mels of ten seconds (1 x 998 x 64) or raw waveforms of three seconds of
+stereo at 48 kHz (2 x 144000), a training step is forward pass, loss, backward pass and a fused
+Adam. Contenders take turns: float32 and bfloat16 (autocast), each eager, compiled, and compiled
+into CUDA graphs ([run] COMPILE = reduce-overhead). Then epochs of one model: caches resident on the
+device, and loaded from the memory map through pinned memory by a thread.
 
 - share of the peak: 6 x multiply-accumulates x clips per second (a multiplication and an addition,
   once forwards and twice backwards), over the card's dense bfloat16 peak as its maker states it;
@@ -46,6 +46,7 @@ from models.cost import cost
 from training.device import compiler, forward_precision
 
 SHAPE, CLASSES = (1, 998, 64), 8
+RAW_SHAPES = {"raw_resnet": (2, 144_000)}  # by model; the others hear mels
 WAYS = {"eager": "no", "compiled": "default", "graphs": "reduce-overhead"}
 PEAK_TERAFLOPS = {  # dense bfloat16, of the makers' data sheets
     "H200": 989.5,
@@ -114,17 +115,19 @@ def training_step(
 ) -> Callable[[], None]:
     """One step on a batch that lies on the device."""
     torch.manual_seed(0)
-    model = MODELS[name](num_classes=CLASSES, input_shape=SHAPE)
+    shape = RAW_SHAPES.get(name, SHAPE)
+    model = MODELS[name](num_classes=CLASSES, input_shape=shape)
     model = model.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
     loss, run = LOSSES["bce"](), compiled(model)
-    mels = torch.randn(batch_size, *SHAPE, device=device)
-    mels = mels.contiguous(memory_format=torch.channels_last)
+    clips = torch.randn(batch_size, *shape, device=device)
+    if name not in RAW_SHAPES:
+        clips = clips.contiguous(memory_format=torch.channels_last)
     targets = torch.randint(2, (batch_size, CLASSES), device=device).float()
 
     def step() -> None:
         with forward_precision(device, precision):
-            logits = run(mels).logits
+            logits = run(clips).logits
         optimiser.zero_grad(set_to_none=True)
         loss(logits.float(), targets).backward()
         optimiser.step()
@@ -159,7 +162,8 @@ def model_figures(
         for who, value in medians(take_turns(contenders, arguments.rounds)).items()
     }
     best = max(rates, key=rates.__getitem__)
-    macs = cost(MODELS[name](num_classes=CLASSES, input_shape=SHAPE), SHAPE).macs
+    shape = RAW_SHAPES.get(name, SHAPE)
+    macs = cost(MODELS[name](num_classes=CLASSES, input_shape=shape), shape).macs
     teraflops = 6 * macs * max(rates[f"bfloat16 {way}"] for way in WAYS) / 1e12
     busy = busy_share(steps[best], arguments.steps)
     bound = "launches" if busy < LAUNCH_BOUND else "its kernels' memory traffic and small products"

@@ -208,7 +208,7 @@ class Batches:
             if self.replay:
                 heard, drawn = self.replay.take(rows, view_index)
             elif self.augmentation:
-                heard, drawn = rows, self.augmentation.draw(len(rows), generator)
+                heard, drawn = rows, self.augmentation.draw(len(rows), generator, epoch)
             else:
                 heard, drawn = rows, None
             if len(mine) == len(rows):

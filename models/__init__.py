@@ -2,8 +2,9 @@
 
 Built as `MODELS[name](num_classes=…, input_shape=(C, T, F), **options)`; the options are the
 constructor's other keyword-only parameters, and keys of the INI file. `forward((B, C, T, F))` gives
-an `Output`. `python -m models` lists them. A model that is not ours is `file.py:function`, see
-`models.own`.
+an `Output`; a model on raw waveforms has (C, S) and (B, C, S) in their place. In evaluation a clip
+may be longer than `input_shape`, which is that of training. `python -m models` lists them. A model
+that is not ours is `file.py:function`, see `models.own`.
 """
 
 from collections.abc import Callable
@@ -14,14 +15,18 @@ from config import choose
 from models.cnn_lstm import CnnLstm
 from models.dcase_net import DcaseNet
 from models.dcase_small import DcaseSmall
+from models.mel_resnet import MelResnet
 from models.mobilenetv2 import MobileNetV2
 from models.own import load_builder
+from models.raw_resnet import RawResnet
 
 MODELS = {
     "cnn_lstm": CnnLstm,
     "dcase_net": DcaseNet,
     "dcase_small": DcaseSmall,
+    "mel_resnet": MelResnet,
     "mobilenetv2": MobileNetV2,
+    "raw_resnet": RawResnet,
 }
 
 

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--input",
         default="1x998x64",
         metavar="CxTxF",
-        help="channels x frames x bands; default: 1x998x64",
+        help="channels x frames x bands, or channels x samples as 2x480000; default: 1x998x64",
     )
     given = parser.parse_intermixed_args(arguments)
     if given.name is None:

@@ -1,7 +1,7 @@
 """Weights from files: our own, and those of published checkpoints under their own names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,14 +24,27 @@ DCASE_NAMES = (  # layer1_conv1.0.weight … new_fc1.0.weight … final.0.weight
     (re.compile(r"^final\.0\."), "classifier."),
 )
 
+RAW_RESNET_NAMES = (  # first_conv.weight … block0.conv_downsample.weight … fc2.weight
+    (re.compile(r"^first_conv\."), "stem.0."),
+    (re.compile(r"^first_bn\."), "stem.1."),
+    (re.compile(r"^block(\d)\.conv_downsample\."), r"blocks.\1.projection."),
+    (re.compile(r"^block(\d)\.conv(\d)\."), r"blocks.\1.conv\2."),
+    (re.compile(r"^block(\d)\.bn(\d)\."), r"blocks.\1.norm\2."),
+    (re.compile(r"^last_conv\."), "last.0."),
+    (re.compile(r"^last_bn\."), "last.1."),
+    (re.compile(r"^fc1\."), "fc."),
+    (re.compile(r"^fc2\."), "classifier."),
+)
+
 
 def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     """Fill a model from our own state dict or a published one, whole or not at all.
 
     Known are the names of VGGish as torchvggish has them (for dcase_net; its convolutions alone are
-    taken) and of the published urban sound tagging system (for dcase_net and dcase_small; whole, or
-    convolutions alone). Raises UserError that names each tensor that is missing, unexpected, or of
-    another shape, and changes nothing then.
+    taken), of the published urban sound tagging system (for dcase_net and dcase_small; whole, or
+    convolutions alone) and of the published specialist system (for raw_resnet). Raises UserError
+    that names each tensor that is missing, unexpected, or of another shape, and changes nothing
+    then.
     """
     weights = translate(state_dict)
     wanted = model.state_dict()
@@ -58,11 +71,12 @@ def translate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for kind in ("weight", "bias")
             if f"{theirs}.{kind}" in state_dict
         }
-    return {translate_dcase(name): tensor for name, tensor in state_dict.items()}
+    names = RAW_RESNET_NAMES if "first_conv.weight" in state_dict else DCASE_NAMES
+    return {renamed(name, names): tensor for name, tensor in state_dict.items()}
 
 
-def translate_dcase(name: str) -> str:
-    for pattern, ours in DCASE_NAMES:
+def renamed(name: str, names: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, ours in names:
         name = pattern.sub(ours, name)
     return name
 

@@ -1,6 +1,8 @@
-"""What a model can take: checks with figures, before anything is built."""
+"""What a model can take, and how wide it is: checks with figures, before anything is built."""
 
 from config import ConfigError
+
+FEWEST_CHANNELS = 8
 
 
 def check_mel_shape(
@@ -20,7 +22,26 @@ def check_mel_shape(
     return input_shape
 
 
+def check_waveform_shape(
+    model: str, input_shape: tuple[int, ...], *, samples: int
+) -> tuple[int, int]:
+    """`input_shape` as (channels, samples). Raises ConfigError for anything less."""
+    found = " x ".join(map(str, input_shape))
+    if len(input_shape) != 2:
+        raise ConfigError(
+            model, f"wants a waveform of channels x samples, found an input of {found}"
+        )
+    if input_shape[0] < 1 or input_shape[1] < samples:
+        raise ConfigError(model, f"wants at least {samples} samples, found an input of {found}")
+    return input_shape
+
+
 def check_positive(model: str, name: str, value: float) -> None:
     """Raises ConfigError unless 0 < value < infinity."""
     if not 0 < value < float("inf"):
         raise ConfigError(f"{model} {name}", f"found {value:g}, want more than 0")
+
+
+def thinned(channels: int, width_mult: float) -> int:
+    """`channels` times `width_mult`, but no fewer than 8."""
+    return max(FEWEST_CHANNELS, round(channels * width_mult))

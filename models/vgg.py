@@ -7,9 +7,7 @@ from torch import Tensor, nn
 
 from config import ConfigError
 from models.output import Output
-from models.shapes import check_mel_shape, check_positive
-
-FEWEST_CHANNELS = 8
+from models.shapes import check_mel_shape, check_positive, thinned
 
 
 class Vgg(nn.Module):
@@ -46,8 +44,8 @@ class Vgg(nn.Module):
             raise ConfigError(
                 f"{name} batch_norm", f"wants 16 frames or bands, found {frames} x {bands}"
             )
-        c1, c2, c3, c4 = (max(FEWEST_CHANNELS, round(n * width_mult)) for n in stages)
-        h1, h2 = (max(FEWEST_CHANNELS, round(n * width_mult)) for n in head)
+        c1, c2, c3, c4 = (thinned(n, width_mult) for n in stages)
+        h1, h2 = (thinned(n, width_mult) for n in head)
         self.conv1 = convolution(channels, c1, batch_norm)
         self.conv2 = convolution(c1, c2, batch_norm)
         self.conv3_1 = convolution(c2, c3, batch_norm)

@@ -275,6 +275,10 @@ def test_a_wrong_override_is_quoted_as_it_was_typed(ini, override, message):
             "[teacher]\nSCHEDULE = cosine\nEPOCHS = 4\nWARM_UP_EPOCHS = 5",
             "x.ini [teacher] warm_up_epochs: found 5, want at most epochs, 4",
         ),
+        (
+            "[augment]\nMIXUP_FROM_EPOCH = 6",
+            "x.ini [augment] mixup_from_epoch: found 6, but MIXUP = 0 mixes nothing",
+        ),
         ("[distillation]\nVARIANTS =", "x.ini [distillation] variants: found none, want one or "),
         ("[run]\nSEEDS = ,", "x.ini [run] seeds: found none, want one or more"),
         ("[run]\nDEVICE = cdua", "x.ini [run] device: found 'cdua'; nearest: cuda (allowed: auto,"),

@@ -60,6 +60,30 @@ def test_from_recordings_to_the_table(tmp_path, task, parts):
     assert f"{mean:.4f}" in again
 
 
+RAW_TEACHES_MEL = (
+    *("mel.teacher.front_end=waveform", "mel.teacher.sample_rate=64000"),
+    *("teacher.model=raw_resnet", "teacher.width_mult=0.1", "teacher.losses=ce+centre"),
+    *("teacher.optimiser=amsgrad", "teacher.schedule=step", "teacher.step_epochs=2"),
+    *("student.model=mel_resnet", "student.width_mult=0.3", "mel.student.num_bands=16"),
+    *("student.schedule=inverse_time", "student.inverse_time_decay=0.1"),
+    *("coefficients.centre=0.01", "distillation.variants=ce+centre+kd"),
+    *("augment.mixup=0.1", "augment.mixup_from_epoch=1"),
+)
+
+
+def test_a_raw_waveform_teaches_a_mel(tmp_path):
+    place = workplace(tmp_path)
+    arguments = [part for one in RAW_TEACHES_MEL for part in ("--set", one)]
+    for script in SCRIPTS:
+        printed = run(place, script, *arguments)
+    assert re.search(r"system +ce\+centre +ce\+centre\+kd +parameters", printed)
+    (teacher,) = (place / "runs").glob("config/teacher/**/history.csv")
+    history = pd.read_csv(teacher)
+    assert history["learning_rate"].tolist() == pytest.approx([0.003, 0.003, 0.0015])
+    terms = history["ce"] + 0.01 * history["centre"]
+    assert history["loss"].tolist() == pytest.approx(terms.tolist(), rel=1e-5)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     place = workplace(tmp_path_factory.mktemp("undisturbed"))

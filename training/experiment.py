@@ -56,6 +56,12 @@ class Experiment:
                 "[distillation] views",
                 f"found {config.distillation.views}, but [augment] is off and all would be alike",
             )
+        if config.distillation.views and config.augment.mixup_from_epoch:
+            raise ConfigError(
+                "[augment] mixup_from_epoch",
+                f"found {config.augment.mixup_from_epoch}, but [distillation] VIEWS are drawn once "
+                "for all epochs",
+            )
         if config.distillation.teacher == "cached" and not self.repeats:
             raise ConfigError(
                 "[distillation] teacher",
@@ -64,6 +70,9 @@ class Experiment:
             )
         caches = {role: MelCache.open(cache_folder(config, role)) for role in roles}
         self.table: ClipTable = caches[roles[0]].table
+        label_loss = "bce" if self.table.task == "multi_label" else "ce"
+        self.teacher_losses = config.teacher.losses or label_loss
+        build_losses(self.teacher_losses, self.table.task, config.teacher, config)
         for variant in config.distillation.variants:
             build_losses(variant, self.table.task, config.student, config)
             self.teaching(variant)

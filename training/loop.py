@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -14,26 +15,26 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from config import Role, UserError
-from data.batches import Batch, Batches
+from data.batches import Batches
 from training.device import forward_precision
 from training.distributed import rank
 from training.run_folder import TrainingFolder
 from training.scalars import Scalars
 from training.schedules import learning_rate
+from training.steps import Step
 
 OPTIMISERS = {
     "adam": torch.optim.Adam,
+    "amsgrad": functools.partial(torch.optim.Adam, amsgrad=True),
     "adamw": torch.optim.AdamW,
-    "sgd": lambda parameters, **settings: torch.optim.SGD(
-        parameters, momentum=0.9, nesterov=True, **settings
-    ),
+    "sgd": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),
 }
 HISTORY = ("epoch", "learning_rate", "loss", "score", "seconds")  # and each term of the loss
 
 
 def fit(
     model: nn.Module,
-    step: Callable[[Batch], dict[str, Tensor]],
+    step: Step,
     batches: Batches,
     settings: Role,
     folder: TrainingFolder,
@@ -48,8 +49,9 @@ def fit(
 
     `validate` gives the score that chooses the epoch, higher is better; first of equals;
     None keeps the last epoch; no epochs leave the weights as they are. All randomness of an epoch
-    follows from (seed, epoch) and, for what a model draws, the process; the whole state is saved
-    after each, so that a training that was killed ends with the same weights.
+    follows from (seed, epoch) and, for what a model draws, the process; the whole state, that of
+    `step` among it, is saved after each, so that a training that was killed ends with the same
+    weights.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = OPTIMISERS[settings.optimiser](
@@ -62,6 +64,7 @@ def fit(
     if saved := folder.read_checkpoint():
         model.load_state_dict(saved.pop("model"))
         optimiser.load_state_dict(saved.pop("optimiser"))
+        step.load_state_dict(saved.pop("step"))
         state = saved
     bar = tqdm(
         total=settings.epochs,
@@ -111,7 +114,12 @@ def fit(
         if validate and (state["best_score"] is None or score > state["best_score"]):
             state["best_score"], state["best"] = score, copy.deepcopy(model.state_dict())
         folder.write_checkpoint(
-            {**state, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
+            {
+                **state,
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": step.state_dict(),
+            }
         )
         scalars.add(state["history"][-1])
         shown = {name: f"{value:.4f}" for name, value in means.items()}

@@ -17,6 +17,7 @@ def learning_rate(
 
     warm_up_linear_down: exp(-5 (1 - x)^2) over the warm-up, the highest rate for a quarter of
     what is left, then linearly down to a hundredth at the last step.
+    inverse_time: 1 / (1 + decay * step).
     """
     progress = step / steps_per_epoch
     warm = settings.warm_up_epochs
@@ -27,6 +28,8 @@ def learning_rate(
         factor = settings.step_factor ** sum(progress >= epoch for epoch in settings.step_epochs)
     elif settings.schedule == "plateau":
         factor = settings.step_factor ** plateaus(scores, settings.patience)
+    elif settings.schedule == "inverse_time":
+        factor = 1 / (1 + settings.inverse_time_decay * step)
     elif settings.schedule == "cosine":
         factor = (
             (step + 1) / (warm * steps_per_epoch)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from config import Config, ConfigError, Role, UserError, choose
+from config import Config, ConfigError, Role, Student, UserError, choose
 from data.batches import Batch
 from losses import LOSSES
 from losses.mix import WHERE, names_of
@@ -63,7 +63,8 @@ class Step:
         teachers: Sequence[Teacher] = (),
         teacher_weights: Sequence[float] = (),
     ) -> None:
-        self.model, self.role, self.losses, self.teachers = model, role, losses, teachers
+        self.model, self.role, self.teachers = model, role, teachers
+        self.losses = nn.ModuleDict(losses)
         self.teacher_weights = teacher_weights or [1.0] * len(teachers)
         self.coefficients = {name: coefficients.get(name, 1.0) for name in losses}
         self.learns_from_teachers = any(loss.against == "teacher" for loss in losses.values())
@@ -85,6 +86,13 @@ class Step:
                         for weight, said in zip(self.teacher_weights, taught, strict=True)
                     )
         return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the losses have learnt by themselves."""
+        return self.losses.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.losses.load_state_dict(state)
 
 
 def taught_term(loss: nn.Module, mine: Tensor, teacher: Mapping[str, Tensor], clips: int) -> Tensor:
@@ -112,23 +120,28 @@ def tensors_of(output: Output) -> dict[str, Tensor]:
 def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[str, nn.Module]:
     """The losses of a mix, each given those of the settings below that its constructor takes.
 
-    Raises ConfigError for an unknown loss, and for one that does not fit the task.
+    Raises ConfigError for an unknown loss, and for one that does not fit the task or the role.
     """
+    teaches = not isinstance(role, Student)
+    where = "[teacher] losses" if teaches else WHERE
     settings: dict[str, Any] = {
         "task": task,
         "label_smoothing": role.label_smoothing,
+        "centre_rate": role.centre_rate,
         "temperature": config.distillation.softmax_temperature,
         "temperature_on": config.distillation.temperature_on,
         "squared_temperature": config.distillation.squared_temperature,
     }
     losses = {}
     for name in names_of(variant):
-        kind = choose(WHERE, LOSSES, name)
-        wrong = {"bce": "single_label", "ce": "multi_label"}.get(name)
+        kind = choose(where, LOSSES, name)
+        wrong = {"bce": "single_label", "ce": "multi_label", "centre": "multi_label"}.get(name)
         if wrong == task:
             raise ConfigError(
-                WHERE, f"found {name!r}, but the data set is {task.replace('_', '-')}"
+                where, f"found {name!r}, but the data set is {task.replace('_', '-')}"
             )
+        if teaches and kind.against == "teacher":
+            raise ConfigError(where, f"found {name!r}, which learns from a teacher of its own")
         wanted = inspect.signature(kind).parameters
         losses[name] = kind(**{key: settings[key] for key in wanted if key in settings})
     return losses

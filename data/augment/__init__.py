@@ -53,8 +53,8 @@ class Augmentation:
     def does_nothing(self) -> bool:
         return self.settings == Augment()
 
-    def draw(self, clips: int, generator: torch.Generator) -> Drawn:
-        """On the CPU, from the generator alone."""
+    def draw(self, clips: int, generator: torch.Generator, epoch: int | None = None) -> Drawn:
+        """On the CPU, from the generator alone. `epoch`, from 0, may come before the mixup."""
         s = self.settings
 
         def uniform() -> Tensor:
@@ -65,7 +65,8 @@ class Augmentation:
             start = uniform() * (whole - length)
             return torch.stack([start, start + length], 1)
 
-        weight = beta(s.mixup, clips, generator) if s.mixup else torch.ones(clips)
+        mixes = s.mixup and (epoch is None or epoch >= s.mixup_from_epoch)
+        weight = beta(s.mixup, clips, generator) if mixes else torch.ones(clips)
         mels = stretch(s.frequency_mask_share * self.max_mel, self.max_mel)
         return Drawn(
             partner=torch.arange(clips).roll(1),  # the batch is shuffled: its neighbour is any clip

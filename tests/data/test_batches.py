@@ -93,6 +93,16 @@ def test_an_epoch_follows_from_seed_and_epoch_alone():
     assert not torch.equal(drawn(0, 5), drawn(1, 5))
 
 
+def test_mixup_may_begin_late():
+    late = Augmentation(Augment(mixup=1.0, mixup_from_epoch=2), 1.0, 8000.0)
+
+    def mixed(epoch):
+        targets = torch.cat([batch.targets for batch in batches(late).epoch(epoch)])
+        return int(((targets > 0).sum(1) == 2).sum())
+
+    assert [mixed(epoch) for epoch in range(4)] == [0, 0, 8, 8]
+
+
 def test_mixed_targets_stay_distributions():
     augmentation = Augmentation(Augment(mixup=1.0), 1.0, 8000.0)
     for batch in batches(augmentation).epoch(0):

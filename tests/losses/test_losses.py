@@ -14,16 +14,18 @@ POOL = {
     "temperature_on": "both",
     "squared_temperature": True,
     "label_smoothing": 0.1,
+    "centre_rate": 0.5,
 }
 SHAPES = {"logits": (4, 3), "map": (4, 2, 5, 3), "embedding": (4, 6)}
 DISTILLATION = sorted(name for name, loss in LOSSES.items() if loss.against == "teacher")
 
 
 def build(name, **changes):
+    """In evaluation, where a loss that learns by itself stays as it is."""
     parameters = inspect.signature(LOSSES[name]).parameters
     return LOSSES[name](
         **{key: value for key, value in (POOL | changes).items() if key in parameters}
-    )
+    ).eval()
 
 
 def tensors(name, seed=0):

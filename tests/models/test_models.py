@@ -19,15 +19,28 @@ CASES = [
     ("dcase_net", {"width_mult": 0.1, "batch_norm": True}),
     ("dcase_small", {"width_mult": 0.01, "batch_norm": True, "dropout": 0.5}),
     ("dcase_small", {"width_mult": 2.0}),
+    ("mel_resnet", {"width_mult": 0.1, "downsampling": "pooling"}),
     ("mobilenetv2", {"width_mult": 0.0005}),
+    ("raw_resnet", {"reading": "report", "width_mult": 0.1}),
+    ("raw_resnet", {"last_padding": 0, "width_mult": 0.1}),
 ]
-INPUT_SHAPES = [(1, 70, 20), (2, 40, 33)]
+ON_WAVEFORMS = {"raw_resnet"}
 
 every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 
 
-def build(name, options, input_shape=INPUT_SHAPES[0], num_classes=3):
+def input_shapes(name):
+    """Of one channel, and of two."""
+    return [(1, 60_000), (2, 53_000)] if name in ON_WAVEFORMS else [(1, 70, 20), (2, 40, 33)]
+
+
+def input_shape_of(name):
+    return input_shapes(name)[0]
+
+
+def build(name, options, input_shape=None, num_classes=3):
     torch.manual_seed(0)
+    input_shape = input_shape or input_shape_of(name)
     return MODELS[name](num_classes=num_classes, input_shape=input_shape, **options)
 
 
@@ -42,9 +55,10 @@ def test_options_are_annotated_keywords_with_defaults(name):
             assert parameter.default is not parameter.empty
 
 
-@pytest.mark.parametrize("input_shape", INPUT_SHAPES, ids=str)
+@pytest.mark.parametrize("channels", [1, 2])
 @every_case
-def test_the_output_has_its_shapes_and_no_nan(name, options, input_shape):
+def test_the_output_has_its_shapes_and_no_nan(name, options, channels):
+    input_shape = input_shapes(name)[channels - 1]
     output = build(name, options, input_shape)(torch.randn(2, *input_shape))
     assert isinstance(output, Output)
     assert output.logits.shape == (2, 3)
@@ -64,7 +78,7 @@ def test_the_output_has_its_shapes_and_no_nan(name, options, input_shape):
 def test_the_gradient_reaches_every_parameter(name, options, clips):
     model = build(name, options).train()
     torch.manual_seed(1)
-    model(torch.randn(clips, *INPUT_SHAPES[0])).logits.square().sum().backward()
+    model(torch.randn(clips, *input_shape_of(name))).logits.square().sum().backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
@@ -75,7 +89,7 @@ def test_the_gradient_reaches_every_parameter(name, options, clips):
 @every_case
 def test_evaluation_is_deterministic_and_clips_do_not_mix(name, options):
     model = build(name, options).eval()
-    clips = torch.randn(3, *INPUT_SHAPES[0])
+    clips = torch.randn(3, *input_shape_of(name))
     with torch.no_grad():
         once, again, alone = model(clips), model(clips), model(clips[1:2])
     assert torch.equal(once.logits, again.logits)
@@ -83,12 +97,22 @@ def test_evaluation_is_deterministic_and_clips_do_not_mix(name, options):
 
 
 @every_case
+def test_a_clip_may_be_longer_in_evaluation_than_in_training(name, options):
+    channels, length, *bands = input_shape_of(name)
+    model = build(name, options).eval()
+    with torch.no_grad():
+        output = model(torch.randn(2, channels, 2 * length + 1, *bands))
+    assert output.logits.shape == (2, 3)
+    assert output.logits.isfinite().all()
+
+
+@every_case
 def test_weights_survive_safetensors(name, options, tmp_path):
     model = build(name, options)
-    clips = torch.randn(2, *INPUT_SHAPES[0])
+    clips = torch.randn(2, *input_shape_of(name))
     model.train()(clips)  # moves the running statistics
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    twin = MODELS[name](num_classes=3, input_shape=INPUT_SHAPES[0], **options)
+    twin = MODELS[name](num_classes=3, input_shape=input_shape_of(name), **options)
     twin.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     with torch.no_grad():
         assert torch.equal(twin.eval()(clips).logits, model.eval()(clips).logits)
@@ -97,7 +121,7 @@ def test_weights_survive_safetensors(name, options, tmp_path):
 @every_case
 def test_the_cost_is_that_of_the_weights_file(name, options, tmp_path):
     model = build(name, options)
-    figures = cost(model, INPUT_SHAPES[0])
+    figures = cost(model, input_shape_of(name))
     path = tmp_path / "weights.safetensors"
     save_file(model.state_dict(), path)
     header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
@@ -116,7 +140,9 @@ def test_an_input_that_does_not_fit_is_named_with_its_figures(name, input_shape)
 
 
 @pytest.mark.parametrize("width_mult", [0.0, -1.0, float("inf"), float("nan")])
-@pytest.mark.parametrize("name", ["dcase_net", "dcase_small", "mobilenetv2"])
+@pytest.mark.parametrize(
+    "name", ["dcase_net", "dcase_small", "mel_resnet", "mobilenetv2", "raw_resnet"]
+)
 def test_a_width_must_be_positive(name, width_mult):
     with pytest.raises(ConfigError, match=f"{name} width_mult"):
         build(name, {"width_mult": width_mult})

@@ -4,11 +4,13 @@ import pickle
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from config import UserError
 from models import MODELS
 from models.published import load_published, read_weights
+from tests.models.test_models import input_shape_of
 
 DCASE_SMALL = {
     "layer1_conv1": (16, 1, 3, 3),
@@ -87,10 +89,91 @@ def test_published_convolutions_alone_will_do():
     assert torch.equal(model.fc1.weight, head)
 
 
+def published_raw_resnet():
+    """Random weights and running statistics under the published names."""
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+
+    def convolution(name, *shape, bias=True):
+        weights[f"{name}.weight"] = torch.randn(shape, generator=generator) / shape[1] ** 0.5 / 2
+        if bias:
+            weights[f"{name}.bias"] = torch.randn(shape[0], generator=generator)
+
+    def norm(name, channels):
+        for kind in ("weight", "bias", "running_mean", "running_var"):
+            weights[f"{name}.{kind}"] = torch.rand(channels, generator=generator) + 0.5
+        weights[f"{name}.num_batches_tracked"] = torch.tensor(7)
+
+    convolution("first_conv", 128, 2, 12)
+    norm("first_bn", 128)
+    before = 128
+    for number, channels in enumerate((64, 64, 128, 128, 128, 128, 128)):
+        convolution(f"block{number}.conv1", channels, before, 3)
+        norm(f"block{number}.bn1", channels)
+        convolution(f"block{number}.conv2", channels, channels, 3)
+        norm(f"block{number}.bn2", channels)
+        if channels != before:
+            convolution(f"block{number}.conv_downsample", channels, before, 3)
+        before = channels
+    convolution("last_conv", 128, 128, 1)
+    norm("last_bn", 128)
+    convolution("fc1", 128, 256)
+    convolution("fc2", 10, 128, bias=False)
+    return weights
+
+
+def raw_resnet_by_names(weights, x):
+    """The published network, a line a layer, straight from its weights."""
+
+    def conv(name, x, **settings):
+        return F.conv1d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], **settings)
+
+    def norm(name, x):
+        scale, offset, mean, variance = (
+            weights[f"{name}.{kind}"][:, None]
+            for kind in ("weight", "bias", "running_mean", "running_var")
+        )
+        return (x - mean) / (variance + 1e-5).sqrt() * scale + offset
+
+    def leaky(x):
+        return torch.where(x > 0, x, 0.3 * x)
+
+    x = leaky(norm("first_bn", conv("first_conv", x, stride=12)))
+    for number in range(7):
+        block = f"block{number}"
+        inner = leaky(norm(f"{block}.bn1", conv(f"{block}.conv1", x, padding=1)))
+        inner = norm(f"{block}.bn2", conv(f"{block}.conv2", inner, padding=1))
+        if f"{block}.conv_downsample.weight" in weights:
+            x = conv(f"{block}.conv_downsample", x, padding=1)
+        x = F.max_pool1d(leaky(inner + x), 3)
+    x = leaky(norm("last_bn", conv("last_conv", x, padding=3)))
+    pooled = torch.cat([x.mean(2), x.amax(2)], 1)
+    embedding = pooled @ weights["fc1.weight"].T + weights["fc1.bias"]
+    return embedding @ weights["fc2.weight"].T
+
+
+def test_the_published_raw_resnet_gives_the_same_logits():
+    published = published_raw_resnet()
+    assert len(published) == 119
+    model = MODELS["raw_resnet"](num_classes=10, input_shape=(2, 60_000))
+    load_published(model, published)
+    waveforms = torch.randn(2, 2, 60_000, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        found = model.eval()(waveforms).logits
+    wanted = raw_resnet_by_names(published, waveforms)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_published_raw_resnet_of_other_sizes_is_named():
+    model = MODELS["raw_resnet"](num_classes=3, input_shape=(2, 60_000))
+    with pytest.raises(UserError, match=r"classifier\.weight is 10x128, want 3x128"):
+        load_published(model, published_raw_resnet())
+
+
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_our_own_weights_load(name):
     torch.manual_seed(0)
-    model, twin = (MODELS[name](num_classes=8, input_shape=(1, 64, 64)) for _ in range(2))
+    model, twin = (MODELS[name](num_classes=8, input_shape=input_shape_of(name)) for _ in range(2))
     load_published(twin, model.state_dict())
     for found, wanted in zip(twin.state_dict().values(), model.state_dict().values(), strict=True):
         assert torch.equal(found, wanted)

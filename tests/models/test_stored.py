@@ -9,18 +9,18 @@ from safetensors.torch import save_file
 from config import Mel, UserError
 from models import MODELS
 from models.stored import ENTRY, Description, read_description, read_model
-from tests.models.test_models import INPUT_SHAPES
+from tests.models.test_models import input_shape_of
 
 
 def described(name: str) -> Description:
     return Description(
         model=name,
         options={},
-        input_shape=INPUT_SHAPES[0],
+        input_shape=input_shape_of(name),
         task="multi_label",
         classes=("siren", "dog"),
         clip_seconds=1.0,
-        front_end=Mel(num_bands=INPUT_SHAPES[0][2]),
+        front_end=Mel(num_bands=20),
         mean=(0.5,),
         deviation=(2.0,),
     )
@@ -34,8 +34,8 @@ def test_what_is_stored_is_built_again(tmp_path, name):
     save_file(model.state_dict(), path, description.header())
     again, found = read_model(path)
     assert found == description
-    mels = torch.randn(2, *INPUT_SHAPES[0])
-    assert torch.equal(again(mels).logits, model(mels).logits)
+    clips = torch.randn(2, *input_shape_of(name))
+    assert torch.equal(again(clips).logits, model(clips).logits)
 
 
 def test_weights_without_a_description_are_refused(tmp_path):

@@ -35,7 +35,7 @@ CASES = {
 
 
 def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tensor]]:
-    """For each batch of bce+kd+sp: the terms, the gradients and the model's buffers."""
+    """For each batch of bce+kd+sp+centre: terms, gradients, the model's buffers, the centres."""
     clips, teacher_kind, batch_norm = CASES[case]
     rows, cpu = np.arange(clips), torch.device("cpu")
     caches = {"teacher": memory_cache(16), "student": memory_cache(8)}
@@ -45,6 +45,7 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         "bce": LOSSES["bce"](),
         "kd": LOSSES["kd"](task="multi_label", temperature=2.0),
         "sp": LOSSES["sp"](),
+        "centre": LOSSES["centre"](),
     }
     teacher = OnlineTeacher(taught)
     augment = Augment(mixup=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
@@ -63,6 +64,7 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         terms["loss"].backward()
         grown = {name: p.grad.clone() for name, p in model.named_parameters()}
         buffers = {name: b.clone() for name, b in model.named_buffers()}
+        buffers["centres"] = losses["centre"].centres
         found.append({n: t.detach().clone() for n, t in terms.items()} | grown | buffers)
     return found
 

@@ -190,6 +190,13 @@ def test_what_is_cached_for_one_mix_serves_the_next():
     [
         ((*DISTURBED, "distillation.teacher=cached"), "anew in every epoch; set VIEWS"),
         (("distillation.views=2",), "found 2, but .augment. is off"),
+        (
+            (*DISTURBED, "distillation.views=2", "augment.mixup=1", "augment.mixup_from_epoch=3"),
+            "mixup_from_epoch: found 3, but .distillation. VIEWS are drawn once",
+        ),
+        (("teacher.losses=bce",), "teacher. losses: found 'bce', but the data set is single-label"),
+        (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which learns from a teacher"),
+        (("teacher.losses=ce+center",), "teacher. losses: found 'center'; nearest: centre"),
     ],
 )
 def test_a_contradiction_is_named(settings, said):

@@ -9,7 +9,7 @@ from data.augment import Augmentation
 from data.batches import Batches
 from losses import LOSSES
 from models import MODELS
-from training.loop import fit
+from training.loop import OPTIMISERS, fit
 from training.run_folder import TrainingFolder
 from training.steps import OnlineTeacher, Step
 
@@ -34,6 +34,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, **s
         "ce": LOSSES["ce"](),
         "kd": LOSSES["kd"](task="single_label", temperature=2.0),
         "sp": LOSSES["sp"](),
+        "centre": LOSSES["centre"](),
     }
     augment = Augment(mixup=0.3, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
     batches = Batches(views, targets, np.arange(20), 5, 7, Augmentation(augment, 0.16, 8000))
@@ -50,7 +51,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, **s
 
     history = fit(
         model,
-        Step(model, "student", losses, {"sp": 10.0}, [OnlineTeacher(teacher)]),
+        Step(model, "student", losses, {"sp": 10.0, "centre": 0.1}, [OnlineTeacher(teacher)]),
         batches,
         role,
         TrainingFolder(path, {"student.epochs": str(epochs)}),
@@ -63,7 +64,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, **s
     return model, history
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", sorted(OPTIMISERS))
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_a_resumed_training_ends_with_the_same_weights(
     views, targets, tmp_path, optimiser, stop_after
@@ -75,8 +76,20 @@ def test_a_resumed_training_ends_with_the_same_weights(
     resumed, again = train(views, targets, tmp_path / "stopped", **settings)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
-    columns = ["epoch", "learning_rate", "loss", "ce", "kd", "sp", "score"]
+    columns = ["epoch", "learning_rate", "loss", "ce", "kd", "sp", "centre", "score"]
     assert history[columns].equals(again[columns])
+
+
+def test_amsgrad_remembers_the_largest_gradient_of_the_past():
+    """One weight, gradients 4 and 0, rate 1: by hand after Reddi et al., ICLR 2018."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = OPTIMISERS["amsgrad"]([weight], lr=1.0, weight_decay=0.0)
+    for gradient in (4.0, 0.0):
+        weight.grad = torch.tensor([gradient])
+        optimiser.step()
+    first, second = 0.1 * 4, 0.001 * 16  # means of gradients and of squares; the latter stays
+    step = (0.9 * first / (1 - 0.9**2)) / (second / (1 - 0.999**2)) ** 0.5
+    assert weight.item() == pytest.approx(-1 - step, rel=1e-5)
 
 
 def test_the_best_epoch_is_kept(views, targets, tmp_path):

@@ -20,6 +20,19 @@ def test_step_multiplies_after_the_named_epochs():
     assert found == pytest.approx([1, 0.2, 0.2, 0.04])
 
 
+def test_the_steps_of_the_published_specialist_system():
+    found = rates("step", epochs=70, steps=3, step_epochs=(20, 50), step_factor=0.2)
+    assert found[:60] == [1.0] * 60
+    assert found[60:150] == pytest.approx([0.2] * 90)
+    assert found[150:] == pytest.approx([0.04] * 60)
+
+
+def test_inverse_time_counts_steps_and_not_epochs():
+    found = rates("inverse_time", epochs=2, steps=3, inverse_time_decay=0.5)
+    assert found == pytest.approx([1, 2 / 3, 1 / 2, 2 / 5, 1 / 3, 2 / 7])
+    assert rates("inverse_time", epochs=1, steps=10_001)[-1] == pytest.approx(1 / 2)
+
+
 def test_cosine_rises_then_falls_to_zero():
     found = rates("cosine", warm_up_epochs=2)
     assert found[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])

@@ -28,7 +28,9 @@ def first_batch(views, targets):
 
 def test_a_variant_names_its_losses(config):
     assert names_of("bce+KD + sp") == ("bce", "kd", "sp")
-    losses = build_losses("ce+kd", "single_label", Student(label_smoothing=0.1), config)
+    role = Student(label_smoothing=0.1, centre_rate=0.25)
+    losses = build_losses("ce+kd+centre", "single_label", role, config)
+    assert losses["centre"].centre_rate == 0.25
     assert losses["ce"].label_smoothing == 0.1
     assert (losses["kd"].teacher_temperature, losses["kd"].student_temperature) == (3.0, 1.0)
 
@@ -39,6 +41,7 @@ def test_a_variant_names_its_losses(config):
         ("bce+kq", "multi_label", "nearest: kd"),
         ("ce", "multi_label", "multi-label"),
         ("bce+kd", "single_label", "single-label"),
+        ("bce+centre", "multi_label", "'centre', but the data set is multi-label"),
     ],
 )
 def test_a_mix_that_cannot_be_is_refused(config, variant, task, said):

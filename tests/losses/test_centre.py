@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+from losses.centre import CentreLoss
+
+EMBEDDINGS = torch.tensor([[2.0, 0.0], [4.0, 2.0], [0.0, 6.0]])
+LABELS = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def test_half_the_mean_squared_distance_and_the_step_of_the_centres_by_hand():
+    loss = CentreLoss(centre_rate=0.5)
+    # From zero: squares of 4, 20 and 36. Class 0 steps 0.5 * (6, 2) / 3, class 1 0.5 * (0, 6) / 2.
+    assert loss(EMBEDDINGS, LABELS).item() == pytest.approx((4 + 20 + 36) / 2 / 3)
+    centres = torch.tensor([[1.0, 1 / 3], [0.0, 1.5], [0.0, 0.0]])
+    torch.testing.assert_close(loss.centres, centres)
+    # Again: (1, -1/3), (3, 5/3) and (0, 4.5) from the centres.
+    squares = (1 + 1 / 9) + (9 + 25 / 9) + 20.25
+    assert loss(EMBEDDINGS, LABELS).item() == pytest.approx(squares / 2 / 3)
+    # Class 0 is (2 - 6, 2/3 - 2) behind, over 1 + 2 clips; class 1 is -4.5 behind, over 2.
+    wanted = torch.tensor([[1 + 2 / 3, 1 / 3 + 2 / 9], [0.0, 1.5 + 1.125], [0.0, 0.0]])
+    torch.testing.assert_close(loss.centres, wanted)
+
+
+def test_the_gradient_draws_each_embedding_to_its_centre_and_none_reaches_the_centres():
+    loss = CentreLoss()
+    loss(EMBEDDINGS, LABELS)
+    centres = loss.centres.clone()
+    embeddings = EMBEDDINGS.clone().requires_grad_()
+    loss(embeddings, LABELS).backward()
+    torch.testing.assert_close(embeddings.grad, (EMBEDDINGS - centres[[0, 0, 1]]) / 3)
+    assert not loss.centres.requires_grad
+    assert not list(loss.parameters())
+
+
+def test_a_mixed_clip_belongs_to_its_classes_by_its_shares():
+    loss = CentreLoss(centre_rate=1.0)
+    mixed = torch.tensor([[0.75, 0.25]])
+    assert loss(torch.tensor([[4.0]]), mixed).item() == pytest.approx(16 / 2)
+    torch.testing.assert_close(loss.centres, torch.tensor([[3 / 1.75], [1 / 1.25]]))
+
+
+def test_a_rate_of_zero_and_evaluation_leave_the_centres():
+    still = CentreLoss(centre_rate=0.0)
+    still(EMBEDDINGS, LABELS)
+    assert torch.equal(still.centres, torch.zeros(3, 2))
+    loss = CentreLoss()
+    loss(EMBEDDINGS, LABELS)
+    before = loss.eval().centres
+    loss(EMBEDDINGS, LABELS)
+    assert torch.equal(loss.centres, before)
+
+
+def test_the_centres_arrive_at_the_means_of_their_classes():
+    loss = CentreLoss()
+    for _ in range(60):
+        loss(EMBEDDINGS, LABELS)
+    means = torch.tensor([[3.0, 1.0], [0.0, 6.0], [0.0, 0.0]])
+    torch.testing.assert_close(loss.centres, means, rtol=1e-4, atol=1e-4)
+
+
+def test_the_centres_go_where_the_embeddings_are():
+    loss, twin = CentreLoss(), CentreLoss()
+    loss(EMBEDDINGS, LABELS)
+    twin.load_state_dict(loss.state_dict())
+    twin(EMBEDDINGS.to("meta"), LABELS.to("meta"))
+    assert twin.centres.device.type == "meta"
+
+
+def test_a_twin_goes_on_from_the_state():
+    loss, twin = CentreLoss(), CentreLoss()
+    twin.load_state_dict(loss.state_dict())
+    assert twin.centres is None
+    loss(EMBEDDINGS, LABELS)
+    twin.load_state_dict(loss.state_dict())
+    for _ in range(2):
+        assert torch.equal(twin(EMBEDDINGS, LABELS), loss(EMBEDDINGS, LABELS))
