@@ -7,10 +7,10 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -120,3 +120,48 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+# The table ----------------------------------------------------------------------------------------
+
+
+COLUMNS = {  # heading -> what stands in a row of the budget, and how it is written
+    "": ("precision", str),
+    "file": ("file_bytes", lambda value: with_unit(value, "B")),
+    "weights": ("weight_bytes", lambda value: with_unit(value, "B")),
+    "activations": ("peak_activation_bytes", lambda value: with_unit(value, "B")),
+    "ms a clip": ("milliseconds", "{:.2f}".format),
+    "real-time factor": ("real_time_factor", "{:.2g}".format),
+    "times PyTorch's speed": ("times_eager", "{:.2f}".format),
+    "logits off by": ("largest_logit_difference", "{:.1g}".format),
+    "score": ("score", "{:.4f}".format),
+    "lost": ("score_lost", lambda value: f"{round(value, 4) + 0.0:.4f}"),  # never -0.0000
+}
+
+
+def budget_text(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """`rows`: one a precision, PyTorch among them; what a row lacks is a dash."""
+    columns = [heading for heading, (key, _) in COLUMNS.items() if any(key in row for row in rows)]
+    cells = [
+        [COLUMNS[h][1](row[COLUMNS[h][0]]) if COLUMNS[h][0] in row else "-" for h in columns]
+        for row in rows
+    ]
+    headings = [about["metric"] if heading == "score" else heading for heading in columns]
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in (headings, *cells)
+    ]
+    judged = f"; {about['clips']} clips of {about['split']}" if about["clips"] else ""
+    title = (
+        f"{about['name']}: {about['model']}, {with_unit(about['parameters'])} parameters, "
+        f"{with_unit(about['macs'])} MACs; clips of {about['clip_seconds']:g} s on one core{judged}"
+    )
+    return "\n".join(["", title, *lines])
+
+
+def with_unit(number: float, unit: str = "") -> str:
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {prefix}{unit}"
+    return f"{number:g} {unit}".rstrip()

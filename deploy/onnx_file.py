@@ -25,12 +25,10 @@ IR_VERSION = 8  # of opset 18: what older runtimes read
 MICROSOFT = "com.microsoft"  # onnxruntime's own operators: LSTM in int8 is one
 
 
-def assembled(
-    back: onnx.ModelProto, described: Description, samples: int | None
-) -> onnx.ModelProto:
+def assembled(back: onnx.ModelProto, described: Description, any_length: bool) -> onnx.ModelProto:
     """waveform (B, C, S) -> probabilities (B, K), logits (B, K) and, if heard, mel (B, C, T, F).
 
-    `back` is features -> logits; `samples` is S where the model takes clips of one length alone.
+    `back` is features -> logits. S and T stay open where it takes clips of any length.
     """
     from onnx import TensorProto, checker, compose, helper
 
@@ -42,17 +40,20 @@ def assembled(
     else:
         probabilities = tail("Softmax", "logits", axis=-1)
     tail = tail.finished(probabilities, "probabilities")
-    compose.add_prefix_graph(back.graph, "model_", rename_inputs=False, rename_outputs=False)
-    for node in back.graph.node:
+    body = compose.add_prefix_graph(
+        back.graph, "model_", rename_inputs=False, rename_outputs=False, inplace=False
+    )
+    for node in body.node:
         node.input[:] = [heard if name == "features" else name for name in node.input]
-    parts = (front, back.graph, tail)
+    parts = (front, body, tail)
     channels, float32 = described.front_end.channels, TensorProto.FLOAT
     shapes = {"probabilities": ["batch", classes], "logits": ["batch", classes]}
     if heard == "mel":
         bands = described.front_end.num_bands
-        frames = "frames" if samples is None else described.input_shape[1]
+        frames = "frames" if any_length else described.input_shape[1]
         shapes["mel"] = ["batch", channels, frames, bands]
-    waveform = ["batch", channels, "samples" if samples is None else samples]
+    samples = round(described.clip_seconds * described.front_end.sample_rate)
+    waveform = ["batch", channels, "samples" if any_length else samples]
     graph = helper.make_graph(
         [node for part in parts for node in part.node],
         ENTRY,

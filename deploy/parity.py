@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,23 +24,21 @@ TOGETHER = 4  # clips
 EAGER = "PyTorch"
 
 
-def recordings(
-    table: ClipTable, rows: np.ndarray, settings: Mel, clip_seconds: float
-) -> Iterator[np.ndarray]:
-    """The clips of these rows, decoded as make_mel.py does: (B, C, S) a batch. Raises BadAudio."""
+def recordings(table: ClipTable, settings: Mel, clip_seconds: float) -> Iterator[np.ndarray]:
+    """All clips of a table, decoded as make_mel.py does: (B, C, S) a batch. Raises BadAudio."""
     samples = round(clip_seconds * settings.sample_rate)
     columns = [table.columns[name] for name in ("path", "start_seconds", "seconds")]
-    for chosen in np.split(rows, range(TOGETHER, len(rows), TOGETHER)):
-        clips = zip(*(column[chosen] for column in columns), strict=True)
+    for first in range(0, len(table), TOGETHER):
+        stretches = (column[first : first + TOGETHER].tolist() for column in columns)
         waveforms = [
             decode(
                 Path(path),
                 settings.sample_rate,
                 settings.channels,
                 start,
-                min(clip_seconds, np.inf if np.isnan(seconds) else seconds),
+                min(clip_seconds, math.inf if math.isnan(seconds) else seconds),
             )
-            for path, start, seconds in clips
+            for path, start, seconds in zip(*stretches, strict=True)
         ]
         yield np.stack([pad_or_cut(torch.from_numpy(w), samples).numpy() for w in waveforms])
 

@@ -133,7 +133,8 @@ def write_config(config: Config) -> None:
     """The resolved settings, with the versions and the commit that they ran on."""
     names = ("torch", "torchaudio", "numpy")
     versions = [f"# {name} {metadata.version(name)}" for name in names]
-    header = [f"# commit {commit()}"] if commit() else []
+    found = commit()
+    header = [f"# commit {found}"] if found else []
     text = "\n".join([*header, *versions, "", config.to_ini()])
     write_atomically(RUNS / config.run.name / "config.ini", text)
 

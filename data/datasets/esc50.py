@@ -107,7 +107,7 @@ class Esc50:
 class Esc10(Esc50):
     """The 400 clips of ESC-50 in 10 easily told classes, with its folds; all of ESC-50 will do."""
 
-    licence = "ESC-10 (K. J. Piczak), CC BY 3.0"
+    licence = "ESC-10 (K. J. Piczak), CC BY"
     num_classes = 10
 
     def takes(self, row: dict[str, str]) -> bool:
