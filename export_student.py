@@ -33,9 +33,9 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     folder = training_path(config, *training)
     if not (folder / "metrics.json").exists():
         raise UserError(f"{folder}: no finished training; run train_{training.role}.py first")
-    print(f"exporting {config.run.name} {training.title}", flush=True)
     experiment.enter(training.fold)
     trained = read_trained(experiment, training, folder)
+    print(f"exporting {trained.name}", flush=True)
     if arguments.format == "executorch":
         export_executorch(trained, folder)
     else:
@@ -92,8 +92,9 @@ def read_trained(experiment: Experiment, training: Training, folder: Path) -> Tr
     config, role = experiment.config, training.role
     model, described = read_model(folder / "weights.safetensors")
     check_same_data(experiment, role, described, folder)
+    fold = f" fold {training.fold}" if training.fold else ""
     return Trained(
-        name=f"{config.run.name} {training.title}",
+        name=f"{config.run.name} {training.variant or role} seed {training.seed}{fold}",
         model=model,
         described=described,
         dataset=config.data.dataset,

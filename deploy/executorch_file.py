@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
 
 from config import UserError
 from deploy.model_graph import quiet
@@ -12,6 +13,17 @@ WANTED = (
     "--format executorch wants the package executorch, which is not part of requirements.txt: "
     "python -m pip install executorch"
 )
+
+
+class Outputs(nn.Module):
+    """ExecuTorch knows no named tuple."""
+
+    def __init__(self, whole: Whole) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.whole(waveform))
 
 
 def executorch_program(whole: Whole, samples: int) -> bytes:
@@ -28,7 +40,7 @@ def executorch_program(whole: Whole, samples: int) -> bytes:
     example = torch.zeros(1, whole.front_end.settings.channels, samples)
     try:
         with quiet():
-            program = torch.export.export(whole, (example,))
+            program = torch.export.export(Outputs(whole).eval(), (example,))
             lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
             return lowered.to_executorch().buffer
     except Exception as error:  # the compiler raises almost anything
@@ -36,7 +48,7 @@ def executorch_program(whole: Whole, samples: int) -> bytes:
         raise UserError(f"ExecuTorch cannot lower the model: {reason}") from error
 
 
-def executorch_logits(program: bytes, waveform: torch.Tensor) -> torch.Tensor:
+def executorch_logits(program: bytes, waveform: Tensor) -> Tensor:
     """What the program says of one clip, (1, C, S) -> (1, K)."""
     from executorch.runtime import Runtime
 
