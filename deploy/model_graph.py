@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-FEW = 32  # frames; recurrences are traced step by step, so a short example is a quick one
+FEW = 16  # frames; recurrences are traced step by step, so a short example is a quick one
 
 
 class ModelGraph(NamedTuple):
