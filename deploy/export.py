@@ -111,23 +111,20 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     clip = noise(described.front_end, described.clip_seconds)[:1]
     times = clip_milliseconds(whole, students, clip)
     rows = [{"precision": EAGER, "weight_bytes": costs.weight_bytes}]
-    for name, model in models.items():
-        row = {
+    rows += [
+        {
             "precision": name,
             "file_bytes": (folder / f"{name}.onnx").stat().st_size,
             "weight_bytes": weight_bytes(model),
             "peak_activation_bytes": peak_activation_bytes(model, clip),
             "largest_logit_difference": largest_difference(logits[name], logits[EAGER]),
         }
-        rows.append(row)
+        for name, model in models.items()
+    ]
     for row in rows:
         name = row["precision"]
-        row["milliseconds"] = times[name]
-        row["real_time_factor"] = times[name] / 1e3 / described.clip_seconds
-        row["times_eager"] = times[EAGER] / times[name]
-        if scores[name]:
-            row["score"] = scores[name][trained.metric]
-            row["score_lost"] = score_lost(trained.metric, scores[EAGER], scores[name])
+        row |= speed(times[name], times[EAGER], described.clip_seconds)
+        row |= judgement(trained.metric, scores[name], scores[EAGER])
     judged = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
     with replacing(folder / "budget.json") as file:
         file.write(json.dumps(about | judged | {"budget": rows}, indent=1).encode())
@@ -149,10 +146,8 @@ def export_executorch(trained: Trained, folder: Path) -> None:
 
 
 def check_float32(found: np.ndarray, expected: np.ndarray) -> None:
-    difference, most = (
-        largest_difference(found, expected),
-        TOLERANCE * max(1, np.abs(expected).max()),
-    )
+    difference = largest_difference(found, expected)
+    most = TOLERANCE * max(1, np.abs(expected).max())
     if not difference <= most:  # NaN, too
         raise UserError(
             f"the exported model differs from PyTorch: a logit by {difference:.2g}, want at most "
@@ -178,10 +173,26 @@ def scores_of(trained: Trained, logits: np.ndarray) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def score_lost(metric: str, eager: Mapping[str, float], own: Mapping[str, float]) -> float:
-    """Positive where it is worse than PyTorch."""
+def judgement(
+    metric: str, own: Mapping[str, float], eager: Mapping[str, float]
+) -> dict[str, float]:
+    """The headline figure, and what was lost of PyTorch's; nothing where it is not defined."""
+    if metric not in own or metric not in eager:
+        return {}
     lost = eager[metric] - own[metric]
-    return lost if METRICS[metric].higher_is_better else -lost
+    return {
+        "score": own[metric],
+        "score_lost": lost if METRICS[metric].higher_is_better else -lost,
+    }
+
+
+def speed(own: float, eager: float, clip_seconds: float) -> dict[str, float]:
+    """Of milliseconds a clip."""
+    return {
+        "milliseconds": own,
+        "real_time_factor": own / 1e3 / clip_seconds,
+        "times_eager": eager / own,
+    }
 
 
 def metadata(trained: Trained, costs: Cost, any_length: bool) -> dict[str, Any]:

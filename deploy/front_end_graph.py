@@ -1,4 +1,4 @@
-"""The front end as ONNX nodes: waveform -> normalised log-mel, in a dozen kilobytes."""
+"""The front end as ONNX nodes: waveform -> normalised log-mel, in twenty kilobytes."""
 
 from __future__ import annotations
 

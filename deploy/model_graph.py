@@ -45,38 +45,47 @@ def model_graph(model: nn.Module, input_shape: tuple[int, ...]) -> ModelGraph:
     `input_shape` is (C, T, F), or (C, S) of a waveform: of one clip, without the batch.
     """
     channels, length, *bands = input_shape
+    ways = [(False, length)]
     for example in (FEW, length):
-        any_length = all(accepts(model, (channels, n, *bands)) for n in (example, 2 * length))
-        if any_length:
+        if all(accepts(model, (channels, n, *bands)) for n in (example, 2 * length)):
+            ways.insert(0, (True, example))
             break
-    shape = (2, channels, example if any_length else length, *bands)
-    dynamic = torch.export.Dim.DYNAMIC
-    axes = {0: dynamic, 2: dynamic} if any_length else {0: dynamic}
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                Logits(model).eval(),
-                (torch.randn(shape, generator=torch.Generator().manual_seed(0)),),
-                dynamo=True,
-                dynamic_shapes={"features": axes},
-                input_names=["features"],
-                output_names=["logits"],
-                opset_version=OPSET,
-                verbose=False,
-            )
-    except torch.onnx.errors.OnnxExporterError as error:
-        reason = str(error.__cause__ or error).strip().partition("\n")[0]
-        raise UserError(f"{type(model).__name__} cannot be exported: {reason}") from error
-    return ModelGraph(simplified(program.model_proto), any_length)
+    for any_length, example in ways:
+        try:
+            found = exported(model, (2, channels, example, *bands), any_length)
+        except torch.onnx.errors.OnnxExporterError as error:
+            failure = error
+        else:
+            return ModelGraph(simplified(found), any_length)
+    reason = str(failure.__cause__ or failure).strip().partition("\n")[0]
+    raise UserError(f"{type(model).__name__} cannot be exported: {reason}") from failure
 
 
 @torch.no_grad()
 def accepts(model: nn.Module, shape: tuple[int, ...]) -> bool:
     try:
         model(torch.zeros(1, *shape))
-    except (RuntimeError, ValueError, AssertionError, ConfigError):
+    except (RuntimeError, ValueError, IndexError, AssertionError, ConfigError):
         return False
     return True
+
+
+def exported(model: nn.Module, shape: tuple[int, ...], any_length: bool) -> onnx.ModelProto:
+    """Traced at `shape`, with an open batch and, if wanted, an open length."""
+    dynamic = torch.export.Dim.DYNAMIC
+    axes = {0: dynamic, 2: dynamic} if any_length else {0: dynamic}
+    with quiet():
+        program = torch.onnx.export(
+            Logits(model).eval(),
+            (torch.zeros(shape),),
+            dynamo=True,
+            dynamic_shapes={"features": axes},
+            input_names=["features"],
+            output_names=["logits"],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    return program.model_proto
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ def quantise_products(
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     head = float_head(copy.graph)
-    pool_before_relu(head)
+    pool_before_relu(copy.graph, head)
     quantize_static(
         copy,
         path,
@@ -125,14 +125,17 @@ def float_head(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return head
 
 
-def pool_before_relu(head: Sequence[onnx.NodeProto]) -> None:
-    """Relu and MaxPool change places, which changes nothing else: max(0, max x) = max max(0, x).
+def pool_before_relu(graph: onnx.GraphProto, head: Sequence[onnx.NodeProto]) -> None:
+    """Where `head` ends with Relu and MaxPool they change places, and no value changes:
+    max(0, max x) = max max(0, x).
 
     onnxruntime moves a quantisation up past a MaxPool, which then takes twenty times as long.
     """
     if len(head) < 2 or [node.op_type for node in head[-2:]] != ["Relu", "MaxPool"]:
         return
     relu, pool = head[-2:]
+    if sum(relu.output[0] in node.input for node in graph.node) > 1:
+        return  # another node reads it before it is pooled
     source, result = relu.input[0], pool.output[0]
     relu.op_type, pool.op_type = pool.op_type, relu.op_type
     relu.attribute.extend(pool.attribute)

@@ -7,15 +7,18 @@ import onnx
 import pytest
 import torch
 
+from config import UserError
 from deploy import onnx_file
 from deploy.export import onnx_models
 from deploy.whole import Whole
-from tests.deploy.trained import RATE, built, described, every_model, waveforms
+from models import MODELS
+from models.output import Output
+from tests.deploy.trained import RATE, built, described, waveforms
 
 FOLDED_INTO = ("Conv", "Gemm", "MatMul", "ConvTranspose")
 
 
-@pytest.fixture(scope="module", params=every_model())
+@pytest.fixture(scope="module", params=sorted(MODELS))
 def exported(request):
     """The description of a model, the model in PyTorch, and its files by their precision."""
     description = described(request.param)
@@ -88,8 +91,6 @@ class OfOneLength(torch.nn.Module):
         self.weights = torch.nn.Linear(98 * 33, 3)
 
     def forward(self, x):
-        from models.output import Output
-
         flat = x.flatten(1)
         logits = self.weights(flat)
         return Output(logits, flat, ())
@@ -103,6 +104,18 @@ def test_a_model_of_one_length_says_so():
     (waveform,) = models["float32"].graph.input
     sizes = [axis.dim_value or axis.dim_param for axis in waveform.type.tensor_type.shape.dim]
     assert sizes == ["batch", 1, RATE]
+
+
+class Undecided(OfOneLength):
+    """Its way depends on what it hears."""
+
+    def forward(self, x):
+        return super().forward(x if x.sum() > 0 else -x)
+
+
+def test_a_model_that_cannot_be_exported_is_named():
+    with pytest.raises(UserError, match=r"^Undecided cannot be exported: \S"):
+        onnx_models(Undecided().eval(), described(), ("float32",), [])
 
 
 def test_what_it_is_stands_in_the_file_and_a_half_written_one_never_lies_there(tmp_path):

@@ -56,7 +56,7 @@ def test_what_stands_before_the_first_wide_product_stays_float():
 def test_pooling_before_relu_changes_nothing():
     model = narrow_and_wide()
     before = run(model, clips(2))
-    pool_before_relu(float_head(model.graph))
+    pool_before_relu(model.graph, float_head(model.graph))
     assert [node.op_type for node in model.graph.node][:3] == ["Conv", "MaxPool", "Relu"]
     onnx.checker.check_model(model)
     np.testing.assert_array_equal(run(model, clips(2)), before)

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from config import Mel
-from models import MODELS
 from models.stored import Description
 
 RATE, SECONDS = 8_000, 1.0
@@ -42,7 +41,3 @@ def built(description: Description) -> nn.Module:
 def waveforms(clips: int = 3, seconds: float = SECONDS) -> np.ndarray:
     noise = np.random.default_rng(0).standard_normal((clips, 1, round(seconds * RATE)))
     return (0.1 * noise).astype(np.float32)
-
-
-def every_model() -> list[str]:
-    return sorted(MODELS)
