@@ -55,6 +55,7 @@ class Dataset(Protocol):
     metric: str  # name in metrics.METRICS: what the table shows and the epoch is chosen by
     clip_seconds: float
     embedded: bool  # download() needs no network: make_mel.py calls it unasked
+    licence: str  # of the recordings: it goes with every exported student
 
     def table(self, root: Path) -> ClipTable:
         """All labelled clips below `root`, checked. Raises UserError that names what is wrong.
