@@ -633,11 +633,14 @@ def collected(problems: list[ConfigError]) -> Iterator[None]:
 def raise_together(header: str, problems: Iterable[ConfigError]) -> None:
     """Raise what is wrong, if anything, as one error that says each thing once."""
     said = dict.fromkeys((error.where, error.message) for error in problems)
-    for where, message in list(said):  # what holds for the front ends of both roles is [mel]'s
-        twin = where.replace("[mel.teacher]", "[mel.student]")
-        if twin != where and (twin, message) in said:
-            del said[where, message], said[twin, message]
-            said[where.replace("[mel.teacher]", "[mel]"), message] = None
+    for above in ("mel", "augment"):  # what holds for all of its roles is the section's own
+        roles = [f"[{name}]" for name in SECTIONS if name.startswith(f"{above}.")]
+        for where, message in list(said):
+            twins = [(where.replace(roles[0], role), message) for role in roles]
+            if roles[0] in where and all(twin in said for twin in twins):
+                for twin in twins:
+                    del said[twin]
+                said[where.replace(roles[0], f"[{above}]"), message] = None
     if len(said) == 1:
         raise ConfigError(*next(iter(said)))
     if said:

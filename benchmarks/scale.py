@@ -53,7 +53,7 @@ class Opened:
 
     def endless(self) -> Iterator[Batch]:
         for epoch in range(10**9):
-            whole = len(self.batches.rows) // BATCH
+            whole = len(self.batches.sampler.rows) // BATCH
             for number, batch in enumerate(self.batches.epoch(epoch)):
                 if number < whole:
                     yield batch
@@ -65,7 +65,7 @@ class Opened:
         held += sum(table.targets.nbytes for table in tables)
         held += sum(cache.starts.nbytes for cache in self.caches)
         held += sum(view.position.nbytes for view in self.views.values())
-        return held + 3 * self.batches.rows.nbytes  # the training clips, permuted, in order
+        return held + 3 * self.batches.sampler.rows.nbytes  # the training clips, permuted, in order
 
 
 def batch_milliseconds(opened: dict[str, Opened], turns: int) -> dict[str, float]:

@@ -56,10 +56,10 @@ class Experiment:
                 "[distillation] views",
                 f"found {config.distillation.views}, but [augment] is off and all would be alike",
             )
-        if config.distillation.views and config.augment.mixup_from_epoch:
+        if config.distillation.views and config.student_augment.mixup_from_epoch:
             raise ConfigError(
                 "[augment] mixup_from_epoch",
-                f"found {config.augment.mixup_from_epoch}, but [distillation] VIEWS are drawn once "
+                f"found {config.student_augment.mixup_from_epoch}, but [distillation] VIEWS are drawn once "
                 "for all epochs",
             )
         if config.distillation.teacher == "cached" and not self.repeats:

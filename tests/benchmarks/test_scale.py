@@ -14,7 +14,7 @@ def opened(tmp_path_factory):
 
 def test_bytes_a_clip_are_those_of_the_arrays(opened):
     assert len(opened.caches[0].shards) == 6
-    train = len(opened.batches.rows)
+    train = len(opened.batches.sampler.rows)
     # A table: id 21, codes of split, fold and group 1 each, a start 8, three labels of 2 + 4; where
     # it lies 8. Both roles. Beside them few distinct values, a start, six shards.
     table = 21 + 3 + 8 + 18
