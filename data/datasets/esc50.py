@@ -23,6 +23,7 @@ class Esc50:
     metric = "accuracy"
     clip_seconds = 5.0
     embedded = False
+    stereo = False
     num_classes = 50
 
     def table(self, root: Path) -> ClipTable:
