@@ -19,6 +19,7 @@ SCENES = (
 )
 DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 PERCENTS = ("5", "10", "25", "50", "100")
+A_SCENE = 1440  # clips, in 2019
 SLICES = "0123456789"  # of 1 s, that a segment of 10 s is cut into
 NAME = re.compile(r"audio/(((\w+)-\w+-\d+-\d+)(?:-(\d))?-(\w+)\.wav)")
 
@@ -177,7 +178,7 @@ class TauScenes:
         missing = sorted(recordings.keys() - there)
         if missing:
             raise UserError(
-                f"{folder}: {len(missing)} of {len(recordings)} recordings are missing:"
+                f"{folder}: recordings that are missing: {len(missing)} of {len(recordings)}"
                 f"{first_of(missing)}"
             )
         found = {
@@ -282,7 +283,7 @@ def check_known(path: Path, names: Iterable[str], known: Collection[str], where:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UserError(
-            f"{path}: {len(unknown)} clips are not in {where}:{first_of(sorted(unknown))}"
+            f"{path}: clips that are not in {where}: {len(unknown)}{first_of(sorted(unknown))}"
         )
 
 
@@ -297,12 +298,12 @@ def devices_of(recordings: Iterable[Recording]) -> tuple[str, ...]:
 
 
 def check_2019(folder: Path, recordings: Mapping[str, Recording]) -> None:
-    """1440 clips of each scene; every file, by its header, stereo at 48 kHz."""
+    """As many clips of each scene; every file, by its header, stereo at 48 kHz."""
     from data.decode import opened
 
     counts = Counter(recording.scene for recording in recordings.values())
-    if set(counts.values()) != {1440} or len(counts) != len(SCENES):
-        raise UserError(f"{folder}: want 1440 clips of each scene, found {dict(counts)}")
+    if counts != dict.fromkeys(SCENES, A_SCENE):
+        raise UserError(f"{folder}: want {A_SCENE} clips of each scene, found {dict(counts)}")
     for name in recordings:
         with opened(folder / "audio" / name) as file:
             if (file.channels, file.samplerate) != (2, 48_000):
@@ -322,5 +323,5 @@ def check_whole_segments(
     broken = [segment for segment, there in slices.items() if there != set(SLICES)]
     if broken:
         raise UserError(
-            f"{path}: {len(broken)} segments lack some of their ten clips:{first_of(broken)}"
+            f"{path}: segments that lack some of their ten clips: {len(broken)}{first_of(broken)}"
         )
