@@ -42,8 +42,8 @@ from data.synthesis.sources.rail import (
 from data.synthesis.sources.voice import shouting, talking
 from data.synthesis.street import EQUALISER_HZ, equalised, loudness
 
-EAR_SECONDS = 0.0006  # by which a sound from the side reaches one ear later
-EAR_DB = 4.0  # and by which, up or down, it is louder there
+EAR_SECONDS = 0.0006  # by which a sound from the very side reaches one ear later
+EAR_DB = 6.0  # and by which it is louder at the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ def binaural(rng: Rng, sound: Array, rate: int, reverberation: float) -> Array:
     delay = round(abs(side) * EAR_SECONDS * rate)
     late = np.concatenate([np.zeros(delay), sound])[: len(sound)]
     ears = (sound, late) if side < 0 else (late, sound)
-    gains = 10 ** (EAR_DB * side * np.array((-1, 1)) / 20)
+    gains = 10 ** (EAR_DB / 2 * side * np.array((-1, 1)) / 20)
     wet = 0.1 + 0.5 * distance * min(1.0, reverberation)
     return np.stack(
         [
