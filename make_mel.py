@@ -7,6 +7,7 @@ torchrun each process takes its share of the shards.
 from __future__ import annotations
 
 import argparse
+import atexit
 import multiprocessing
 import os
 import time
@@ -165,6 +166,7 @@ def join_processes() -> tuple[int, int]:
         import torch.distributed
 
         torch.distributed.init_process_group("gloo", timeout=timedelta(days=7))
+        atexit.register(torch.distributed.destroy_process_group)  # or its threads abort the exit
     return rank, world
 
 

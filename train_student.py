@@ -1,15 +1,18 @@
 """3: mel cache and teacher -> students, one variant a loss mix, and the table of both."""
 
 import argparse
+import sys
+import traceback
+from pathlib import Path
 
-from config import Config, command_line, run_script
+from config import Config, UserError, command_line, run_script
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.distributed import processes, rank
     from training.experiment import Experiment
-    from training.run_folder import write_config, write_results
+    from training.run_folder import RUNS, write_config, write_results
     from training.train import Training, train
 
     with processes(config.run.device):
@@ -21,6 +24,19 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
                     train(experiment, Training("student", variant, seed, fold), arguments.overwrite)
         if rank() == 0:
             show(write_results(config.run.name), experiment.metric)
+            show_page(RUNS / config.run.name)
+
+
+def show_page(run: Path) -> None:
+    """Write the page of the run. What is trained stays so: without a page, this says why."""
+    from report.page import write_page
+
+    try:
+        print(f"page: {write_page([run])}")
+    except Exception as error:
+        if not isinstance(error, (UserError, OSError, ImportError)):  # a mistake of ours
+            traceback.print_exc()
+        print(f"no page: {error}; `python -m report {run}` tries again", file=sys.stderr)
 
 
 if __name__ == "__main__":

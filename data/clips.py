@@ -56,6 +56,7 @@ class Dataset(Protocol):
     clip_seconds: float
     embedded: bool  # download() needs no network: make_mel.py calls it unasked
     stereo: bool  # a recording of one channel is bad where a front end wants two
+    licence: str  # of the recordings: it goes with every exported student
 
     def table(self, root: Path) -> ClipTable:
         """All labelled clips below `root`, checked. Raises UserError that names what is wrong.

@@ -47,6 +47,25 @@ def tag_calibration_error(scores: ArrayLike, targets: ArrayLike, bins: int = BIN
 
 def calibration_gap(confidence: np.ndarray, correct: np.ndarray, bins: int) -> float:
     """(N,) in [0, 1], (N,) bool -> the gap, weighted by the clips of each bin."""
-    edges = np.linspace(0, 1, bins + 1)[1:-1]
-    gaps = np.bincount(np.searchsorted(edges, confidence, "left"), correct - confidence)
+    gaps = np.bincount(bin_of(confidence, bins), correct - confidence)
     return float(abs(gaps).sum() / len(confidence))
+
+
+def bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """(N,) in [0, 1] -> (N,) from 0 to bins - 1."""
+    return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, "left")
+
+
+def reliability(
+    confidence: np.ndarray, correct: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The bins of a reliability diagram that hold anything, (b,) of at most `bins` each: how many
+    confidences lie in each, their mean, and the share of them that came true.
+
+    Shapes: (N,) in [0, 1], (N,) bool.
+    """
+    place = bin_of(confidence, bins)
+    counts = np.bincount(place, minlength=bins)
+    held = counts > 0
+    said, true = (np.bincount(place, of, bins)[held] / counts[held] for of in (confidence, correct))
+    return counts[held], said, true

@@ -40,6 +40,11 @@ class Counts(NamedTuple):
     fp: np.ndarray
     fn: np.ndarray
 
+    @property
+    def positives(self) -> int:
+        """Hits and misses: what is there to be found."""
+        return int(self.tp[0] + self.fn[0])
+
 
 def score(
     scores: ArrayLike, targets: ArrayLike, classes: Sequence[str], tie_order: str = "numpy"
@@ -75,25 +80,37 @@ def score(
     """
     if tie_order not in SORTS:
         raise UserError(f"want the tie order numpy or stable, found {tie_order!r}")
-    scores, present = check(scores, targets, "multi_label", classes)
-    counts, classwise = [], {}
-    for name, (complete, incomplete) in categories(classes).items():
-        of_category = count(
-            scores[:, complete],
-            present[:, complete],
-            scores[:, incomplete].max(axis=1, initial=0),
-            present[:, incomplete].any(axis=1),
-        )
-        counts.append(of_category)
-        heard = present[:, complete + incomplete].any()
-        classwise[name] = area(of_category, tie_order) if heard else math.nan
-    micro = add_up(counts)
+    counts = category_counts(scores, targets, classes)
+    micro = add_up(list(counts.values()))
+    classwise = {
+        name: area(of_category, tie_order) if of_category.positives else math.nan
+        for name, of_category in counts.items()
+    }
     return Score(
         micro_auprc=area(micro, tie_order),
         macro_auprc=mean_of_defined(np.array(list(classwise.values()))),
         micro_f1=f1_at_half(micro),
         classwise=classwise,
     )
+
+
+def category_counts(
+    scores: ArrayLike, targets: ArrayLike, classes: Sequence[str]
+) -> dict[str, Counts]:
+    """Category -> its counts, thresholds descending; `curve` draws them.
+
+    Shapes: scores (N, K), targets (N, K). Raises UserError, see `inputs.check`.
+    """
+    scores, present = check(scores, targets, "multi_label", classes)
+    return {
+        name: count(
+            scores[:, complete],
+            present[:, complete],
+            scores[:, incomplete].max(axis=1, initial=0),
+            present[:, incomplete].any(axis=1),
+        )
+        for name, (complete, incomplete) in categories(classes).items()
+    }
 
 
 def categories(classes: Sequence[str]) -> dict[str, tuple[list[int], list[int]]]:
@@ -166,13 +183,19 @@ def add_up(counts: Sequence[Counts]) -> Counts:
     )
 
 
-def area(counts: Counts, tie_order: str) -> float:
-    """Trapezoids under the points sorted by recall, with (0, 1) before and (1, 0) after them."""
+def curve(counts: Counts, tie_order: str) -> tuple[np.ndarray, np.ndarray]:
+    """Recall, ascending from 0 to 1, and precision, with (0, 1) before and (1, 0) after them."""
     precision = counts.tp / np.maximum(counts.tp + counts.fp, 0.5)
     recall = counts.tp / np.maximum(counts.tp + counts.fn, 0.5)
     order = np.argsort(recall, kind=SORTS[tie_order])
     recall = np.concatenate([[0.0], recall[order], [1.0]])
     precision = np.concatenate([[1.0], precision[order], [0.0]])
+    return recall, precision
+
+
+def area(counts: Counts, tie_order: str) -> float:
+    """Trapezoids under the curve."""
+    recall, precision = curve(counts, tie_order)
     return float((np.diff(recall) * (precision[1:] + precision[:-1])).sum() / 2)
 
 

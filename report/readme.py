@@ -4,7 +4,8 @@
     <!-- results recipes/results/NAME.csv METRIC --> the table of a committed results.csv
     <!-- benchmarks -->                              the newest rows of benchmarks/results/
 
-Each part ends with <!-- end -->. Nothing between the two is typed in by hand.
+Each part ends with <!-- end -->. The picture at the head of README.md is drawn from the same
+results. Nothing of all this is typed in by hand.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from config import keys_table
+from report.overview import overview
 from report.table import markdown
 
 ROOT = Path(__file__).parent.parent
+PICTURE = ROOT / "recipes/results/overview.svg"
 PAGES = ("README.md", "recipes/README.md")
 PART = re.compile(r"(<!-- (keys|results|benchmarks)([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -48,6 +51,7 @@ def benchmarks_table() -> str:
 
 
 if __name__ == "__main__":
+    PICTURE.write_text(overview(), encoding="utf-8")
     for page in PAGES:
         path = ROOT / page
         path.write_text(filled(path.read_text()))

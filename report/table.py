@@ -71,12 +71,16 @@ def spread(values: pd.Series) -> str:
 
 
 def gain(base: pd.DataFrame, other: pd.DataFrame) -> str:
-    keys = ["seed", "fold"]
-    paired = other.set_index(keys)["value"] - base.set_index(keys)["value"]
-    paired = paired.dropna()
+    paired = paired_gains(base, other)
     if paired.empty:
         return "-"
     return f"{paired.mean():+.4f}" + (f" ± {paired.std():.4f}" if len(paired) > 1 else "")
+
+
+def paired_gains(base: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
+    """Other less base, of each seed and fold that both have."""
+    keys = ["seed", "fold"]
+    return (other.set_index(keys)["value"] - base.set_index(keys)["value"]).dropna()
 
 
 def with_unit(number: float) -> str:

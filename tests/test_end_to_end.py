@@ -38,6 +38,7 @@ def test_from_recordings_to_the_table(tmp_path, task, parts):
     assert set(figures["split"]) == ({"fold 1", "fold 2"} if parts == "fold" else {"test"})
     mean = figures[figures["variant"] == f"{label}+kd"]["value"].mean()
     assert f"{mean:.4f}" in printed
+    assert "page: runs/config/report.html" in printed
     assert re.search(rf"system +{label} +{label}\+kd +{label}\+kd\+sp +parameters +MACs", printed)
     for folder in (place / "runs/config").glob("**/fold_*"):
         teaches = folder.relative_to(place / "runs/config").parts[0] == "teacher"
@@ -124,7 +125,7 @@ def test_a_wrong_setting_is_named(undisturbed, change, said):
     assert "Traceback" not in message
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", [*SCRIPTS, "export_student.py"])
 def test_help_answers_without_torch(tmp_path, script):
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     done = subprocess.run(

@@ -126,12 +126,17 @@ def write_config(config: Config) -> None:
     """The resolved settings, with the versions and the commit that they ran on."""
     names = ("torch", "torchaudio", "numpy")
     versions = [f"# {name} {metadata.version(name)}" for name in names]
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
-    ).stdout.strip()
-    header = [f"# commit {commit}"] if commit else []
+    found = commit()
+    header = [f"# commit {found}"] if found else []
     text = "\n".join([*header, *versions, "", config.to_ini()])
     write_once(RUNS / config.run.name / "config.ini", text)
+
+
+def commit() -> str:
+    """Of this program; empty where it is no git checkout."""
+    return subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
+    ).stdout.strip()
 
 
 def write_results(run: str) -> pd.DataFrame:

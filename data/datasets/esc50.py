@@ -24,6 +24,7 @@ class Esc50:
     clip_seconds = 5.0
     embedded = False
     stereo = False
+    licence = "ESC-50 (K. J. Piczak), CC BY-NC 3.0"
     num_classes = 50
 
     def table(self, root: Path) -> ClipTable:
@@ -107,6 +108,7 @@ class Esc50:
 class Esc10(Esc50):
     """The 400 clips of ESC-50 in 10 easily told classes, with its folds; all of ESC-50 will do."""
 
+    licence = "ESC-10 (K. J. Piczak), CC BY"
     num_classes = 10
 
     def takes(self, row: dict[str, str]) -> bool:

@@ -18,9 +18,12 @@ class StreetScenes(TauScenes):
     Source: data.synthesis. Licence: that of this program.
     """
 
+    embedded = True
+    licence = "synthesised by Soundstill, under its own licence"
+
     def __init__(self) -> None:
         super().__init__()
-        self.clip_seconds, self.embedded = 4.0, True
+        self.clip_seconds = 4.0
 
     def download(self, root: Path) -> None:
         """Synthesise what is not below `root` yet; nothing is fetched. Raises UserError."""

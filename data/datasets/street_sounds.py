@@ -21,6 +21,7 @@ class StreetSounds(SonycUst):
 
     clip_seconds = 4.0
     embedded = True
+    licence = "synthesised by Soundstill, under its own licence"
 
     def __init__(
         self,

@@ -78,6 +78,7 @@ class TauScenes:
     task: Task = "single_label"
     metric = "macro_accuracy"
     embedded = False
+    licence = "TAU Urban Acoustic Scenes (Tampere University), non-commercial academic use alone"
 
     def __init__(
         self,
@@ -96,7 +97,8 @@ class TauScenes:
         recordings = read_meta(folder / "meta.csv", self.figures.sliced)
         train, test = read_fold(folder, recordings)
         if self.train_percent != "100":
-            train = self.read_subset(self.train_percent, root, folder, train)
+            path = find_subset(self.train_percent, root, folder)
+            train = read_subset(path, train)
         return ClipTable.of(
             (
                 Clip(
@@ -136,19 +138,6 @@ class TauScenes:
                 f"all archives of {self.name} in {root}, or set data.root to the folder of meta.csv"
             )
         return folder
-
-    def read_subset(
-        self, percent: str, root: Path, folder: Path, official: Collection[str]
-    ) -> list[str]:
-        """The clips of split<percent>.csv, all of which are `official` training clips."""
-        name = f"split{percent}.csv"
-        places = (root / name, folder / name, folder / "evaluation_setup" / name)
-        path = next((place for place in places if place.is_file()), None)
-        if path is None:
-            raise UserError(f"{root}: no {name}; run make_mel.py with --download")
-        names = [clip for clip, _ in read_list(path)]
-        check_known(path, names, frozenset(official), "evaluation_setup/fold1_train.csv")
-        return names
 
     def download(self, root: Path) -> None:
         """Fetch the edition, 27 to 36 GB, unpack it in `root`, check it whole. Raises UserError."""
@@ -196,25 +185,8 @@ class TauScenes:
         if self.figures.sliced:
             check_whole_segments(folder / "meta.csv", recordings, recordings)
         if self.train_percent != "100":
-            self.check_subsets(root, folder, recordings, train)
-
-    def check_subsets(
-        self,
-        root: Path,
-        folder: Path,
-        recordings: Mapping[str, Recording],
-        official: Collection[str],
-    ) -> None:
-        """Each list holds the shorter ones, the longest is fold1_train; segments are whole."""
-        before: frozenset[str] = frozenset()
-        for percent in PERCENTS:
-            names = frozenset(self.read_subset(percent, root, folder, official))
-            check_whole_segments(root / f"split{percent}.csv", names, recordings)
-            if not before <= names:
-                raise UserError(f"{root}/split{percent}.csv: lacks clips of the list before it")
-            before = names
-        if before != frozenset(official):
-            raise UserError(f"{root}/split100.csv: is not fold1_train.csv, which it should be")
+            paths = [find_subset(percent, root, folder) for percent in PERCENTS]
+            check_subsets(paths, recordings, train)
 
 
 def read_meta(path: Path, sliced: bool) -> dict[str, Recording]:
@@ -267,6 +239,21 @@ def read_fold(
     if both := places[0] & places[1]:
         raise UserError(f"{folder}: the place {min(both)} is both trained on and evaluated")
     return train, test
+
+
+def find_subset(percent: str, root: Path, folder: Path) -> Path:
+    name = f"split{percent}.csv"
+    for place in (root, folder, folder / "evaluation_setup"):
+        if (place / name).is_file():
+            return place / name
+    raise UserError(f"{root}: no {name}; run make_mel.py with --download")
+
+
+def read_subset(path: Path, official: Collection[str]) -> list[str]:
+    """The clips of a split<percent>.csv, all of which are `official` training clips."""
+    names = [clip for clip, _ in read_list(path)]
+    check_known(path, names, official, "evaluation_setup/fold1_train.csv")
+    return names
 
 
 def read_list(path: Path, column: str = "filename") -> list[tuple[str, str]]:
@@ -325,3 +312,18 @@ def check_whole_segments(
         raise UserError(
             f"{path}: segments that lack some of their ten clips: {len(broken)}{first_of(broken)}"
         )
+
+
+def check_subsets(
+    paths: Iterable[Path], recordings: Mapping[str, Recording], official: Mapping[str, str]
+) -> None:
+    """Each list holds the one before, the last is fold1_train; segments are whole."""
+    before: frozenset[str] = frozenset()
+    for path in paths:
+        names = frozenset(read_subset(path, official))
+        check_whole_segments(path, names, recordings)
+        if not before <= names:
+            raise UserError(f"{path}: lacks clips of the list before it")
+        before = names
+    if before != official.keys():
+        raise UserError(f"{path}: is not fold1_train.csv, which it should be")

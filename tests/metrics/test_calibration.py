@@ -48,3 +48,22 @@ def test_a_true_probability_is_calibrated():
     targets = random.random(probability.shape) < probability
     assert calibration.tag_calibration_error(probability, targets) < 0.02
     assert calibration.tag_calibration_error(probability**3, targets) > 0.2
+
+
+def test_a_reliability_diagram_by_hand():
+    # Four bins: 0.1 and 0.2 in the first, one of them true; 0.9 in the last, true; none between.
+    counts, said, true = calibration.reliability(
+        np.array([0.1, 0.9, 0.2]), np.array([True, True, False]), bins=4
+    )
+    assert counts.tolist() == [2, 1]
+    assert said == pytest.approx([0.15, 0.9])
+    assert true == pytest.approx([0.5, 1.0])
+
+
+def test_the_gaps_of_the_diagram_are_the_error():
+    generator = np.random.default_rng(0)
+    said = generator.uniform(size=500)
+    true = generator.uniform(size=500) < said**2
+    counts, mean, share = calibration.reliability(said, true)
+    gap = (counts * abs(share - mean)).sum() / 500
+    assert gap == pytest.approx(calibration.calibration_gap(said, true, calibration.BINS))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import UserError
-from metrics.precision_recall import score
+from metrics.precision_recall import category_counts, curve, score
 from tests.metrics import brute_force
 from tests.sonyc import COARSE, FINE
 
@@ -156,6 +156,11 @@ def test_one_class_by_hand():
     # 1/2 * (0 + 1/2) / 2 + 1/2 * (1 + 2/3) / 2 = 1/8 + 5/12.
     assert figures.micro_auprc == pytest.approx(13 / 24)
     assert figures.micro_f1 == pytest.approx(0.5)  # at 0.6: one hit, one false alarm, one miss
+    counts = category_counts(column(0.8, 0.6, 0.4), column(1, 0, 1), ["dog"])["dog"]
+    recall, precision = curve(counts, "stable")
+    assert recall == pytest.approx([0, 0, 1 / 2, 1 / 2, 1, 1])
+    assert precision == pytest.approx([1, 0, 1, 1 / 2, 2 / 3, 0])
+    assert counts.positives == 2
 
 
 def test_a_score_of_one_keeps_the_curve_up():

@@ -1,6 +1,10 @@
+import xml.etree.ElementTree as ElementTree
+
+import pandas as pd
 import pytest
 
-from report.readme import PAGES, ROOT, filled
+from report.overview import PANELS
+from report.readme import PAGES, PICTURE, ROOT, filled
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -22,3 +26,12 @@ def test_a_stale_part_is_made_anew():
     assert fresh.startswith("before\n")
     assert fresh.endswith("\nafter")
     assert filled(fresh) == fresh
+
+
+def test_the_picture_says_what_the_results_say():
+    texts = [text.text or "" for text in ElementTree.parse(PICTURE).iter() if text.text]
+    for file, metric, _ in PANELS:
+        results = pd.read_csv(ROOT / file)
+        for _, own in results[results["metric"] == metric].groupby(["role", "variant"]):
+            said = f"{own['value'].mean():.3f} ± {own['value'].std():.3f}"
+            assert any(said in text for text in texts), "run: python -m report.readme"

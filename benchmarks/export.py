@@ -1,0 +1,186 @@
+"""What an exported student gains: ONNX in float32 and int8 beside PyTorch eager, on one core.
+
+    python -m benchmarks.export
+
+Each model in MODELS stands as published: its bands, 8 tags, clips of 10 s at 16 kHz with a hop of
+10 ms. All contenders start from the same waveform, front end included, and take turns. PyTorch runs
+in inference mode with the memory layout that a model has when it is read; `channels_last_ms` is
+PyTorch again with the other layout. For `score_lost` each model is first trained for a moment on
+synthesised tags in clips of 1 s; int8 is calibrated on some of the training clips and both are
+judged by micro AUPRC on others.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.measure import (
+    RESULTS,
+    append,
+    command_line,
+    hardware,
+    keep_cores,
+    report,
+    rounded,
+)
+from config import Mel
+from data.front_end import FrontEnd
+from deploy import onnx_file
+from deploy.budget import milliseconds, one_core
+from deploy.export import onnx_models
+from deploy.parity import probabilities
+from deploy.whole import Whole
+from losses import LOSSES
+from metrics import evaluate
+from models import MODELS
+from models.stored import Description
+
+RATE, SECONDS, TAGS = 16_000, 10.0, 8
+TRAINED, JUDGED = 320, 240  # clips of 1 s
+BATCH, CALIBRATION = 16, 64
+
+
+@dataclass(frozen=True)
+class Settings:
+    bands: int = 64
+    options: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 8
+    learning_rate: float = 3e-3
+
+
+PUBLISHED = {  # of a model that is not here: as it stands
+    "cnn_lstm": Settings(20, epochs=4),
+    "dcase_net": Settings(64, epochs=3, learning_rate=3e-4),
+    "dcase_small": Settings(20, epochs=15),
+    "mobilenetv2": Settings(20, {"width_mult": 0.0005}),
+}
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=sorted(MODELS))
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    keep_cores(2)
+    sounds, tags = synthesised(TRAINED + JUDGED)
+    found = [model_figures(name, sounds, tags, arguments.rounds) for name in arguments.models]
+    shares = [row["int8_bytes"] / row["float32_bytes"] for row in found]
+    summary = {
+        "median_speedup": statistics.median(row["speedup"] for row in found),
+        "least_speedup": min(row["speedup"] for row in found),
+        "largest_int8_share": max(shares),
+        "largest_score_lost": max(row["score_lost"] for row in found),
+    }
+    models = [{key: rounded(value) for key, value in row.items()} for row in found]
+    write_csv, arguments.csv = arguments.csv, False  # the summary is kept, the models are printed
+    rows = [list(row.values()) for row in found]
+    report("export", arguments, list(found[0]), rows, summary | {"models": models})
+    if write_csv:
+        stamp = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "hardware": hardware()}
+        append(RESULTS / "export.csv", [stamp | {k: rounded(v) for k, v in summary.items()}])
+
+
+def synthesised(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Clips of 1 s, (N, 1, S), and their tags (N, K): each tag a pitch of its own, under noise."""
+    generator = np.random.default_rng(0)
+    seconds = np.arange(RATE) / RATE
+    tags = generator.random((count, TAGS)) < 0.3
+    pitch = 200 * 1.6 ** np.arange(TAGS)[:, None]  # Hz
+    sounds = np.empty((count, 1, RATE), np.float32)
+    for sound, heard in zip(sounds, tags, strict=True):
+        level = heard * 0.1 ** generator.uniform(0.2, 1.0, TAGS)
+        detuned = pitch * generator.uniform(0.97, 1.03, (TAGS, 1))
+        tones = np.sin(2 * np.pi * detuned * seconds)
+        sound[:] = level @ tones + 0.1 * generator.standard_normal(RATE)
+    return torch.from_numpy(sounds), torch.from_numpy(tags.astype(np.float32))
+
+
+def model_figures(
+    name: str, sounds: torch.Tensor, tags: torch.Tensor, rounds: int
+) -> dict[str, Any]:
+    settings = PUBLISHED.get(name, Settings())
+    mel = Mel(sample_rate=RATE, num_bands=settings.bands)
+    front_end = FrontEnd(mel)
+    with torch.inference_mode():
+        features = torch.cat([front_end(part) for part in sounds.split(BATCH)])
+    mean, deviation = features[:TRAINED].mean(), features[:TRAINED].std()
+    features = ((features - mean) / deviation).clone()
+    described = Description(
+        model=name,
+        options=settings.options,
+        input_shape=front_end.shape(round(SECONDS * RATE)),
+        task="multi_label",
+        classes=tuple(f"tag {k}" for k in range(TAGS)),
+        clip_seconds=SECONDS,
+        front_end=mel,
+        mean=(mean.item(),),
+        deviation=(deviation.item(),),
+    )
+    model = trained(described, settings, features[:TRAINED], tags[:TRAINED])
+    calibration = list(features[:CALIBRATION].numpy()[:, None])
+    models, _ = onnx_models(model, described, ("float32", "int8"), calibration)
+    students = {kind: onnx_file.session(found) for kind, found in models.items()}
+    score = {
+        kind: micro_auprc(student, sounds[TRAINED:], tags[TRAINED:])
+        for kind, student in students.items()
+    }
+    taken = clip_milliseconds(Whole(model, described), students, rounds)
+    return {
+        "model": name,
+        "eager_ms": taken["eager"],
+        "channels_last_ms": taken["channels_last"],
+        "float32_ms": taken["float32"],
+        "int8_ms": taken["int8"],
+        "speedup": taken["eager"] / min(taken["float32"], taken["int8"]),
+        "float32_bytes": models["float32"].ByteSize(),
+        "int8_bytes": models["int8"].ByteSize(),
+        "score": score["float32"],
+        "score_lost": score["float32"] - score["int8"],
+    }
+
+
+def trained(
+    described: Description, settings: Settings, features: torch.Tensor, tags: torch.Tensor
+) -> torch.nn.Module:
+    torch.manual_seed(0)
+    model = described.build().train()
+    optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    loss = LOSSES["bce"]()
+    for _ in range(settings.epochs):
+        for rows in torch.randperm(len(features)).split(BATCH):
+            optimiser.zero_grad()
+            loss(model(features[rows]).logits, tags[rows]).backward()
+            optimiser.step()
+    return model.eval()
+
+
+def micro_auprc(student: Any, sounds: torch.Tensor, tags: torch.Tensor) -> float:
+    logits = [onnx_file.logits(student, part.numpy()) for part in sounds.split(BATCH)]
+    names = [f"tag {k}" for k in range(TAGS)]
+    said = probabilities(np.concatenate(logits), "multi_label")
+    return evaluate(said, tags.numpy(), names, "multi_label")["micro_auprc"]
+
+
+def clip_milliseconds(whole: Whole, students: dict[str, Any], rounds: int) -> dict[str, float]:
+    """Of one clip of SECONDS, the same for all, on one core."""
+    generator = torch.Generator().manual_seed(0)
+    clip = 0.1 * torch.randn(1, 1, round(SECONDS * RATE), generator=generator)
+    other = copy.deepcopy(whole).to(memory_format=torch.channels_last)
+    contenders = {"eager": lambda: whole(clip), "channels_last": lambda: other(clip)}
+    for name, student in students.items():
+        contenders[name] = lambda student=student: student.run(
+            ["probabilities"], {"waveform": clip.numpy()}
+        )
+    with one_core(), torch.inference_mode():
+        return milliseconds(contenders, rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""What a student costs on a device: bytes, memory of activations, and time on one core."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    import onnx
+
+ROUND_SECONDS = 0.02  # a contender runs at least this long before the next one has its turn
+
+
+def weight_bytes(model: onnx.ModelProto) -> int:
+    """All constants of the file, those of the front end among them."""
+    from onnx import helper
+
+    return sum(
+        math.prod(weight.dims) * helper.tensor_dtype_to_np_dtype(weight.data_type).itemsize
+        for weight in model.graph.initializer
+    )
+
+
+def peak_activation_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> int:
+    """The largest sum of the tensors that are alive at once, in the order of the graph.
+
+    The graph is the one that onnxruntime runs, with its operators fused; each node's results lie
+    beside its inputs, and a tensor lives until the last node that reads it.
+    """
+    fused = fused_graph(model)
+    sizes = tensor_bytes(fused, waveform)
+    nodes = fused.graph.node
+    kept = {output.name for output in fused.graph.output}
+    readers = Counter(name for node in nodes for name in set(node.input))
+    alive, most = {"waveform": sizes["waveform"]}, 0
+    for node in nodes:
+        alive |= {name: sizes[name] for name in node.output if name}
+        most = max(most, sum(alive.values()))
+        for name in set(node.input):
+            readers[name] -= 1
+            if not readers[name] and name not in kept:
+                alive.pop(name, None)
+    return most
+
+
+def fused_graph(model: onnx.ModelProto) -> onnx.ModelProto:
+    """As onnxruntime fuses it, but for layouts that belong to one processor."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
+        path = Path(folder, "fused.onnx")
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return onnx.load(path)
+
+
+def tensor_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> dict[str, int]:
+    """Of the waveform and of every result of every node, measured by running it once."""
+    import onnx
+    import onnxruntime
+
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    names = [name for node in model.graph.node for name in node.output if name]
+    del shown.graph.output[:]
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    results = session.run(None, {"waveform": waveform})
+    found = {name: result.nbytes for name, result in zip(names, results, strict=True)}
+    return {"waveform": waveform.nbytes, **found}
+
+
+def milliseconds(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The median of each contender's rounds. They take turns: what disturbs one disturbs all."""
+    repeats = {}
+    for name, contender in contenders.items():
+        contender()
+        repeats[name] = max(1, round(ROUND_SECONDS / seconds(contender, 1)))
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name in list(contenders)[:: -1 if number % 2 else 1]:
+            taken[name].append(1e3 * seconds(contenders[name], repeats[name]))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def seconds(contender: Callable[[], object], repeats: int) -> float:
+    began = time.perf_counter()
+    for _ in range(repeats):
+        contender()
+    return (time.perf_counter() - began) / repeats
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """PyTorch computes on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# The table ----------------------------------------------------------------------------------------
+
+
+COLUMNS = {  # heading -> what stands in a row of the budget, and how it is written
+    "": ("precision", str),
+    "file": ("file_bytes", lambda value: with_unit(value, "B")),
+    "weights": ("weight_bytes", lambda value: with_unit(value, "B")),
+    "activations": ("peak_activation_bytes", lambda value: with_unit(value, "B")),
+    "ms a clip": ("milliseconds", "{:.2f}".format),
+    "real-time factor": ("real_time_factor", "{:.2g}".format),
+    "times PyTorch's speed": ("times_eager", "{:.2f}".format),
+    "logits off by": ("largest_logit_difference", "{:.1g}".format),
+    "score": ("score", "{:.4f}".format),
+    "lost": ("score_lost", lambda value: f"{round(value, 4) + 0.0:.4f}"),  # never -0.0000
+}
+
+
+def budget_text(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """`rows`: one a precision, PyTorch among them; what a row lacks is a dash."""
+    columns = [heading for heading, (key, _) in COLUMNS.items() if any(key in row for row in rows)]
+    cells = [
+        [COLUMNS[h][1](row[COLUMNS[h][0]]) if COLUMNS[h][0] in row else "-" for h in columns]
+        for row in rows
+    ]
+    headings = [about["metric"] if heading == "score" else heading for heading in columns]
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in (headings, *cells)
+    ]
+    judged = f"; {about['clips']} clips of {about['split']}" if about["clips"] else ""
+    title = (
+        f"{about['name']}: {about['model']}, {with_unit(about['parameters'])} parameters, "
+        f"{with_unit(about['macs'])} MACs; clips of {about['clip_seconds']:g} s on one core{judged}"
+    )
+    return "\n".join(["", title, *lines])
+
+
+def with_unit(number: float, unit: str = "") -> str:
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {prefix}{unit}"
+    return f"{number:g} {unit}".rstrip()

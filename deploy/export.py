@@ -1,0 +1,248 @@
+"""A trained model to files: exported, checked on clips of the reported split, and measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from config import UserError
+from data.clips import ClipTable, replacing
+from deploy import onnx_file, quantise
+from deploy.budget import (
+    budget_text,
+    milliseconds,
+    one_core,
+    peak_activation_bytes,
+    weight_bytes,
+)
+from deploy.executorch_file import executorch_logits, executorch_program
+from deploy.model_graph import OPSET, model_graph
+from deploy.parity import EAGER, all_logits, noise, probabilities, recordings
+from deploy.whole import Whole
+from metrics import METRICS, evaluate
+from models.cost import Cost, cost
+from models.stored import Description
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+TOLERANCE = 1e-4  # of float32, from PyTorch: of 1, or of the largest logit if that is more
+ROUNDS = 9  # of the clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A trained model, the clips that judge it and those that calibrate int8."""
+
+    name: str  # as it is shown
+    model: nn.Module
+    described: Description
+    dataset: str
+    licence: str  # of the data set
+    commit: str  # of this program
+    table: ClipTable  # of the reported split
+    split: str  # its name
+    metric: str  # name in metrics.METRICS: the data set's headline
+    calibration: Sequence[np.ndarray]  # training clips, (B, *input_shape) each
+
+    @property
+    def samples(self) -> int:
+        return round(self.described.clip_seconds * self.described.front_end.sample_rate)
+
+    @property
+    def has_recordings(self) -> bool:
+        return any(Path(path).is_file() for path in self.table.columns["path"])
+
+    def clips(self) -> Iterable[np.ndarray]:
+        """Batches of waveforms (B, C, S): the reported split, or noise where it lies nowhere."""
+        settings, seconds = self.described.front_end, self.described.clip_seconds
+        if self.has_recordings:
+            return recordings(self.table, settings, seconds)
+        return [noise(settings, seconds)]
+
+
+def onnx_models(
+    model: nn.Module,
+    described: Description,
+    precisions: Sequence[str],
+    calibration: Sequence[np.ndarray],
+) -> tuple[dict[str, onnx.ModelProto], bool]:
+    """An ONNX model a precision, and whether they take clips of any length. Raises UserError."""
+    back, any_length = model_graph(model, described.input_shape)
+    make = {
+        "float32": lambda: back,
+        "float16": lambda: quantise.float16(back),
+        "int8": lambda: quantise.int8(back, calibration),
+    }
+    found = {
+        precision: onnx_file.assembled(make[precision](), described, any_length)
+        for precision in precisions
+    }
+    return found, any_length
+
+
+def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> None:
+    """<precision>.onnx and budget.json into `folder`; the budget on the screen.
+
+    Raises UserError, and writes nothing, where float32 differs from PyTorch by more than TOLERANCE.
+    """
+    described = trained.described
+    models, any_length = onnx_models(trained.model, described, precisions, trained.calibration)
+    whole = Whole(trained.model, described)
+    students = {name: onnx_file.session(model) for name, model in models.items()}
+    logits = all_logits(whole, students, trained.clips())
+    if "float32" in models:
+        check_float32(logits["float32"], logits[EAGER])
+    scores = {name: scores_of(trained, values) for name, values in logits.items()}
+    costs = cost(trained.model, described.input_shape)
+    about = metadata(trained, costs, any_length)
+    for name, model in models.items():
+        onnx_file.describe(model, about | {"precision": name, "scores": scores[name]})
+        onnx_file.write(folder / f"{name}.onnx", model)
+    clip = noise(described.front_end, described.clip_seconds)[:1]
+    times = clip_milliseconds(whole, students, clip)
+    rows = [{"precision": EAGER, "weight_bytes": costs.weight_bytes}]
+    rows += [
+        {
+            "precision": name,
+            "file_bytes": (folder / f"{name}.onnx").stat().st_size,
+            "weight_bytes": weight_bytes(model),
+            "peak_activation_bytes": peak_activation_bytes(model, clip),
+            "largest_logit_difference": largest_difference(logits[name], logits[EAGER]),
+        }
+        for name, model in models.items()
+    ]
+    for row in rows:
+        name = row["precision"]
+        row |= speed(times[name], times[EAGER], described.clip_seconds)
+        row |= judgement(trained.metric, scores[name], scores[EAGER])
+    judged = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
+    with replacing(folder / "budget.json") as file:
+        file.write(json.dumps(about | judged | {"budget": rows}, indent=1).encode())
+    print(budget_text(about | judged, rows))
+    print("\n".join(["", *notes(trained), *(str(folder / f"{name}.onnx") for name in models)]))
+
+
+def export_executorch(trained: Trained, folder: Path) -> None:
+    """float32.pte into `folder`. Raises UserError where it differs from PyTorch."""
+    whole = Whole(trained.model, trained.described)
+    program = executorch_program(whole, trained.samples)
+    clip = next(iter(trained.clips()))[:1]
+    with torch.inference_mode():
+        expected = whole(torch.from_numpy(clip)).logits.numpy()
+    check_float32(executorch_logits(program, torch.from_numpy(clip)).numpy(), expected)
+    with replacing(folder / "float32.pte") as file:
+        file.write(program)
+    print(f"{folder / 'float32.pte'}: {len(program):,} bytes, as PyTorch on one clip")
+
+
+def check_float32(found: np.ndarray, expected: np.ndarray) -> None:
+    difference = largest_difference(found, expected)
+    most = TOLERANCE * max(1, np.abs(expected).max())
+    if not difference <= most:  # NaN, too
+        raise UserError(
+            f"the exported model differs from PyTorch: a logit by {difference:.2g}, want at most "
+            f"{most:.2g}; nothing was written"
+        )
+
+
+def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(found - expected).max())
+
+
+def scores_of(trained: Trained, logits: np.ndarray) -> dict[str, float]:
+    """The defined figures of the reported split; none where its recordings are not there."""
+    if not trained.has_recordings:
+        return {}
+    described = trained.described
+    found = evaluate(
+        probabilities(logits, described.task),
+        trained.table.targets[:],
+        described.classes,
+        described.task,
+    )
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def judgement(
+    metric: str, own: Mapping[str, float], eager: Mapping[str, float]
+) -> dict[str, float]:
+    """The headline figure, and what was lost of PyTorch's; nothing where it is not defined."""
+    if metric not in own or metric not in eager:
+        return {}
+    lost = eager[metric] - own[metric]
+    return {
+        "score": own[metric],
+        "score_lost": lost if METRICS[metric].higher_is_better else -lost,
+    }
+
+
+def speed(own: float, eager: float, clip_seconds: float) -> dict[str, float]:
+    """Of milliseconds a clip."""
+    return {
+        "milliseconds": own,
+        "real_time_factor": own / 1e3 / clip_seconds,
+        "times_eager": eager / own,
+    }
+
+
+def metadata(trained: Trained, costs: Cost, any_length: bool) -> dict[str, Any]:
+    """What every file says of itself, but for its precision and scores."""
+    described = trained.described
+    return {
+        "name": trained.name,
+        "model": described.model,
+        "task": described.task,
+        "classes": described.classes,
+        "sample_rate": described.front_end.sample_rate,
+        "channels": described.front_end.channels,
+        "clip_seconds": described.clip_seconds,
+        "samples": trained.samples,
+        "any_length": any_length,
+        "front_end": asdict(described.front_end),
+        "hop_seconds": described.front_end.stft_hop_length_seconds,
+        "dataset": trained.dataset,
+        "licence": trained.licence,
+        "commit": trained.commit,
+        "opset": OPSET,
+        "parameters": costs.parameters,
+        "macs": costs.macs,
+        "split": trained.split,
+    }
+
+
+def clip_milliseconds(
+    whole: Whole, students: Mapping[str, onnxruntime.InferenceSession], clip: np.ndarray
+) -> dict[str, float]:
+    """Of one clip, (1, C, S), from waveform to probabilities, on one core."""
+    heard = torch.from_numpy(clip)
+
+    def run(student: onnxruntime.InferenceSession) -> Callable[[], object]:
+        return lambda: student.run(["probabilities"], {"waveform": clip})
+
+    with one_core(), torch.inference_mode():
+        contenders = {name: run(student) for name, student in students.items()}
+        return milliseconds({EAGER: lambda: whole(heard), **contenders}, ROUNDS)
+
+
+def notes(trained: Trained) -> list[str]:
+    """What a reader of the budget has to know besides."""
+    found = []
+    if not trained.has_recordings:
+        found.append(
+            f"The recordings of {trained.split} are not there: checked on noise, no score measured."
+        )
+    if trained.described.front_end.padding == "log_zero":
+        found.append(
+            "PADDING = log_zero: exported, a clip counts as full-length, to its last zero."
+        )
+    return found

@@ -1,0 +1,207 @@
+"""The front end as ONNX nodes: waveform -> normalised log-mel, in twenty kilobytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from config import Mel
+from data.front_end import KALDI_FLOOR, FrontEnd, analysis_window, htk_mel, mel_edges
+from deploy.graph import Graph, Value
+
+if TYPE_CHECKING:
+    import onnx
+
+OUTSIDE = -1.0  # mel or Hz: a place below every filter
+
+
+def front_end_graph(
+    settings: Mel, mean: Sequence[float], deviation: Sequence[float]
+) -> onnx.GraphProto:
+    r"""What data.front_end.FrontEnd computes, less mean, over deviation; to about 1e-6.
+
+    A Fourier transform of N = N1 N2 samples is two small products (Cooley and Tukey): with
+    n = N2 m + n2 and k = k1 + N1 k2,
+
+    .. math:: X[k] = \sum_{n_2} e^{-2 \pi i k_2 n_2 / N_2}
+              \Bigl( \sum_m w[n] \, e^{-2 \pi i k_1 n / N} \, x[n] \Bigr)
+
+    The inner sums are one strided convolution a phase n2, which also frames and windows; the outer
+    ones a matrix product. Only k1 up to N1 / 2 is computed: the other bins are mirror images, and
+    the mel filters are laid where their frequencies come out. onnxruntime's own DFT and STFT take
+    many times as long. The tables of the convolution and the filters are computed from vectors,
+    once, when a runtime folds constants: written out they would be most of a small student.
+
+    Clips count as full-length: padding = log_zero, which asks how much of a clip is padding, is not
+    asked here.
+    Shapes: waveform (B, C, S) -> mel (B, C, T, F); features (B, C, S) where there is no mel.
+    """
+    graph, front_end = Graph("front_end"), FrontEnd(settings)
+    waveform = graph.reshape("waveform", (-1, 1, 0))  # (B C, 1, S)
+    if settings.pre_emphasis and settings.framing != "kaldi":
+        kernel = np.float32([[[-settings.pre_emphasis, 1.0]]])
+        waveform = graph("Conv", waveform, kernel, pads=[1, 0])
+    if settings.front_end == "waveform":
+        features = graph.reshape(waveform, (-1, settings.channels, 0))
+        return graph.finished(normalised(graph, features, mean, deviation), "features")
+    if settings.framing == "centred":
+        half = front_end.window_length // 2
+        before = front_end.window_length - half
+        waveform = graph("Pad", waveform, np.int64([0, 0, before, 0, 0, half]), mode="reflect")
+    spectrum, frequencies = spectrum_of(graph, waveform, front_end)  # (B C, bins, T)
+    mel = graph("MatMul", mel_filters(graph, settings, frequencies), spectrum)
+    mel = graph("Transpose", logarithm(graph, mel, settings), perm=[0, 2, 1])  # (B C, T, F)
+    mel = graph.reshape(graph("Unsqueeze", mel, np.int64([1])), (-1, settings.channels, 0, 0))
+    return graph.finished(normalised(graph, mel, mean, deviation), "mel")
+
+
+def spectrum_of(graph: Graph, waveform: Value, front_end: FrontEnd) -> tuple[Value, np.ndarray]:
+    """(B C, 1, S) -> magnitudes or powers (B C, bins, T), and the frequency of each bin in Hz.
+
+    A frequency is OUTSIDE where the bin repeats another one's.
+    """
+    settings, size, hop = front_end.settings, front_end.fft_size, front_end.hop_length
+    phases, steps = factors(size, 0 if settings.framing == "kaldi" else hop)
+    spare = -front_end.window_length % phases
+    if settings.framing == "kaldi" or hop % phases:
+        blocks = frames_end_to_end(graph, waveform, front_end, phases)
+        hop = front_end.window_length + spare
+    else:
+        blocks = in_blocks(graph, waveform, phases, spare)
+    half = steps // 2 + 1
+    inner = graph(
+        "Conv",
+        graph("Transpose", blocks, perm=[0, 2, 1]),  # (B C, n2, S / N2)
+        inner_table(graph, front_end, phases, steps),
+        group=phases,
+        strides=[hop // phases],
+    )
+    inner = graph.reshape(inner, (0, 2 * phases, -1))  # (B C, n2 and part, k1 T)
+    real, imaginary = (graph("MatMul", table, inner) for table in outer_tables(phases))
+    power = graph("Add", graph("Mul", real, real), graph("Mul", imaginary, imaginary))
+    if settings.spectrum == "magnitude":
+        power = graph("Sqrt", power)
+    bins = (steps * np.arange(phases)[:, None] + np.arange(half)).reshape(-1)
+    bins = np.minimum(bins, size - bins)
+    frequencies = np.full(len(bins), OUTSIDE)
+    bins, places = np.unique(bins, return_index=True)
+    frequencies[places] = bins * settings.sample_rate / size
+    frequencies[frequencies == 0] = OUTSIDE  # as in data.front_end.mel_filters
+    return graph.reshape(power, (0, phases * half, -1)), frequencies
+
+
+def factors(size: int, hop: int) -> tuple[int, int]:
+    """N2 and N1 of N = `size`: near the least work, and N2 divides `hop` if that costs little.
+
+    Where it does, no frame is copied. The work is about 2 (N1 + 2 N2) N products a frame.
+    """
+
+    def largest_divisor(number: int) -> int:
+        most = math.isqrt(max(1, size // 2))
+        return max(d for d in range(1, most + 1) if number % d == 0)
+
+    best, shared = largest_divisor(size), largest_divisor(math.gcd(size, hop))
+    phases = shared if 2 * shared >= best else best
+    return phases, size // phases
+
+
+def in_blocks(graph: Graph, waveform: Value, length: int, spare: int) -> Value:
+    """(B C, 1, S) -> (B C, (S + spare) / length, length): what is left over is cut off."""
+    if spare:
+        waveform = graph("Pad", waveform, np.int64([0, 0, 0, 0, 0, spare]))
+    count = graph("Div", graph("Shape", waveform, start=2), np.int64([length]))
+    end = graph("Mul", count, np.int64([length]))
+    whole = graph("Slice", waveform, np.int64([0]), end, np.int64([2]))
+    return graph.reshape(whole, (0, -1, length))
+
+
+def frames_end_to_end(graph: Graph, waveform: Value, front_end: FrontEnd, phases: int) -> Value:
+    """(B C, 1, S) -> (B C, T taps, N2): the phases of frames that do not overlap any more.
+
+    A frame is put together from blocks as long as the hop, which are copied whole.
+    """
+    window, hop, settings = front_end.window_length, front_end.hop_length, front_end.settings
+    count = -(-window // hop)  # blocks a frame
+    blocks = in_blocks(graph, waveform, hop, count * hop - window)
+    starts = graph("Sub", graph("Shape", blocks, start=1, end=2), np.int64([count - 1]))
+    starts = graph("Range", np.int64(0), graph("Squeeze", starts, np.int64([0])), np.int64(1))
+    places = graph("Add", graph("Unsqueeze", starts, np.int64([1])), np.arange(count))
+    frames = graph.reshape(graph("Gather", blocks, places, axis=1), (0, 0, -1))
+    frames = cut(graph, frames, 0, window)  # (B C, T, window)
+    if settings.framing == "kaldi":
+        frames = graph("Sub", frames, graph("ReduceMean", frames, np.int64([2])))
+        if settings.pre_emphasis:
+            before = graph("Concat", cut(graph, frames, 0, 1), cut(graph, frames, 0, -1), axis=2)
+            frames = graph("Sub", frames, graph("Mul", before, np.float32(settings.pre_emphasis)))
+    if spare := -window % phases:
+        frames = graph("Pad", frames, np.int64([0, 0, 0, 0, 0, spare]))
+    return graph.reshape(frames, (0, -1, phases))
+
+
+def cut(graph: Graph, value: Value, start: int, end: int) -> Value:
+    """value[:, :, start:end]"""
+    return graph("Slice", value, np.int64([start]), np.int64([end]), np.int64([2]))
+
+
+def inner_table(graph: Graph, front_end: FrontEnd, phases: int, steps: int) -> Value:
+    """The window times e^(-2 pi i k1 n / N), as weights of a grouped convolution.
+
+    A group is a phase n2; its channels are the real parts of all k1, then the imaginary parts.
+    cos(x) = sin(x + 1/4 turn) and -sin(x) = sin(x + 1/2 turn).
+    Shapes: -> (N2 * 2 * (N1 / 2 + 1), 1, taps).
+    """
+    size, half = front_end.fft_size, steps // 2 + 1
+    taps = -(-front_end.window_length // phases)
+    window = analysis_window(front_end.settings.window, front_end.window_length)
+    window = np.pad(window, (0, taps * phases - len(window))).reshape(taps, phases).T
+    sample = (np.arange(taps) * phases + np.arange(phases)[:, None])[:, None, None]
+    k1, quarters = np.arange(half)[:, None], np.array([1, 2])[:, None, None] * size / 4
+    turns = graph("Add", graph("Mul", np.float64(sample), np.float64(k1)), quarters)
+    turns = graph("Mod", turns, np.float64(size), fmod=1)
+    waves = graph("Sin", graph("Mul", turns, np.float64(2 * np.pi / size)))
+    table = graph("Mul", waves, window[:, None, None])
+    return graph.reshape(graph("Cast", table, to=graph.FLOAT), (-1, 1, taps))
+
+
+def outer_tables(phases: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N2, 2 N2) each: real and imaginary part of the outer sum, from those of the inner ones."""
+    k2 = np.arange(phases)
+    wave = np.exp(-2j * np.pi * np.outer(k2, k2) / phases)
+    real = np.stack([wave.real, -wave.imag], axis=2)
+    imaginary = np.stack([wave.imag, wave.real], axis=2)
+    return tuple(np.float32(part.reshape(phases, -1)) for part in (real, imaginary))
+
+
+def mel_filters(graph: Graph, settings: Mel, frequencies: np.ndarray) -> Value:
+    """data.front_end.mel_filters for bins in any order: (F, bins)."""
+    edges, area = mel_edges(settings), np.ones(settings.num_bands)
+    if settings.mel_scale == "slaney":
+        area = 2.0 / (edges[2:] - edges[:-2])
+    else:
+        frequencies = np.where(frequencies < 0, OUTSIDE, htk_mel(frequencies.clip(0)))
+        edges = htk_mel(edges)
+    left, centre, right = (edges[k : k + settings.num_bands, None] for k in range(3))
+    rise, fall = area[:, None] / (centre - left), area[:, None] / (right - centre)
+    up = graph("Mul", graph("Sub", frequencies, left), rise)
+    down = graph("Mul", graph("Sub", right, frequencies), fall)
+    triangles = graph("Max", graph("Min", up, down), np.float64(0))
+    return graph("Cast", triangles, to=graph.FLOAT)
+
+
+def logarithm(graph: Graph, mel: Value, settings: Mel) -> Value:
+    if settings.log == "none":
+        return mel
+    kind, least = ("Add", settings.log_offset) if settings.log_offset else ("Max", KALDI_FLOOR)
+    logarithms = graph("Log", graph(kind, mel, np.float32(least)))
+    scale = {"natural": 1.0, "log10": 1 / math.log(10), "decibel": 10 / math.log(10)}[settings.log]
+    return logarithms if scale == 1 else graph("Mul", logarithms, np.float32(scale))
+
+
+def normalised(
+    graph: Graph, features: Value, mean: Sequence[float], deviation: Sequence[float]
+) -> Value:
+    """One pair, or a pair a band: the last axis."""
+    return graph("Div", graph("Sub", features, np.float32(mean)), np.float32(deviation))

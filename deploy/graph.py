@@ -1,0 +1,54 @@
+"""An ONNX graph that is written node by node, as one calls functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+Value = str | np.ndarray | np.generic  # the name of a tensor in the graph, or a constant
+
+
+class Graph:
+    """graph("Add", x, np.float32(1)) adds a node and gives the name of its result."""
+
+    FLOAT = 1  # onnx.TensorProto.FLOAT
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix, self.count = prefix, 0
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def __call__(self, operator: str, *inputs: Value, **attributes: Any) -> str:
+        from onnx import helper
+
+        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
+        result = self.new_name()
+        self.nodes.append(helper.make_node(operator, names, [result], result, **attributes))
+        return result
+
+    def constant(self, value: np.ndarray | np.generic) -> str:
+        from onnx import numpy_helper
+
+        name = self.new_name()
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def reshape(self, value: Value, shape: Sequence[int]) -> str:
+        """0 keeps the size of that axis, -1 takes what is left."""
+        return self("Reshape", value, np.int64(shape))
+
+    def new_name(self) -> str:
+        self.count += 1
+        return f"{self.prefix}_{self.count}"
+
+    def finished(self, value: str, name: str) -> onnx.GraphProto:
+        """The nodes so far, of which `value` is called `name`; its inputs are what no node made."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node("Identity", [value], [name], name))
+        return helper.make_graph(self.nodes, self.prefix, [], [], self.constants)

@@ -1,0 +1,125 @@
+"""A trained model as an ONNX graph: mel (or waveform) -> logits, batch normalisation folded in."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from config import ConfigError, UserError
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+FEW = 16  # frames; recurrences are traced step by step, so a short example is a quick one
+
+
+class ModelGraph(NamedTuple):
+    """`model` reads `features` (B, *input_shape) and gives `logits` (B, K)."""
+
+    model: onnx.ModelProto
+    any_length: bool  # or clips of input_shape alone
+
+
+class Logits(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.model(features).logits
+
+
+def model_graph(model: nn.Module, input_shape: tuple[int, ...]) -> ModelGraph:
+    """Raises UserError for a model that PyTorch cannot export.
+
+    `input_shape` is (C, T, F), or (C, S) of a waveform: of one clip, without the batch.
+    """
+    channels, length, *bands = input_shape
+    ways = [(False, length)]
+    for example in (FEW, length):
+        if all(accepts(model, (channels, n, *bands)) for n in (example, 2 * length)):
+            ways.insert(0, (True, example))
+            break
+    for any_length, example in ways:
+        try:
+            found = exported(model, (2, channels, example, *bands), any_length)
+        except torch.onnx.errors.OnnxExporterError as error:
+            failure = error
+        else:
+            return ModelGraph(simplified(found), any_length)
+    reason = str(failure.__cause__ or failure).strip().partition("\n")[0]
+    raise UserError(f"{type(model).__name__} cannot be exported: {reason}") from failure
+
+
+@torch.no_grad()
+def accepts(model: nn.Module, shape: tuple[int, ...]) -> bool:
+    try:
+        model(torch.zeros(1, *shape))
+    except (RuntimeError, ValueError, IndexError, AssertionError, ConfigError):
+        return False
+    return True
+
+
+def exported(model: nn.Module, shape: tuple[int, ...], any_length: bool) -> onnx.ModelProto:
+    """Traced at `shape`, with an open batch and, if wanted, an open length."""
+    dynamic = torch.export.Dim.DYNAMIC
+    axes = {0: dynamic, 2: dynamic} if any_length else {0: dynamic}
+    with quiet():
+        program = torch.onnx.export(
+            Logits(model).eval(),
+            (torch.zeros(shape),),
+            dynamo=True,
+            dynamic_shapes={"features": axes},
+            input_names=["features"],
+            output_names=["logits"],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    return program.model_proto
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Exporter and quantiser speak of their own inner workings."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Constants folded, and nothing left of the machine and the source that it was exported from.
+
+    onnxruntime's basic optimisations keep to standard operators; the quantiser finds the weights of
+    a recurrence only where they are folded.
+    """
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
+        path = Path(folder, "model.onnx")
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        model = onnx.load(path)
+    del model.graph.value_info[:], model.metadata_props[:], model.graph.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    return model

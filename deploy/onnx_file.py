@@ -1,0 +1,101 @@
+"""One ONNX file that hears waveforms: front end, model and probabilities, and what it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data.replacing import replacing
+from deploy.front_end_graph import front_end_graph
+from deploy.graph import Graph
+from deploy.model_graph import OPSET
+from deploy.student import ENTRY, FORMAT
+from models.stored import Description
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+IR_VERSION = 8  # of opset 18: what older runtimes read
+MICROSOFT = "com.microsoft"  # onnxruntime's own operators: LSTM in int8 is one
+
+
+def assembled(back: onnx.ModelProto, described: Description, any_length: bool) -> onnx.ModelProto:
+    """waveform (B, C, S) -> probabilities (B, K), logits (B, K) and, if heard, mel (B, C, T, F).
+
+    `back` is features -> logits. S and T stay open where it takes clips of any length.
+    """
+    from onnx import TensorProto, checker, compose, helper
+
+    front = front_end_graph(described.front_end, described.mean, described.deviation)
+    heard = front.node[-1].output[0]
+    tail, classes = Graph("tail"), len(described.classes)
+    if described.task == "multi_label":
+        probabilities = tail("Sigmoid", "logits")
+    else:
+        probabilities = tail("Softmax", "logits", axis=-1)
+    tail = tail.finished(probabilities, "probabilities")
+    body = compose.add_prefix_graph(
+        back.graph, "model_", rename_inputs=False, rename_outputs=False, inplace=False
+    )
+    for node in body.node:
+        node.input[:] = [heard if name == "features" else name for name in node.input]
+    parts = (front, body, tail)
+    channels, float32 = described.front_end.channels, TensorProto.FLOAT
+    shapes = {"probabilities": ["batch", classes], "logits": ["batch", classes]}
+    if heard == "mel":
+        bands = described.front_end.num_bands
+        frames = "frames" if any_length else described.input_shape[1]
+        shapes["mel"] = ["batch", channels, frames, bands]
+    samples = round(described.clip_seconds * described.front_end.sample_rate)
+    waveform = ["batch", channels, "samples" if any_length else samples]
+    graph = helper.make_graph(
+        [node for part in parts for node in part.node],
+        ENTRY,
+        [helper.make_tensor_value_info("waveform", float32, waveform)],
+        [helper.make_tensor_value_info(name, float32, shape) for name, shape in shapes.items()],
+        [constant for part in parts for constant in part.initializer],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    if any(node.domain == MICROSOFT for node in graph.node):
+        opsets.append(helper.make_opsetid(MICROSOFT, 1))
+    whole = helper.make_model(
+        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=ENTRY
+    )
+    checker.check_model(whole)
+    return whole
+
+
+def describe(model: onnx.ModelProto, description: Mapping[str, Any]) -> None:
+    """One JSON object in the file's metadata."""
+    from onnx import helper
+
+    text = json.dumps({"format": FORMAT, **description}, ensure_ascii=False, allow_nan=False)
+    helper.set_model_props(model, {ENTRY: text})
+
+
+def write(path: Path, model: onnx.ModelProto) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(model.SerializeToString())
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """On one core."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def logits(student: onnxruntime.InferenceSession, waveforms: np.ndarray) -> np.ndarray:
+    """(B, C, S) -> (B, K)."""
+    return student.run(["logits"], {"waveform": waveforms})[0]

@@ -1,0 +1,143 @@
+"""Smaller numbers in a model's graph: float16, and int8 calibrated on training clips."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from config import UserError
+from deploy.model_graph import quiet
+
+if TYPE_CHECKING:
+    import onnx
+
+WIDE = 16  # channels from which products of int8 are faster than those of float32
+PRODUCTS = ("Conv", "MatMul", "Gemm")
+
+
+def float16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Weights and activations in half precision; features and logits stay float32."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    graph = half.graph
+    for weight in graph.initializer:
+        if weight.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(weight).astype(np.float16)
+            weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT:
+                attribute.i = TensorProto.FLOAT16
+        node.input[:] = ["half_features" if name == "features" else name for name in node.input]
+        node.output[:] = ["half_logits" if name == "logits" else name for name in node.output]
+    down = helper.make_node("Cast", ["features"], ["half_features"], to=TensorProto.FLOAT16)
+    up = helper.make_node("Cast", ["half_logits"], ["logits"], to=TensorProto.FLOAT)
+    nodes = [down, *graph.node, up]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return half
+
+
+def int8(model: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.ModelProto:
+    """Weights in int8, a scale a channel. Raises UserError for a model that cannot be quantised.
+
+    Convolutions and linear layers: activations in uint8 too, between the extremes that they reach
+    on `calibration`, training clips of (B, *input_shape). The layers before the first product of
+    WIDE channels stay float32, where int8 is slower and loses most, and so do the logits. A
+    recurrence has no such operator: there the LSTM alone is quantised, and measures its activations
+    as it runs.
+    """
+    import onnx
+
+    operators = {node.op_type for node in model.graph.node}
+    try:
+        with tempfile.TemporaryDirectory(prefix="soundstill_") as folder, quiet():
+            path = Path(folder, "int8.onnx")
+            if "LSTM" in operators:
+                quantise_recurrences(model, path)
+            elif operators.intersection(PRODUCTS):
+                quantise_products(model, path, calibration)
+            else:
+                raise ValueError("no convolution, linear layer or LSTM in it")
+            return onnx.load(path)
+    except Exception as error:  # the quantiser raises almost anything
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"the model cannot be quantised to int8: {reason}") from error
+
+
+def quantise_recurrences(model: onnx.ModelProto, path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        model, path, op_types_to_quantize=["LSTM"], per_channel=True, weight_type=QuantType.QInt8
+    )
+
+
+def quantise_products(
+    model: onnx.ModelProto, path: Path, calibration: Sequence[np.ndarray]
+) -> None:
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+    class Clips(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches: Iterator[np.ndarray] = iter(calibration)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"features": batch}
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    head = float_head(copy.graph)
+    pool_before_relu(copy.graph, head)
+    quantize_static(
+        copy,
+        path,
+        Clips(),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=[node.name for node in head],
+        extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+    )
+
+
+def float_head(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes before the first product that reads WIDE channels."""
+    sizes = {weight.name: weight.dims for weight in graph.initializer}
+    head: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type == "Conv":
+            groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+            if groups * sizes[node.input[1]][1] >= WIDE:
+                break
+        elif node.op_type in PRODUCTS:
+            break
+        head.append(node)
+    return head
+
+
+def pool_before_relu(graph: onnx.GraphProto, head: Sequence[onnx.NodeProto]) -> None:
+    """Where `head` ends with Relu and MaxPool they change places, and no value changes:
+    max(0, max x) = max max(0, x).
+
+    onnxruntime moves a quantisation up past a MaxPool, which then takes twenty times as long.
+    """
+    if len(head) < 2 or [node.op_type for node in head[-2:]] != ["Relu", "MaxPool"]:
+        return
+    relu, pool = head[-2:]
+    if sum(relu.output[0] in node.input for node in graph.node) > 1:
+        return  # another node reads it before it is pooled
+    source, result = relu.input[0], pool.output[0]
+    relu.op_type, pool.op_type = pool.op_type, relu.op_type
+    relu.attribute.extend(pool.attribute)
+    del pool.attribute[:]
+    relu.input[0], pool.output[0] = source, result

@@ -1,0 +1,40 @@
+"""A trained model with its front end, in PyTorch: what an exported file is held against."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from data.front_end import FrontEnd
+from models.stored import Description
+
+
+class Heard(NamedTuple):
+    """As the outputs of an exported file: (B, K), (B, K) and (B, C, T, F)."""
+
+    probabilities: Tensor
+    logits: Tensor
+    mel: Tensor
+
+
+class Whole(nn.Module):
+    """Clips of any length as they are: what padding = log_zero would mask is not asked.
+
+    Shapes: waveform (B, C, S) -> Heard.
+    """
+
+    def __init__(self, model: nn.Module, described: Description) -> None:
+        super().__init__()
+        self.front_end, self.model = FrontEnd(described.front_end), model
+        self.single_label = described.task == "single_label"
+        self.register_buffer("mean", torch.tensor(described.mean))
+        self.register_buffer("deviation", torch.tensor(described.deviation))
+        self.eval()
+
+    def forward(self, waveform: Tensor) -> Heard:
+        mel = (self.front_end(waveform) - self.mean) / self.deviation
+        logits = self.model(mel).logits
+        probabilities = logits.softmax(1) if self.single_label else logits.sigmoid()
+        return Heard(probabilities, logits, mel)

@@ -1,0 +1,159 @@
+"""4: student weights -> ONNX files that hear waveforms, checked, and what they cost."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from config import Config, ConfigError, UserError, command_line, nearest, run_script, to_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from deploy.export import Trained
+    from models.stored import Description
+    from training.experiment import Experiment
+    from training.train import Training
+
+PRECISIONS = ("float32", "float16", "int8")
+CALIBRATION_CLIPS = 64
+
+
+def main(arguments: argparse.Namespace, config: Config) -> None:
+    precisions = chosen_precisions(arguments)
+    from deploy.export import export_executorch, export_onnx
+    from training.experiment import Experiment
+    from training.run_folder import training_path
+
+    on_cpu = replace(config.run, device="cpu", resident_gigabytes=0.0)
+    experiment = Experiment(replace(config, run=on_cpu), arguments.role)
+    training = chosen_training(arguments, experiment)
+    folder = training_path(config, *training)
+    if not (folder / "metrics.json").exists():
+        raise UserError(f"{folder}: no finished training; run train_{training.role}.py first")
+    experiment.enter(training.fold)
+    trained = read_trained(experiment, training, folder)
+    print(f"exporting {trained.name}", flush=True)
+    if arguments.format == "executorch":
+        export_executorch(trained, folder)
+    else:
+        export_onnx(trained, precisions, folder)
+
+
+def chosen_precisions(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """In the order of PRECISIONS. Raises ConfigError."""
+    wanted = [name.strip() for name in arguments.precision.split(",") if name.strip()]
+    if unknown := [name for name in wanted if name not in PRECISIONS]:
+        raise ConfigError("--precision", f"found {unknown[0]!r}{nearest(unknown[0], PRECISIONS)}")
+    if not wanted:
+        raise ConfigError("--precision", f"found none, want some of {to_text(PRECISIONS)}")
+    if arguments.format == "executorch" and tuple(wanted) not in (PRECISIONS, ("float32",)):
+        raise ConfigError("--precision", "--format executorch knows float32 alone")
+    return tuple(name for name in PRECISIONS if name in wanted)
+
+
+def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Training:
+    """What is not chosen is the last variant, the first seed, the first fold.
+
+    Raises ConfigError for a variant, a seed or a fold that the configuration does not have.
+    """
+    from training.train import Training
+
+    config = experiment.config
+    if arguments.role == "teacher":
+        if arguments.variant is not None:
+            raise ConfigError("--variant", "a teacher has none: it learns from labels alone")
+        variant = ""
+    else:
+        variants = config.distillation.variants
+        variant = one_of("--variant", arguments.variant, variants, variants[-1])
+    seed = one_of("--seed", arguments.seed, config.run.seeds, config.run.seeds[0])
+    fold = one_of("--fold", arguments.fold, experiment.folds, experiment.folds[0])
+    return Training(arguments.role, variant, seed, fold)
+
+
+def one_of(option: str, found: Any, known: tuple[Any, ...], default: Any) -> Any:
+    if found is None:
+        return default
+    if found not in known:
+        raise ConfigError(option, f"found {found}, the configuration has {to_text(known)}")
+    return found
+
+
+def read_trained(experiment: Experiment, training: Training, folder: Path) -> Trained:
+    """Raises UserError for weights without a description, and for those of other data."""
+    from data.datasets import DATASETS
+    from deploy.export import Trained
+    from models.stored import read_model
+    from training.run_folder import commit
+
+    config, role = experiment.config, training.role
+    model, described = read_model(folder / "weights.safetensors")
+    check_same_data(experiment, role, described, folder)
+    fold = f" fold {training.fold}" if training.fold else ""
+    return Trained(
+        name=f"{config.run.name} {training.variant or role} seed {training.seed}{fold}",
+        model=model,
+        described=described,
+        dataset=config.data.dataset,
+        licence=DATASETS[config.data.dataset].licence,
+        commit=commit(),
+        table=experiment.table.take(experiment.parts.report),
+        split=experiment.parts.report_name,
+        metric=experiment.metric,
+        calibration=calibration_clips(experiment, role),
+    )
+
+
+def check_same_data(
+    experiment: Experiment, role: str, described: Description, folder: Path
+) -> None:
+    """The clips that calibrate and judge are heard as those that it was trained on."""
+    config = experiment.config
+    now = asdict(config.mel_of(role)) | {"classes": experiment.table.classes}
+    then = asdict(described.front_end) | {"classes": described.classes}
+    if changed := [name for name in now if now[name] != then[name]]:
+        found = "; ".join(f"{n}: {to_text(then[n])} -> {to_text(now[n])}" for n in changed)
+        raise UserError(
+            f"{folder} was trained with other settings ({found}); export it with its own: "
+            f"--config runs/{config.run.name}/config.ini"
+        )
+
+
+def calibration_clips(experiment: Experiment, role: str) -> list[np.ndarray]:
+    """Training clips as the model hears them, from the whole of the table: (1, C, T, F) each."""
+    import numpy as np
+    import torch
+
+    rows, view = experiment.parts.train, experiment.views[role]
+    places = np.linspace(0, len(rows) - 1, min(CALIBRATION_CLIPS, len(rows))).round().astype(int)
+    return [view[torch.as_tensor(rows[[place]])].numpy() for place in places]
+
+
+def parser() -> argparse.ArgumentParser:
+    found = command_line(__doc__)
+    found.add_argument(
+        "--role", choices=("student", "teacher"), default="student", help="default: student"
+    )
+    found.add_argument("--variant", metavar="LOSSES", help="default: the last of VARIANTS")
+    found.add_argument("--seed", type=int, metavar="S", help="default: the first of SEEDS")
+    found.add_argument("--fold", type=int, metavar="F", help="default: the first fold")
+    found.add_argument(
+        "--precision",
+        default=",".join(PRECISIONS),
+        metavar="P,…",
+        help=f"default: {','.join(PRECISIONS)}",
+    )
+    found.add_argument(
+        "--format",
+        choices=("onnx", "executorch"),
+        default="onnx",
+        help="default: onnx; executorch: one float32 program for phones and microcontrollers",
+    )
+    return found
+
+
+if __name__ == "__main__":
+    run_script(main, parser())

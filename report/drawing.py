@@ -1,0 +1,169 @@
+"""Pictures: matplotlib figures as SVG that takes its colours and its font from the page.
+
+Nothing is drawn in a colour of its own: each colour here stands for a variable of the page's style,
+so that one picture is legible on white, on black and on paper.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from report.run import System
+from report.section import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, MUTED, FAINT, PAPER = "#000001", "#000002", "#000003", "#000004"
+VARIABLES = {INK: "--ink", MUTED: "--muted", FAINT: "--faint", PAPER: "--paper"}
+LOOKS = 7  # colours of systems; the page's style has as many
+DASHES = ((), (5, 2), (1.5, 1.5), ())  # px on, px off; none: solid
+MARKERS = ("D", "o", "s", "^", "v", "P", "X")
+VARIABLES |= {f"#0001{look:02x}": f"--system-{look}" for look in range(LOOKS)}
+COLOURS = 128  # of an image
+STANDS_FOR = re.compile("|".join(VARIABLES))
+HEATMAP = "inferno"  # dark where there is nothing, legible without colour
+
+SETTINGS = {
+    "svg.fonttype": "none",  # texts stay texts, in the font of the page
+    "text.parse_math": False,  # a class may be called $x
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "figure.facecolor": "none",
+    "figure.dpi": 72,  # a point is a pixel of the page
+    "axes.facecolor": "none",
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": MUTED,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.use_mathtext": False,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "lines.linewidth": 1.7,
+}
+
+
+def picture(
+    name: str,
+    draw: Callable[[Axes], None],
+    *,
+    title: str = "",
+    width: int = 320,
+    height: int = 230,
+    left: int = 48,
+    bottom: int = 40,
+    label: str = "",
+) -> Picture:
+    """`draw` is given the axes; sizes and margins are in pixels; `label` is read out where there is
+    no title. The same input gives the same bytes.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    right, top = 10, 24 if title else 8
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # The page's font has characters that the one which measures here lacks.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS | {"svg.hashsalt": name})
+        figure = Figure((width / 72, height / 72))
+        axes = figure.add_axes(
+            (
+                left / width,
+                bottom / height,
+                (width - left - right) / width,
+                (height - bottom - top) / height,
+            )
+        )
+        if title:
+            axes.set_title(shortened(title, (width - left) // 7), pad=8)
+        draw(axes)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return Picture(name, page_svg(file.getvalue(), title or label), width)
+
+
+def page_svg(svg: str, label: str) -> str:
+    """Matplotlib's file as a part of a page: scaled by it, coloured by it, without what it repeats.
+
+    Ids of groups are dropped, because they are alike in all pictures; those of clip paths and
+    markers, which are referred to, differ by the picture's name.
+    """
+    from markupsafe import escape
+
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"\s*<defs>\s*<style .*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[a-zA-Z0-9_.]+">', "<g>", svg)
+    svg = re.sub(r'(?<=\s)(?:d|x|y|points)="[^"]*"', rounded, svg)
+    svg = re.sub(r'style="[^"]*"', with_variables, svg)
+    svg = re.sub(r"(?<=data:image/png;base64,)[^\"]*", lambda found: smaller(found[0]), svg)
+    head = re.match(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', svg)
+    size = head[1].split()[2]
+    return (
+        f'<svg viewBox="{head[1]}" role="img" aria-label="{escape(label)}" '
+        f'style="max-width: {1.3 * float(size):.0f}px">{svg[head.end() :].strip()}'
+    )
+
+
+def smaller(png: str) -> str:
+    """A PNG, in base64, with a palette of COLOURS: a third as long, and looks the same."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    file = io.BytesIO()
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def rounded(found: re.Match[str]) -> str:
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", found[0])
+
+
+def with_variables(found: re.Match[str]) -> str:
+    style = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", found[0])
+    return STANDS_FOR.sub(lambda found: f"var({VARIABLES[found[0]]})", style)
+
+
+def colour(system: System) -> str:
+    return f"#0001{system.look % LOOKS:02x}"
+
+
+def dash(system: System) -> tuple[int, tuple[float, ...]] | str:
+    pattern = DASHES[system.look % len(DASHES)]
+    return (0, pattern) if pattern else "solid"
+
+
+def swatch(system: System) -> str:
+    """A piece of the system's line, for a legend."""
+    dashes = " ".join(f"{1.7 * length:g}" for length in DASHES[system.look % len(DASHES)])
+    style = f"stroke: var(--system-{system.look % LOOKS}); stroke-dasharray: {dashes or 0}"
+    return f'<svg viewBox="0 0 28 10" aria-hidden="true"><path d="M0 5H28" style="{style}"/></svg>'
+
+
+def marker(number: int) -> str:
+    return MARKERS[number % len(MARKERS)]
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def margin_for(names: Sequence[str], most: int = 24) -> int:
+    """Pixels that hold the names at an axis."""
+    return 14 + 6 * min(most, max(map(len, names)))

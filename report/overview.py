@@ -1,0 +1,87 @@
+"""The picture at the head of README: what distillation gains, from committed results."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from report.drawing import INK, MUTED, marker, picture
+from report.section import Picture
+from report.table import with_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROOT = Path(__file__).parent.parent
+PANELS = (
+    ("recipes/results/street_sounds.csv", "micro_auprc", "street_sounds, synthesised"),
+    ("recipes/results/esc10.csv", "accuracy", "ESC-10, real recordings, five folds"),
+)
+WIDTH, HEIGHT = 440, 300  # px, of a panel
+APART = 0.08  # of the range of the scores, between names
+
+
+def overview() -> str:
+    """A standalone SVG, light or dark as its reader's screen is."""
+    style = re.search(r":root.*?\n\}\n@media.*?\n\}\n", read("report/page.css"), re.DOTALL)[0]
+    panels = [
+        panel(pd.read_csv(ROOT / file), metric, title).svg.replace(
+            "<svg ", f'<svg x="{place * WIDTH}" width="{WIDTH}" height="{HEIGHT}" ', 1
+        )
+        for place, (file, metric, title) in enumerate(PANELS)
+    ]
+    width = WIDTH * len(PANELS)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}">'
+        f"<style>{style}svg {{ background: var(--paper) }} "
+        f"text {{ font-family: var(--font) !important }}</style>{''.join(panels)}</svg>\n"
+    )
+
+
+def read(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
+def panel(results: pd.DataFrame, metric: str, title: str) -> Picture:
+    """The mean score of each system, its name beside it, over the number of its parameters."""
+    found = results[results["metric"] == metric]
+    systems = found.groupby(["role", "variant", "parameters"], sort=False)["value"]
+    order = sorted(systems, key=lambda row: (row[0][0] == "student", row[0][1].count("+")))
+    looks = {system: look for look, (system, _) in enumerate(order)}
+    gap = APART * (systems.mean().max() - systems.mean().min())
+
+    def draw(axes: Axes) -> None:
+        lowest = 0.0
+        for system, values in sorted(systems, key=lambda row: row[1].mean()):
+            parameters, look, mean = system[2], looks[system], values.mean()
+            lowest = max(mean, lowest)
+            axes.plot(parameters, mean, marker(look), color=f"#0001{look:02x}", ms=8)
+            big = parameters == found["parameters"].max()
+            axes.text(
+                parameters * (1 / 1.07 if big else 1.07),
+                lowest,
+                label(*system[:2], values),
+                ha="right" if big else "left",
+                va="center",
+                color=INK,
+                fontsize=10,
+            )
+            lowest += gap
+        axes.set_xscale("log")
+        axes.margins(0.25, 0.18)
+        sizes = sorted(set(found["parameters"]))
+        axes.set_xticks(sizes, [with_unit(size) for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlabel("parameters", color=MUTED)
+        axes.set_ylabel(metric, color=MUTED)
+
+    return picture(f"overview-{title[:4]}", draw, title=title, width=WIDTH, height=HEIGHT, left=58)
+
+
+def label(role: str, variant: str, values: pd.Series) -> str:
+    name = f"{role}, {variant}" if role == "student" else role
+    return f"{name}  {values.mean():.3f} ± {values.std():.3f}"

@@ -1,0 +1,62 @@
+"""Precision and recall of each tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from metrics.precision_recall import Counts, area, category_counts, curve
+from report.drawing import MUTED, PAPER, colour, dash, picture
+from report.run import Judged, Run, System
+from report.section import Picture, Pictures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TIES = "stable"  # a curve is drawn in the order of its thresholds
+MOST = 32  # tags; of more, the most frequent
+
+
+def precision_recall(run: Run, judged: Mapping[System, Judged]) -> Pictures:
+    classes = run.table.classes
+    counts = {
+        system: category_counts(said.probabilities, said.targets, classes)
+        for system, said in judged.items()
+    }
+    clips = {name: found.positives for name, found in next(iter(counts.values())).items()}
+    heard = sorted((name for name in clips if clips[name]), key=lambda name: -clips[name])
+    tags = [name for name in clips if name in heard[:MOST]]
+    left_out = f" The {MOST} most frequent tags of {len(heard)}." * (len(heard) > MOST)
+    caption = (
+        "Precision over recall of each tag as the threshold falls; the dotted line is the share of "
+        f"clips that have it, and the figures are areas under the curves.{left_out}"
+    )
+    pictures = [
+        tag_picture(number, name, {system: found[name] for system, found in counts.items()}, judged)
+        for number, name in enumerate(tags)
+    ]
+    return Pictures(pictures, caption, list(judged))
+
+
+def tag_picture(
+    number: int, name: str, counts: Mapping[System, Counts], judged: Mapping[System, Judged]
+) -> Picture:
+    clips = len(next(iter(judged.values())).rows)
+
+    def draw(axes: Axes) -> None:
+        for place, (system, found) in enumerate(counts.items()):
+            recall, precision = curve(found, TIES)
+            axes.plot(recall, precision, color=colour(system), ls=dash(system), lw=1.5)
+            figure = f"{area(found, TIES):.2f}"
+            behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            style = {"color": colour(system), "bbox": behind, "ha": "right", "va": "top"}
+            axes.text(0.99, 1.0 - 0.11 * place, figure, **style)
+        share = next(iter(counts.values())).positives / clips
+        axes.axhline(min(1.0, share), color=MUTED, lw=1, ls=":")
+        ticks = np.linspace(0, 1, 3)
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=ticks, yticks=ticks)
+        axes.set(xlabel="recall", ylabel="precision")
+
+    return picture(f"precision-recall-{number}", draw, title=name, width=230, height=200)

@@ -1,0 +1,129 @@
+"""The contract of an exported file, for every registered model."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from config import UserError
+from deploy import onnx_file
+from deploy.export import onnx_models
+from deploy.whole import Whole
+from models import MODELS
+from models.output import Output
+from tests.deploy.trained import RATE, built, described, waveforms
+
+FOLDED_INTO = ("Conv", "Gemm", "MatMul", "ConvTranspose")
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def exported(request):
+    """The description of a model, the model in PyTorch, and its files by their precision."""
+    description = described(request.param)
+    whole = Whole(built(description), description)
+    with torch.inference_mode():
+        heard = whole(torch.from_numpy(waveforms())).mel.numpy()
+    models, any_length = onnx_models(
+        whole.model, description, ("float32", "float16", "int8"), list(heard[:, None])
+    )
+    assert any_length
+    return description, whole, models
+
+
+@torch.inference_mode()
+def test_it_says_what_pytorch_says_of_any_number_of_clips_of_any_length(exported):
+    _, whole, models = exported
+    sessions = {name: onnx_file.session(model) for name, model in models.items()}
+    for clips, seconds in ((1, 1.0), (3, 1.0), (2, 0.6), (1, 2.3)):
+        waveform = waveforms(clips, seconds)
+        expected = whole(torch.from_numpy(waveform))
+        for precision, bound in (("float32", 1e-5), ("float16", 5e-3), ("int8", 5e-2)):
+            asked = {"waveform": waveform}
+            found = sessions[precision].run(["probabilities", "logits", "mel"], asked)
+            for value, wanted in zip(found, expected, strict=True):
+                assert value.shape == tuple(wanted.shape)
+                assert value.dtype == np.float32
+            np.testing.assert_allclose(found[0], expected.probabilities, atol=bound)
+            np.testing.assert_allclose(found[1], expected.logits, atol=2 * bound)
+            np.testing.assert_allclose(found[2], expected.mel, atol=1e-4)
+
+
+def test_smaller_numbers_make_a_smaller_file(exported):
+    description, _, models = exported
+    size = {precision: model.ByteSize() for precision, model in models.items()}
+    front_end = 20_000
+    assert size["float16"] - front_end < 0.55 * size["float32"]
+    assert size["int8"] - front_end < 0.3 * size["float32"]
+
+
+def test_batch_normalisation_is_folded_and_nothing_of_this_machine_is_left(exported):
+    _, _, models = exported
+    for model in models.values():
+        made_by = {name: node.op_type for node in model.graph.node for name in node.output}
+        for node in model.graph.node:
+            if node.op_type == "BatchNormalization":
+                assert made_by[node.input[0]] not in FOLDED_INTO
+            assert not node.metadata_props
+            assert not node.doc_string
+        assert not model.metadata_props
+        assert onnx_file.__file__.rpartition("/")[0].encode() not in model.SerializeToString()
+
+
+def test_a_scene_is_chosen_by_softmax():
+    description = described(task="single_label")
+    whole = Whole(built(description), description)
+    models, _ = onnx_models(whole.model, description, ("float32",), [])
+    found, logits = onnx_file.session(models["float32"]).run(
+        ["probabilities", "logits"], {"waveform": waveforms()}
+    )
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
+    powers = np.exp(logits)
+    np.testing.assert_allclose(found, powers / powers.sum(1, keepdims=True), rtol=1e-5)
+
+
+class OfOneLength(torch.nn.Module):
+    """A linear layer over time, as of a model with a fixed number of positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = torch.nn.Linear(98 * 33, 3)
+
+    def forward(self, x):
+        flat = x.flatten(1)
+        logits = self.weights(flat)
+        return Output(logits, flat, ())
+
+
+def test_a_model_of_one_length_says_so():
+    model, description = OfOneLength().eval(), described()
+    heard = np.random.default_rng(0).standard_normal((1, 1, 98, 33)).astype(np.float32)
+    models, any_length = onnx_models(model, description, ("float32", "int8"), [heard])
+    assert not any_length
+    (waveform,) = models["float32"].graph.input
+    sizes = [axis.dim_value or axis.dim_param for axis in waveform.type.tensor_type.shape.dim]
+    assert sizes == ["batch", 1, RATE]
+
+
+class Undecided(OfOneLength):
+    """Its way depends on what it hears."""
+
+    def forward(self, x):
+        return super().forward(x if x.sum() > 0 else -x)
+
+
+def test_a_model_that_cannot_be_exported_is_named():
+    with pytest.raises(UserError, match=r"^Undecided cannot be exported: \S"):
+        onnx_models(Undecided().eval(), described(), ("float32",), [])
+
+
+def test_what_it_is_stands_in_the_file_and_a_half_written_one_never_lies_there(tmp_path):
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    path = tmp_path / "deep/student.onnx"
+    onnx_file.describe(model, {"name": "köln seed 0", "classes": ("dog",)})
+    onnx_file.write(path, model)
+    (entry,) = onnx.load(path).metadata_props
+    assert entry.key == "soundstill"
+    assert json.loads(entry.value) == {"format": 1, "name": "köln seed 0", "classes": ["dog"]}
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,58 @@
+"""Two small finished runs: tags with hostile names and two devices, and scenes in two folds."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+import make_mel
+import train_student
+import train_teacher
+from config import load
+from tests.scripts import workplace
+
+RUN = Path("runs/config")
+LOW, HIGH = "<script>alert('low')</script>", "$high_{&amp"
+
+
+def train_in(place: Path, *overrides: str) -> None:
+    """The three scripts in a folder, without starting Python three times."""
+    with contextlib.chdir(place):
+        config = load(Path("config.ini"), overrides)
+        arguments = Namespace(download=False, overwrite=False)
+        for script in (make_mel, train_teacher, train_student):
+            script.main(arguments, config)
+
+
+@pytest.fixture(scope="session")
+def tags(tmp_path_factory) -> Path:
+    """multi_label, three seeds; the recordings differ in their device."""
+    place = workplace(tmp_path_factory.mktemp("tags"), "multi_label", extra="SEEDS = 3, 4, 5\n")
+    table = place / "recordings/clips.csv"
+    head, *lines = table.read_text().splitlines()
+    named = [line.replace("low", LOW).replace("high", HIGH) for line in lines]
+    devices = [f"{line},{'phone' if n % 3 else 'sensor'}" for n, line in enumerate(named)]
+    table.write_text("\n".join([f"{head},device", *devices]) + "\n")
+    train_in(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory) -> Path:
+    """single_label, two folds of two seeds."""
+    place = workplace(tmp_path_factory.mktemp("scenes"), "single_label", "fold", "SEEDS = 0, 1\n")
+    train_in(place)
+    return place
+
+
+@pytest.fixture
+def copy(scenes, tmp_path, monkeypatch) -> Path:
+    """A copy of the scenes to break, as the working directory."""
+    place = tmp_path / "copy"
+    shutil.copytree(scenes, place)
+    monkeypatch.chdir(place)
+    return place

@@ -1,0 +1,70 @@
+import base64
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from report.drawing import DASHES, INK, LOOKS, colour, picture, shortened, swatch
+from report.page import HERE
+from report.run import System
+
+
+def system(look):
+    return System("student", "bce", "dcase_small", look)
+
+
+def lines(axes):
+    axes.plot([0, 1], [0, 1], color=colour(system(1)))
+    axes.plot([1, 0], "o", color=INK)
+    axes.set_xlabel("<b>&")
+
+
+def test_the_same_drawing_gives_the_same_bytes_and_another_name_other_ids():
+    first, again, other = (picture(name, lines, title="a").svg for name in ("one", "one", "two"))
+    assert first == again
+    ids = [set(re.findall(r'id="([^"]+)"', svg)) for svg in (first, other)]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+
+
+def test_every_colour_is_the_page_s_and_defined_there_for_light_and_dark():
+    svg = picture("one", lines).svg
+    assert "var(--system-1)" in svg
+    assert not re.search(r"#[0-9a-f]{6}", svg)
+    style = (HERE / "page.css").read_text()
+    for name in set(re.findall(r"var\((--[^)]+)\)", svg)) | {f"--system-{n}" for n in range(LOOKS)}:
+        assert style.count(f"{name}:") == 2, name
+
+
+@pytest.mark.parametrize("title", ["<script>x</script>", "$x_{", "a & b", "狗叫", '"quoted"'])
+def test_texts_of_users_are_texts(title):
+    svg = picture("one", lines, title=title).svg
+    root = ElementTree.fromstring(svg.replace("<svg ", '<svg xmlns:xlink="x" ', 1))
+    texts = ["".join(found.itertext()) for found in root.iter() if found.tag.endswith("text")]
+    assert title in texts
+    assert "<b>&" in texts
+    assert not any("script" in found.tag for found in root.iter())
+
+
+def test_an_image_has_a_palette_and_its_place():
+    def image(axes):
+        axes.imshow(np.random.default_rng(0).uniform(size=(40, 60)), interpolation="none")
+
+    (data,) = re.findall('data:image/png;base64,([^"]*)', picture("one", image).svg)
+    found = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert (found.mode, found.size) == ("P", (60, 40))
+
+
+def test_long_names_are_cut():
+    assert shortened("abcdef", 6) == "abcdef"
+    assert shortened("abcdefg", 6) == "abcde…"
+
+
+def test_a_legend_has_the_colour_and_the_dash_of_its_line():
+    assert "var(--system-1)" in swatch(system(1))
+    assert "stroke-dasharray: 0" in swatch(system(0))
+    assert len(DASHES[1]) == 2
+    assert "stroke-dasharray: 8.5 3.4" in swatch(system(1))

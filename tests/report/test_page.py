@@ -1,0 +1,302 @@
+"""The page without a browser: its figures, what is missing, what users may have called things."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import report.page
+import train_student
+from config import UserError
+from report.__main__ import main
+from report.page import page
+from report.run import Judged, Run
+from report.sections import activations, cost, groups, learning, mistakes, scores, similarity
+from report.sections.confusion import confusions
+from report.significance import in_words, signed_rank
+from tests.report.conftest import HIGH, LOW, RUN
+from tests.scripts import ROOT, environment
+
+
+def made(place: Path) -> str:
+    with contextlib.chdir(place):
+        return page([Run(RUN)])
+
+
+@pytest.fixture(scope="module")
+def pages(tags, scenes) -> dict[str, str]:
+    return {"tags": made(tags), "scenes": made(scenes)}
+
+
+def test_training_students_ended_with_the_page(tags, pages):
+    assert (tags / RUN / "report.html").read_text() == pages["tags"]
+
+
+@pytest.mark.parametrize("name", ["tags", "scenes"])
+def test_every_section_is_there(pages, name):
+    assert "Not shown" not in pages[name]
+    assert pages[name].count("<h2>") == 9
+    assert pages[name].count("<audio") >= 2
+    assert len(pages[name]) < 3_000_000
+
+
+@pytest.mark.parametrize("name", ["tags", "scenes"])
+def test_the_figures_are_those_of_results_csv(pages, name, request):
+    results = pd.read_csv(request.getfixturevalue(name) / RUN / "results.csv")
+    metrics = [metric for metric in results["metric"].unique() if " " not in metric]
+    assert len(metrics) >= 4
+    shown = set(re.findall(r"<td[^>]*>([^<]*)</td>", pages[name]))
+    for _, rows in results[results["metric"].isin(metrics)].groupby(["metric", "role", "variant"]):
+        if rows["value"].abs().max() < 1e9:
+            assert f"{rows['value'].mean():.4f} ± {rows['value'].std():.4f}" in shown
+    metric = metrics[0] if name == "scenes" else "mean_average_precision"
+    students = results[(results["metric"] == metric) & (results["role"] == "student")]
+    by_variant = students.set_index(["seed", "fold"]).groupby("variant")["value"]
+    label = "ce" if name == "scenes" else "bce"
+    base = by_variant.get_group(label)
+    for variant in (f"{label}+kd", f"{label}+kd+sp"):
+        assert in_words(signed_rank(by_variant.get_group(variant) - base)) in shown
+
+
+def test_significance_of_few_seeds_says_what_it_cannot_say(pages):
+    assert "With n = 3 it cannot give less than p = 0.25" in pages["tags"]
+    assert "Folds share most of their training clips" in pages["scenes"]
+
+
+def test_names_of_users_are_text(pages):
+    assert "<script>alert" not in pages["tags"]
+    assert html.escape(LOW, quote=False) in pages["tags"].replace("&#39;", "'")
+    assert html.escape(HIGH) in pages["tags"]
+    assert pages["tags"].count("<script") == 1
+
+
+def test_nothing_is_fetched(pages):
+    for text in pages.values():
+        links = re.findall(r'(?:src|href)="([^"]*)"', text)
+        assert links
+        assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_another_process_writes_the_same_bytes(scenes, pages):
+    command = [sys.executable, "-m", "report", str(RUN)]
+    paths = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        command, cwd=scenes, env=environment() | paths, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "runs/config/report.html\n"
+    assert done.stderr == ""
+    assert (scenes / RUN / "report.html").read_text() == pages["scenes"]
+
+
+def test_bars_by_device_and_by_class(tags):
+    with contextlib.chdir(tags):
+        run = Run(RUN)
+        pictures = groups.section(run).blocks[0].pictures
+        assert [picture.name for picture in pictures] == ["bars-class", "bars-device"]
+        assert ">phone<" in pictures[1].svg
+        judged = run.judged(run.best, 3)
+        devices = run.table.columns["device"][:][judged.rows]
+        assert groups.score_of(run, judged, devices == "phone") != pytest.approx(
+            groups.score_of(run, judged, devices == "sensor")
+        )
+
+
+def test_folds_are_judged_together(scenes):
+    with contextlib.chdir(scenes):
+        run = Run(RUN)
+        assert sorted(run.judged(run.best, 0).rows) == list(range(24))
+        assert "Of 24 reported clips, seed 0, its 2 folds together." in str(mistakes.section(run))
+
+
+def test_the_teacher_is_like_itself_alone(scenes):
+    with contextlib.chdir(scenes):
+        run = Run(RUN)
+        rows, _ = similarity.sorted_clips(run)
+        labels = run.table.targets[rows].argmax(axis=1).tolist()
+        assert labels == sorted(labels)
+        matrix = similarity.similarities(run, run.teacher, rows)
+        assert (matrix**2).sum(axis=1) == pytest.approx(1)
+        assert (matrix.diagonal() > 0).all()
+
+
+def test_confusions_of_tags_by_hand():
+    # Clip 1: the first is missed, the third said in its place. Clip 2: all is right.
+    said = np.array([[0.1, 0.9, 0.8], [0.9, 0.1, 0.1]])
+    there = np.array([[1, 1, 0], [1, 0, 0]]) > 0
+    expected = np.zeros((3, 3))
+    expected[0, 2] = 1
+    assert (confusions(Judged(np.arange(2), said, there), "multi_label") == expected).all()
+
+
+def test_without_features_the_rest_stands(copy, capsys):
+    shutil.rmtree("features")
+    assert main([str(RUN)]) == 0
+    text = (RUN / "report.html").read_text()
+    assert text.count("Not shown: features/csv_folder") >= 4
+    assert "run make_mel.py with this configuration first" in text
+    assert "learning-" in text or "epoch" in text
+    assert text.count("<svg") >= 6
+
+
+def test_without_recordings_there_is_no_sound(copy):
+    shutil.rmtree("recordings")
+    text = made(copy)
+    assert "<audio" not in text
+    assert text.count("No sound: recordings/") >= 2
+    assert "Not shown" not in text
+
+
+def test_without_a_teacher_or_its_weights(copy):
+    weights = next(RUN.glob("teacher/seed_0/fold_1/weights.safetensors"))
+    weights.unlink()
+    with pytest.raises(UserError, match=r"no weights\.safetensors of teacher, seed 0"):
+        similarity.section(Run(RUN))
+    results = pd.read_csv(RUN / "results.csv")
+    results[results["role"] == "student"].to_csv(RUN / "results.csv", index=False)
+    text = made(copy)
+    assert "its teacher" not in text
+    assert "Not shown" not in text
+
+
+def test_with_a_teacher_alone(copy):
+    results = pd.read_csv(RUN / "results.csv")
+    results[results["role"] == "teacher"].to_csv(RUN / "results.csv", index=False)
+    text = made(copy)
+    assert "No student has been trained yet." in text
+    assert text.count("Not shown") == 1
+
+
+def test_a_teacher_alone_has_curves_and_bars(tags, monkeypatch):
+    monkeypatch.chdir(tags)
+    run = Run(RUN)
+    run.systems = [run.teacher]
+    assert len(mistakes.section(run).blocks[1].pictures) == 2
+    assert len(groups.section(run).blocks[0].pictures) == 2
+    assert "Score against size" in str(cost.section([run]))
+
+
+def test_a_model_without_maps_over_the_mel_says_so(scenes, monkeypatch):
+    monkeypatch.chdir(scenes)
+    whole = activations.trained
+
+    def of_logits(run, system):
+        model, view = whole(run, system)
+        if system == run.best:
+            forward = model.forward
+            model.forward = lambda x: (found := forward(x))._replace(maps=(found.logits,))
+        return model, view
+
+    monkeypatch.setattr(activations, "trained", of_logits)
+    blocks = activations.section(Run(RUN)).blocks
+    assert [block.kind for block in blocks].count("pictures") == 3
+    assert "a map of 2 has no place on the mel" in str(blocks)
+
+
+def test_what_was_taken_as_it_is_has_no_curves(copy):
+    for path in RUN.glob("teacher/**/history.csv"):
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    run = Run(RUN)
+    histories = {system: run.histories(system) for system in run.systems}
+    assert learning.curves(histories, "ce")[run.teacher] == []
+    assert len(learning.section(run).blocks[0].pictures) == 5
+
+
+def test_roles_to_come_simply_appear(copy):
+    results = pd.read_csv(RUN / "results.csv")
+    new = results[results["role"] == "teacher"].assign(role="specialist_1", variant="ce")
+    ensemble = results[results["role"] == "teacher"].assign(role="ensemble", weight_bytes=0)
+    pd.concat([results, new, ensemble]).to_csv(RUN / "results.csv", index=False)
+    text = made(copy)
+    assert "specialist_1 dcase_small" in text
+    assert "ensemble dcase_small" in text
+    assert "Not shown" not in text
+
+
+def test_one_seed_and_fold(copy):
+    results = pd.read_csv(RUN / "results.csv")
+    one = results[(results["seed"] == 0) & (results["fold"] == 1)]
+    one.to_csv(RUN / "results.csv", index=False)
+    run = Run(RUN)
+    blocks = str([scores.section([run]), cost.section([run]), groups.section(run)])
+    assert "n = 1, not tested" in blocks
+    assert not re.search(r"\bnan\b", blocks)
+
+
+def test_several_runs_are_compared(copy, capsys):
+    shutil.copytree(RUN, "runs/other")
+    results = pd.read_csv("runs/other/results.csv")
+    results.loc[results["role"] == "student", "value"] += 0.25
+    results.loc[results["role"] == "student", "weight_bytes"] //= 2
+    results.to_csv("runs/other/results.csv", index=False)
+    before = (RUN / "report.html").read_bytes()
+    assert main([str(RUN), "runs/other"]) == 0
+    assert capsys.readouterr().out == "runs/config/comparison.html\n"
+    assert (RUN / "report.html").read_bytes() == before
+    text = (RUN / "comparison.html").read_text()
+    assert "<h1>config and other</h1>" in text
+    assert "+0.2500 ± 0.0000" in text
+    assert "p = 0.12, n = 4" in text
+    runs = [Run(RUN), Run(Path("runs/other"))]
+    assert len(scores.every_metric(runs).rows) == 8
+    assert len(cost.section(runs).blocks[0].pictures) == 2
+
+
+def refused(capsys, *runs: str) -> str:
+    assert main(list(runs)) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    assert printed.count("\n") == 1
+    return printed
+
+
+def test_what_is_no_run_is_refused_in_a_line(copy, capsys):
+    assert "runs/nowhere: no config.ini in it" in refused(capsys, "runs/nowhere")
+    assert "two of the runs have the name config" in refused(capsys, str(RUN), str(RUN))
+    shutil.copytree(RUN, "runs/other")
+    results = (RUN / "results.csv").read_text()
+    Path("runs/other/results.csv").write_text(results.splitlines()[0] + "\n")
+    assert "no row of accuracy; train first" in refused(capsys, "runs/other")
+    text = Path("runs/other/config.ini").read_text()
+    Path("runs/other/config.ini").write_text(text.replace("[data]", "[data]\nmetric = log_loss"))
+    Path("runs/other/results.csv").write_text(results)
+    assert "have no figure in common" in refused(capsys, str(RUN), "runs/other")
+    Path("runs/other/results.csv").unlink()
+    assert "no results.csv in it" in refused(capsys, "runs/other")
+
+
+def test_a_finished_training_does_not_fail_for_want_of_its_page(copy, capsys, monkeypatch):
+    monkeypatch.setattr(report.page, "page", lambda runs: "")
+    (RUN / "report.html").unlink()
+    (RUN / "report.html").mkdir()
+    train_student.show_page(RUN)
+    printed = capsys.readouterr().err
+    assert printed.startswith("no page: ")
+    assert "python -m report runs/config" in printed
+    assert "Traceback" not in printed
+    assert not list(RUN.glob(".report*"))
+
+    def broken(folders):
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr(report.page, "write_page", broken)
+    train_student.show_page(RUN)
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert "no page: a mistake of ours" in printed
+
+
+def test_predictions_of_other_clips_are_noticed(copy):
+    path = next(RUN.glob("student/ce/seed_0/fold_1/predictions.csv"))
+    path.write_text(path.read_text().replace("1_00.wav", "9_99.wav"))
+    run = Run(RUN)
+    with pytest.raises(UserError, match="of other clips or classes than the features"):
+        run.judged(run.baseline, 0)

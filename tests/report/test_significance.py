@@ -1,0 +1,51 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata, wilcoxon
+
+from report.significance import in_words, signed_rank
+
+
+def test_by_hand():
+    # Ranks 1 to 4; the one loss has rank 1. Rank sums of 0, 1, 9 and 10 are as uneven: 4 signs.
+    found = signed_rank([-0.1, 0.2, 0.3, 0.4])
+    assert found.p == pytest.approx(4 / 16)
+    assert found.least_p == pytest.approx(2 / 16)
+
+
+def test_three_gains_cannot_be_significant():
+    assert signed_rank([0.2, 0.3, 0.4]).p == 0.25
+    assert in_words(signed_rank([0.2, 0.3, 0.4])) == "p = 0.25, n = 3"
+
+
+def test_it_agrees_with_scipy_where_nothing_ties():
+    generator = np.random.default_rng(0)
+    for pairs in (5, 9, 15, 30):
+        differences = generator.normal(0.3, 1, pairs)
+        assert signed_rank(differences).p == pytest.approx(wilcoxon(differences).pvalue)
+
+
+def test_ties_and_equal_pairs_against_every_choice_of_signs():
+    differences = np.array([0.0125, 0.0125, -0.0125, 0.025, 0.0, 0.05, 0.05, -0.0375, 0.0])
+    moved = differences[differences != 0]
+    ranks = rankdata(np.abs(moved))
+    middle = ranks.sum() / 2
+    observed = abs(ranks[moved > 0].sum() - middle)
+    signs = itertools.product([0, 1], repeat=len(ranks))
+    uneven = [abs(np.dot(sign, ranks) - middle) >= observed - 1e-9 for sign in signs]
+    found = signed_rank(differences)
+    assert found.p == pytest.approx(np.mean(uneven))
+    assert (found.pairs, found.equal) == (9, 2)
+
+
+def test_differences_that_are_equal_but_for_rounding_tie():
+    assert signed_rank([0.1 + 0.2 - 0.3, 0.3 - 0.1, 0.2]).p == signed_rank([0, 0.2, 0.2]).p
+
+
+def test_no_difference_is_no_test():
+    found = signed_rank([0.0, 0.0])
+    assert math.isnan(found.p)
+    assert in_words(found) == "no difference, n = 2"
+    assert in_words(signed_rank([0.3])) == "n = 1, not tested"

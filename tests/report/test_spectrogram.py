@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from config import Mel
+from report.spectrogram import for_a_picture, on_mel, overlaid, scaled
+
+FOUR, EIGHT = Mel(num_bands=4), Mel(num_bands=8)
+
+
+def test_a_map_of_the_size_of_the_mel_stays_as_it_is():
+    generator = np.random.default_rng(0)
+    one = generator.uniform(size=(1, 5, 8))
+    assert on_mel(one, EIGHT, EIGHT, 5) == pytest.approx(scaled(one[0]))
+
+
+def test_the_mean_of_magnitudes_over_channels():
+    two = np.zeros((2, 3, 4))
+    two[0, 0, 0], two[1, 1, 1] = -4.0, 2.0
+    found = on_mel(two, FOUR, FOUR, 3)
+    assert found[0, 0] == 1
+    assert found[1, 1] == pytest.approx(0.5)
+    assert found[2].max() == 0
+
+
+def test_a_map_of_half_the_size_lies_where_its_cells_lie():
+    # Two frames over six: cells end in the middle, their centres lie at frames 1 and 4.
+    low_then_high = np.array([[[0.0], [3.0]]])
+    found = on_mel(low_then_high, FOUR, FOUR, 6)
+    assert found[:, 0] == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1])
+
+
+def test_other_bands_are_met_in_hertz():
+    # Upper half of one mel, all of another: what is high there lies above the middle here.
+    upper = Mel(num_bands=4, mel_min_hz=2000, mel_max_hz=7500)
+    whole = Mel(num_bands=32, mel_min_hz=125, mel_max_hz=7500)
+    highest = np.zeros((1, 2, 4))
+    highest[..., 3] = 1
+    found = on_mel(highest, upper, whole, 2)[0]
+    assert found[-1] == 1
+    assert found[:16].max() == 0
+
+
+def test_frames_share_pixels():
+    mel = np.repeat(np.arange(480.0)[:, None], 3, axis=1)
+    found = for_a_picture(mel)
+    assert found.shape == (240, 3)
+    assert found[:2, 0].tolist() == [0.5, 2.5]
+    assert for_a_picture(mel[:7]).tolist() == mel[:7].tolist()
+
+
+def test_grey_without_and_coloured_with_activation():
+    grey = overlaid(np.array([[0.0, 1.0]]), np.zeros((1, 2)))
+    assert np.ptp(grey, axis=2).max() == 0
+    assert np.ptp(overlaid(np.array([[0.0, 1.0]]), np.ones((1, 2))), axis=2).min() > 0.3

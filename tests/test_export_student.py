@@ -1,0 +1,196 @@
+"""export_student.py as a user runs it."""
+
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+import soundfile
+
+import export_student
+from config import run_script
+from tests.scripts import RATE, run, workplace
+
+FOLDER = Path("runs/config/student/ce/seed_0/fold_0")
+PRECISIONS = ("float32", "float16", "int8")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A trained student, exported; and what was printed."""
+    folder = workplace(tmp_path_factory.mktemp("exported"))
+    run(folder, "make_mel.py")
+    run(folder, "train_student.py", "--set", "distillation.variants=ce")
+    (folder / "printed").write_text(run(folder, "export_student.py", "--variant", "ce"))
+    return folder
+
+
+@pytest.fixture
+def asked(place, monkeypatch, capsys):
+    """Run it in this process: the exit status and what is printed."""
+    monkeypatch.chdir(place)
+
+    def ask(*arguments):
+        monkeypatch.setattr(sys, "argv", ["export_student.py", *arguments])
+        with pytest.raises(SystemExit) as end:
+            run_script(export_student.main, export_student.parser())
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return end.value.code, printed.out + printed.err
+
+    return ask
+
+
+def test_the_files_say_of_the_recordings_what_training_said(place):
+    predictions = pd.read_csv(place / FOLDER / "predictions.csv", index_col=0)
+    sounds = [soundfile.read(place / "recordings" / name)[0] for name in predictions.index]
+    waveforms = np.float32(sounds)[:, None]
+    for precision, bound in zip(PRECISIONS, (2e-3, 5e-3, 5e-2), strict=True):
+        student = onnxruntime.InferenceSession(place / FOLDER / f"{precision}.onnx")
+        (found,) = student.run(["probabilities"], {"waveform": waveforms})
+        # Training read the mel from its cache, where it is rounded to float16.
+        np.testing.assert_allclose(found, predictions, atol=bound)
+
+
+def test_each_file_says_what_it_is(place):
+    metrics = json.loads((place / FOLDER / "metrics.json").read_text())
+    for precision in PRECISIONS:
+        model = onnx.load(place / FOLDER / f"{precision}.onnx")
+        (entry,) = model.metadata_props
+        assert entry.key == "soundstill"
+        found = json.loads(entry.value)
+        expected = {
+            "format": 1,
+            "name": "config ce seed 0",
+            "model": "dcase_small",
+            "task": "single_label",
+            "classes": ["high", "low"],
+            "sample_rate": RATE,
+            "channels": 1,
+            "clip_seconds": 0.5,
+            "samples": RATE // 2,
+            "any_length": True,
+            "precision": precision,
+            "hop_seconds": 0.01,
+            "dataset": "csv_folder",
+            "licence": "the user's own recordings",
+            "opset": 18,
+            "parameters": metrics["parameters"],
+            "macs": metrics["macs"],
+            "split": "test",
+        }
+        assert {key: found[key] for key in expected} == expected
+        assert found.keys() - expected.keys() == {"front_end", "commit", "scores"}
+        assert found["front_end"]["num_bands"] == 12
+        assert found["scores"]["accuracy"] == metrics["figures"]["accuracy"]
+        assert [axis.dim_param for axis in shape_of(model.graph.input[0])][::2] == [
+            "batch",
+            "samples",
+        ]
+        assert [output.name for output in model.graph.output] == ["probabilities", "logits", "mel"]
+
+
+def shape_of(value):
+    return value.type.tensor_type.shape.dim
+
+
+def test_the_budget_is_printed_and_written(place):
+    printed = (place / "printed").read_text()
+    written = json.loads((place / FOLDER / "budget.json").read_text())
+    assert (written["metric"], written["clips"]) == ("accuracy", 12)
+    rows = {row["precision"]: row for row in written["budget"]}
+    assert list(rows) == ["PyTorch", *PRECISIONS]
+    for precision in PRECISIONS:
+        row = rows[precision]
+        assert row["file_bytes"] == (place / FOLDER / f"{precision}.onnx").stat().st_size
+        assert row["real_time_factor"] == pytest.approx(row["milliseconds"] / 500)
+        eager = rows["PyTorch"]["milliseconds"]
+        assert row["times_eager"] == pytest.approx(eager / row["milliseconds"])
+        assert row["score"] + row["score_lost"] == pytest.approx(rows["PyTorch"]["score"])
+        assert re.search(rf"^{precision} +[\d.]+ kB .* {row['score']:.4f} ", printed, re.M)
+        assert str(FOLDER / f"{precision}.onnx") in printed
+    assert rows["float32"]["largest_logit_difference"] <= 1e-4
+    assert rows["int8"]["weight_bytes"] < rows["float16"]["weight_bytes"]
+    assert "config ce seed 0: dcase_small, " in printed
+    assert "12 clips of test" in printed
+
+
+WRONG = [
+    (("--seed", "7"), "--seed: found 7, the configuration has 0"),
+    (("--fold", "2"), "--fold: found 2, the configuration has 0"),
+    (("--variant", "kd"), "--variant: found kd, the configuration has ce, ce+kd, ce+kd+sp"),
+    (("--precision", "int4"), "--precision: found 'int4'; nearest: int8"),
+    (("--precision", ","), "--precision: found none, want some of float32, float16, int8"),
+    (("--role", "teacher", "--variant", "ce"), "--variant: a teacher has none"),
+    (("--format", "executorch", "--precision", "int8"), "executorch knows float32 alone"),
+    (("--format", "tflite"), "invalid choice"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=lambda value: str(value)[:30])
+def test_a_wrong_command_line_is_named(asked, arguments, message):
+    status, printed = asked(*arguments)
+    assert status == 2
+    assert message in printed
+
+
+def test_what_is_not_trained_is_named(asked):
+    status, printed = asked()
+    assert status == 1
+    assert "ce+kd+sp/seed_0/fold_0: no finished training; run train_student.py first" in printed
+    status, printed = asked("--role", "teacher")
+    assert status == 1
+    assert "teacher/seed_0/fold_0: no finished training; run train_teacher.py first" in printed
+
+
+def test_another_front_end_than_in_training_is_named(asked):
+    status, printed = asked("--variant", "ce", "--set", "mel.normalise=bands")
+    assert status == 1
+    assert "(normalise: global -> bands)" in printed
+    assert "--config runs/config/config.ini" in printed
+
+
+def test_weights_without_a_description_are_refused(place, asked):
+    weights = place / FOLDER / "weights.safetensors"
+    kept = weights.read_bytes()
+    try:
+        weights.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+        status, printed = asked("--variant", "ce")
+    finally:
+        weights.write_bytes(kept)
+    assert status == 1
+    assert "nothing in it says what model it is of" in printed
+
+
+def test_without_the_recordings_noise_is_heard_and_no_score_told(place, asked, tmp_path):
+    shutil.move(place / "recordings", tmp_path)
+    try:
+        status, printed = asked("--variant", "ce", "--precision", "float32")
+    finally:
+        shutil.move(tmp_path / "recordings", place)
+    assert status == 0
+    assert "The recordings of test are not there: checked on noise, no score measured." in printed
+    assert "accuracy" not in printed
+
+
+def test_a_file_that_differs_from_pytorch_is_not_written(asked, monkeypatch, place):
+    before = {path: path.read_bytes() for path in (place / FOLDER).glob("*.onnx")}
+    monkeypatch.setattr("deploy.export.TOLERANCE", 0.0)
+    status, printed = asked("--variant", "ce", "--precision", "float32")
+    assert status == 1
+    assert "the exported model differs from PyTorch: a logit by " in printed
+    assert {path: path.read_bytes() for path in (place / FOLDER).glob("*.onnx")} == before
+
+
+@pytest.mark.skipif(bool(importlib.util.find_spec("executorch")), reason="executorch is there")
+def test_executorch_that_is_absent_is_named(asked):
+    status, printed = asked("--variant", "ce", "--format", "executorch")
+    assert status == 1
+    assert "python -m pip install executorch" in printed
