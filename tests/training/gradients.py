@@ -47,9 +47,7 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         "sp": LOSSES["sp"](),
     }
     teacher = OnlineTeacher(taught)
-    augment = Augment(
-        mixup=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03, crop_seconds=0.1
-    )
+    augment = Augment(mixup=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
     augmentation = Augmentation(augment, 0.16, 8000.0)
     if teacher_kind == "cached":
         teacher, augmentation = in_memory(taught.eval(), views["teacher"], rows), None
