@@ -342,6 +342,12 @@ class Augment:
     frequency_mask_share: float = key(
         0.0, "largest share of the mel axis that is masked", low=0, high=0.9
     )
+    crop_seconds: float = key(
+        0.0,
+        "s; length of the random stretch of each training clip that is heard, the whole clip in "
+        "evaluation; 0: the whole clip",
+        low=0,
+    )
 
     def __post_init__(self) -> None:
         if self.mixup_from_epoch and not self.mixup:

@@ -11,6 +11,7 @@ import atexit
 import multiprocessing
 import os
 import time
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -20,19 +21,22 @@ import config
 from config import Config, ConfigError, Mel, UserError
 
 if TYPE_CHECKING:
+    from data.cache_writer import BadClip
     from data.clips import ClipTable
+
+LISTED = 20  # bad clips that an error names one by one
 
 
 def main(arguments: argparse.Namespace, settings: Config) -> None:
     workers = settings.run.workers or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) or 1
     context = start_workers_early() if workers > 1 else None
 
-    from data.cache_writer import CacheWriter, stamps_of, write_bad_clips
+    from data.cache_writer import ABSENT, BadClip, CacheWriter, stamps_of, write_bad_clips
     from data.extract import extract
     from data.mel_cache import MelCache, cache_folder
 
     rank, world = join_processes()
-    table, clip_seconds = read_clips(settings, arguments.download, rank, world)
+    table, clip_seconds, stereo = read_clips(settings, arguments.download, rank, world)
     stamps = stamps_of(table.columns["path"])
     caches = {}
     for role in ("teacher", "student"):
@@ -40,6 +44,14 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
         caches[folder] = CacheWriter(folder, mel, clip_shape(mel, clip_seconds), table, stamps)
 
     began, strict = time.perf_counter(), settings.data.on_bad_audio == "stop"
+    if strict and sum(stamp == ABSENT for stamp in stamps.values()) > LISTED:
+        # So many are no slip, and need not wait until the others are read.
+        clips = zip(table.ids[:].tolist(), table.columns["path"][:].tolist(), strict=True)
+        bad = [BadClip(*clip, "no such file") for clip in clips if stamps[clip[1]] == ABSENT]
+        if rank == 0:
+            for folder in caches:
+                write_bad_clips(folder, bad)
+        raise complaint(bad, len(table), caches)
     mine = extract(
         list(caches.values()),
         clip_seconds,
@@ -47,6 +59,7 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
         workers=workers,
         context=context,
         device=transforming_device(settings.run.device),
+        stereo=stereo,
         rank=rank,
         world=world,
         show=rank == 0,
@@ -58,13 +71,7 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
     if bad and strict:
         for folder in caches:
             write_bad_clips(folder, bad)
-        lines = "".join(f"\n  {clip.id}: {clip.reason} ({clip.path})" for clip in bad)
-        lists = " and ".join(str(folder / "bad_clips.csv") for folder in caches)
-        raise UserError(
-            f"{len(bad)} of {len(table)} clips cannot be read:{lines}\n"
-            "Mend them and start again (the good work is kept), or set [data] ON_BAD_AUDIO = skip "
-            f"to leave them out. The list is in {lists}"
-        )
+        raise complaint(bad, len(table), caches)
     changed = [cache.finalise() for cache in caches.values()]
     seconds, read = time.perf_counter() - began, sum(count for count, _ in shares)
     for folder in caches:
@@ -79,8 +86,24 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
         print("already complete")
 
 
-def read_clips(settings: Config, download: bool, rank: int, world: int) -> tuple[ClipTable, float]:
-    """The clip table of [data] and the length of a clip in seconds; downloads where wanted."""
+def complaint(bad: Sequence[BadClip], clips: int, folders: Iterable[Path]) -> UserError:
+    """What is wrong with how many of the `clips`, each named where there are not too many."""
+    lines = [f"\n  {clip.id}: {clip.reason} ({clip.path})" for clip in bad[:LISTED]]
+    if len(bad) > LISTED:
+        lines.append(f"\n  … and {len(bad) - LISTED} more")
+    lists = " and ".join(str(folder / "bad_clips.csv") for folder in folders)
+    return UserError(
+        f"{len(bad)} of {clips} clips cannot be read:{''.join(lines)}\n"
+        "Mend them and start again (the good work is kept; --download fetches what is missing of a "
+        "public data set), or set [data] ON_BAD_AUDIO = skip to leave them out. The list is in "
+        f"{lists}"
+    )
+
+
+def read_clips(
+    settings: Config, download: bool, rank: int, world: int
+) -> tuple[ClipTable, float, bool]:
+    """The clip table of [data], a clip's seconds, whether it is stereo; downloads where wanted."""
     from data.datasets import DATASETS
 
     data = settings.data
@@ -95,7 +118,8 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> tuple
             f"{root}: no such folder; set [data] ROOT to where the recordings lie"
             + ("" if download else ", or fetch them with --download")
         )
-    return dataset.table(root), data.clip_seconds or dataset.clip_seconds
+    seconds = data.clip_seconds or dataset.clip_seconds
+    return dataset.table(root), seconds, dataset.stereo
 
 
 def clip_shape(mel: Mel, clip_seconds: float) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from data.replacing import write
 
 SHARD_BYTES = 64 * 2**20
 Stamps = dict[str, tuple[int, int]]  # path of a recording -> its size in bytes, its time in ns
+ABSENT = (-1, -1)  # the stamp of a recording that is not there
 
 
 class BadClip(NamedTuple):
@@ -157,14 +158,13 @@ class CacheWriter:
 
 
 def stamps_of(paths: Iterable[str]) -> Stamps:
-    """A recording that is not there has the stamp (-1, -1)."""
     stamps = {}
     for path in set(paths):
         try:
             found = os.stat(path)
             stamps[path] = (found.st_size, found.st_mtime_ns)
         except OSError:
-            stamps[path] = (-1, -1)
+            stamps[path] = ABSENT
     return stamps
 
 

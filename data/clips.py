@@ -55,6 +55,7 @@ class Dataset(Protocol):
     metric: str  # name in metrics.METRICS: what the table shows and the epoch is chosen by
     clip_seconds: float
     embedded: bool  # download() needs no network: make_mel.py calls it unasked
+    stereo: bool  # a recording of one channel is bad where a front end wants two
     licence: str  # of the recordings: it goes with every exported student
 
     def table(self, root: Path) -> ClipTable:
@@ -181,14 +182,16 @@ def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> No
             raise UserError(f"clip {clip.id!r}: no extra may have the name {min(taken)!r}")
 
 
-def read_csv(path: Path, wanted: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+def read_csv(
+    path: Path, wanted: Iterable[str], delimiter: str = ","
+) -> list[tuple[int, dict[str, str]]]:
     """(line number, row) of each row of a small CSV file; `wanted` are columns that it must have.
 
     Raises UserError for a missing or repeated column and for a row that does not fit the header.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, delimiter=delimiter)
             columns = list(reader.fieldnames or ())
             rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:

@@ -57,11 +57,19 @@ class Extractor:
     """Decodes a chunk, transforms it for each front end and writes it into the shards.
 
     On one thread: the processes are the parallelism, and the bits do not depend on their number.
-    `device` transforms; the rest is the processor's.
+    `device` transforms; the rest is the processor's. `stereo`: a recording of one channel is bad
+    where a front end wants two; otherwise it is heard on both.
     """
 
-    def __init__(self, settings: Sequence[Mel], clip_seconds: float, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        settings: Sequence[Mel],
+        clip_seconds: float,
+        device: str = "cpu",
+        stereo: bool = False,
+    ) -> None:
         torch.set_num_threads(1)
+        self.stereo = stereo
         self.front_ends = [FrontEnd(mel).to(device) for mel in settings]
         self.clip_seconds, self.device = clip_seconds, device
         self.together = TOGETHER if device == "cpu" else CHUNK
@@ -107,6 +115,9 @@ class Extractor:
             except BadAudio as error:
                 bad[place] = error.reason
                 continue
+            if self.stereo and recording.shape[1] < max(channels for _, channels in wanted):
+                bad[place] = "it is mono, this data set is stereo and [mel] CHANNELS is 2"
+                continue
             for kind in wanted:
                 whole = torch.from_numpy(convert(recording, own_rate, *kind))
                 samples = whole[:, : waveforms[kind].shape[-1]]
@@ -135,6 +146,7 @@ def extract(
     context: BaseContext | None = None,
     pool: Executor | None = None,
     device: str = "cpu",
+    stereo: bool = False,
     rank: int = 0,
     world: int = 1,
     show: bool = False,
@@ -143,7 +155,8 @@ def extract(
 
     A shard with a bad clip is left unmade where `strict`, and else made without it. The processes
     are those of `pool`, a `worker_pool` that goes on afterwards, or are started here. `device`
-    transforms what they decode. Process `rank` of `world` makes every world-th group of shards.
+    transforms what they decode; `stereo` is the data set's, see Extractor. Process `rank` of
+    `world` makes every world-th group of shards.
     Raises UserError for a full disk and a worker that was killed; finished shards stay.
     """
     table = caches[0].table
@@ -153,9 +166,9 @@ def extract(
     check_space(caches, work.stale)
     settings = [cache.settings for cache in caches]
     if workers == 1:
-        results = run_here(work.chunks(), Extractor(settings, clip_seconds, device))
+        results = run_here(work.chunks(), Extractor(settings, clip_seconds, device, stereo))
     else:
-        new = (settings, clip_seconds, workers, context, device)
+        new = (settings, clip_seconds, workers, context, device, stereo)
         pools = nullcontext(pool) if pool else worker_pool(*new)
         results = run_in(pools, work.chunks(), workers)
     bad: set[BadClip] = set()
@@ -295,16 +308,18 @@ def worker_pool(
     workers: int,
     context: BaseContext | None = None,
     device: str = "cpu",
+    stereo: bool = False,
 ) -> Executor:
     """Processes that extract chunks for these front ends."""
-    return ProcessPoolExecutor(workers, context, start_worker, (settings, clip_seconds, device))
+    arguments = (settings, clip_seconds, device, stereo)
+    return ProcessPoolExecutor(workers, context, start_worker, arguments)
 
 
-def start_worker(settings: Sequence[Mel], clip_seconds: float, device: str) -> None:
+def start_worker(settings: Sequence[Mel], clip_seconds: float, device: str, stereo: bool) -> None:
     global extractor
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the parent's to handle
     threading.Thread(target=end_with_parent, daemon=True).start()
-    extractor = Extractor(settings, clip_seconds, device)
+    extractor = Extractor(settings, clip_seconds, device, stereo)
 
 
 def end_with_parent() -> None:

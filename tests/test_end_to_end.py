@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from data.synthesis import scene_corpus
 from data.synthesis.corpus import synthesise
 from models.stored import read_model
 from tests.scripts import ROOT, command, kill_when, run, workplace
@@ -160,6 +161,29 @@ def test_help_answers_without_torch(tmp_path, script):
     )
     assert done.returncode == 0, done.stderr
     assert "--config" in done.stdout
+
+
+def test_scenes_in_stereo_are_learnt_from_crops_and_judged_on_whole_clips(tmp_path):
+    short = {"train_places": 3, "test_places": 1, "segments": 1, "seconds": 0.6}
+    scene_corpus.synthesise(tmp_path / "audio/street_scenes", workers=1, **short)
+    (tmp_path / "config.ini").write_text(
+        "[data]\nDATASET = street_scenes\nCLIP_SECONDS = 0.6\nHOLD_OUT = 0.3\n[mel]\nCHANNELS = 2\n"
+        "[teacher]\nMODEL = dcase_small\nEPOCHS = 2\n[student]\nWIDTH_MULT = 0.5\nEPOCHS = 2\n"
+        "[augment]\nCROP_SECONDS = 0.3\nMIXUP = 0.1\n"
+        "[distillation]\nVARIANTS = ce+kd\nVIEWS = 2\n[run]\nWORKERS = 1\n"
+    )
+    assert "40 clips of 2x58x64" in run(tmp_path, "make_mel.py")
+    for script in SCRIPTS[1:]:
+        printed = run(tmp_path, script)
+    assert "macro_accuracy on street_scenes, test; epoch chosen on held-out training" in printed
+    model, described = read_model(
+        next((tmp_path / "runs/config/student").glob("**/weights.safetensors"))
+    )
+    assert described.input_shape == (2, 58, 20), "of the whole clip"
+    assert model(torch.zeros(1, 2, 58, 20)).logits.shape == (1, 10)
+    refused = run(tmp_path, "train_student.py", "--set", "augment.crop_seconds=2", status=2)
+    assert "config.ini [augment] crop_seconds: found 2, but a clip is 0.6 s long" in refused
+    assert "Traceback" not in refused
 
 
 def test_the_layout_of_sonyc_ust_with_soft_labels_and_held_out_sensors(tmp_path):

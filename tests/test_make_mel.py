@@ -13,7 +13,10 @@ import config
 import make_mel
 from config import ConfigError, UserError
 from data import cache_writer
+from data.decode import decode
+from data.front_end import mel_filters
 from data.mel_cache import MelCache, cache_folder
+from data.synthesis.scene_corpus import synthesise
 
 HERE = Path(make_mel.__file__).parent
 CLIPS = 600
@@ -132,6 +135,86 @@ def test_every_bad_file_is_listed_and_mending_them_is_enough(place, capsys):
     cache = MelCache.open(cache_folder(load(), "student"))
     assert len(cache) == 6
     assert (cache.folder / "bad_clips.csv").read_text().splitlines() == ["id,path,reason"]
+
+
+def test_many_missing_recordings_are_counted_before_any_is_read(place, monkeypatch):
+    lines = "".join(f"\nlost_{n:02d}.wav,a,train" for n in range(25))
+    with (place / "sounds" / "clips.csv").open("a") as file:
+        file.write(lines)
+    with monkeypatch.context() as patched:
+        patched.setattr("data.extract.extract", None)  # what would read them
+        with pytest.raises(UserError) as caught:
+            make()
+    message = str(caught.value)
+    assert message.startswith("25 of 31 clips cannot be read:\n  lost_00.wav: no such file (")
+    assert "\n  lost_19.wav: no such file (sounds/lost_19.wav)\n  … and 5 more\n" in message
+    listed = (cache_folder(load(), "teacher") / "bad_clips.csv").read_text().splitlines()
+    assert len(listed) == 26
+    make("data.on_bad_audio=skip")
+    assert len(MelCache.open(cache_folder(load(), "student"))) == 6
+
+
+@pytest.fixture
+def scenes(tmp_path, monkeypatch):
+    """street_scenes of half a second, as tau_scenes finds them."""
+    monkeypatch.chdir(tmp_path)
+    short = {"train_places": 1, "test_places": 1, "segments": 1, "seconds": 0.5}
+    synthesise(tmp_path / "audio" / "tau_scenes", workers=1, **short)
+    (tmp_path / "config.ini").write_text(STEREO)
+    return tmp_path
+
+
+STEREO = """
+[data]
+DATASET = tau_scenes
+CLIP_SECONDS = 0.5
+[mel]
+SAMPLE_RATE = 48000
+CHANNELS = 2
+PRE_EMPHASIS = 0.97
+[mel.teacher]
+NUM_BANDS = 256
+STFT_WINDOW_LENGTH_SECONDS = 0.1
+STFT_HOP_LENGTH_SECONDS = 0.04
+FFT_SIZE = 4800
+MEL_MIN_HZ = 0
+MEL_MAX_HZ = 24000
+[mel.student]
+FRONT_END = waveform
+"""
+
+
+def test_stereo_waveforms_and_wide_mels_of_scenes_are_cached_as_they_are(scenes):
+    make()
+    mel = MelCache.open(cache_folder(load(), "teacher"))
+    wave = MelCache.open(cache_folder(load(), "student"))
+    assert (mel.shape, wave.shape) == ((2, 11, 256), (2, 24_000))
+    assert list(mel.table.columns["device"][:2]) == ["a", "a"]
+    for row in (0, 7, 19):
+        samples = decode(Path(wave.table.frame["path"].iloc[row]), 48_000, 2)
+        wanted = samples.copy()
+        wanted[:, 1:] -= np.float32(0.97) * samples[:, :-1]
+        found = wave.gather(np.array([row]))[0].float().numpy()
+        # float16: eleven bits of the value, so that quiet recordings lose no more than loud ones.
+        np.testing.assert_allclose(found, wanted, rtol=2**-11, atol=2**-24)
+        windows = np.lib.stride_tricks.sliding_window_view(wanted[1], 4800)[::1920]
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(4800) / 4800)
+        spectrum = np.abs(np.fft.rfft(windows * hann))
+        logs = np.log(spectrum @ mel_filters(load().teacher_mel, 4800) + 0.01)
+        np.testing.assert_allclose(mel.gather(np.array([row]))[0, 1], logs, atol=4e-3)
+
+
+def test_a_mono_recording_where_stereo_is_asked_is_named(scenes, monkeypatch):
+    path = min((scenes / "audio" / "tau_scenes" / "audio").iterdir())
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, samples[:, 0], rate)
+    wrong = f"1 of 20 clips cannot be read:\n  {path.name}: it is mono, this data set is stereo and"
+    with pytest.raises(UserError, match=wrong):
+        make()
+    make("mel.channels=1")  # mixed down to mono, one channel is as good as two
+    assert MelCache.open(cache_folder(load("mel.channels=1"), "student")).shape == (1, 24_000)
+    make("data.on_bad_audio=skip")
+    assert len(MelCache.open(cache_folder(load(), "student"))) == 19
 
 
 def test_bad_files_are_left_out_where_the_user_says_so(place, capsys):

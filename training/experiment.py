@@ -51,6 +51,9 @@ class Experiment:
             choose(f"[coefficients] {name}", LOSSES, name)
         kind = choose("[data] dataset", DATASETS, config.data.dataset)
         dataset = kind(**constructor_options("[data]", config.data, kind))
+        self.clip_seconds = config.data.clip_seconds or dataset.clip_seconds
+        for role in roles:
+            self.augmentation(role, roles)  # says at once what does not fit the clips
         if config.distillation.views and not self.augmented("student"):
             raise ConfigError(
                 "[distillation] views",
@@ -83,7 +86,6 @@ class Experiment:
         self.targets = DeviceTargets(self.table.targets, self.device)
         self.metric = dataset.metric
         self.folds = folds_of(self.table, config.data.folds)
-        self.clip_seconds = config.data.clip_seconds or dataset.clip_seconds
         self.fold = -1
 
     def augmented(self, role: str) -> bool:
@@ -181,7 +183,25 @@ class Experiment:
             input_shape=self.views[role].shape,
             **model_options(self.config, role),
         )
-        return model.to(self.device, memory_format=torch.channels_last)
+        model = model.to(self.device, memory_format=torch.channels_last)
+        if self.config.augment.crop_seconds:
+            self.check_crop(role, model)
+        return model
+
+    @torch.no_grad()
+    def check_crop(self, role: str, model: nn.Module) -> None:
+        """Raises ConfigError for a model that cannot take as short an input as it is trained on."""
+        channels, steps, *bands = self.views[role].shape
+        seconds, steps = self.config.augment.crop_seconds, self.augmentation((role,)).steps(steps)
+        where, heard = "[augment] crop_seconds", "x".join(map(str, (channels, steps, *bands)))
+        try:
+            model.eval()(torch.zeros(1, channels, steps, *bands, device=self.device))
+        except (RuntimeError, ValueError, IndexError) as error:
+            why = str(error).partition("\n")[0]
+            raise ConfigError(
+                where, f"{seconds:g} s are {heard} to the {role}, whose model cannot take it: {why}"
+            ) from error
+        model.train()
 
     def new_model(self, role: str, seed: int) -> nn.Module:
         """The role's model: seeded random weights or those of INIT, with FREEZE applied."""

@@ -25,6 +25,7 @@ class Drawn:
     gain: Tensor  # (B,) dB
     time_mask: Tensor  # (B, 2) s, from and to
     frequency_mask: Tensor  # (B, 2) Hz, from and to
+    crop: Tensor  # (B,) s, where the stretch that is heard starts
 
     def to(self, device: torch.device) -> Drawn:
         moved = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}
@@ -43,10 +44,19 @@ class Drawn:
 
 
 class Augmentation:
-    """[augment] for clips of `clip_seconds`; None of it depends on a front end until `render`."""
+    """[augment] for clips of `clip_seconds`; none of it depends on a front end until `render`.
+
+    Raises ConfigError for crops that are longer than the clips.
+    """
 
     def __init__(self, settings: Augment, clip_seconds: float, max_hz: float) -> None:
+        if settings.crop_seconds > clip_seconds:
+            raise ConfigError(
+                "[augment] crop_seconds",
+                f"found {settings.crop_seconds:g}, but a clip is {clip_seconds:g} s long",
+            )
         self.settings, self.clip_seconds = settings, clip_seconds
+        self.heard_seconds = settings.crop_seconds or clip_seconds
         self.max_mel = hertz_to_mel(max_hz)
 
     @property
@@ -73,21 +83,50 @@ class Augmentation:
             weight=torch.maximum(weight, 1 - weight),
             roll=(2 * uniform() - 1) * s.roll_seconds,
             gain=(2 * uniform() - 1) * s.gain_db,
-            time_mask=stretch(min(s.time_mask_seconds, self.clip_seconds), self.clip_seconds),
+            time_mask=stretch(min(s.time_mask_seconds, self.heard_seconds), self.heard_seconds),
             frequency_mask=700 * (torch.exp(mels / 1127) - 1),
+            crop=uniform() * self.spare_seconds if s.crop_seconds else torch.zeros(clips),
         )
+
+    @property
+    def spare_seconds(self) -> float:
+        """By how much a clip is longer than what is heard of it."""
+        return self.clip_seconds - self.heard_seconds
+
+    def steps(self, clip_steps: int) -> int:
+        """How many steps of a time axis hold what is heard, of the `clip_steps` of a whole clip."""
+        return math.ceil(clip_steps * self.heard_seconds / self.clip_seconds - 1e-6)
+
+    def cropped(self, features: Tensor, drawn: Drawn) -> tuple[Tensor, Drawn]:
+        """The stretch of each clip that is heard and the same stretch of the clip mixed into it.
+
+        Each of the starts that a grid has is equally likely, and within a step of what was drawn.
+        """
+        length = self.steps(features.shape[2])
+        starts = features.shape[2] - length + 1
+        share = drawn.crop / max(self.spare_seconds, torch.finfo(torch.float32).tiny)
+        start = (share * starts).long().clamp(max=starts - 1)
+        own = crop(features[: len(start)], start, length)
+        if not self.settings.mixup:
+            return own, drawn
+        partners = len(start) + torch.arange(len(start), device=start.device)
+        others = crop(features[drawn.partner], start, length)
+        return torch.cat([own, others]), dataclasses.replace(drawn, partner=partners)
 
     def render(self, features: Tensor, drawn: Drawn, grid: Mel) -> Tensor:
         """Features (B, C, T, F) or (B, C, S). Mixing and gain act before the logarithm.
 
-        What a clip becomes is the same, bit for bit, whatever batch it is in.
+        With crop_seconds fewer steps of time come out, and the rest is done to these. What a clip
+        becomes is the same, bit for bit, whatever batch it is in.
         """
         s = self.settings
         if grid.front_end == "waveform" and s.frequency_mask_share:
             raise ConfigError(
                 "[augment] frequency_mask_share", "a raw waveform has no bands to mask"
             )
-        per_second = features.shape[2] / self.clip_seconds
+        if s.crop_seconds:
+            features, drawn = self.cropped(features, drawn)
+        per_second = features.shape[2] / self.heard_seconds
         if s.mixup or s.gain_db:
             linear = to_linear(features, grid)
             if s.mixup:
@@ -112,6 +151,13 @@ class Augmentation:
 def inside(points: Tensor, stretch: Tensor) -> Tensor:
     """(N,) points and (B, 2) stretches -> (B, N): whether the point lies in the stretch."""
     return (points >= stretch[:, :1]) & (points < stretch[:, 1:])
+
+
+def crop(features: Tensor, start: Tensor, length: int) -> Tensor:
+    """`length` steps of each clip along its time axis, from its own start (B,)."""
+    steps = start[:, None] + torch.arange(length, device=features.device)
+    steps = steps.reshape(len(features), 1, length, *[1] * (features.ndim - 3))
+    return features.gather(2, steps.expand(-1, features.shape[1], -1, *features.shape[3:]))
 
 
 def roll(features: Tensor, shift: Tensor) -> Tensor:

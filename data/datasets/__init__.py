@@ -4,12 +4,16 @@ from data.clips import Dataset
 from data.datasets.csv_folder import CsvFolder
 from data.datasets.esc50 import Esc10, Esc50
 from data.datasets.sonyc_ust import SonycUst
+from data.datasets.street_scenes import StreetScenes
 from data.datasets.street_sounds import StreetSounds
+from data.datasets.tau_scenes import TauScenes
 
 DATASETS: dict[str, type[Dataset]] = {
     "csv_folder": CsvFolder,
     "esc10": Esc10,
     "esc50": Esc50,
     "sonyc_ust": SonycUst,
+    "street_scenes": StreetScenes,
     "street_sounds": StreetSounds,
+    "tau_scenes": TauScenes,
 }

@@ -38,6 +38,7 @@ class CsvFolder:
 
     clip_seconds = 10.0
     embedded = False
+    stereo = False
     licence = "the user's own recordings"
 
     def __init__(

@@ -23,6 +23,7 @@ class Esc50:
     metric = "accuracy"
     clip_seconds = 5.0
     embedded = False
+    stereo = False
     licence = "ESC-50 (K. J. Piczak), CC BY-NC 3.0"
     num_classes = 50
 

@@ -51,6 +51,7 @@ class SonycUst:
     metric = "micro_auprc"
     clip_seconds = 10.0
     embedded = False
+    stereo = False
     licence = "SONYC-UST, CC BY 4.0"
 
     def __init__(

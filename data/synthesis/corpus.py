@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
-import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from config import UserError
 from data.synthesis.annotations import (
     VERIFIED,
     Volunteer,
@@ -23,12 +19,12 @@ from data.synthesis.annotations import (
     verified_answer,
     volunteer_answer,
 )
+from data.synthesis.once import make_once, on_all_cores
 from data.synthesis.street import Sensor, draw_events, draw_sensor, render
 from data.synthesis.taxonomy import COLUMNS, taxonomy_yaml
 
 SENSORS = {"train": range(12), "validate": range(12, 15), "test": range(15, 20)}
 VOLUNTEERS_A_CLIP = 3
-UNFINISHED = ".unfinished"
 
 # The second number of a seed sequence: what is drawn from it.
 CLIP, SENSOR, POOL = range(3)
@@ -65,28 +61,16 @@ def synthesise(
     other clip, dcase-ust-taxonomy.yaml the classes. The same seed gives the same bytes whatever
     `workers` is (processes; 0: one a core).
 
-    All is made in a hidden folder first and then moved, annotations.csv last: a call after an
-    interruption starts anew or, where only the moving was interrupted, goes on. Raises UserError
-    where `root` holds other recordings.
+    All is made in a hidden folder first and then moved (see `make_once`). Raises UserError where
+    `root` holds other recordings.
     """
-    if (root / "annotations.csv").exists():
-        return
-    made = root / UNFINISHED
+    clips = dict(zip(SENSORS, (train, validate, test), strict=True))
+
+    def make_all(folder: Path) -> None:
+        make(list(jobs(seed, clips, folder, seconds, sample_rate)), folder, workers)
+
     entries = [*SENSORS, "dcase-ust-taxonomy.yaml", "annotations.csv"]
-    if not (made / "annotations.csv").exists():
-        for entry in entries:
-            if (root / entry).exists():
-                raise UserError(
-                    f"{root / entry} is in the way and annotations.csv is missing: "
-                    "give street_sounds a folder of its own"
-                )
-        shutil.rmtree(made, ignore_errors=True)
-        clips = dict(zip(SENSORS, (train, validate, test), strict=True))
-        make(list(jobs(seed, clips, made, seconds, sample_rate)), made, workers)
-    for entry in entries:
-        if (made / entry).exists():
-            os.replace(made / entry, root / entry)
-    made.rmdir()
+    make_once("street_sounds", root, entries, make_all)
 
 
 def jobs(
@@ -104,14 +88,7 @@ def jobs(
 def make(todo: list[Job], folder: Path, workers: int) -> None:
     for split in SENSORS:
         (folder / split).mkdir(parents=True)
-    workers = min(workers or os.cpu_count() or 1, len(todo))
-    if workers > 1:
-        # Spawned, not forked: a fork of a process whose numerical libraries run threads can hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            rows = [row for rows in pool.map(make_clip, todo, chunksize=4) for row in rows]
-    else:
-        rows = [row for job in todo for row in make_clip(job)]
+    rows = [row for rows in on_all_cores(make_clip, todo, workers) for row in rows]
     (folder / "dcase-ust-taxonomy.yaml").write_text(taxonomy_yaml(), encoding="utf-8")
     partial = folder / "annotations.csv.partial"
     with partial.open("w", newline="", encoding="utf-8") as file:

@@ -146,12 +146,20 @@ def from_afar(rng: Rng, sound: Array, rate: int, metres: float, sensor: Sensor) 
 
 def recorded(rng: Rng, sensor: Sensor, street: Array, rate: int) -> Array:
     """The microphone's frequency response, its own noise, and a converter that does not clip."""
-    hz = rfftfreq(len(street), 1 / rate)
-    gain_db = np.interp(np.log2(np.maximum(hz, 1)), np.log2(EQUALISER_HZ), sensor.equaliser_db)
-    response = 10 ** ((gain_db - sensor.equaliser_db[5]) / 20) * hz**2 / (hz**2 + 50.0**2)
-    signal = irfft(rfft(street) * response, len(street))
+    signal = equalised(street, rate, sensor.equaliser_db)
     signal += 10 ** (sensor.self_noise_db / 20) * coloured_noise(rng, len(street), rate)
     return signal * min(1.0, 0.95 / np.abs(signal).max())
+
+
+def equalised(signal: Array, rate: int, equaliser_db: Array) -> Array:
+    """Through a microphone: `equaliser_db` at EQUALISER_HZ, 0 dB at 1 kHz, a high-pass at 50 Hz.
+
+    Shapes: (..., n) -> (..., n).
+    """
+    hz = rfftfreq(signal.shape[-1], 1 / rate)
+    gain_db = np.interp(np.log2(np.maximum(hz, 1)), np.log2(EQUALISER_HZ), equaliser_db)
+    response = 10 ** ((gain_db - equaliser_db[5]) / 20) * hz**2 / (hz**2 + 50.0**2)
+    return irfft(rfft(signal) * response, signal.shape[-1])
 
 
 def loudness(signal: Array, rate: int) -> Array:

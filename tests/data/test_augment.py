@@ -21,6 +21,7 @@ def still(clips, **changed):
         "gain": torch.zeros(clips),
         "time_mask": torch.zeros(clips, 2),
         "frequency_mask": torch.zeros(clips, 2),
+        "crop": torch.zeros(clips),
     }
     return Drawn(**{**nothing, **changed})
 
@@ -128,6 +129,90 @@ def test_beta_has_its_mean_and_variance():
         assert drawn.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.05)
 
 
+# Crops --------------------------------------------------------------------------------------------
+
+WAVEFORM, LINEAR = Mel(front_end="waveform", sample_rate=1000), Mel(num_bands=3, log="none")
+
+
+def ramp(clips, steps, bands=0, channels=2):
+    """Every feature is the time, in seconds, at which it starts in a clip of one second."""
+    times = torch.arange(steps) / steps
+    times = times[:, None].expand(-1, bands) if bands else times
+    return times.expand(clips, channels, *times.shape).clone()
+
+
+def test_by_default_the_whole_clip_is_heard_and_nothing_is_drawn():
+    drawn = augmentation(gain_db=6).draw(50, torch.Generator().manual_seed(0))
+    assert not drawn.crop.any()
+    x = ramp(50, 10)
+    assert torch.equal(augmentation(roll_seconds=0.1).render(x, still(50), WAVEFORM), x)
+
+
+def test_a_crop_by_hand():
+    x = torch.arange(10.0).reshape(1, 1, 10).repeat(3, 1, 1)
+    drawn = still(3, crop=torch.tensor([0.0, 0.35, 0.7]))  # of 0.7 s that a start can have
+    found = augmentation(crop_seconds=0.3).render(x, drawn, WAVEFORM)
+    assert found[:, 0].tolist() == [[0, 1, 2], [4, 5, 6], [7, 8, 9]]
+
+
+@pytest.mark.parametrize("steps", [248, 98, 33])
+def test_teacher_and_student_hear_the_same_stretch_to_within_a_step(steps):
+    cropping = augmentation(crop_seconds=0.4)
+    drawn = cropping.draw(400, torch.Generator().manual_seed(1))
+    wave = cropping.render(ramp(400, 1000), drawn, WAVEFORM)
+    mel = cropping.render(ramp(400, steps, 3), drawn, LINEAR)
+    assert wave.shape == (400, 2, 400)
+    assert mel.shape == (400, 2, math.ceil(0.4 * steps), 3)
+    for heard, step in ((wave, 1 / 1000), (mel[..., 0], 1 / steps)):
+        starts = heard[:, 0, 0]
+        assert (starts - drawn.crop).abs().max() <= step + 1e-6
+        ahead = torch.arange(heard.shape[2]) * step
+        torch.testing.assert_close(heard[:, 1], starts[:, None] + ahead, rtol=0, atol=1e-5)
+    assert torch.equal(mel[..., 0], mel[..., 2])
+
+
+def test_each_start_is_equally_likely():
+    cropping = augmentation(crop_seconds=0.7)
+    drawn = cropping.draw(22_000, torch.Generator().manual_seed(0))
+    starts = cropping.render(ramp(22_000, 35), drawn, WAVEFORM)[:, 0, 0] * 35
+    counts = starts.round().long().bincount()
+    assert len(counts) == 35 - 25 + 1  # 0.7 of 35 steps lie in 25
+    expected = 22_000 / len(counts)
+    assert (counts - expected).abs().max() < 4 * expected**0.5
+
+
+def test_the_clip_that_is_mixed_in_is_cropped_to_the_same_stretch():
+    x = torch.stack([torch.arange(10.0), 100 + torch.arange(10.0)])[:, None]
+    drawn = still(
+        2,
+        partner=torch.tensor([1, 0]),
+        weight=torch.tensor([0.75, 0.5]),
+        crop=torch.tensor([0.0, 0.8]),
+    )
+    found = augmentation(crop_seconds=0.2, mixup=0.5).render(x, drawn, WAVEFORM)
+    assert found[:, 0].tolist() == [[25, 26], [58, 59]]
+
+
+def test_a_mask_and_a_roll_are_those_of_the_stretch():
+    cropping = augmentation(crop_seconds=0.5, time_mask_seconds=5, roll_seconds=0.2)
+    drawn = cropping.draw(300, torch.Generator().manual_seed(0))
+    assert drawn.time_mask.max() <= 0.5
+    drawn = still(1, time_mask=torch.tensor([[0.1, 0.2]]), roll=torch.tensor([0.1]))
+    found = cropping.render(ramp(1, 10) + 1, drawn, WAVEFORM)
+    torch.testing.assert_close(found[0, 0], torch.tensor([1.4, 0.0, 1.1, 1.2, 1.3]))
+
+
+def test_a_crop_as_long_as_the_clip_is_the_clip():
+    cropping, x = augmentation(crop_seconds=SECONDS), ramp(4, 20, 3)
+    drawn = cropping.draw(4, torch.Generator().manual_seed(0))
+    assert torch.equal(cropping.render(x, drawn, LINEAR), x)
+
+
+def test_a_crop_longer_than_the_clip_is_refused():
+    with pytest.raises(ConfigError, match=r"crop_seconds: found 1.5, but a clip is 1 s long"):
+        augmentation(crop_seconds=1.5)
+
+
 @pytest.mark.parametrize("log", ["natural", "log10", "decibel", "none"])
 def test_the_logarithm_is_undone(log):
     grid = Mel(log=log)
@@ -138,8 +223,10 @@ def test_the_logarithm_is_undone(log):
 @pytest.mark.parametrize("log", ["natural", "none"])
 def test_what_a_clip_becomes_does_not_depend_on_its_batch(log):
     """Bit for bit, for many gains: some functions round by the place in the batch."""
-    grid, x = Mel(num_bands=2, log=log), features(1000, 3, 2)
-    drawing = augmentation(mixup=0.4, gain_db=6, time_mask_seconds=0.3, roll_seconds=0.4)
+    grid, x = Mel(num_bands=2, log=log), features(1000, 7, 2)
+    drawing = augmentation(
+        mixup=0.4, gain_db=6, time_mask_seconds=0.3, roll_seconds=0.4, crop_seconds=0.7
+    )
     drawn = drawing.draw(1000, torch.Generator().manual_seed(0))
     together = drawing.render(x, drawn, grid)
     for first in range(0, 1000, 125):

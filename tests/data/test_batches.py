@@ -14,11 +14,13 @@ from data.clips import Clip, ClipTable
 CPU = torch.device("cpu")
 
 
-def cache(ids, channels=1):
+def cache(ids, channels=1, step=0.0):
+    """Each clip is its number, and more by `step` from one frame to the next."""
     clips = [Clip(id=i, path=Path(i), labels={"a": 1.0}) for i in ids]
     table = ClipTable.of(clips, ("a",), "single_label")
     numbers = torch.tensor([float(i) for i in table.ids])
-    stored = numbers.reshape(-1, 1, 1, 1).expand(-1, channels, 4, 2).half().contiguous()
+    stored = numbers.reshape(-1, 1, 1, 1).expand(-1, channels, 4, 2)
+    stored = (stored + step * torch.arange(4.0)[:, None]).half()
     return SimpleNamespace(
         table=table,
         shape=(channels, 4, 2),
@@ -64,8 +66,8 @@ def test_normalisation_is_measured_on_the_training_clips_alone(kind):
 LOOSE = {"rtol": 1e-3, "atol": 1e-3}
 
 
-def batches(augmentation=None, seed=0, rank=0, world=1):
-    source = cache([f"{n:02d}" for n in range(10)])
+def batches(augmentation=None, seed=0, rank=0, world=1, step=0.0):
+    source = cache([f"{n:02d}" for n in range(10)], step=step)
     view = View(source, source.table.ids, CPU, 1.0)
     targets = torch.eye(10)
     rows = np.arange(2, 10)
@@ -103,6 +105,12 @@ def test_mixup_may_begin_late():
     assert [mixed(epoch) for epoch in range(4)] == [0, 0, 8, 8]
 
 
+def test_a_view_of_crops_is_shorter_and_evaluation_hears_the_whole_clip():
+    cropping = batches(Augmentation(Augment(crop_seconds=0.5), 1.0, 8000.0))
+    assert {batch.views["student"].shape[1:] for batch in cropping.epoch(0)} == {(1, 2, 2)}
+    assert cropping.views["student"][torch.arange(2)].shape == (2, 1, 4, 2)
+
+
 def test_mixed_targets_stay_distributions():
     augmentation = Augmentation(Augment(mixup=1.0), 1.0, 8000.0)
     for batch in batches(augmentation).epoch(0):
@@ -120,11 +128,20 @@ def test_shares_are_even_and_none_is_empty():
     ]
 
 
-@pytest.mark.parametrize("augmentation", [None, Augmentation(Augment(mixup=0.3), 1.0, 8000.0)])
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        None,
+        Augmentation(Augment(mixup=0.3), 1.0, 8000.0),
+        Augmentation(Augment(mixup=0.3, crop_seconds=0.5), 1.0, 8000.0),
+    ],
+)
 @pytest.mark.parametrize("world", [2, 3])
 def test_the_shares_of_a_batch_are_the_batch(augmentation, world):
-    ranks = [batches(augmentation, rank=rank, world=world).epoch(1) for rank in range(world)]
-    for whole, *shares in zip(batches(augmentation).epoch(1), *ranks, strict=True):
+    ranks = [
+        batches(augmentation, rank=rank, world=world, step=0.25).epoch(1) for rank in range(world)
+    ]
+    for whole, *shares in zip(batches(augmentation, step=0.25).epoch(1), *ranks, strict=True):
         clips, found = len(whole.rows), []
         for rank, part in enumerate(shares):
             assert torch.equal(part.rows, whole.rows)

@@ -69,6 +69,24 @@ def test_any_length_and_rate_agrees_with_the_reference(rate, extra, bands, seed)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
+def test_ten_seconds_of_the_scene_classifiers_are_248_frames():
+    settings = Mel(
+        sample_rate=48_000,
+        channels=2,
+        pre_emphasis=0.97,
+        stft_window_length_seconds=0.1,
+        stft_hop_length_seconds=0.04,
+        fft_size=4800,
+        num_bands=256,
+        mel_min_hz=0,
+        mel_max_hz=24_000,
+    )
+    front_end = FrontEnd(settings)
+    assert front_end.shape(480_000) == (2, 248, 256)
+    assert (front_end.filters.sum(0) > 0).all(), "no band is without a bin"
+    assert front_end(noise(1, 2, 480_000)).shape == (1, 2, 248, 256)
+
+
 def test_silence_is_the_logarithm_of_the_offset():
     found = FrontEnd(Mel())(torch.zeros(1, 1, 16_000))
     torch.testing.assert_close(found, torch.full((1, 1, 98, 64), math.log(0.01)))

@@ -1,5 +1,6 @@
 """A replayed view of a clip is the same, bit for bit, in every batch and epoch."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ CLIPS, TRAIN = 13, np.array([1, 2, 3, 5, 6, 8, 9, 10, 12])
 ALL = Augment(
     mixup=0.4, roll_seconds=0.3, gain_db=6, time_mask_seconds=0.2, frequency_mask_share=0.2
 )
+CROPPED = replace(ALL, crop_seconds=0.5)
 GRIDS = {
     "teacher": Mel(num_bands=7, spectrum="power", log="decibel"),
     "student": Mel(num_bands=5),
@@ -61,10 +63,12 @@ def heard(replay, role, rows, view):
     view=st.integers(0, 2),
     seed=st.integers(0, 5),
     role=st.sampled_from(sorted(GRIDS)),
+    augment=st.sampled_from([ALL, CROPPED]),
 )
-def test_a_view_of_a_clip_does_not_depend_on_its_batch(rows, view, seed, role):
-    together = heard(replay_of(seed=seed), role, rows, view)
-    alone = torch.cat([heard(replay_of(seed=seed), role, [row], view) for row in rows])
+def test_a_view_of_a_clip_does_not_depend_on_its_batch(rows, view, seed, role, augment):
+    replay = replay_of(seed=seed, augment=augment)
+    together = heard(replay, role, rows, view)
+    alone = torch.cat([heard(replay, role, [row], view) for row in rows])
     assert torch.equal(together, alone)
 
 
@@ -77,7 +81,7 @@ def by_clip(batches, epoch):
     return values, {batch.view_index for batch in found}
 
 
-@pytest.mark.parametrize("augment", [ALL, Augment(gain_db=6, roll_seconds=0.3)])
+@pytest.mark.parametrize("augment", [ALL, CROPPED, Augment(gain_db=6, roll_seconds=0.3)])
 def test_epochs_replay_the_views_in_turn_in_batches_of_any_size(augment):
     replay, targets = replay_of(augment=augment), torch.eye(CLIPS)
     small = Batches(VIEWS, targets, TRAIN, 2, seed=1, replay=replay)
@@ -124,6 +128,8 @@ def test_a_fingerprint_tells_draws_apart():
         replay_of(seed=1).fingerprint(0),
         replay_of(augment=Augment(mixup=0.4)).fingerprint(0),
         replay_of(augment=Augment(mixup=0.5)).fingerprint(0),
+        replay_of(augment=Augment(crop_seconds=0.5)).fingerprint(0),
+        replay_of(augment=Augment(crop_seconds=0.4)).fingerprint(0),
     ]
     assert len(set(different)) == len(different)
 

@@ -215,3 +215,30 @@ def test_a_teacher_file_that_does_not_fit_the_model_names_itself_and_its_tensors
     found = experiment("teacher.width_mult=0.75")
     with pytest.raises(UserError, match=r"weights.safetensors: .*conv1.0.weight is 8x1x3x3, want"):
         teacher_of(found)
+
+
+def test_a_crop_longer_than_the_clips_is_told_before_any_cache_is_read():
+    config = load(Path("config.ini"), ("augment.crop_seconds=12",))
+    with pytest.raises(ConfigError, match="crop_seconds: found 12, but a clip is 10 s long"):
+        Experiment(config, "teacher", "student")
+
+
+def test_models_of_any_length_hear_crops_and_whole_clips():
+    found = experiment("augment.crop_seconds=5")  # 8 of the 16 frames of 10 s
+    for role, bands in (("teacher", 12), ("student", 8)):
+        model = found.new_model(role, 0)
+        assert model.training
+        batch = next(iter(found.batches(role, 0, [role]).epoch(0)))
+        assert batch.views[role].shape[1:] == (1, 8, bands)
+        assert model(batch.views[role]).logits.shape == (len(batch.rows), 2)
+        assert found.views[role][torch.arange(3)].shape == (3, 1, 16, bands)
+
+
+def test_a_model_that_cannot_take_a_crop_is_told_before_training():
+    found = experiment("augment.crop_seconds=2.5")
+    with pytest.raises(ConfigError) as caught:
+        found.new_model("student", 0)
+    assert str(caught.value).startswith(
+        "[augment] crop_seconds: 2.5 s are 1x4x8 to the student, whose model cannot take it: "
+    )
+    assert "\n" not in str(caught.value)

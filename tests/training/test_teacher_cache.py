@@ -58,8 +58,8 @@ class Counted(torch.nn.Module):
         return self.model(heard)
 
 
-def replay_of(views):
-    return Replay(Augmentation(AUGMENT, 0.16, 8000.0), ROWS, views, seed=3)
+def replay_of(views, augment=AUGMENT):
+    return Replay(Augmentation(augment, 0.16, 8000.0), ROWS, views, seed=3)
 
 
 def cache_of(model, view, folder, replay=None, resident=1.0, disk=1.0):
@@ -120,6 +120,17 @@ def test_fifty_steps_are_those_of_the_teacher_online(
     for mine, others in zip(found, wanted, strict=True):
         assert len(mine) == 50
         assert relative(mine, others) < 1e-4
+
+
+def test_a_cached_teacher_has_heard_the_replayed_crops(views, targets, tmp_path):
+    view, replay = views["teacher"], replay_of(2, Augment(mixup=0.3, crop_seconds=0.1))
+    model = teacher_for(view)
+    teacher = cached(model, view, tmp_path, "ce+kd+sp", replay=replay)
+    for epoch in range(2):
+        for batch in Batches({"teacher": view}, targets, ROWS, 4, 0, replay=replay).epoch(epoch):
+            assert batch.views["teacher"].shape[2] == 10  # of the 16 frames of 0.16 s
+            said, found = model(batch.views["teacher"]), teacher.outputs(batch)
+            torch.testing.assert_close(found["logits"], said.logits, rtol=1e-5, atol=1e-6)
 
 
 def test_features_on_the_disk_teach_the_same_but_for_the_rounding_of_float16(

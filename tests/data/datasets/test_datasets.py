@@ -27,6 +27,7 @@ def test_a_data_set_describes_itself(name):
     assert dataset.metric
     assert dataset.clip_seconds > 0
     assert isinstance(dataset.embedded, bool)
+    assert isinstance(dataset.stereo, bool)
     assert isinstance(dataset.licence, str)
     assert dataset.licence
     assert callable(dataset.download)

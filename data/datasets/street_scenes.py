@@ -1,0 +1,32 @@
+"""street_scenes: ten synthesised scenes in stereo, so that scene recipes run without a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.datasets.tau_scenes import TauScenes
+
+
+class StreetScenes(TauScenes):
+    """600 synthesised clips of 4 s, laid out like TAU Urban Acoustic Scenes; demonstrations only.
+
+    Ten scenes of 15 places each, in stereo, by several simulated devices: 400 clips of 100 places
+    to train on, 200 of 50 others to test on, 20 of these by a device that training never hears.
+    Some pairs share most of what is heard in them: metro and tram, airport and shopping_mall,
+    street_pedestrian and public_square.
+
+    Source: data.synthesis. Licence: that of this program.
+    """
+
+    embedded = True
+    licence = "synthesised by Soundstill, under its own licence"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clip_seconds = 4.0
+
+    def download(self, root: Path) -> None:
+        """Synthesise what is not below `root` yet; nothing is fetched. Raises UserError."""
+        from data.synthesis.scene_corpus import synthesise
+
+        synthesise(root)

@@ -1,0 +1,329 @@
+"""TAU Urban Acoustic Scenes: ten scenes of European cities, each place in training or in test."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from config import ConfigError, UserError
+from data.clips import Clip, ClipTable, Task, read_csv
+
+SCENES = (
+    *("airport", "bus", "metro", "metro_station", "park", "public_square"),
+    *("shopping_mall", "street_pedestrian", "street_traffic", "tram"),
+)
+DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
+PERCENTS = ("5", "10", "25", "50", "100")
+A_SCENE = 1440  # clips, in 2019
+SLICES = "0123456789"  # of 1 s, that a segment of 10 s is cut into
+NAME = re.compile(r"audio/(((\w+)-\w+-\d+-\d+)(?:-(\d))?-(\w+)\.wav)")
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What an edition consists of; `train` and `test` are fold 1."""
+
+    clips: int
+    train: int
+    test: int
+    devices: tuple[str, ...]
+    training_devices: tuple[str, ...]
+    clip_seconds: float = 10.0
+    stereo: bool = False
+    sliced: bool = False  # each segment of 10 s is ten clips
+
+
+EDITIONS = {
+    "2019": Edition(14400, 9185, 4185, ("a",), ("a",), stereo=True),
+    "2020_mobile": Edition(23035, 13962, 2968, DEVICES, DEVICES[:6]),
+    "2022_mobile": Edition(
+        230350, 139620, 29680, DEVICES, DEVICES[:6], clip_seconds=1.0, sliced=True
+    ),
+}
+
+
+class Recording(NamedTuple):
+    """A row of meta.csv."""
+
+    scene: str
+    place: str  # city-location
+    device: str
+    segment: str  # its name without the number of the slice
+    slice: str | None
+
+
+class TauScenes:
+    """Scenes of ten seconds (2022_mobile: of one) in fold 1; train and test share no place.
+
+    Clips that are of neither part (all of fold1_train and fold1_evaluate) are left out. There is no
+    part to choose the epoch: [data] HOLD_OUT sets training places apart.
+
+    Options:
+        edition: 2019 (one binaural device, stereo, 48 kHz), 2020_mobile (nine devices, three of
+            them in test alone, mono, 44.1 kHz) or 2022_mobile (the same in clips of 1 s).
+        train_percent: of 2022_mobile, the training lists of DCASE 2024 (data-efficient learning):
+            split5.csv and so on in place of fold1_train.csv, which 100 stands for.
+
+    Source: Mesaros et al., DCASE 2018 workshop; Heittola et al., DCASE 2020 workshop;
+    zenodo.org/records/2589280, 3819968 and 6337421. Licence: free for academic use alone.
+    Layout: meta.csv, evaluation_setup/fold1_*.csv (separated by tabs) and audio/*.wav, in the root
+    or in its folder TAU-urban-acoustic-scenes-2019-development; split*.csv beside either.
+    """
+
+    task: Task = "single_label"
+    metric = "macro_accuracy"
+    embedded = False
+    licence = "TAU Urban Acoustic Scenes (Tampere University), non-commercial academic use alone"
+
+    def __init__(
+        self,
+        *,
+        edition: Literal["2019", "2020_mobile", "2022_mobile"] = "2019",
+        train_percent: Literal["5", "10", "25", "50", "100"] = "100",
+    ) -> None:
+        self.edition, self.train_percent = edition, train_percent
+        self.figures = EDITIONS[edition]
+        self.clip_seconds, self.stereo = self.figures.clip_seconds, self.figures.stereo
+        self.name = f"TAU-urban-acoustic-scenes-{edition.replace('_', '-')}-development"
+
+    def table(self, root: Path) -> ClipTable:
+        self.check_options()
+        folder = self.find(root)
+        recordings = read_meta(folder / "meta.csv", self.figures.sliced)
+        train, test = read_fold(folder, recordings)
+        if self.train_percent != "100":
+            path = find_subset(self.train_percent, root, folder)
+            train = read_subset(path, train)
+        return ClipTable.of(
+            (
+                Clip(
+                    id=name,
+                    path=folder / "audio" / name,
+                    labels={recordings[name].scene: 1.0},
+                    split=split,
+                    group=recordings[name].place,
+                    extras={
+                        "device": recordings[name].device,
+                        "city": recordings[name].place.partition("-")[0],
+                    },
+                )
+                for split, names in (("train", train), ("test", test))
+                for name in names
+            ),
+            SCENES,
+            self.task,
+        )
+
+    def check_options(self) -> None:
+        if self.train_percent != "100" and self.edition != "2022_mobile":
+            raise ConfigError(
+                "[data] train_percent",
+                f"found {self.train_percent}, but the lists of DCASE 2024 are of edition "
+                f"2022_mobile, not of {self.edition}",
+            )
+
+    def find(self, root: Path) -> Path:
+        """The folder of meta.csv. Raises UserError that names what is not there."""
+        folder = root / self.name if (root / self.name).is_dir() else root
+        wanted = ("meta.csv", "evaluation_setup/fold1_train.csv")
+        wanted += ("evaluation_setup/fold1_evaluate.csv", "audio")
+        if missing := [name for name in wanted if not (folder / name).exists()]:
+            raise UserError(
+                f"{folder}: no {', no '.join(missing)}; run make_mel.py with --download, unpack "
+                f"all archives of {self.name} in {root}, or set data.root to the folder of meta.csv"
+            )
+        return folder
+
+    def download(self, root: Path) -> None:
+        """Fetch the edition, 27 to 36 GB, unpack it in `root`, check it whole. Raises UserError."""
+        from data.datasets.tau_archives import FILES, RECORDS, SUBSETS_URL, URL
+        from data.download import Archive, download
+
+        self.check_options()
+        archives = []
+        for end, size, md5 in FILES[self.edition]:
+            name = f"{self.name}.{end}"
+            url = URL.format(record=RECORDS[self.edition], name=name)
+            archives.append(Archive(name, (url,), size, md5))
+        if self.train_percent != "100":
+            archives += [
+                Archive(f"split{percent}.csv", (SUBSETS_URL.format(percent=percent),))
+                for percent in PERCENTS
+            ]
+        download(archives, root)
+        self.check_complete(root)
+
+    def check_complete(self, root: Path) -> None:
+        """UserError unless `root` holds the whole edition, divided as it was published."""
+        folder = self.find(root)
+        recordings = read_meta(folder / "meta.csv", self.figures.sliced)
+        train, test = read_fold(folder, recordings)
+        there = {entry.name for entry in os.scandir(folder / "audio")}
+        missing = sorted(recordings.keys() - there)
+        if missing:
+            raise UserError(
+                f"{folder}: recordings that are missing: {len(missing)} of {len(recordings)}"
+                f"{first_of(missing)}"
+            )
+        found = {
+            "clips": len(recordings),
+            "train": len(train),
+            "test": len(test),
+            "devices": devices_of(recordings.values()),
+            "training_devices": devices_of(recordings[name] for name in train),
+        }
+        published = {name: getattr(self.figures, name) for name in found}
+        if found != published:
+            raise UserError(f"{folder}: found {found}, but {self.edition} has {published}")
+        if self.edition == "2019":
+            check_2019(folder, recordings)
+        if self.figures.sliced:
+            check_whole_segments(folder / "meta.csv", recordings, recordings)
+        if self.train_percent != "100":
+            paths = [find_subset(percent, root, folder) for percent in PERCENTS]
+            check_subsets(paths, recordings, train)
+
+
+def read_meta(path: Path, sliced: bool) -> dict[str, Recording]:
+    """File name -> its row of meta.csv, in their order, checked. Raises UserError."""
+    form = f"audio/{{scene}}-{{city}}-{{location}}-{{segment}}{'-{0 to 9}' * sliced}-{{device}}.wav"
+    recordings: dict[str, Recording] = {}
+    wanted = ("filename", "scene_label", "identifier", "source_label")
+    for line, row in read_csv(path, wanted, delimiter="\t"):
+        where, (scene, place, device) = f"{path} line {line}", (row[name] for name in wanted[1:])
+        if scene not in SCENES:
+            known = ", ".join(SCENES)
+            raise UserError(f"{where}: scene_label is {scene!r}, want one of {known}")
+        if device not in DEVICES:
+            known = ", ".join(DEVICES)
+            raise UserError(f"{where}: source_label is {device!r}, want one of {known}")
+        parts = NAME.fullmatch(row["filename"])
+        if not parts or bool(parts[4]) != sliced:
+            raise UserError(
+                f"{where}: filename is {row['filename']!r}, want {form}; "
+                "is it the table of another edition?"
+            )
+        name, stem, named, number, recorder = parts.groups()
+        if (named, recorder) != (scene, device):
+            raise UserError(f"{where}: {name} is said to be {scene} by device {device}")
+        if not place:
+            raise UserError(f"{where}: {name} has no identifier, its city and place")
+        if name in recordings:
+            raise UserError(f"{where}: {name} stands in the table already")
+        recordings[name] = Recording(scene, place, device, f"{stem}-{device}", number)
+    return recordings
+
+
+def read_fold(
+    folder: Path, recordings: Mapping[str, Recording]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Clip -> its scene of fold1_train.csv and of fold1_evaluate.csv, which share no place."""
+    parts = []
+    for part in ("train", "evaluate"):
+        path = folder / "evaluation_setup" / f"fold1_{part}.csv"
+        scenes = dict(read_list(path, "scene_label"))
+        check_known(path, scenes, recordings, "meta.csv")
+        for name, scene in scenes.items():
+            if scene != recordings[name].scene:
+                raise UserError(f"{path}: {name} is {scene}, in meta.csv {recordings[name].scene}")
+        parts.append(scenes)
+    train, test = parts
+    if both := train.keys() & test.keys():
+        raise UserError(f"{folder}: {min(both)} is both trained on and evaluated")
+    places = [{recordings[name].place for name in names} for names in parts]
+    if both := places[0] & places[1]:
+        raise UserError(f"{folder}: the place {min(both)} is both trained on and evaluated")
+    return train, test
+
+
+def find_subset(percent: str, root: Path, folder: Path) -> Path:
+    name = f"split{percent}.csv"
+    for place in (root, folder, folder / "evaluation_setup"):
+        if (place / name).is_file():
+            return place / name
+    raise UserError(f"{root}: no {name}; run make_mel.py with --download")
+
+
+def read_subset(path: Path, official: Collection[str]) -> list[str]:
+    """The clips of a split<percent>.csv, all of which are `official` training clips."""
+    names = [clip for clip, _ in read_list(path)]
+    check_known(path, names, official, "evaluation_setup/fold1_train.csv")
+    return names
+
+
+def read_list(path: Path, column: str = "filename") -> list[tuple[str, str]]:
+    """(file name without its folder, value of the column) of each row. Raises UserError."""
+    rows = read_csv(path, dict.fromkeys(("filename", column)), delimiter="\t")
+    found = [(row["filename"].removeprefix("audio/"), row[column]) for _, row in rows]
+    name, times = Counter(name for name, _ in found).most_common(1)[0] if found else ("", 0)
+    if times > 1:
+        raise UserError(f"{path}: {name} stands in it {times} times")
+    return found
+
+
+def check_known(path: Path, names: Iterable[str], known: Collection[str], where: str) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UserError(
+            f"{path}: clips that are not in {where}: {len(unknown)}{first_of(sorted(unknown))}"
+        )
+
+
+def first_of(names: list[str], shown: int = 5) -> str:
+    """The first names, a line each, and how many there are besides."""
+    more = [f"and {len(names) - shown} more"] if len(names) > shown else []
+    return "".join(f"\n  {line}" for line in names[:shown] + more)
+
+
+def devices_of(recordings: Iterable[Recording]) -> tuple[str, ...]:
+    return tuple(sorted({recording.device for recording in recordings}))
+
+
+def check_2019(folder: Path, recordings: Mapping[str, Recording]) -> None:
+    """As many clips of each scene; every file, by its header, stereo at 48 kHz."""
+    from data.decode import opened
+
+    counts = Counter(recording.scene for recording in recordings.values())
+    if counts != dict.fromkeys(SCENES, A_SCENE):
+        raise UserError(f"{folder}: want {A_SCENE} clips of each scene, found {dict(counts)}")
+    for name in recordings:
+        with opened(folder / "audio" / name) as file:
+            if (file.channels, file.samplerate) != (2, 48_000):
+                raise UserError(
+                    f"{file.name}: want 2 channels at 48000 Hz, "
+                    f"found {file.channels} at {file.samplerate} Hz"
+                )
+
+
+def check_whole_segments(
+    path: Path, names: Iterable[str], recordings: Mapping[str, Recording]
+) -> None:
+    """Of each segment that has a clip among `names`, all ten slices are there."""
+    slices: dict[str, set[str | None]] = {}
+    for name in names:
+        slices.setdefault(recordings[name].segment, set()).add(recordings[name].slice)
+    broken = [segment for segment, there in slices.items() if there != set(SLICES)]
+    if broken:
+        raise UserError(
+            f"{path}: segments that lack some of their ten clips: {len(broken)}{first_of(broken)}"
+        )
+
+
+def check_subsets(
+    paths: Iterable[Path], recordings: Mapping[str, Recording], official: Mapping[str, str]
+) -> None:
+    """Each list holds the one before, the last is fold1_train; segments are whole."""
+    before: frozenset[str] = frozenset()
+    for path in paths:
+        names = frozenset(read_subset(path, official))
+        check_whole_segments(path, names, recordings)
+        if not before <= names:
+            raise UserError(f"{path}: lacks clips of the list before it")
+        before = names
+    if before != official.keys():
+        raise UserError(f"{path}: is not fold1_train.csv, which it should be")

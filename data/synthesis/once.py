@@ -1,0 +1,52 @@
+"""A data set that is made once: on all cores, and there whole or not at all."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from config import UserError
+
+UNFINISHED = ".unfinished"
+Job, Result = TypeVar("Job"), TypeVar("Result")
+
+
+def make_once(name: str, root: Path, entries: Sequence[str], make: Callable[[Path], None]) -> None:
+    """Bring `entries`, files and folders that `make` makes in a folder, into `root`.
+
+    All is made in a hidden folder first and then moved, the last entry last: where that is there,
+    nothing is done. A call after an interruption starts anew or, where only the moving was
+    interrupted, goes on. Raises UserError where `root` holds entries of someone else.
+    """
+    last, made = entries[-1], root / UNFINISHED
+    if (root / last).exists():
+        return
+    if not (made / last).exists():
+        for entry in entries:
+            if (root / entry).exists():
+                raise UserError(
+                    f"{root / entry} is in the way and {last} is missing: "
+                    f"give {name} a folder of its own"
+                )
+        shutil.rmtree(made, ignore_errors=True)
+        make(made)
+    for entry in entries:
+        if (made / entry).exists():
+            os.replace(made / entry, root / entry)
+    made.rmdir()
+
+
+def on_all_cores(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> list[Result]:
+    """The results in the order of the jobs, by `workers` processes (0: one a core)."""
+    workers = min(workers or os.cpu_count() or 1, len(jobs))
+    if workers <= 1:
+        return [work(job) for job in jobs]
+    # Spawned, not forked: a fork of a process whose numerical libraries run threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        return list(pool.map(work, jobs, chunksize=4))
