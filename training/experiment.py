@@ -62,8 +62,8 @@ class Experiment:
         if config.distillation.views and config.student_augment.mixup_from_epoch:
             raise ConfigError(
                 "[augment] mixup_from_epoch",
-                f"found {config.student_augment.mixup_from_epoch}, but [distillation] VIEWS are drawn once "
-                "for all epochs",
+                f"found {config.student_augment.mixup_from_epoch}, but [distillation] VIEWS are "
+                "drawn once for all epochs",
             )
         if config.distillation.teacher == "cached" and not self.repeats:
             raise ConfigError(
@@ -184,7 +184,7 @@ class Experiment:
             **model_options(self.config, role),
         )
         model = model.to(self.device, memory_format=torch.channels_last)
-        if self.config.augment.crop_seconds:
+        if self.config.augment_of(role).crop_seconds:
             self.check_crop(role, model)
         return model
 
@@ -192,7 +192,8 @@ class Experiment:
     def check_crop(self, role: str, model: nn.Module) -> None:
         """Raises ConfigError for a model that cannot take as short an input as it is trained on."""
         channels, steps, *bands = self.views[role].shape
-        seconds, steps = self.config.augment.crop_seconds, self.augmentation((role,)).steps(steps)
+        seconds = self.config.augment_of(role).crop_seconds
+        steps = self.augmentation(role, (role,)).steps(steps)
         where, heard = "[augment] crop_seconds", "x".join(map(str, (channels, steps, *bands)))
         try:
             model.eval()(torch.zeros(1, channels, steps, *bands, device=self.device))
