@@ -1,1 +1,1 @@
-"""The synthesiser of street_sounds, the embedded data set: sources, street, volunteers, files."""
+"""The embedded data sets, synthesised: sources, the street and its volunteers, ten scenes."""

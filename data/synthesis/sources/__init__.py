@@ -2,7 +2,7 @@
 
 A source is a function of (rng, n, rate): n samples at rate Hz, finite, of no particular level,
 heard somewhere in the clip at least once. It is dry and near; data.synthesis.street puts it at
-its distance.
+its distance. Those of `rail` and `place` have no code: data.synthesis.scenes names them.
 """
 
 from collections.abc import Callable
