@@ -35,9 +35,10 @@ def test_the_model_is_known_and_takes_its_options(settings, role):
 
 def test_the_losses_are_known(settings):
     from losses import LOSSES
+    from losses.mix import is_taught, names_of, teachers_of
 
     for variant in settings.distillation.variants:
-        for name in variant.split("+"):
-            config.choose("[distillation] variants", LOSSES, name.strip())
+        assert names_of(variant)
+        assert is_taught(variant) or teachers_of(variant) == "all"
     for name in settings.coefficients:
         config.choose(f"[coefficients] {name}", LOSSES, name)

@@ -6,6 +6,7 @@ from metrics.inputs import Task
 from report.run import Run
 from report.section import Section, Text
 from report.sections.confusion import matrices, mended
+from report.sections.pairs import chosen_pairs
 from report.sections.ranking import precision_recall
 
 TITLES: dict[Task, str] = {
@@ -27,4 +28,6 @@ def section(run: Run) -> Section:
         )
         table = mended(run, before, after, (run.baseline.label, run.best.label))
         blocks.append(table or Text("Distillation mended no confusion, and made none."))
+    if pairs := chosen_pairs(run):
+        blocks.append(pairs)
     return Section(TITLES[run.task], blocks)

@@ -1,6 +1,7 @@
 """From confusions to pairs to specialists, by hand and by the scripts."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -167,3 +168,21 @@ def test_a_class_that_is_not_held_out_is_named(tmp_path):
     run(place, "make_mel.py")
     message = run(place, "train_teacher.py", "--set", "teacher.epochs=0", status=1)
     assert "none of the 12 clips that choose the epoch (validate) is of 'b'" in message
+
+
+def test_the_page_counts_the_chosen_pairs_before_and_after(trained):
+    place, *_ = trained
+    pairs = pd.read_csv(place / "runs/config/teacher/seed_0/fold_0/pairs.csv")
+    page = (place / "runs/config/report.html").read_text()
+    (table,) = re.findall(r"<table[^>]*>(?:(?!</table>).)*>pair<.*?</table>", page, re.DOTALL)
+    systems = ("teacher", "specialist_1", "ensemble", "student/ce", "student/kd")
+    truth = pd.read_csv(place / "recordings/clips.csv", index_col="filename")["label"]
+    for first, second in pairs[["first", "second"]].to_numpy():
+        row = re.search(rf"{first} / {second}.*?</tr>", table, re.DOTALL)[0]
+        shown = [int(n) for n in re.findall(r">(\d+)<", row)]
+        assert shown[0] == 1
+        for system in systems:
+            path = place / f"runs/config/{system}/seed_0/fold_0/predictions.csv"
+            taken = pd.read_csv(path, index_col=0).idxmax(axis=1)
+            both = zip(truth[taken.index], taken, strict=True)
+            assert sum({a, b} == {first, second} for a, b in both) in shown[1:]

@@ -1,0 +1,47 @@
+"""The pairs of classes that specialists were trained for: how often each system confuses them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from report.run import Run
+from report.section import Cell, Table
+from report.sections.confusion import confusions
+
+Counts = dict[tuple[str, str], np.ndarray]  # a pair -> confusions by each system
+
+
+def chosen_pairs(run: Run) -> Table | None:
+    """None where no specialists were trained."""
+    counts, chosen = counted(run)
+    if not counts:
+        return None
+    order = sorted(counts, key=lambda pair: -counts[pair][0])
+    rows = [[" / ".join(pair), chosen[pair], *counts[pair]] for pair in order]
+    rows.append(["all", sum(chosen.values()), *sum(counts.values())])
+    caption = (
+        "The pairs that the teacher confused most on clips that are not reported, how often they "
+        "were chosen, and how many reported clips of either each system took for the other, added "
+        "up over the seeds and folds that chose the pair."
+    )
+    head = ["pair", "chosen", *(system.label for system in run.systems)]
+    cells = [[Cell(str(row[0])), *(Cell(str(n), float(n)) for n in row[1:])] for row in rows]
+    return Table(head, cells, caption, sortable=True)
+
+
+def counted(run: Run) -> tuple[Counts, dict[tuple[str, str], int]]:
+    """Confusions by pair and system, and in how many trainings each pair was chosen."""
+    counts: Counts = {}
+    chosen: dict[tuple[str, str], int] = {}
+    classes = list(run.table.classes)
+    for (role, _, seed, fold), folder in run.folders.items():
+        if role != "teacher" or not (folder / "pairs.csv").is_file():
+            continue
+        both = [confusions(run.judged(system, seed, [fold]), run.task) for system in run.systems]
+        for first, second in pd.read_csv(folder / "pairs.csv")[["first", "second"]].to_numpy():
+            a, b = classes.index(first), classes.index(second)
+            found = np.array([matrix[a, b] + matrix[b, a] for matrix in both])
+            counts[first, second] = counts.get((first, second), 0) + found
+            chosen[first, second] = chosen.get((first, second), 0) + 1
+    return counts, chosen
