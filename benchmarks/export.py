@@ -14,22 +14,13 @@ from __future__ import annotations
 
 import copy
 import statistics
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.measure import (
-    RESULTS,
-    append,
-    command_line,
-    hardware,
-    keep_cores,
-    report,
-    rounded,
-)
+from benchmarks.measure import command_line, keep_cores, report, rounded
 from config import Mel
 from data.front_end import FrontEnd
 from deploy import onnx_file
@@ -79,12 +70,8 @@ def main() -> None:
         "largest_score_lost": max(row["score_lost"] for row in found),
     }
     models = [{key: rounded(value) for key, value in row.items()} for row in found]
-    write_csv, arguments.csv = arguments.csv, False  # the summary is kept, the models are printed
     rows = [list(row.values()) for row in found]
-    report("export", arguments, list(found[0]), rows, summary | {"models": models})
-    if write_csv:
-        stamp = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "hardware": hardware()}
-        append(RESULTS / "export.csv", [stamp | {k: rounded(v) for k, v in summary.items()}])
+    report("export", arguments, list(found[0]), rows, summary | {"models": models}, found)
 
 
 def synthesised(count: int) -> tuple[torch.Tensor, torch.Tensor]:

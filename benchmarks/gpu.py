@@ -28,16 +28,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.measure import (
-    RESULTS,
-    append,
-    command_line,
-    hardware,
-    medians,
-    report,
-    rounded,
-    take_turns,
-)
+from benchmarks.measure import command_line, medians, report, rounded, take_turns
 from benchmarks.synthetic import clip_table, write_cache
 from data.batches import Batches, DeviceTargets, View
 from losses import LOSSES
@@ -81,15 +72,8 @@ def main() -> None:
         "attainable_teraflops": attainable,
         "loaded_over_resident": loaded,
     }
-    write_csv, arguments.csv = arguments.csv, False  # a row a model is kept instead
-    report("gpu", arguments, ["model", *list(kept[0])[1:]], rows, figures)
-    if write_csv:
-        stamp = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "hardware": hardware()}
-        shared = {"loaded_over_resident": rounded(loaded)}
-        append(
-            RESULTS / "gpu.csv",
-            [stamp | {k: rounded(v) for k, v in row.items()} | shared for row in kept],
-        )
+    with_epochs = [row | {"loaded_over_resident": loaded} for row in kept]
+    report("gpu", arguments, ["model", *list(kept[0])[1:]], rows, figures, with_epochs)
 
 
 def matmul_teraflops(device: torch.device, size: int = 8192) -> float:

@@ -77,15 +77,19 @@ def report(
     columns: Sequence[str],
     rows: Sequence[Sequence[Any]],
     figures: Mapping[str, Any],
+    kept: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Print hardware, table and, last, the figures as JSON; with --csv also keep the figures."""
+    """Print hardware, table and, last, the figures as JSON; with --csv also keep the figures, or
+    the rows of `kept` in their place.
+    """
     machine = hardware()
     print(f"benchmarks.{name} on {machine}")
     print(table([columns, *([shown(value) for value in row] for row in rows)]))
     print(json.dumps({key: rounded(value) for key, value in figures.items()}), flush=True)
     if arguments.csv:
         stamp = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "hardware": machine}
-        append(RESULTS / f"{name}.csv", [stamp | {k: rounded(v) for k, v in figures.items()}])
+        lines = [stamp | {k: rounded(v) for k, v in row.items()} for row in kept or [figures]]
+        append(RESULTS / f"{name}.csv", lines)
 
 
 def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -40,14 +40,37 @@ def part(kind: str, arguments: str) -> str:
 
 
 def benchmarks_table() -> str:
+    """A table of the benchmarks with a row a run, then one for each with a row a model."""
     rows = ["| benchmark | figure | value | machine |", "| --- | --- | ---: | --- |"]
+    by_model = []
     for path in sorted((ROOT / "benchmarks/results").glob("*.csv")):
-        newest = pd.read_csv(path).iloc[-1].drop("date")
+        results = pd.read_csv(path)
+        if "model" in results:
+            by_model.append(models_table(path.stem, results))
+            continue
+        newest = results.iloc[-1].drop("date")
         first = [path.stem, newest.pop("hardware")]
         for name, value in newest.items():
             rows.append(f"| {first[0]} | {name} | {value:.4g} | {first[1]} |")
             first = ["", ""]
-    return "\n".join(rows)
+    return "\n\n".join(["\n".join(rows), *by_model])
+
+
+def models_table(benchmark: str, results: pd.DataFrame) -> str:
+    """The newest row of each model."""
+    newest = results.groupby("model").last().drop(columns="date")
+    machine = newest.pop("hardware").iloc[-1]
+    head = f"| {benchmark} | " + " | ".join(newest.columns) + " |"
+    lines = [
+        f"| {model} | " + " | ".join(shown(value) for value in row) + " |"
+        for model, *row in newest.itertuples()
+    ]
+    ruler = "| --- |" + " ---: |" * len(newest.columns)
+    return "\n".join([f"{benchmark}, on {machine}:", "", head, ruler, *lines])
+
+
+def shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":
