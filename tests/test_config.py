@@ -148,6 +148,19 @@ def test_mel_holds_for_both_roles_and_a_role_has_the_last_word(ini):
     assert (found.teacher_mel.num_bands, found.student_mel.num_bands) == (64, 20)
 
 
+def test_a_disturbance_may_belong_to_one_role(ini):
+    found = ini("[augment]\nROLL_SECONDS = 1\nMIXUP_TEACHER = 0.1\n[augment.student]\nGAIN_DB = 3")
+    told = {role: found.augment_of(role) for role in ("teacher", "specialist_2", "student")}
+    assert {role: own.mixup for role, own in told.items()} == {
+        "teacher": 0.1,
+        "specialist_2": 0.0,
+        "student": 0.0,
+    }
+    assert {own.roll_seconds for own in told.values()} == {1.0}
+    assert told["student"].gain_db == 3
+    assert found.augment_of("teacher").gain_db == 0
+
+
 @pytest.mark.parametrize("override", ["mel.student.num_bands=32", "mel.num_bands_student = 32"])
 def test_an_override_of_a_role_beats_the_suffixed_key_of_the_file(ini, override):
     found = ini("[mel]\nNUM_BANDS_TEACHER = 128\nNUM_BANDS_STUDENT = 40", override)

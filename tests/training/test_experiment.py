@@ -168,12 +168,60 @@ def test_a_change_of_what_they_are_made_from_makes_them_anew(what):
         ((*DISTURBED, "distillation.views=2", "distillation.teacher=cached"), CachedTeacher),
         ((*DISTURBED, "distillation.views=2", "distillation.teacher=online"), OnlineTeacher),
         (("run.cache_gigabytes=0",), OnlineTeacher),
+        ((*DISTURBED, "distillation.teacher_hears=whole"), CachedTeacher),
+        ((*DISTURBED, "distillation.teacher_hears=joined"), CachedTeacher),
+        (("augment.mixup_teacher=0.3",), CachedTeacher),
     ],
 )
 def test_auto_caches_wherever_the_teacher_hears_the_same_again(settings, kind):
     teacher = teacher_of(with_teacher(experiment(*settings)))
     assert isinstance(teacher, kind)
     assert teacher.hears == (() if kind is CachedTeacher else ("teacher",))
+
+
+@pytest.mark.parametrize("hears", ["whole", "joined"])
+def test_a_teacher_may_hear_whole_clips_whatever_the_student_hears(hears):
+    found = with_teacher(experiment(*DISTURBED, f"distillation.teacher_hears={hears}"))
+    teacher = teacher_of(found)
+    batch = next(found.batches("student", 0, ("student",)).epoch(3))
+    online = found.read_teacher("teacher", 0)
+    heard = found.views["teacher"][batch.rows]
+    if hears == "joined":
+        partners = {}
+        for label in (0, 1):
+            alike = found.parts.train[found.labels(found.parts.train) == label]
+            partners |= {int(row): set(map(int, alike)) - {int(row)} for row in alike}
+        wanted = [
+            [
+                online(torch.cat([heard[[n]], found.views["teacher"][torch.tensor([p])]], 2)).logits
+                for p in partners[int(row)]
+            ]
+            for n, row in enumerate(batch.rows)
+        ]
+        said = teacher.outputs(batch)["logits"]
+        for logits, candidates in zip(said, wanted, strict=True):
+            assert any(torch.allclose(logits, c, atol=1e-5) for c in candidates)
+    else:
+        wanted = online(heard).logits
+        torch.testing.assert_close(teacher.outputs(batch)["logits"], wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "variant", "wanted"),
+    [
+        ((), "ce", {}),
+        ((), "kd", {"teacher": 1.0}),
+        (("specialists.pairs=2",), "kd@teacher", {"teacher": 1.0}),
+        (("specialists.pairs=2",), "kd@specialists", {"specialist_1": 1.0, "specialist_2": 1.0}),
+        (
+            ("specialists.pairs=1", "distillation.teacher_weights=2, 0.5"),
+            "ce+kd",
+            {"teacher": 2.0, "specialist_1": 0.5},
+        ),
+    ],
+)
+def test_who_teaches_a_variant(settings, variant, wanted):
+    assert experiment(*settings).teaching(variant) == wanted
 
 
 def test_what_is_cached_for_one_mix_serves_the_next():
@@ -193,6 +241,15 @@ def test_what_is_cached_for_one_mix_serves_the_next():
         (
             (*DISTURBED, "distillation.views=2", "augment.mixup=1", "augment.mixup_from_epoch=3"),
             "mixup_from_epoch: found 3, but .distillation. VIEWS are drawn once",
+        ),
+        (
+            ("distillation.variants=kd@specialists",),
+            "kd@specialists', but .specialists. PAIRS is 0",
+        ),
+        (("distillation.teacher_weights=1, 2",), "found 2, want one for each of teacher$"),
+        (
+            (*DISTURBED, "distillation.views=2", "distillation.teacher_hears=whole"),
+            "teacher_hears: found 'whole', whose outputs are cached once; VIEWS does not fit",
         ),
         (("teacher.losses=bce",), "teacher. losses: found 'bce', but the data set is single-label"),
         (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which learns from a teacher"),

@@ -70,6 +70,26 @@ def test_the_terms_of_several_teachers_are_summed(views, targets):
     assert alone[0] != alone[1]
 
 
+def test_kd_of_weighted_teachers_is_the_cross_entropy_of_their_soft_labels(views, targets):
+    """Jung et al. add up soft-label cross-entropies at a temperature: another constant, but the
+    same gradient.
+    """
+    student, temperature, weights = model_for(views["student"], 0), 2.0, (0.5, 2.0)
+    taught = [model_for(views["teacher"], seed).eval() for seed in (1, 2)]
+    kd = {"kd": LOSSES["kd"](task="single_label", temperature=temperature)}
+    batch = first_batch(views, targets)
+    step = Step(student, "student", kd, {}, [OnlineTeacher(t) for t in taught], weights)
+    step(batch)["kd"].backward()
+    found = [p.grad.clone() for p in student.parameters()]
+    student.zero_grad()
+    said = (student(batch.views["student"]).logits / temperature).log_softmax(1)
+    soft = [(t(batch.views["teacher"]).logits / temperature).softmax(1).detach() for t in taught]
+    entropies = [-(label * said).sum(1).mean() for label in soft]
+    sum(w * term for w, term in zip(weights, entropies, strict=True)).backward()
+    for gradient, parameter in zip(found, student.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-7)
+
+
 def test_no_gradient_reaches_a_teacher(views, targets):
     student, teacher = model_for(views["student"], 0), model_for(views["teacher"], 1)
     losses = {"kd": LOSSES["kd"](task="single_label"), "sp": LOSSES["sp"]()}
