@@ -25,12 +25,11 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     precisions = chosen_precisions(arguments)
     from deploy.export import export_executorch, export_onnx
     from training.experiment import Experiment
-    from training.run_folder import training_path
 
     on_cpu = replace(config.run, device="cpu", resident_gigabytes=0.0)
     experiment = Experiment(replace(config, run=on_cpu), arguments.role)
     training = chosen_training(arguments, experiment)
-    folder = training_path(config, *training)
+    folder = training.folder(config)
     if not (folder / "metrics.json").exists():
         raise UserError(f"{folder}: no finished training; run train_{training.role}.py first")
     experiment.enter(training.fold)

@@ -44,13 +44,17 @@ class Settings:
     options: dict[str, Any] = field(default_factory=dict)
     epochs: int = 8
     learning_rate: float = 3e-3
+    front_end: str = "mel"
+    times: int = 1  # a sound is heard in a row, where a model wants longer clips than it lasts
 
 
 PUBLISHED = {  # of a model that is not here: as it stands
     "cnn_lstm": Settings(20, epochs=4),
     "dcase_net": Settings(64, epochs=3, learning_rate=3e-4),
     "dcase_small": Settings(20, epochs=15),
+    "mel_resnet": Settings(64, epochs=3),
     "mobilenetv2": Settings(20, {"width_mult": 0.0005}),
+    "raw_resnet": Settings(epochs=6, front_end="waveform", times=2),
 }
 
 
@@ -93,7 +97,8 @@ def model_figures(
     name: str, sounds: torch.Tensor, tags: torch.Tensor, rounds: int
 ) -> dict[str, Any]:
     settings = PUBLISHED.get(name, Settings())
-    mel = Mel(sample_rate=RATE, num_bands=settings.bands)
+    mel = Mel(front_end=settings.front_end, sample_rate=RATE, num_bands=settings.bands)
+    sounds = sounds.repeat(1, 1, settings.times)
     front_end = FrontEnd(mel)
     with torch.inference_mode():
         features = torch.cat([front_end(part) for part in sounds.split(BATCH)])

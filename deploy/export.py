@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from config import UserError
-from data.clips import ClipTable, replacing
+from data.clips import ClipTable
+from data.replacing import replacing
 from deploy import onnx_file, quantise
 from deploy.budget import (
     budget_text,

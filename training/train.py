@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from config import UserError, flat_items, to_text
+from config import Config, UserError, flat_items, to_text
 from data.batches import share
 from data.mel_cache import sha256_of
 from losses.mix import is_taught, names_of
@@ -45,6 +46,9 @@ class Training(NamedTuple):
     def taught(self) -> bool:
         return is_taught(self.variant)
 
+    def folder(self, config: Config) -> Path:
+        return training_path(config, self.role, self.variant, self.seed, self.fold)
+
     @property
     def title(self) -> str:
         fold = f" fold {self.fold}" if self.fold else ""
@@ -60,8 +64,7 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
     experiment.enter(fold)
     config, table, parts = experiment.config, experiment.table, experiment.parts
     settings, view = experiment.settings(role, seed), view_of(role)
-    path = training_path(config, role, variant, seed, fold)
-    folder = TrainingFolder(path, all_settings(experiment, training))
+    folder = TrainingFolder(training.folder(config), all_settings(experiment, training))
     if overwrite:
         folder.remove()
     if folder.finished():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from report.run import Run
+from report.run import Run, System
 from report.section import Cell, Table
 from report.sections.confusion import confusions
+from report.table import place
 
 Counts = dict[tuple[str, str], np.ndarray]  # a pair -> confusions by each system
 
@@ -25,9 +26,14 @@ def chosen_pairs(run: Run) -> Table | None:
         "were chosen, and how many reported clips of either each system took for the other, added "
         "up over the seeds and folds that chose the pair."
     )
-    head = ["pair", "chosen", *(system.label for system in run.systems)]
+    head = ["pair", "chosen", *(system.label for system in in_order(run))]
     cells = [[Cell(str(row[0])), *(Cell(str(n), float(n)) for n in row[1:])] for row in rows]
     return Table(head, cells, caption, sortable=True)
+
+
+def in_order(run: Run) -> list[System]:
+    """As in the table of the run."""
+    return sorted(run.systems, key=lambda system: place(system.role))
 
 
 def counted(run: Run) -> tuple[Counts, dict[tuple[str, str], int]]:
@@ -38,7 +44,7 @@ def counted(run: Run) -> tuple[Counts, dict[tuple[str, str], int]]:
     for (role, _, seed, fold), folder in run.folders.items():
         if role != "teacher" or not (folder / "pairs.csv").is_file():
             continue
-        both = [confusions(run.judged(system, seed, [fold]), run.task) for system in run.systems]
+        both = [confusions(run.judged(system, seed, [fold]), run.task) for system in in_order(run)]
         for first, second in pd.read_csv(folder / "pairs.csv")[["first", "second"]].to_numpy():
             a, b = classes.index(first), classes.index(second)
             found = np.array([matrix[a, b] + matrix[b, a] for matrix in both])

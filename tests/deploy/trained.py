@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -12,15 +14,22 @@ from models.stored import Description
 RATE, SECONDS = 8_000, 1.0
 
 
+WAVEFORM_SECONDS = {"raw_resnet": 6.0}  # of the models that hear waveforms
+
+
 def described(name: str = "dcase_small", task: str = "multi_label", **options) -> Description:
     mel = Mel(sample_rate=RATE, mel_max_hz=4_000.0, num_bands=33)
+    seconds, shape = SECONDS, (1, 98, 33)
+    if name in WAVEFORM_SECONDS:
+        seconds, mel = WAVEFORM_SECONDS[name], replace(mel, front_end="waveform")
+        shape = (1, round(seconds * RATE))
     return Description(
         model=name,
         options=options,
-        input_shape=(1, 98, 33),
+        input_shape=shape,
         task=task,
         classes=("dog", "siren", "rain"),
-        clip_seconds=SECONDS,
+        clip_seconds=seconds,
         front_end=mel,
         mean=(-2.0,),
         deviation=(1.5,),
