@@ -172,6 +172,12 @@ def test_the_folder_of_own_recordings_is_read_as_shown(tmp_path):
     assert table.frame["split"].tolist() == ["test", "train", "validate"]
 
 
+@pytest.mark.parametrize("settings", [block for kind, block in BLOCKS if kind == "ini"])
+def test_settings_are_known(tmp_path, settings):
+    (tmp_path / "config.ini").write_text(settings)
+    load(tmp_path / "config.ini")
+
+
 def test_links_and_pictures_are_there():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
