@@ -59,10 +59,6 @@ class Augmentation:
         self.heard_seconds = settings.crop_seconds or clip_seconds
         self.max_mel = hertz_to_mel(max_hz)
 
-    @property
-    def does_nothing(self) -> bool:
-        return self.settings == Augment()
-
     def draw(self, clips: int, generator: torch.Generator, epoch: int | None = None) -> Drawn:
         """On the CPU, from the generator alone. `epoch`, from 0, may come before the mixup."""
         s = self.settings
