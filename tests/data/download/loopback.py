@@ -47,11 +47,12 @@ class Loopback:
                     faults = loopback.faults[path]
                     fault = faults.pop(0) if faults else None
                 try:
-                    if fault is None or fault(self) is False:
-                        serve(self, loopback.files.get(path), loopback.etags.get(path))
-                finally:
+                    answers = fault is None or fault(self) is False
+                finally:  # before the answer: one who has it may ask again before we are done
                     with lock:
                         active[0] -= 1
+                if answers:
+                    serve(self, loopback.files.get(path), loopback.etags.get(path))
 
             def log_message(self, *_) -> None: ...
 
