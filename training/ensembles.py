@@ -11,11 +11,10 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from config import Config, UserError
-from metrics import classwise, evaluate
 from training.distributed import rank
 from training.experiment import Experiment
 from training.run_folder import RUNS, write_once
-from training.train import predictions_table
+from training.train import figures_of, predictions_table
 
 SURE = 1e-12  # a probability is at least this far from 0 and 1 where logits are averaged
 
@@ -67,8 +66,6 @@ def write_ensemble(
         said.append(read_predictions(folder / "predictions.csv", ids, table.classes))
         records.append(json.loads((folder / "metrics.json").read_text()))
     mean = mean_of(said, list(members.values()), config.ensembles.mean_of, table.task)
-    judged = mean, table.targets[parts.report], table.classes, table.task
-    by_class = {f"{experiment.metric} {cls}": v for cls, v in classwise(*judged).items()}
     sizes = ("parameters", "macs", "weight_bytes", "seconds")
     record = {
         **{key: records[0][key] for key in ("variant", "dataset", "seed", "fold", "split")},
@@ -77,7 +74,7 @@ def write_ensemble(
         "model": f"mean of {len(members)}",
         "epochs": 0,
         "epoch_chosen_on": parts.select_name,
-        "figures": evaluate(*judged) | by_class,
+        "figures": figures_of(experiment, mean),
         "members": {str(path): weight for path, weight in members.items()},
     }
     folder = RUNS / config.run.name / name / part

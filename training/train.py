@@ -97,8 +97,6 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
         title=training.title,
     )
     predicted = predict(experiment, role, model, parts.report)
-    judged = predicted, table.targets[parts.report], table.classes, table.task
-    by_class = {f"{experiment.metric} {name}": v for name, v in classwise(*judged).items()}
     folder.finish(
         model.state_dict(),
         description(experiment, role).header(),
@@ -114,12 +112,20 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
             "split": parts.report_name,
             "epoch_chosen_on": parts.select_name,
             "kept_epoch": kept_epoch(history),
-            "figures": evaluate(*judged) | by_class,
+            "figures": figures_of(experiment, predicted),
             **cost(model, experiment.views[view].shape)._asdict(),
             "epochs": settings.epochs,
             "seconds": round(time.perf_counter() - started, 1),
         },
     )
+
+
+def figures_of(experiment: Experiment, predicted: np.ndarray) -> dict[str, float]:
+    """Every metric of the reported clips, and the headline's part of each class."""
+    table = experiment.table
+    judged = predicted, table.targets[experiment.parts.report], table.classes, table.task
+    by_class = {f"{experiment.metric} {name}": v for name, v in classwise(*judged).items()}
+    return evaluate(*judged) | by_class
 
 
 def kept_epoch(history: pd.DataFrame) -> int:
