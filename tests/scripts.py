@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TextIO
 
 import numpy as np
 import soundfile
 
 ROOT = Path(__file__).parent.parent
 RATE = 8000
+PRELOADED = ["torch", "torch.utils.tensorboard", "pandas", "scipy.stats", "soundfile", "soxr"]
+PRELOADED += ["matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "safetensors.torch"]
+PRELOADED += ["onnx", "onnxruntime", "torch.onnx", "onnxscript"]
 CONFIG = """
 [data]
 DATASET = csv_folder
@@ -90,15 +99,40 @@ def environment() -> dict[str, str]:
 
 def run(folder: Path, script: str, *arguments: str, status: int = 0, processes: int = 1) -> str:
     """What a script prints. Fails unless it ends with `status`."""
-    done = subprocess.run(
-        command(script, *arguments, processes=processes),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    with TemporaryFile("w+") as said, TemporaryFile("w+") as complained:
+        if processes == 1:
+            found = run_in_a_fork(folder, script, arguments, said, complained)
+        else:
+            whole = command(script, *arguments, processes=processes)
+            streams = {"stdout": said, "stderr": complained}
+            found = subprocess.run(whole, cwd=folder, env=environment(), **streams).returncode
+        printed = "".join((file.seek(0), file.read())[1] for file in (said, complained))
+    assert found == status, printed
+    return printed
+
+
+def run_in_a_fork(
+    folder: Path, script: str, arguments: Sequence[str], said: TextIO, complained: TextIO
+) -> int:
+    """The exit status of a process of its own, forked from one that has torch imported already:
+    each import takes seconds, of which a chain of three scripts would be mostly made.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    streams = [DupFd(file.fileno()) for file in (said, complained)]
+    process = context.Process(target=as_main, args=(folder, ROOT / script, arguments, streams))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def as_main(folder: Path, script: Path, arguments: Sequence[str], streams: Sequence[DupFd]) -> None:
+    for number, stream in enumerate(streams, start=1):
+        os.dup2(stream.detach(), number)
+    os.chdir(folder)
+    os.environ.update(environment())
+    sys.path[0], sys.argv = str(ROOT), [str(script), *arguments]
+    runpy.run_path(str(script), run_name="__main__")
 
 
 def kill_when(folder: Path, script: str, appears: str, *arguments: str, processes: int = 1) -> None:

@@ -5,6 +5,7 @@ What the page cannot have here is replaced, and nothing else: see REPLACED and `
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -19,7 +20,7 @@ from torch import nn
 from config import load
 from data.datasets.csv_folder import CsvFolder
 from data.synthesis.corpus import synthesise
-from tests.scripts import ROOT, environment, workplace
+from tests.scripts import ROOT, environment, run, workplace
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -130,6 +131,8 @@ def test_a_command_of_the_page_works(place, command):
     if "--web" in command:
         pytest.importorskip("gradio")
         serves_until_it_is_interrupted(place, command)
+    elif script := re.fullmatch(r"python (\w+\.py)([^|]*)", replaced(command)):
+        run(place, script[1], *shlex.split(script[2]))
     else:
         done(place, replaced(command))
     exported = place / "runs/config/student/bce+kd+sp/seed_0/fold_0/int8.onnx"
