@@ -181,6 +181,12 @@ class Role:
         "adam", "sgd has Nesterov momentum 0.9"
     )
     weight_decay: float = key(0.0, "L2 for adam, amsgrad and sgd, decoupled for adamw", low=0)
+    adam_betas: tuple[float, ...] = key(
+        (0.9, 0.999),
+        "decay of the two running means of adam, amsgrad and adamw, a step",
+        low=0,
+        high=0.999999,
+    )
     schedule: Literal[
         "constant", "cosine", "step", "plateau", "inverse_time", "warm_up_linear_down"
     ] = key(
@@ -188,7 +194,10 @@ class Role:
         "of the learning rate; inverse_time: over 1 + inverse_time_decay x the steps so far; "
         "warm_up_linear_down: exponential warm-up, constant, linear down to a hundredth",
     )
-    warm_up_epochs: int = key(0, "for cosine and warm_up_linear_down", low=0)
+    warm_up_epochs: int = key(
+        0, "in which the rate rises: exponentially in warm_up_linear_down, else linearly", low=0
+    )
+    warm_up_steps: int = key(0, "the same in steps; 0: as warm_up_epochs says", low=0)
     step_epochs: tuple[int, ...] = key(
         (), "epochs after which step multiplies the rate by step_factor", low=1
     )
@@ -197,6 +206,23 @@ class Role:
         5, "epochs without a better validation score before plateau takes a step", low=1
     )
     inverse_time_decay: float = key(1e-4, "a step; how fast inverse_time falls", low=0)
+    sampling: Literal["shuffled", "balanced"] = key(
+        "shuffled",
+        "shuffled: every training clip once an epoch; balanced: as many are drawn, with "
+        "replacement, rare classes as often as common ones",
+    )
+    average_from_epoch: int = key(
+        0,
+        "the weights that are kept are the mean of those after this epoch and every later one, "
+        "and none is chosen; 0: not averaged",
+        low=0,
+    )
+    ensemble_from_epoch: int = key(
+        0,
+        "what the model says after this epoch and every later one is averaged, as one more system: "
+        "teacher@epochs or student@epochs; 0: none",
+        low=0,
+    )
     gradient_clip: float = key(0.0, "largest norm of the gradient; 0: not clipped", low=0)
     label_smoothing: float = key(0.0, "share of the label spread over the classes", low=0, high=0.5)
     centre_rate: float = key(
@@ -214,8 +240,23 @@ class Role:
         where = f"[{type(self).__name__.lower()}]"
         if self.schedule == "step" and not self.step_epochs:
             raise ConfigError(f"{where} step_epochs", "found none, which schedule = step wants")
-        warms_up = self.schedule in ("cosine", "warm_up_linear_down")
-        if warms_up and self.warm_up_epochs > self.epochs:
+        if len(self.adam_betas) != 2:
+            raise ConfigError(
+                f"{where} adam_betas", f"found {len(self.adam_betas)}, want two: 0.9, 0.999"
+            )
+        for name in ("average_from_epoch", "ensemble_from_epoch"):
+            if getattr(self, name) > self.epochs:
+                raise ConfigError(
+                    f"{where} {name}",
+                    f"found {getattr(self, name)}, want at most epochs, {self.epochs}",
+                )
+        if self.warm_up_epochs and self.warm_up_steps:
+            raise ConfigError(
+                f"{where} warm_up_steps",
+                f"found {self.warm_up_steps} beside WARM_UP_EPOCHS = {self.warm_up_epochs}: "
+                "want one of them",
+            )
+        if self.warm_up_epochs > self.epochs:
             raise ConfigError(
                 f"{where} warm_up_epochs",
                 f"found {self.warm_up_epochs}, want at most epochs, {self.epochs}",
@@ -252,7 +293,11 @@ class Specialists:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensembles:
-    """[ensembles]: systems that are the mean of others: FUSION = teacher, 2 * student/kd."""
+    """[ensembles]: systems that are the mean of others: FUSION = teacher, 2 * student/kd.
+
+    teacher@seeds is the teacher of every seed of the run, teacher@epochs that of the epochs from
+    ENSEMBLE_FROM_EPOCH on, runs/OTHER/teacher that of another run.
+    """
 
     mean_of: Literal["probabilities", "logits"] = key(
         "probabilities", "logits: the normalised geometric mean of what single-label models say"
@@ -276,6 +321,9 @@ class Ensembles:
                     wanted = f"found {part!r}, want a system and its weight: 2 * student/ce+kd"
                     raise ConfigError(f"[ensembles] {name}", wanted)
                 found[name][member[2]] = float(member[1] or 1)
+            if len({member.endswith("@seeds") for member in found[name]}) > 1:
+                wanted = f"found {text!r}, want @seeds behind every member or none"
+                raise ConfigError(f"[ensembles] {name}", wanted)
         return found
 
 
@@ -291,6 +339,9 @@ class Distillation:
     softmax_temperature: float = key(2.0, "of kd", low=1e-3)
     temperature_on: Literal["both", "teacher"] = key("both", "whose logits the temperature divides")
     squared_temperature: bool = key(False, "multiply kd by the temperature squared (Hinton et al.)")
+    over_classes: Literal["auto", "sum", "mean"] = key(
+        "auto", "how kd is reduced; auto: the sum for one label a clip, the mean for tags"
+    )
     teacher: Literal["auto", "online", "cached"] = key(
         "auto",
         "cached: the teacher's outputs are computed once and kept on disk; "
@@ -728,13 +779,13 @@ def cast(text: str, hint: Any, where: str) -> Any:
 
 
 def check_value(where: str, f: Field[Any], value: Any) -> None:
-    """Numbers lie in the field's range; a list names nothing twice."""
+    """Numbers lie in the field's range; a list names nothing twice, though it may weigh alike."""
     low, high = f.metadata.get("low"), f.metadata.get("high")
     numbers = value if isinstance(value, tuple) else () if value is None else (value,)
     for number in numbers:
         if (low is not None and number < low) or (high is not None and number > high):
             raise ConfigError(where, f"found {number}, want {allowed_range(f)}")
-    if isinstance(value, tuple) and len(set(value)) < len(value):
+    if isinstance(value, tuple) and len(set(value)) < len(value) and type(value[0]) is not float:
         raise ConfigError(where, f"found {to_text(value)}, want each only once")
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from config import UserError
+from data.targets import Targets
 
 
 class Sampler(Protocol):
@@ -56,6 +57,39 @@ class HalfAndHalf:
         others = torch.cat([permuted(self.others, generator) for _ in range(rounds)])
         halves = zip(target.split(self.half), others[: len(target)].split(self.half), strict=True)
         return torch.cat([part for pair in halves for part in pair])
+
+
+class Balanced:
+    r"""As many draws as there are clips, with replacement, so that rare classes come as often.
+
+    .. math:: w_i = \sum_{k \in y_i} \frac{1000}{n_k + 0.01}
+
+    for the labels y_i of clip i and the n_k clips of class k; a target from 0.5 up is a label. A
+    clip without labels is never drawn.
+
+    Source: Gong et al., PSLA, arXiv:2102.01243, section III-B.
+    Shapes: rows (N,) positions in the clip table, targets (N, K) theirs.
+    Raises UserError where no clip has a label.
+    """
+
+    def __init__(self, rows: np.ndarray, targets: Targets) -> None:
+        self.rows = torch.as_tensor(rows)
+        labels = targets.values >= 0.5
+        counts = np.bincount(targets.columns[labels], minlength=targets.shape[1])
+        of_label = np.where(labels, 1000 / (counts[targets.columns] + 0.01), 0.0)
+        upto = np.concatenate([[0.0], of_label.cumsum()])
+        weights = upto[targets.starts[1:]] - upto[targets.starts[:-1]]
+        if not labels.any():
+            raise UserError("SAMPLING = balanced wants labels, found none among the training clips")
+        self.upto = torch.from_numpy(weights.cumsum())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        points = torch.rand(len(self), generator=generator, dtype=torch.float64) * self.upto[-1]
+        found = torch.searchsorted(self.upto, points, right=True)
+        return self.rows[found.clamp(max=len(self) - 1)]
 
 
 def permuted(rows: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,8 +13,10 @@ class KnowledgeDistillation(nn.Module):
     .. math:: \operatorname{KL}(p(t / T) \,\|\, p(s / T))
 
     times :math:`T^2` with `squared_temperature`.
-    `single_label`: :math:`p` is the softmax over the K classes; the mean over B.
+    `single_label`: :math:`p` is the softmax over the K classes; the mean over B of the sum over K.
     `multi_label`: each class is a Bernoulli variable with :math:`p = \sigma`; the mean over B x K.
+    `over_classes` "sum" or "mean" says otherwise: they differ by a factor of K, which shifts the
+    balance with the labels. Published systems have either, or do not say.
     `temperature_on` "teacher" divides the teacher's logits alone: the loss is then zero where s = t
     / T, so at s = t only for temperature 1.
 
@@ -34,9 +36,10 @@ class KnowledgeDistillation(nn.Module):
         temperature: float = 1.0,
         temperature_on: Literal["both", "teacher"] = "both",
         squared_temperature: bool = False,
+        over_classes: Literal["auto", "sum", "mean"] = "auto",
     ) -> None:
         super().__init__()
-        self.task = task
+        self.task, self.over_classes = task, over_classes
         self.teacher_temperature = temperature
         self.student_temperature = temperature if temperature_on == "both" else 1.0
         self.scale = temperature**2 if squared_temperature else 1.0
@@ -45,7 +48,12 @@ class KnowledgeDistillation(nn.Module):
         log_p = log_probabilities(teacher.detach() / self.teacher_temperature, self.task)
         log_q = log_probabilities(student / self.student_temperature, self.task)
         divergence = (log_p.exp() * (log_p - log_q)).sum(dim=-1)
-        return self.scale * divergence.mean()
+        classes, scale = student.shape[1], self.scale
+        if self.over_classes == "sum" and self.task == "multi_label":
+            scale = scale * classes
+        if self.over_classes == "mean" and self.task == "single_label":
+            scale = scale / classes
+        return scale * divergence.mean()
 
 
 def log_probabilities(logits: Tensor, task: str) -> Tensor:

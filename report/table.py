@@ -70,8 +70,14 @@ def title(results: pd.DataFrame, headline: str) -> str:
     chosen = sorted(set(found["epoch_chosen_on"]))
     over = f"{seeds} seed{'s' * (seeds > 1)}" + (f" x {folds} folds" if folds > 1 else "")
     where = splits[0] if len(splits) == 1 else f"{splits[0]} to {splits[-1]}"
-    kept = "the last epoch kept" if chosen == ["none"] else f"epoch chosen on {', '.join(chosen)}"
+    kept = ", ".join(map(kept_epoch, chosen))
     return f"{headline} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
+
+
+def kept_epoch(chosen_on: str) -> str:
+    if chosen_on == "none":
+        return "the last epoch kept"
+    return chosen_on if chosen_on.startswith("mean of") else f"epoch chosen on {chosen_on}"
 
 
 def spread(values: pd.Series) -> str:

@@ -308,10 +308,12 @@ def test_a_contradiction_names_where_it_lies(ini, text, message):
 def test_what_looks_like_a_contradiction_and_is_none(ini):
     found = ini(
         "[mel]\nSAMPLE_RATE = 8000\nMEL_MAX_HZ_TEACHER = 4000\nMEL_MAX_HZ_STUDENT = 3800\n"
-        "FFT_SIZE = 200\n[teacher]\nWARM_UP_EPOCHS = 99\n"
-        "[student]\nSCHEDULE = step\nSTEP_EPOCHS = 20, 40\n[run]\nDEVICE = cuda:1"
+        "FFT_SIZE = 200\n"
+        "[student]\nSCHEDULE = step\nSTEP_EPOCHS = 20, 40\n[run]\nDEVICE = cuda:1\n"
+        "[distillation]\nTEACHER_WEIGHTS = 0.5, 0.5"
     )
     assert found.teacher_mel.mel_max_hz == 4000
+    assert found.distillation.teacher_weights == (0.5, 0.5)
     assert ini("[mel]\nFRONT_END = waveform\nSAMPLE_RATE = 8000").student_mel.sample_rate == 8000
 
 
@@ -494,7 +496,15 @@ items = lines.filter(lambda text: text and "," not in text)
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 members = st.lists(st.sampled_from(["teacher", "2 * student/ce+kd", "runs/a/b"]), min_size=1)
 members = members.map(", ".join)
-SPECIAL = {"device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:3"]), "name": names}
+SPECIAL = {
+    "device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:3"]),
+    "name": names,
+    "adam_betas": st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
+    "warm_up_epochs": st.integers(0, 3),
+    "warm_up_steps": st.sampled_from([0, 100]),
+    "average_from_epoch": st.integers(0, 3),
+    "ensemble_from_epoch": st.integers(0, 3),
+}
 
 
 def values_of(f, hint):

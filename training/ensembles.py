@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from scipy.special import expit, logit
 from config import Config, UserError
 from training.distributed import rank
 from training.experiment import Experiment
-from training.run_folder import RUNS, write_once
-from training.train import figures_of, predictions_table
+from training.run_folder import RUNS
+from training.systems import write_mean
 
+SEEDS = "@seeds"  # teacher@seeds: the mean over all seeds of the run
 SURE = 1e-12  # a probability is at least this far from 0 and 1 where logits are averaged
 
 
@@ -28,10 +29,18 @@ def combine(experiment: Experiment, seed: int, fold: int, students_too: bool = F
     if rank() > 0:
         return
     config = experiment.config
+    student = f"{RUNS / config.run.name}/student"
     for name, members in ensembles(config).items():
-        student = RUNS / config.run.name / "student"
-        if students_too or not any(path.is_relative_to(student) for path in members):
-            write_ensemble(experiment, name, members, seed, fold)
+        if not students_too and any(str(path).startswith(student) for path in members):
+            continue
+        if not over_seeds(members):
+            write_ensemble(experiment, name, members, (seed,), fold)
+        elif seed == config.run.seeds[-1]:
+            write_ensemble(experiment, name, members, config.run.seeds, fold)
+
+
+def over_seeds(members: Iterable[Path]) -> bool:
+    return any(path.name.endswith(SEEDS) for path in members)
 
 
 def ensembles(config: Config) -> dict[str, dict[Path, float]]:
@@ -53,34 +62,41 @@ def ensembles(config: Config) -> dict[str, dict[Path, float]]:
 
 
 def write_ensemble(
-    experiment: Experiment, name: str, members: Mapping[Path, float], seed: int, fold: int
+    experiment: Experiment,
+    name: str,
+    members: Mapping[Path, float],
+    seeds: Sequence[int],
+    fold: int,
 ) -> None:
+    """Of each member with each of the seeds; written as the first seed's."""
     config, table, parts = experiment.config, experiment.table, experiment.parts
-    part = Path(f"seed_{seed}", f"fold_{fold}")
+    parts_of = [Path(f"seed_{seed}", f"fold_{fold}") for seed in seeds]
     ids = table.ids[parts.report]
     said, records = [], []
-    for path in members:
-        folder = path / part
+    folders = {
+        path.with_name(path.name.removesuffix(SEEDS)) / part: weight
+        for path, weight in members.items()
+        for part in parts_of
+    }
+    for folder in folders:
         if not (folder / "metrics.json").exists():
             raise UserError(f"[ensembles] {name}: {folder} is not trained yet")
         said.append(read_predictions(folder / "predictions.csv", ids, table.classes))
         records.append(json.loads((folder / "metrics.json").read_text()))
-    mean = mean_of(said, list(members.values()), config.ensembles.mean_of, table.task)
+    mean = mean_of(said, list(folders.values()), config.ensembles.mean_of, table.task)
     sizes = ("parameters", "macs", "weight_bytes", "seconds")
-    record = {
+    write_mean(
+        experiment,
+        RUNS / config.run.name / name / parts_of[0],
+        mean,
         **{key: records[0][key] for key in ("variant", "dataset", "seed", "fold", "split")},
         **{key: sum(found[key] for found in records) for key in sizes},
-        "role": name,
-        "model": f"mean of {len(members)}",
-        "epochs": 0,
-        "epoch_chosen_on": parts.select_name,
-        "figures": figures_of(experiment, mean),
-        "members": {str(path): weight for path, weight in members.items()},
-    }
-    folder = RUNS / config.run.name / name / part
-    predictions = predictions_table(ids, mean, table.classes)
-    write_once(folder / "predictions.csv", predictions.to_csv(index=False))
-    write_once(folder / "metrics.json", json.dumps(record, indent=1))
+        role=name,
+        model=f"mean of {len(folders)}",
+        epochs=0,
+        epoch_chosen_on=parts.select_name,
+        members={str(path): weight for path, weight in members.items()},
+    )
 
 
 def read_predictions(path: Path, ids: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:

@@ -20,7 +20,7 @@ from data.datasets import DATASETS
 from data.joined import Joined
 from data.mel_cache import MelCache, cache_folder, sha256_of
 from data.replay import Replay
-from data.sampling import HalfAndHalf
+from data.sampling import Balanced, HalfAndHalf
 from data.splits import Parts, folds_of, parts
 from losses import LOSSES
 from losses.mix import is_taught, teachers_of
@@ -125,6 +125,9 @@ class Experiment:
             batch_size=own.batch_size,
             learning_rate=rate,
             warm_up_epochs=0,
+            warm_up_steps=0,
+            average_from_epoch=0,
+            ensemble_from_epoch=0,
             init=TEACHER,
         )
 
@@ -163,6 +166,8 @@ class Experiment:
         if pair:
             own = np.isin(self.labels(rows), pair)
             rows = HalfAndHalf(rows[own], rows[~own], batch_size)
+        elif self.settings(role, seed).sampling == "balanced":
+            rows = Balanced(rows, self.table.targets.take(rows))
         return Batches(
             {name: self.views[name] for name in heard},
             self.targets,

@@ -7,7 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import torch
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from config import Role, UserError
 from data.batches import Batches
+from training.averaging import measure_batch_norm, running_mean
 from training.device import forward_precision
 from training.distributed import rank
 from training.run_folder import TrainingFolder
@@ -32,6 +33,11 @@ OPTIMISERS = {
 HISTORY = ("epoch", "learning_rate", "loss", "score", "seconds")  # and each term of the loss
 
 
+class Fitted(NamedTuple):
+    history: pd.DataFrame
+    said: Tensor | None  # the mean of `says` over the epochs from ensemble_from_epoch on
+
+
 def fit(
     model: nn.Module,
     step: Step,
@@ -43,12 +49,14 @@ def fit(
     device: torch.device,
     precision: Literal["float32", "bfloat16"],
     validate: Callable[[nn.Module], float] | None,
+    says: Callable[[nn.Module], Tensor] | None = None,
     title: str,
-) -> pd.DataFrame:
-    """Train `model` for settings.epochs and leave the kept weights in it; returns the history.
+) -> Fitted:
+    """Train `model` for settings.epochs and leave the kept weights in it.
 
     `validate` gives the score that chooses the epoch, higher is better; first of equals;
-    None keeps the last epoch; no epochs leave the weights as they are. All randomness of an epoch
+    None keeps the last epoch; no epochs leave the weights as they are. With average_from_epoch
+    the mean of the weights is kept, whatever the scores. All randomness of an epoch
     follows from (seed, epoch) and, for what a model draws, the process; the whole state, that of
     `step` among it, is saved after each, so that a training that was killed ends with the same
     weights.
@@ -58,9 +66,11 @@ def fit(
         parameters,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
+        **({} if settings.optimiser == "sgd" else {"betas": settings.adam_betas}),
         fused=device.type == "cuda",  # one kernel for all parameters, where launches cost
     )
     state: dict[str, Any] = {"epoch": 0, "history": [], "best_score": None, "best": None}
+    state |= {"average": None, "said": None}
     if saved := folder.read_checkpoint():
         model.load_state_dict(saved.pop("model"))
         optimiser.load_state_dict(saved.pop("optimiser"))
@@ -111,8 +121,15 @@ def fit(
             }
         )
         state["epoch"] = epoch + 1
-        if validate and (state["best_score"] is None or score > state["best_score"]):
+        if settings.average_from_epoch:
+            count = epoch + 2 - settings.average_from_epoch
+            if count > 0:
+                state["average"] = running_mean(state["average"], model.state_dict(), count)
+        elif validate and (state["best_score"] is None or score > state["best_score"]):
             state["best_score"], state["best"] = score, copy.deepcopy(model.state_dict())
+        if 0 < settings.ensemble_from_epoch <= epoch + 1:
+            share = says(model) / (settings.epochs + 1 - settings.ensemble_from_epoch)
+            state["said"] = share if state["said"] is None else state["said"] + share
         folder.write_checkpoint(
             {
                 **state,
@@ -127,7 +144,13 @@ def fit(
         bar.update()
     bar.close()
     scalars.close()
-    if state["best"] is not None:
+    if state["average"] is not None:
+        model.load_state_dict(state["average"])
+        torch.manual_seed(seed * 1_000_003 + settings.epochs + rank() * 15_485_863)
+        further = batches.epoch(settings.epochs)
+        measure_batch_norm(model, (batch.views[step.role] for batch in further))
+    elif state["best"] is not None:
         model.load_state_dict(state["best"])
     model.eval()
-    return pd.DataFrame(state["history"] or {name: [] for name in HISTORY})
+    history = pd.DataFrame(state["history"] or {name: [] for name in HISTORY})
+    return Fitted(history, state["said"])

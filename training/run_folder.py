@@ -119,7 +119,7 @@ class TrainingFolder:
 def training_path(config: Config, role: str, variant: str, seed: int, fold: int) -> Path:
     """`variant` counts for students only: a teacher learns from labels alone."""
     top = RUNS / config.run.name / role
-    return (top / variant if role == "student" else top) / f"seed_{seed}" / f"fold_{fold}"
+    return (top / variant if role.startswith("student") else top) / f"seed_{seed}" / f"fold_{fold}"
 
 
 def write_config(config: Config) -> None:

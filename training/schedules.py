@@ -15,13 +15,16 @@ def learning_rate(
 ) -> float:
     """Rate of one step, from 0. `scores`: those of the finished epochs, higher is better.
 
+    Every schedule but warm_up_linear_down rises linearly over the warm-up.
     warm_up_linear_down: exp(-5 (1 - x)^2) over the warm-up, the highest rate for a quarter of
     what is left, then linearly down to a hundredth at the last step.
+    cosine: from the highest rate at the end of the warm-up to zero.
     inverse_time: 1 / (1 + decay * step).
     """
-    progress = step / steps_per_epoch
-    warm = settings.warm_up_epochs
-    end = settings.epochs
+    progress, end = step / steps_per_epoch, settings.epochs
+    warm = settings.warm_up_steps / steps_per_epoch or settings.warm_up_epochs
+    if progress < warm and settings.schedule != "warm_up_linear_down":
+        return settings.learning_rate * (step + 1) / (warm * steps_per_epoch)
     if settings.schedule == "constant":
         factor = 1.0
     elif settings.schedule == "step":
@@ -31,11 +34,7 @@ def learning_rate(
     elif settings.schedule == "inverse_time":
         factor = 1 / (1 + settings.inverse_time_decay * step)
     elif settings.schedule == "cosine":
-        factor = (
-            (step + 1) / (warm * steps_per_epoch)
-            if progress < warm
-            else (1 + math.cos(math.pi * (progress - warm) / max(end - warm, 1))) / 2
-        )
+        factor = (1 + math.cos(math.pi * (progress - warm) / max(end - warm, 1))) / 2
     else:
         down = warm + (end - warm) / 4
         if progress < warm:

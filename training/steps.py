@@ -131,6 +131,7 @@ def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[st
         "temperature": config.distillation.softmax_temperature,
         "temperature_on": config.distillation.temperature_on,
         "squared_temperature": config.distillation.squared_temperature,
+        "over_classes": config.distillation.over_classes,
     }
     losses = {}
     for name in names_of(variant):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from config import Config, UserError, flat_items, to_text
+from config import Config, Role, UserError, flat_items, to_text
 from data.batches import share
 from data.mel_cache import sha256_of
 from losses.mix import is_taught, names_of
-from metrics import METRICS, classwise, evaluate
+from metrics import METRICS
 from models.cost import cost
 from models.stored import Description
 from training.device import compiler
@@ -27,6 +27,7 @@ from training.loop import fit
 from training.predict import probabilities
 from training.run_folder import TrainingFolder, training_path
 from training.steps import Step, build_losses
+from training.systems import figures_of, predictions_table, write_mean
 
 NOT_ASKED = ("data.root", "data.folds", "data.on_bad_audio", "distillation.variants")
 NOT_ASKED += ("distillation.teacher_weights",)  # each teacher's own is
@@ -77,7 +78,7 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
     heard = dict.fromkeys((view, *(name for teacher in teachers for name in teacher.hears)))
     model = experiment.new_model(role, seed)
     losses = build_losses(variant, table.task, settings, config)
-    history = fit(
+    fitted = fit(
         model,
         Step(
             shared(compiled(model), losses.values()),
@@ -94,42 +95,52 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
         device=experiment.device,
         precision=config.run.precision,
         validate=validator(experiment, role) if len(parts.select) else None,
+        says=lambda model: torch.from_numpy(predict(experiment, role, model, parts.report)),
         title=training.title,
     )
     predicted = predict(experiment, role, model, parts.report)
+    last_ones = f"mean of epochs {settings.average_from_epoch} to {settings.epochs}"
+    sizes = cost(model, experiment.views[view].shape)._asdict()
+    record = {
+        "role": role,
+        "variant": variant,
+        "model": settings.model,
+        "dataset": config.data.dataset,
+        "seed": seed,
+        "fold": fold,
+        "split": parts.report_name,
+        "epoch_chosen_on": last_ones if settings.average_from_epoch else parts.select_name,
+        "epochs": settings.epochs,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    if fitted.said is not None:
+        several = f"{role}@epochs"
+        models = settings.epochs + 1 - settings.ensemble_from_epoch
+        write_mean(
+            experiment,
+            training_path(config, several, variant, seed, fold),
+            fitted.said.numpy(),
+            **record | {"role": several, "model": f"mean of {models}", "epoch_chosen_on": "none"},
+            **{name: models * size for name, size in sizes.items()},
+        )
     folder.finish(
         model.state_dict(),
         description(experiment, role).header(),
-        history,
+        fitted.history,
         predictions_table(table.ids[parts.report], predicted, table.classes),
         {
-            "role": role,
-            "variant": variant,
-            "model": settings.model,
-            "dataset": config.data.dataset,
-            "seed": seed,
-            "fold": fold,
-            "split": parts.report_name,
-            "epoch_chosen_on": parts.select_name,
-            "kept_epoch": kept_epoch(history),
+            **record,
+            **sizes,
+            "kept_epoch": kept_epoch(fitted.history, settings),
             "figures": figures_of(experiment, predicted),
-            **cost(model, experiment.views[view].shape)._asdict(),
-            "epochs": settings.epochs,
-            "seconds": round(time.perf_counter() - started, 1),
         },
     )
 
 
-def figures_of(experiment: Experiment, predicted: np.ndarray) -> dict[str, float]:
-    """Every metric of the reported clips, and the headline's part of each class."""
-    table = experiment.table
-    judged = predicted, table.targets[experiment.parts.report], table.classes, table.task
-    by_class = {f"{experiment.metric} {name}": v for name, v in classwise(*judged).items()}
-    return evaluate(*judged) | by_class
-
-
-def kept_epoch(history: pd.DataFrame) -> int:
+def kept_epoch(history: pd.DataFrame, settings: Role) -> int:
     """From 1: the first of the best, or the last where none was chosen; 0 where there is none."""
+    if settings.average_from_epoch:
+        return len(history)
     scores = history["score"].dropna()
     return int(history["epoch"][scores.idxmax()]) if len(scores) else len(history)
 
@@ -212,12 +223,3 @@ def description(experiment: Experiment, role: str) -> Description:
         mean=tuple(view.mean.tolist()),
         deviation=tuple(view.deviation.tolist()),
     )
-
-
-def predictions_table(
-    ids: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
-) -> pd.DataFrame:
-    """The official submission format of DCASE urban sound tagging: audio_filename and the tags."""
-    table = pd.DataFrame(probabilities, columns=list(classes))
-    table.insert(0, "audio_filename", ids)
-    return table

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from config import UserError
-from data.sampling import HalfAndHalf, Shuffled
+from data.sampling import Balanced, HalfAndHalf, Shuffled
+from data.targets import Targets
 
 
 def orders(sampler, count):
@@ -43,3 +44,21 @@ def test_the_last_batch_is_halved_too_and_few_others_come_again():
 def test_nothing_to_draw_is_an_error(target, others):
     with pytest.raises(UserError, match="want clips on both sides"):
         HalfAndHalf(np.array(target), np.array(others), 4)
+
+
+def test_rare_classes_are_drawn_as_often_as_common_ones():
+    """Nine clips of a, one of b, one of both, one of none: by the weights of PSLA."""
+    labels = [{"a": 1.0}] * 9 + [{"b": 1.0}, {"a": 1.0, "b": 0.5}, {"a": 0.4}]
+    sampler = Balanced(np.arange(100, 112), Targets.of(labels, ("a", "b")))
+    assert len(sampler) == 12
+    drawn = np.concatenate(orders(sampler, 2000)) - 100
+    of_a, of_b = 1000 / 10.01, 1000 / 2.01
+    weights = np.array([of_a] * 9 + [of_b, of_a + of_b, 0.0])
+    found = np.bincount(drawn, minlength=12) / len(drawn)
+    assert found == pytest.approx(weights / weights.sum(), abs=0.01)
+    assert found[11] == 0
+
+
+def test_nothing_can_be_balanced_without_labels():
+    with pytest.raises(UserError, match="wants labels, found none"):
+        Balanced(np.arange(2), Targets.of([{}, {"a": 0.2}], ("a",)))

@@ -71,3 +71,14 @@ def test_a_high_temperature_squared_compares_the_logits_themselves():
     kd = KnowledgeDistillation(task="single_label", temperature=1e4, squared_temperature=True)
     limit = (student - teacher).var(dim=1, correction=0).mean() / 2
     torch.testing.assert_close(kd(student, teacher), limit, rtol=1e-3, atol=0)
+
+
+def test_the_reduction_over_classes_is_a_factor_of_their_number():
+    student, teacher = logits(3, classes=4)
+    for task, natural in (("single_label", "sum"), ("multi_label", "mean")):
+        auto, total, mean = (
+            KnowledgeDistillation(task=task, over_classes=kind)(student, teacher).item()
+            for kind in ("auto", "sum", "mean")
+        )
+        assert total == pytest.approx(4 * mean)
+        assert auto == (total if natural == "sum" else mean)

@@ -57,6 +57,7 @@ def test_the_teachers_are_an_ensemble_unasked(tmp_path):
         ({"a": "0 * teacher"}, "found '0 \\* teacher'"),
         ({"a": "two teacher"}, "found 'two teacher'"),
         ({"specialist_1": "teacher"}, "is the name of a role"),
+        ({"a": "teacher@seeds, student/kd"}, "want @seeds behind every member or none"),
     ],
 )
 def test_what_is_no_ensemble_is_named(options, said):

@@ -51,7 +51,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, cro
             logits = model(views["student"][torch.arange(20, 24)]).logits
         return float((logits.argmax(1) == targets[20:].argmax(1)).float().mean())
 
-    history = fit(
+    fitted = fit(
         model,
         Step(model, "student", losses, {"sp": 10.0, "centre": 0.1}, [OnlineTeacher(teacher)]),
         batches,
@@ -61,9 +61,10 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, cro
         device=CPU,
         precision="float32",
         validate=score if validate else None,
+        says=lambda model: model.eval()(views["student"][torch.arange(4)]).logits.detach(),
         title="test",
     )
-    return model, history
+    return model, fitted
 
 
 @pytest.mark.parametrize(
@@ -74,14 +75,72 @@ def test_a_resumed_training_ends_with_the_same_weights(
     views, targets, tmp_path, optimiser, crop, stop_after
 ):
     settings = {"optimiser": optimiser, "crop": crop, "schedule": "plateau", "patience": 1}
-    whole, history = train(views, targets, tmp_path / "whole", **settings)
+    whole, fitted = train(views, targets, tmp_path / "whole", **settings)
     with pytest.raises(Stopped):
         train(views, targets, tmp_path / "stopped", stop_after=stop_after, **settings)
     resumed, again = train(views, targets, tmp_path / "stopped", **settings)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     columns = ["epoch", "learning_rate", "loss", "ce", "kd", "sp", "centre", "score"]
-    assert history[columns].equals(again[columns])
+    assert fitted.history[columns].equals(again.history[columns])
+
+
+def test_means_over_epochs_survive_an_interruption(views, targets, tmp_path):
+    settings = {"average_from_epoch": 2, "ensemble_from_epoch": 3}
+    whole, (_, said) = train(views, targets, tmp_path / "whole", **settings)
+    with pytest.raises(Stopped):
+        train(views, targets, tmp_path / "stopped", stop_after=3, **settings)
+    resumed, (_, said_again) = train(views, targets, tmp_path / "stopped", **settings)
+    assert torch.equal(said, said_again)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_the_mean_of_the_last_epochs_is_kept(views, targets, tmp_path):
+    """Epochs 3 and 4: the mean of their weights and of what they say, by hand."""
+    states, said = [], []
+    role = Student(
+        epochs=4, learning_rate=1e-2, batch_size=8, average_from_epoch=3, ensemble_from_epoch=3
+    )
+    model = small_model(views["student"], 0)
+    batches = Batches({"student": views["student"]}, targets, np.arange(20), 8, 0)
+
+    def score(model):
+        states.append({k: v.clone() for k, v in model.state_dict().items()})
+        return 1 / len(states)  # the first is the best, and is not kept
+
+    @torch.no_grad()
+    def says(model):
+        said.append(model.eval()(views["student"][torch.arange(20, 24)]).logits)
+        return said[-1]
+
+    fitted = fit(
+        model,
+        Step(model, "student", {"ce": LOSSES["ce"]()}, {}),
+        batches,
+        role,
+        TrainingFolder(tmp_path, {}),
+        seed=0,
+        device=CPU,
+        precision="float32",
+        validate=score,
+        says=says,
+        title="test",
+    )
+    assert len(said) == 2
+    torch.testing.assert_close(fitted.said, (said[0] + said[1]) / 2)
+    kept = model.state_dict()
+    for name in kept:
+        if "running" not in name and "num_batches" not in name:
+            mean = (states[2][name] + states[3][name]) / 2
+            torch.testing.assert_close(kept[name], mean, msg=name)
+    norm = next(module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    first = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))
+    with torch.no_grad():
+        seen = [first(batch.views["student"]) for batch in batches.epoch(4)]
+    means = torch.stack([part.mean((0, 2, 3)) for part in seen]).mean(0)
+    torch.testing.assert_close(norm.running_mean, means)
+    assert norm.momentum == 0.1
 
 
 def test_amsgrad_remembers_the_largest_gradient_of_the_past():
@@ -123,7 +182,7 @@ def test_the_best_epoch_is_kept(views, targets, tmp_path):
 
 
 def test_the_model_learns_and_the_last_epoch_is_kept_without_validation(views, targets, tmp_path):
-    model, history = train(views, targets, tmp_path, epochs=12, validate=False)
+    model, (history, _) = train(views, targets, tmp_path, epochs=12, validate=False)
     assert history["ce"].iloc[-1] < 0.5 * history["ce"].iloc[0]
     with torch.no_grad():
         logits = model(views["student"][torch.arange(20, 24)]).logits

@@ -56,3 +56,14 @@ def test_a_plateau_is_patience_epochs_without_a_better_score():
     assert plateaus([0.5, 0.4, 0.3, 0.2, 0.1], patience=2) == 2
     assert plateaus([], patience=1) == 0
     assert set(rates("plateau", scores=[0.5, 0.4, 0.4], patience=2, step_factor=0.5)) == {0.5}
+
+
+@pytest.mark.parametrize("schedule", ["constant", "step", "plateau", "cosine"])
+def test_a_warm_up_in_steps_rises_linearly(schedule):
+    found = rates(schedule, warm_up_steps=4, step_epochs=(5,))
+    assert found[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert found[4] == 1.0
+
+
+def test_a_warm_up_of_epochs_is_that_of_their_steps():
+    assert rates("constant", warm_up_epochs=3) == rates("constant", warm_up_steps=6)
