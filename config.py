@@ -230,13 +230,16 @@ class Role:
     )
     init: str = key(
         "",
-        "weights to start from: a .safetensors file, a published checkpoint, or teacher, this "
-        "run's own of the same seed and fold",
+        "weights to start from: a .safetensors file, a published checkpoint, trainings such as "
+        "runs/OTHER/teacher or runs/OTHER/student/ce+kd (of the same seed and fold, or the only "
+        "one), or teacher, this run's own",
     )
     freeze: tuple[str, ...] = key((), "beginnings of parameter names that are not trained")
     options: Mapping[str, str] = options_field()
 
     def __post_init__(self) -> None:
+        if self.epochs == 0:  # nothing is trained
+            return
         where = f"[{type(self).__name__.lower()}]"
         if self.schedule == "step" and not self.step_epochs:
             raise ConfigError(f"{where} step_epochs", "found none, which schedule = step wants")
@@ -409,6 +412,46 @@ class Augment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """[matrix]: models that teach one another, for train_matrix.py. Each further key names one:
+
+    CNN = MODEL=efficientnet VARIANT=b0 LEARNING_RATE=5e-4, keys of [teacher], [student] and [mel].
+    """
+
+    teachers: tuple[str, ...] = key((), "names of those that teach; empty: all")
+    students: tuple[str, ...] = key((), "names of those that are taught; empty: all")
+    chains: tuple[str, ...] = key(
+        (), "distillation that goes on, such as cnn > ast > cnn: each student teaches the next"
+    )
+    options: Mapping[str, str] = options_field()
+
+    def __post_init__(self) -> None:
+        for key_name in ("teachers", "students", "chains"):
+            for text in getattr(self, key_name):
+                for name in links(text):
+                    choose(f"[matrix] {key_name}", self.options, name)
+        for name in self.options:
+            self.overrides(name, "teacher")
+
+    def overrides(self, name: str, role: str) -> list[str]:
+        """What makes a model the teacher or the student. Raises ConfigError."""
+        found = []
+        for word in self.options[name].split():
+            key_name, equals, value = word.partition("=")
+            if not (key_name and equals):
+                wanted = f"found {word!r}, want KEY=VALUE KEY=VALUE, such as MODEL=ast"
+                raise ConfigError(f"[matrix] {name}", wanted)
+            section = f"mel.{role}" if key_name.lower() in key_fields(Mel) else role
+            found.append(f"{section}.{key_name}={value}")
+        return found
+
+
+def links(chain: str) -> tuple[str, ...]:
+    """`cnn > ast` -> ("cnn", "ast")."""
+    return tuple(part.strip().lower() for part in chain.split(">"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """[run]: the name of the run, its repetitions and the machine."""
 
@@ -458,6 +501,7 @@ class Config:
     specialists_augment: Augment
     student_augment: Augment
     ensembles: Ensembles
+    matrix: Matrix
     run: Run
 
     def mel_of(self, role: str) -> Mel:
@@ -487,6 +531,7 @@ class Config:
             "augment.specialists": self.specialists_augment,
             "augment.student": self.student_augment,
             "ensembles": self.ensembles,
+            "matrix": self.matrix,
             "run": self.run,
         }
         lines = []
@@ -495,6 +540,14 @@ class Config:
         lines += ["[coefficients]", *(f"{k} = {v!r}" for k, v in self.coefficients.items()), ""]
         return "\n".join(lines)
 
+
+OF_MODEL = "the options of the model itself"
+FURTHER_KEYS = {
+    Data: "the options of the data set itself",
+    Ensembles: "a system and its members, such as FUSION = teacher, 2 * student/kd; "
+    "teacher@seeds is that of every seed, teacher@epochs the mean of ENSEMBLE_FROM_EPOCH",
+    Matrix: "a model and what it is, such as CNN = MODEL=efficientnet VARIANT=b0",
+}
 
 SECTIONS: Mapping[str, type] = {
     "data": Data,
@@ -510,6 +563,7 @@ SECTIONS: Mapping[str, type] = {
     "augment.specialists": Augment,
     "augment.student": Augment,
     "ensembles": Ensembles,
+    "matrix": Matrix,
     "run": Run,
 }
 
@@ -573,6 +627,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
         "specialists_augment": section("augment.specialists", "augment"),
         "student_augment": section("augment.student", "augment"),
         "ensembles": section("ensembles"),
+        "matrix": section("matrix"),
         "run": section("run"),
     }
     coefficients = {}
@@ -840,8 +895,7 @@ def keys_table() -> str:
             row = f"{f.name.upper()} | {to_text(f.default)} | {doc}"
             rows.setdefault(row, []).append(f"[{name}]")
         if "options" in hints:
-            thing = "data set" if kind is Data else "model"
-            rows.setdefault(f"… | | the options of the {thing} itself", []).append(f"[{name}]")
+            rows.setdefault(f"… | | {FURTHER_KEYS.get(kind, OF_MODEL)}", []).append(f"[{name}]")
     rows["name of a loss | 1 | its weight in the sum, such as KD = 1.5"] = ["[coefficients]"]
     head = "| section | key | default | meaning |\n| --- | --- | --- | --- |\n"
     return head + "\n".join(f"| {' '.join(names)} | {row} |" for row, names in rows.items())

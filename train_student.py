@@ -11,19 +11,11 @@ from config import Config, UserError, command_line, run_script
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.distributed import processes, rank
-    from training.ensembles import combine
-    from training.experiment import Experiment
-    from training.run_folder import RUNS, write_config, write_results
-    from training.train import Training, train
+    from training.run_folder import RUNS, write_results
+    from training.stages import train_students
 
     with processes(config.run.device):
-        experiment = Experiment(config, "teacher", "student")
-        write_config(config)
-        for fold in experiment.folds:
-            for seed in config.run.seeds:
-                for variant in config.distillation.variants:
-                    train(experiment, Training("student", variant, seed, fold), arguments.overwrite)
-                combine(experiment, seed, fold, students_too=True)
+        experiment = train_students(config, arguments.overwrite)
         if rank() == 0:
             show(write_results(config.run.name), experiment.metric)
             show_page(RUNS / config.run.name)

@@ -11,6 +11,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from report.run import System
@@ -118,6 +119,23 @@ def page_svg(svg: str, label: str) -> str:
     return (
         f'<svg viewBox="{head[1]}" role="img" aria-label="{escape(label)}" '
         f'style="max-width: {1.3 * float(size):.0f}px">{svg[head.end() :].strip()}'
+    )
+
+
+def standalone(panels: Sequence[Picture], height: int) -> str:
+    """A file of its own, light or dark as its reader's screen is: pictures side by side."""
+    page = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    style = re.search(r":root.*?\n\}\n@media.*?\n\}\n", page, re.DOTALL)[0]
+    placed, width = [], 0
+    for panel in panels:
+        place = f'<svg x="{width}" width="{panel.width}" height="{height}" '
+        placed.append(panel.svg.replace("<svg ", place, 1))
+        width += panel.width
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        f"<style>{style}svg {{ background: var(--paper) }} "
+        f"text {{ font-family: var(--font) !important }}</style>{''.join(placed)}</svg>\n"
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from report.drawing import INK, MUTED, marker, picture
+from report.drawing import INK, MUTED, marker, picture, standalone
 from report.section import Picture
 from report.table import with_unit
 
@@ -26,24 +25,8 @@ APART = 0.08  # of the range of the scores, between names
 
 def overview() -> str:
     """A standalone SVG, light or dark as its reader's screen is."""
-    style = re.search(r":root.*?\n\}\n@media.*?\n\}\n", read("report/page.css"), re.DOTALL)[0]
-    panels = [
-        panel(pd.read_csv(ROOT / file), metric, title).svg.replace(
-            "<svg ", f'<svg x="{place * WIDTH}" width="{WIDTH}" height="{HEIGHT}" ', 1
-        )
-        for place, (file, metric, title) in enumerate(PANELS)
-    ]
-    width = WIDTH * len(PANELS)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}">'
-        f"<style>{style}svg {{ background: var(--paper) }} "
-        f"text {{ font-family: var(--font) !important }}</style>{''.join(panels)}</svg>\n"
-    )
-
-
-def read(file: str) -> str:
-    return (ROOT / file).read_text(encoding="utf-8")
+    panels = [panel(pd.read_csv(ROOT / file), metric, title) for file, metric, title in PANELS]
+    return standalone(panels, HEIGHT)
 
 
 def panel(results: pd.DataFrame, metric: str, title: str) -> Picture:

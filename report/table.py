@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from losses.mix import is_taught
@@ -14,19 +16,26 @@ def show(results: pd.DataFrame, headline: str) -> None:
 
 
 def render(results: pd.DataFrame, headline: str) -> str:
-    rows = table_rows(results, headline)
+    return "\n".join(["", title(results, headline), aligned(table_rows(results, headline))])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """For a screen: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
+    return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
         for row in rows
-    ]
-    return "\n".join(["", title(results, headline), *lines])
+    )
 
 
 def markdown(results: pd.DataFrame, headline: str) -> str:
-    head, *rows = ("| " + " | ".join(row) + " |" for row in table_rows(results, headline))
+    return f"{title(results, headline)}:\n\n{as_markdown(table_rows(results, headline))}"
+
+
+def as_markdown(rows: Sequence[Sequence[str]]) -> str:
+    head, *others = ("| " + " | ".join(row) + " |" for row in rows)
     ruler = "| --- |" + " ---: |" * (head.count("|") - 2)
-    return "\n".join([title(results, headline) + ":", "", head, ruler, *rows])
+    return "\n".join([head, ruler, *others])
 
 
 def table_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:

@@ -499,6 +499,7 @@ members = members.map(", ".join)
 SPECIAL = {
     "device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:3"]),
     "name": names,
+    **dict.fromkeys(("teachers", "students", "chains"), st.just(())),
     "adam_betas": st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
     "warm_up_epochs": st.integers(0, 3),
     "warm_up_steps": st.sampled_from([0, 100]),
@@ -538,7 +539,7 @@ def sections(draw, kind):
     values = {name: draw(values_of(known[name], hints[name])) for name in sorted(chosen)}
     if "options" in hints:
         unknown = names.filter(lambda name: name not in known and name != "softmax_temperature")
-        text = members if kind is config.Ensembles else lines
+        text = {config.Ensembles: members, config.Matrix: st.just("MODEL=ast")}.get(kind, lines)
         values["options"] = draw(st.dictionaries(unknown, text, max_size=2))
     try:
         return kind(**values)
@@ -560,6 +561,7 @@ configs = st.builds(
     specialists_augment=sections(config.Augment),
     student_augment=sections(config.Augment),
     ensembles=sections(config.Ensembles),
+    matrix=sections(config.Matrix),
     run=sections(config.Run),
 )
 

@@ -215,10 +215,24 @@ class Experiment:
         torch.manual_seed(seed)
         model = self.build_model(view_of(role))
         if settings.init:
-            own = settings.init == TEACHER
-            load_weights(model, self.teacher_weights(seed) if own else Path(settings.init))
+            load_weights(model, self.init_weights(settings.init, seed))
         freeze(model, settings.freeze)
         return model
+
+    def init_weights(self, init: str, seed: int) -> Path:
+        """The file that INIT means for this seed and fold. Raises UserError."""
+        if init == TEACHER:
+            return self.teacher_weights(seed)
+        path, name = Path(init), "weights.safetensors"
+        if not path.is_dir():
+            return path
+        exact = path / f"seed_{seed}" / f"fold_{self.fold}" / name
+        found = [exact] if exact.exists() else sorted(path.glob(f"seed_*/fold_*/{name}"))
+        if len(found) != 1:
+            raise UserError(
+                f"{path}: {len(found)} trainings, none of seed {seed} and fold {self.fold}"
+            )
+        return found[0]
 
     def teacher_weights(self, seed: int, role: str = TEACHER) -> Path:
         folder = training_path(self.config, role, "", seed, self.fold)

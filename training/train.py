@@ -22,7 +22,7 @@ from models.cost import cost
 from models.stored import Description
 from training.device import compiler
 from training.distributed import rank, shared, whole, world
-from training.experiment import TEACHER, Experiment, model_options, view_of
+from training.experiment import Experiment, model_options, view_of
 from training.loop import fit
 from training.predict import probabilities
 from training.run_folder import TrainingFolder, training_path
@@ -196,8 +196,8 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
     for one in teaching:
         settings[f"{one} weights"] = sha256_of(experiment.teacher_weights(training.seed, one))
         settings[f"{one} weight"] = to_text(teaching[one])
-    if getattr(config, view_of(role)).init == TEACHER or training.pair:
-        settings["init weights"] = sha256_of(experiment.teacher_weights(training.seed))
+    if init := experiment.settings(role, training.seed).init:
+        settings["init weights"] = sha256_of(experiment.init_weights(init, training.seed))
     if training.pair:
         settings["pair"] = ", ".join(experiment.table.classes[k] for k in training.pair)
     return settings | {

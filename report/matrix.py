@@ -1,0 +1,142 @@
+"""Who teaches whom best: the gains of a matrix of teachers and students, as a table and a picture.
+
+Source: Gong et al., CMKD, arXiv:2203.06760, figure 3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from data.replacing import write
+from report.drawing import MUTED, margin_for, picture, standalone
+from report.run import Run
+from report.significance import NAME, signed_rank
+from report.table import aligned, spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLUMNS = ("chain", "metric", "seed", "fold", "value", "parameters", "macs", "epochs", "seconds")
+CELL, BLACK = 118, "#111111"  # px; ink on pale colours, whatever the page's
+
+
+def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str) -> str:
+    """results.csv, matrix.csv and matrix.svg in `folder`; gives the table for the screen."""
+    results = gathered(runs, variant)
+    gains = gains_of(results)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "results.csv", results.to_csv(index=False))
+    write(folder / "matrix.csv", gains.to_csv(index=False))
+    write(folder / "matrix.svg", drawn(results, gains))
+    return rendered(results, gains)
+
+
+def gathered(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
+    """The headline of the last model of each path, a row a seed and fold.
+
+    A path is a model alone, a teacher and its student, or longer.
+    """
+    found = []
+    for path, folder in runs.items():
+        rows = Run(folder).headline
+        role = rows["role"] == ("student" if len(path) > 1 else "teacher")
+        chosen = rows[role & ((rows["variant"] == variant) | (len(path) == 1))]
+        found.append(chosen.assign(chain=" > ".join(path)))
+    return pd.concat(found)[list(COLUMNS)]
+
+
+def gains_of(results: pd.DataFrame) -> pd.DataFrame:
+    """A row a taught model: its score, that of itself alone and of its teacher, and what it gains.
+
+    Gains are paired by seed and fold; p is of the signed-rank test.
+    """
+    scores = {
+        chain: rows.set_index(["seed", "fold"])["value"]
+        for chain, rows in results.groupby("chain", sort=False)
+    }
+    rows = []
+    for chain, taught in scores.items():
+        teacher, _, student = chain.rpartition(" > ")
+        if not teacher:
+            continue
+        gain = (taught - scores[student]).dropna()
+        rows.append(
+            {
+                "teacher": teacher,
+                "student": student,
+                "pairs": len(gain),
+                "teacher_score": scores[teacher].mean(),
+                "alone": scores[student].mean(),
+                "taught": taught.mean(),
+                "taught_deviation": taught.std(),
+                "gain": gain.mean(),
+                "gain_deviation": gain.std(),
+                "p": signed_rank(gain).p,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rendered(results: pd.DataFrame, gains: pd.DataFrame) -> str:
+    alone = results[~results["chain"].str.contains(" > ")].groupby("chain", sort=False)["value"]
+    rows = [["model", "score", "gain", ""]]
+    rows += [[name, spread(values), "", ""] for name, values in alone]
+    for row in gains.itertuples():
+        values = results[results["chain"] == f"{row.teacher} > {row.student}"]["value"]
+        gain = f"{row.gain:+.4f} ± {row.gain_deviation:.4f}"
+        rows.append([f"{row.teacher} > {row.student}", spread(values), gain, chance(row.p)[2:]])
+    test = f"gain of the last over itself alone, n = {gains['pairs'].max()}; {NAME}"
+    return f"\n{results['metric'].iloc[0]}; {test}\n{aligned(rows)}"
+
+
+def drawn(results: pd.DataFrame, gains: pd.DataFrame) -> str:
+    """Teachers down, students across, coloured by gain; a longer chain is a row of its own."""
+    teachers, students = (
+        list(dict.fromkeys(gains["teacher"])),
+        list(dict.fromkeys(gains["student"])),
+    )
+    alone = results.groupby("chain")["value"].mean()
+    largest = max(gains["gain"].abs().max(), 1e-9)
+    names = [f"{name}  {alone[name]:.3f}" for name in teachers]
+    left, bottom = margin_for(names, 40), 46
+    height = 30 + bottom + len(teachers) * CELL // 2
+
+    def draw(axes: Axes) -> None:
+        import matplotlib
+
+        colours = matplotlib.colormaps["PuOr"]
+        for row in gains.itertuples():
+            x, y = students.index(row.student), teachers.index(row.teacher)
+            shade = colours(0.5 + 0.22 * row.gain / largest)  # pale, so that black stays legible
+            axes.add_patch(
+                matplotlib.patches.Rectangle((x + 0.02, y + 0.03), 0.96, 0.94, color=shade)
+            )
+            said = f"{row.gain:+.3f} ± {row.gain_deviation:.3f}\n{row.taught:.3f}{chance(row.p)}"
+            axes.text(x + 0.5, y + 0.5, said, ha="center", va="center", color=BLACK, fontsize=10)
+        axes.set_xlim(0, len(students))
+        axes.set_ylim(len(teachers), 0)
+        ticks(axes.set_xticks, [f"{name}  {alone[name]:.3f}" for name in students])
+        ticks(axes.set_yticks, names)
+        axes.set_xlabel("student, and its score alone", color=MUTED)
+        axes.grid(visible=False)
+
+    title = f"gain in {results['metric'].iloc[0]} by teacher (and its score), paired"
+    width = left + 10 + len(students) * CELL
+    panel = picture(
+        "matrix", draw, title=title, width=width, height=height, left=left, bottom=bottom
+    )
+    return standalone([panel], height)
+
+
+def chance(p: float) -> str:
+    """`, p = 0.03`; nothing where none differs."""
+    return "" if math.isnan(p) else f", p = {p:.2g}"
+
+
+def ticks(set_ticks: Callable[[list[float], Sequence[str]], None], names: Sequence[str]) -> None:
+    set_ticks([place + 0.5 for place in range(len(names))], names)

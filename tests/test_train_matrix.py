@@ -1,0 +1,115 @@
+"""Two models teach each other, by the script."""
+
+import pandas as pd
+import pytest
+
+import config
+import train_matrix
+from config import ConfigError, Matrix
+from tests.scripts import run, workplace
+
+MATRIX = """
+[matrix]
+WIDE = MODEL=dcase_small WIDTH_MULT=0.5
+NARROW = MODEL=dcase_small WIDTH_MULT=0.25 NORMALISE=none
+TEACHERS = wide
+STUDENTS = narrow, wide
+CHAINS = wide > narrow > wide
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    place = workplace(tmp_path_factory.mktemp("matrix"))
+    text = (place / "config.ini").read_text().replace("NUM_BANDS_STUDENT = 12\n", "")
+    text = text.replace("NUM_BANDS_TEACHER = 16", "NUM_BANDS_TEACHER = 16\nNUM_BANDS_STUDENT = 16")
+    text = text.replace("MODEL = dcase_small\nWIDTH_MULT = 0.5\n", "")
+    text = text.replace("MODEL = dcase_small\nWIDTH_MULT = 0.25\n", "")
+    text = text.replace("ce, ce+kd, ce+kd+sp", "ce+kd").replace("EPOCHS = 3", "EPOCHS = 2")
+    (place / "config.ini").write_text(text + "SEEDS = 0, 1\n" + MATRIX)
+    run(place, "make_mel.py")
+    return place, run(place, "train_matrix.py")
+
+
+def scores(place, name, role):
+    found = pd.read_csv(place / f"runs/config-{name}/results.csv")
+    chosen = (found["metric"] == "accuracy") & (found["role"] == role)
+    return found[chosen].set_index("seed")["value"]
+
+
+def test_each_learns_alone_and_from_each_and_in_chains(trained):
+    place, printed = trained
+    runs = sorted(path.name for path in (place / "runs").iterdir())
+    assert runs == [
+        "config",
+        *("config-narrow", "config-narrow-wide", "config-wide", "config-wide-narrow"),
+        *("config-wide-narrow-wide", "config-wide-wide"),
+    ]
+    lines = [line for line in printed.splitlines() if " > " in line and "runs/" not in line]
+    assert [line.rpartition(" > ")[0].split(" > ")[0] for line in lines] == [
+        "wide",
+        "wide",
+        "narrow",
+        "wide",
+    ]
+
+
+def test_gains_are_over_the_same_model_alone_by_seed(trained):
+    place, _ = trained
+    gains = pd.read_csv(place / "runs/config/matrix.csv").set_index(["teacher", "student"])
+    alone = scores(place, "narrow", "teacher")
+    taught = scores(place, "wide-narrow", "student")
+    found = gains.loc["wide", "narrow"]
+    assert found["pairs"] == 2
+    assert found["gain"] == pytest.approx((taught - alone).mean())
+    assert found["gain_deviation"] == pytest.approx((taught - alone).std())
+    assert found["teacher_score"] == pytest.approx(scores(place, "wide", "teacher").mean())
+
+
+def test_a_teacher_is_taken_as_it_is_and_a_chain_goes_on_from_a_student(trained):
+    place, _ = trained
+    for run_name, role, before in (
+        ("config-wide-narrow", "teacher", "config-wide/teacher"),
+        ("config-wide-narrow-wide", "teacher", "config-wide-narrow/student/ce+kd"),
+    ):
+        part = "seed_1/fold_0/predictions.csv"
+        said = pd.read_csv(place / "runs" / run_name / role / part)
+        assert said.equals(pd.read_csv(place / "runs" / before / part))
+
+
+def test_the_picture_says_each_gain(trained):
+    place, _ = trained
+    picture = (place / "runs/config/matrix.svg").read_text()
+    for gain in pd.read_csv(place / "runs/config/matrix.csv")["gain"]:
+        assert f"{gain:+.3f}" in picture
+
+
+def test_what_is_finished_is_not_trained_again(trained):
+    place, printed = trained
+    weights = list(place.rglob("weights.safetensors"))
+    before = {path: path.stat().st_mtime_ns for path in weights}
+    assert run(place, "train_matrix.py").splitlines()[-1] in printed
+    assert {path: path.stat().st_mtime_ns for path in weights} == before
+
+
+def test_a_path_comes_after_what_it_goes_on_from():
+    matrix = Matrix(options={"a": "MODEL=ast", "b": "MODEL=ast"}, students=("b",), chains=("b>a",))
+    assert train_matrix.paths(matrix) == [("a",), ("b",), ("a", "b"), ("b", "a"), ("b", "b")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[matrix]\nA = MODEL\n", r"\[matrix\] a: found 'MODEL', want KEY=VALUE"),
+        ("[matrix]\nAST = MODEL=ast\nTEACHERS = asd\n", r"\[matrix\] teachers.*nearest: ast"),
+        ("[matrix]\nAST = MODEL=ast\nCHAINS = ast > cnn\n", r"\[matrix\] chains"),
+        ("[run]\n", r"\[matrix\]: names no models"),
+        ("[matrix]\nA = MODEL=dcase_small\n", "found bce, bce.*a matrix wants one"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, monkeypatch, text, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.ini").write_text(text)
+    parser = config.command_line("", ("--overwrite", ""))
+    with pytest.raises(ConfigError, match=said):
+        train_matrix.main(parser.parse_args([]), config.load(tmp_path / "config.ini"))

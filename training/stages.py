@@ -1,0 +1,35 @@
+"""The two trainings of a run, over its folds and seeds: teachers, then students."""
+
+from __future__ import annotations
+
+from config import Config
+from training.ensembles import combine
+from training.experiment import Experiment
+from training.run_folder import write_config
+from training.specialists import train_specialists
+from training.train import Training, train
+
+
+def train_teachers(config: Config, overwrite: bool = False) -> Experiment:
+    """The teacher of each fold and seed, its specialists, and the ensembles of these."""
+    experiment = Experiment(config, "teacher")
+    write_config(config)
+    losses = experiment.teacher_losses
+    for fold in experiment.folds:
+        for seed in config.run.seeds:
+            train(experiment, Training("teacher", losses, seed, fold), overwrite)
+            train_specialists(experiment, losses, seed, fold, overwrite)
+            combine(experiment, seed, fold)
+    return experiment
+
+
+def train_students(config: Config, overwrite: bool = False) -> Experiment:
+    """A student for each variant, fold and seed, and the ensembles that hold students."""
+    experiment = Experiment(config, "teacher", "student")
+    write_config(config)
+    for fold in experiment.folds:
+        for seed in config.run.seeds:
+            for variant in config.distillation.variants:
+                train(experiment, Training("student", variant, seed, fold), overwrite)
+            combine(experiment, seed, fold, students_too=True)
+    return experiment
