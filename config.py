@@ -204,8 +204,16 @@ class Role:
     )
     init: str = key(
         "",
-        "weights to start from: a .safetensors file, a published checkpoint, or teacher, this "
-        "run's own of the same seed and fold",
+        "weights to start from: a .safetensors file, a published checkpoint, teacher, this run's "
+        "own of the same seed and fold, or imagenet, which timm fetches",
+    )
+    init_as: Literal["whole", "start"] = key(
+        "whole",
+        "whole: the weights must be of these classes and clips; start: the classifier is new and "
+        "positions are cut or interpolated, as always with those of ImageNet",
+    )
+    init_colours: Literal["sum", "average"] = key(
+        "sum", "what the first layer makes of the three colours of ImageNet"
     )
     freeze: tuple[str, ...] = key((), "beginnings of parameter names that are not trained")
     options: Mapping[str, str] = options_field()

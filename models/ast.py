@@ -73,7 +73,7 @@ class SpectrogramTransformer(nn.Module):
         x = self.patch_embed(x).permute(0, 2, 3, 1)
         grid = x.shape[1:3]
         x = (x + fitted(self.positions, 0, grid[0])).flatten(1, 2)
-        x = torch.cat((self.special_tokens.expand(len(x), -1, -1), x), dim=1)
+        x = torch.cat((self.special_tokens.expand(x.shape[0], -1, -1), x), dim=1)
         maps = []
         for number, block in enumerate(self.blocks, 1):
             x = block(x)

@@ -20,6 +20,7 @@ VARIANTS = {  # width and depth
     "b7": (2.0, 3.1),
 }
 STAGE_ENDS = (0, 1, 2, 4)  # the last of timm's seven stages at each resolution before the head's
+BY_THE_AUTHORS = ("b6", "b7")  # timm has no weights of its own for these
 HEADS = 4
 TINY = 1e-7  # how near an attention or a probability comes to 0 and 1
 
@@ -73,15 +74,19 @@ class EfficientNet(nn.Module):
         from timm.models.efficientnet import _gen_efficientnet  # the one that takes multipliers
 
         width, depth = VARIANTS[variant]
-        self.imagenet = f"efficientnet_{variant}" if width_mult == depth_mult == 1 else ""
+        name = f"efficientnet_{variant}"
+        theirs = variant in BY_THE_AUTHORS
+        whole = width_mult == depth_mult == 1
+        self.imagenet = ("tf_" if theirs else "") + name if whole else ""
         self.features = _gen_efficientnet(
-            f"efficientnet_{variant}",
+            name,
             width * width_mult,
             depth * depth_mult,
             in_chans=channels,
             num_classes=0,
             global_pool="",
             drop_path_rate=drop_path,
+            bn_eps=1e-3 if theirs else 1e-5,
         )
         embedding = self.features.num_features
         self.attends = pooling == "attention"
@@ -134,10 +139,9 @@ class AttentionPooling(nn.Module):
         )
         attention = attention.sigmoid().clamp(TINY, 1 - TINY)
         attention = attention / attention.sum(dim=1, keepdim=True)
-        weight = self.head_weight[:, None]
         there, absent = (
-            (weight * (attention * share).sum(dim=1)).sum(dim=1)
+            self.head_weight @ (attention * share).sum(dim=1)
             for share in (heard.sigmoid(), (-heard).sigmoid())
         )
-        absent = absent + (1 - weight.sum())
+        absent = absent + (1 - self.head_weight.sum())
         return there.clamp(TINY, 1 - TINY).log() - absent.clamp(TINY, 1 - TINY).log()

@@ -32,8 +32,8 @@ def fitted(positions: Tensor, axis: int, length: int) -> Tensor:
     found = positions.shape[axis]
     first = torch.sym_max(found // 2 - length // 2, 0)
     step = found / torch.sym_max(length, found)
-    steps = torch.arange(length, device=positions.device, dtype=torch.float32)
-    place = ((steps + 0.5) * step - 0.5 + first).clamp(0, found - 1)
+    steps = torch.arange(length, device=positions.device)
+    place = ((steps.float() + 0.5) * step - 0.5 + first).clamp(0, found - 1)
     below = place.long()
     above = (below + 1).clamp(max=found - 1)
     share = (place - below).view(-1, *[1] * (positions.ndim - axis - 1))
