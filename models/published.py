@@ -133,7 +133,8 @@ def translate_ast(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -
         raise UserError(f"{error} is missing, which AST and a distilled DeiT have") from None
     first, patches = positions[:2], positions[2:]
     if "classifier.1.weight" in weights:
-        likely = [AST_BANDS.get(len(patches), 0), own["positions"].shape[1], 12]
+        here = own["positions"].shape[1] if "positions" in own else 0
+        likely = [AST_BANDS.get(len(patches), 0), here, 12]
     else:
         likely = [math.isqrt(len(patches))]  # a square image
     bands = next((n for n in likely if n and len(patches) % n == 0), None)

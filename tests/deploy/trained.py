@@ -10,6 +10,7 @@ from torch import nn
 
 from config import Mel
 from models.stored import Description
+from tests.models.test_models import REDUCED
 
 RATE, SECONDS = 8_000, 1.0
 
@@ -25,7 +26,7 @@ def described(name: str = "dcase_small", task: str = "multi_label", **options) -
         shape = (1, round(seconds * RATE))
     return Description(
         model=name,
-        options=options,
+        options=REDUCED.get(name, {}) | options,
         input_shape=shape,
         task=task,
         classes=("dog", "siren", "rain"),
