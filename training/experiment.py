@@ -321,13 +321,15 @@ def load_init(model: nn.Module, settings: Role, where: str) -> None:
             raise ConfigError(where, error.message) from None
     else:
         weights = read_weights(Path(settings.init))
+    start = settings.init_as == "start" or of_imagenet(model, weights)
     try:
-        if settings.init_as == "start" or of_imagenet(model, weights):
+        if start:
             load_start(model, weights, settings.init_colours)
         else:
             load_published(model, weights)
     except UserError as error:
-        raise UserError(f"{where} {settings.init}: {error}") from None
+        hint = "" if start else "; INIT_AS = start leaves its classifier out and fits its positions"
+        raise UserError(f"{where} {settings.init}: {error}{hint}") from None
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

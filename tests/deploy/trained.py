@@ -10,11 +10,14 @@ from torch import nn
 
 from config import Mel
 from models.stored import Description
-from tests.models.test_models import REDUCED
 
 RATE, SECONDS = 8_000, 1.0
 
 
+REDUCED = {  # few layers, which are traced quickly, and wide ones, which are smaller in int8
+    "ast": {"size": "base", "depth": 1},
+    "efficientnet": {"depth_mult": 0.1},
+}
 WAVEFORM_SECONDS = {"raw_resnet": 6.0}  # of the models that hear waveforms
 
 
