@@ -232,7 +232,15 @@ class Role:
         "",
         "weights to start from: a .safetensors file, a published checkpoint, trainings such as "
         "runs/OTHER/teacher or runs/OTHER/student/ce+kd (of the same seed and fold, or the only "
-        "one), or teacher, this run's own",
+        "one), teacher, this run's own, or imagenet, which timm fetches",
+    )
+    init_as: Literal["whole", "start"] = key(
+        "whole",
+        "whole: the weights must be of these classes and clips; start: the classifier is new and "
+        "positions are cut or interpolated, as always with those of ImageNet",
+    )
+    init_colours: Literal["sum", "average"] = key(
+        "sum", "what the first layer makes of the three colours of ImageNet"
     )
     freeze: tuple[str, ...] = key((), "beginnings of parameter names that are not trained")
     options: Mapping[str, str] = options_field()

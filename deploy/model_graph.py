@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-FEW = 16  # frames; recurrences are traced step by step, so a short example is a quick one
+FEW = 16  # frames; a recurrence is traced step by step, so a short example is a quick one
 
 
 class ModelGraph(NamedTuple):
@@ -46,7 +46,8 @@ def model_graph(model: nn.Module, input_shape: tuple[int, ...]) -> ModelGraph:
     """
     channels, length, *bands = input_shape
     ways = [(False, length)]
-    for example in (FEW, length):
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    for example in (FEW, length) if recurrent else (length,):
         if all(accepts(model, (channels, n, *bands)) for n in (example, 2 * length)):
             ways.insert(0, (True, example))
             break

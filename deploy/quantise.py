@@ -50,7 +50,8 @@ def int8(model: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.Mode
 
     Convolutions and linear layers: activations in uint8 too, between the extremes that they reach
     on `calibration`, training clips of (B, *input_shape). The layers before the first product of
-    WIDE channels stay float32, where int8 is slower and loses most, and so do the logits. A
+    WIDE channels stay float32, where int8 is slower and loses most, and so do the logits, and all
+    but the products of a transformer, whose sums and normalisations lose much and gain nothing. A
     recurrence has no such operator: there the LSTM alone is quantised, and measures its activations
     as it runs.
     """
@@ -96,12 +97,14 @@ def quantise_products(
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    normalised = any(node.op_type == "LayerNormalization" for node in copy.graph.node)
     head = float_head(copy.graph)
     pool_before_relu(copy.graph, head)
     quantize_static(
         copy,
         path,
         Clips(),
+        op_types_to_quantize=list(PRODUCTS) if normalised else None,
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,

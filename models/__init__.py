@@ -12,18 +12,22 @@ from collections.abc import Callable
 from torch import nn
 
 from config import choose
+from models.ast import SpectrogramTransformer
 from models.cnn_lstm import CnnLstm
 from models.dcase_net import DcaseNet
 from models.dcase_small import DcaseSmall
+from models.efficientnet import EfficientNet
 from models.mel_resnet import MelResnet
 from models.mobilenetv2 import MobileNetV2
 from models.own import load_builder
 from models.raw_resnet import RawResnet
 
 MODELS = {
+    "ast": SpectrogramTransformer,
     "cnn_lstm": CnnLstm,
     "dcase_net": DcaseNet,
     "dcase_small": DcaseSmall,
+    "efficientnet": EfficientNet,
     "mel_resnet": MelResnet,
     "mobilenetv2": MobileNetV2,
     "raw_resnet": RawResnet,

@@ -1,5 +1,6 @@
 """Weights from files: our own, and those of published checkpoints under their own names."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,33 +37,71 @@ RAW_RESNET_NAMES = (  # first_conv.weight … block0.conv_downsample.weight … 
     (re.compile(r"^fc2\."), "classifier."),
 )
 
+AST_NAMES = (  # module.v.patch_embed.proj.weight … v.blocks.0.attn.qkv.weight … mlp_head.1.weight
+    (re.compile(r"^(module\.)?(v\.)?"), ""),
+    (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
+    (re.compile(r"^mlp_head\."), "classifier."),
+)
+AST_BANDS = {  # all patches -> those in frequency, of the published checkpoints
+    1212: 12,  # 1024 frames, strides of 10
+    850: 10,  # 12
+    657: 9,  # 14
+    512: 8,  # 16
+    600: 12,  # 512 frames, strides of 10
+}
+
 
 def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     """Fill a model from our own state dict or a published one, whole or not at all.
 
     Known are the names of VGGish as torchvggish has them (for dcase_net; its convolutions alone are
     taken), of the published urban sound tagging system (for dcase_net and dcase_small; whole, or
-    convolutions alone) and of the published specialist system (for raw_resnet). Raises UserError
-    that names each tensor that is missing, unexpected, or of another shape, and changes nothing
-    then.
+    convolutions alone), of the published specialist system (for raw_resnet) and of AST. Raises
+    UserError that names each tensor that is missing, unexpected, or of another shape, and changes
+    nothing then.
     """
-    weights = translate(state_dict)
+    fill(model, as_ours(model, state_dict))
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """As `load_published`, from our own names."""
     wanted = model.state_dict()
-    if weights.keys() != state_dict.keys() and all(name.startswith("conv") for name in weights):
-        wanted = {name: tensor for name, tensor in wanted.items() if name.startswith("conv")}
     misfits = [f"{name} is missing" for name in wanted if name not in weights]
     misfits += [f"{name} is unexpected" for name in weights if name not in wanted]
     misfits += [
-        f"{name} is {shape(weights[name])}, want {shape(tensor)}"
+        misfit(name, weights[name].shape, tensor.shape)
         for name, tensor in wanted.items()
         if name in weights and weights[name].shape != tensor.shape
     ]
     if misfits:
         raise UserError(f"the weights do not fit {type(model).__name__}: {'; '.join(misfits)}")
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict(weights)
 
 
-def translate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def misfit(name: str, found: Sequence[int], wanted: Sequence[int]) -> str:
+    if name == "positions" and found[-1] == wanted[-1]:
+        return (
+            f"its positions are {shape(found[:2])} patches (time x frequency), this model's "
+            f"{shape(wanted[:2])}: set STRIDE_TIME, STRIDE_FREQUENCY, the length of the clips or "
+            "the bands to those that it was trained with"
+        )
+    return f"{name} is {shape(found)}, want {shape(wanted)}"
+
+
+def as_ours(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state_dict` by the names of `model`, whose other layers are added to published convolutions
+    that stand alone.
+    """
+    own = model.state_dict()
+    if state_dict.keys() == own.keys():
+        return dict(state_dict)
+    weights = translate(state_dict, own)
+    if weights.keys() != state_dict.keys() and all(name.startswith("conv") for name in weights):
+        return {name: t for name, t in own.items() if not name.startswith("conv")} | weights
+    return weights
+
+
+def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Published names to ours; names that are not published stay as they are."""
     if all(f"{name}.weight" in state_dict for name in VGGISH_CONVOLUTIONS):
         return {
@@ -71,8 +110,50 @@ def translate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
             for kind in ("weight", "bias")
             if f"{theirs}.{kind}" in state_dict
         }
+    if any(name.endswith("patch_embed.proj.weight") for name in state_dict):
+        return translate_ast(state_dict, own)
+    if "conv_stem.weight" in state_dict:
+        return translate_efficientnet(state_dict)
     names = RAW_RESNET_NAMES if "first_conv.weight" in state_dict else DCASE_NAMES
     return {renamed(name, names): tensor for name, tensor in state_dict.items()}
+
+
+def translate_ast(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """AST's names, or those of DeiT in timm, to ours; the classifiers of ImageNet are left out.
+
+    They see a spectrogram as an image: frequency up, time across. Raises UserError where a tensor
+    that both have is missing, and for positions that make no grid.
+    """
+    weights = {renamed(name, AST_NAMES): tensor for name, tensor in state_dict.items()}
+    weights = {name: t for name, t in weights.items() if not re.match(r"head(_dist)?\.", name)}
+    try:
+        special = torch.cat((weights.pop("cls_token")[0], weights.pop("dist_token")[0]))
+        positions = weights.pop("pos_embed")[0]
+    except KeyError as error:
+        raise UserError(f"{error} is missing, which AST and a distilled DeiT have") from None
+    first, patches = positions[:2], positions[2:]
+    if "classifier.1.weight" in weights:
+        here = own["positions"].shape[1] if "positions" in own else 0
+        likely = [AST_BANDS.get(len(patches), 0), here, 12]
+    else:
+        likely = [math.isqrt(len(patches))]  # a square image
+    bands = next((n for n in likely if n and len(patches) % n == 0), None)
+    if bands is None:
+        raise UserError(f"its {len(patches)} positions do not stand in {likely[-1]} bands")
+    return weights | {
+        "patch_embed.weight": weights["patch_embed.weight"].transpose(2, 3),
+        "special_tokens": special + first,
+        "positions": patches.unflatten(0, (bands, -1)).transpose(0, 1),
+    }
+
+
+def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """timm's names to ours, without the classifier of ImageNet; time runs across its images."""
+    return {
+        f"features.{name}": tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
+        for name, tensor in state_dict.items()
+        if not name.startswith("classifier.")
+    }
 
 
 def renamed(name: str, names: Sequence[tuple[re.Pattern[str], str]]) -> str:
@@ -81,8 +162,8 @@ def renamed(name: str, names: Sequence[tuple[re.Pattern[str], str]]) -> str:
     return name
 
 
-def shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "a scalar"
+def shape(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes)) or "a scalar"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

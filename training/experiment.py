@@ -27,6 +27,7 @@ from losses.mix import is_taught, teachers_of
 from models import find_model
 from models.freeze import freeze
 from models.published import load_published, read_weights
+from models.start import IMAGENET, imagenet_weights, load_start, of_imagenet
 from training.device import choose_device, resident_gigabytes
 from training.distributed import rank, wait_for_all, world
 from training.run_folder import training_path
@@ -214,8 +215,11 @@ class Experiment:
         settings = self.settings(role, seed)
         torch.manual_seed(seed)
         model = self.build_model(view_of(role))
-        if settings.init:
-            load_weights(model, self.init_weights(settings.init, seed))
+        if settings.init == TEACHER:
+            load_weights(model, self.teacher_weights(seed))
+        elif settings.init:
+            path = self.init_weights(settings.init, seed)
+            load_init(model, settings, path, f"[{view_of(role)}] init")
         freeze(model, settings.freeze)
         return model
 
@@ -327,6 +331,26 @@ class Experiment:
 def view_of(role: str) -> str:
     """Whose view a role hears and whose architecture it has: a specialist's are the teacher's."""
     return role if role == "student" else TEACHER
+
+
+def load_init(model: nn.Module, settings: Role, path: Path, where: str) -> None:
+    """Fill a model from INIT as INIT_AS says. Raises UserError, ConfigError that names `where`."""
+    if settings.init == IMAGENET:
+        try:
+            weights = imagenet_weights(model)
+        except ConfigError as error:
+            raise ConfigError(where, error.message) from None
+    else:
+        weights = read_weights(path)
+    start = settings.init_as == "start" or of_imagenet(model, weights)
+    try:
+        if start:
+            load_start(model, weights, settings.init_colours)
+        else:
+            load_published(model, weights)
+    except UserError as error:
+        hint = "" if start else "; INIT_AS = start leaves its classifier out and fits its positions"
+        raise UserError(f"{where} {path}: {error}{hint}") from None
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -196,8 +196,9 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
     for one in teaching:
         settings[f"{one} weights"] = sha256_of(experiment.teacher_weights(training.seed, one))
         settings[f"{one} weight"] = to_text(teaching[one])
-    if init := experiment.settings(role, training.seed).init:
-        settings["init weights"] = sha256_of(experiment.init_weights(init, training.seed))
+    init = experiment.settings(role, training.seed).init
+    if init and (path := experiment.init_weights(init, training.seed)).is_file():
+        settings["init weights"] = sha256_of(path)
     if training.pair:
         settings["pair"] = ", ".join(experiment.table.classes[k] for k in training.pair)
     return settings | {

@@ -14,6 +14,10 @@ from models.stored import Description
 RATE, SECONDS = 8_000, 1.0
 
 
+REDUCED = {  # few layers, which are traced quickly, and wide ones, which are smaller in int8
+    "ast": {"size": "base", "depth": 1},
+    "efficientnet": {"depth_mult": 0.1},
+}
 WAVEFORM_SECONDS = {"raw_resnet": 6.0}  # of the models that hear waveforms
 
 
@@ -25,7 +29,7 @@ def described(name: str = "dcase_small", task: str = "multi_label", **options) -
         shape = (1, round(seconds * RATE))
     return Description(
         model=name,
-        options=options,
+        options=REDUCED.get(name, {}) | options,
         input_shape=shape,
         task=task,
         classes=("dog", "siren", "rain"),

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from config import UserError
 from models import MODELS
 from models.published import load_published, read_weights
-from tests.models.test_models import input_shape_of
+from tests.models.test_models import REDUCED, build
 
 DCASE_SMALL = {
     "layer1_conv1": (16, 1, 3, 3),
@@ -170,10 +170,127 @@ def test_a_published_raw_resnet_of_other_sizes_is_named():
         load_published(model, published_raw_resnet())
 
 
+WIDTH, BLOCKS, CLASSES = 128, 2, 5  # of a published AST that is quick
+
+
+def published_ast(frames=6, bands=12):
+    """Random weights under the names of AST's checkpoints, for so many patches."""
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape):
+        return 0.05 * torch.randn(shape, generator=generator)
+
+    def layer(name, *shape):
+        return {f"{name}.weight": random(*shape), f"{name}.bias": random(shape[0])}
+
+    def norm(name):
+        return {f"{name}.weight": 1 + random(WIDTH), f"{name}.bias": random(WIDTH)}
+
+    weights = {"v.cls_token": random(1, 1, WIDTH), "v.dist_token": random(1, 1, WIDTH)}
+    weights["v.pos_embed"] = random(1, 2 + frames * bands, WIDTH)
+    weights |= layer("v.patch_embed.proj", WIDTH, 1, 16, 16)
+    for number in range(BLOCKS):
+        block = f"v.blocks.{number}"
+        weights |= norm(f"{block}.norm1") | norm(f"{block}.norm2")
+        weights |= layer(f"{block}.attn.qkv", 3 * WIDTH, WIDTH)
+        weights |= layer(f"{block}.attn.proj", WIDTH, WIDTH)
+        weights |= layer(f"{block}.mlp.fc1", 4 * WIDTH, WIDTH)
+        weights |= layer(f"{block}.mlp.fc2", WIDTH, 4 * WIDTH)
+    weights |= norm("v.norm") | layer("v.head", 1000, WIDTH) | layer("v.head_dist", 1000, WIDTH)
+    weights |= norm("mlp_head.0") | layer("mlp_head.1", CLASSES, WIDTH)
+    return {f"module.{name}": tensor for name, tensor in weights.items()}
+
+
+def ast_by_names(weights, x, stride):
+    """The published transformer, straight from its weights: (B, T, F) -> logits."""
+    weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+
+    def linear(name, x):
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    def norm(name, x, eps=1e-6):
+        x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + eps).sqrt()
+        return x * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    def attention(name, x):
+        query, key, value = (part.split(64, 2) for part in linear(f"{name}.qkv", x).split(WIDTH, 2))
+        said = [
+            (q @ k.transpose(1, 2) / 8).softmax(2) @ v
+            for q, k, v in zip(query, key, value, strict=True)
+        ]
+        return linear(f"{name}.proj", torch.cat(said, 2))
+
+    image = x.transpose(1, 2)[:, None]  # frequency up, time across
+    kernel, bias = (weights[f"v.patch_embed.proj.{kind}"] for kind in ("weight", "bias"))
+    x = F.conv2d(image, kernel, bias, stride=stride).flatten(2).transpose(1, 2)
+    tokens = (weights[f"v.{name}_token"].expand(len(x), -1, -1) for name in ("cls", "dist"))
+    x = torch.cat((*tokens, x), 1) + weights["v.pos_embed"]
+    for number in range(BLOCKS):
+        block = f"v.blocks.{number}"
+        x = x + attention(f"{block}.attn", norm(f"{block}.norm1", x))
+        inner = F.gelu(linear(f"{block}.mlp.fc1", norm(f"{block}.norm2", x)))
+        x = x + linear(f"{block}.mlp.fc2", inner)
+    x = norm("v.norm", x)
+    return linear("mlp_head.1", norm("mlp_head.0", (x[:, 0] + x[:, 1]) / 2, 1e-5))
+
+
+def micro_ast(frames=66, bands=128, num_classes=CLASSES, **options):
+    return MODELS["ast"](
+        num_classes=num_classes,
+        input_shape=(1, frames, bands),
+        size="micro",
+        depth=BLOCKS,
+        **options,
+    )
+
+
+@pytest.mark.parametrize(("stride", "grid"), [(10, (6, 12)), (16, (4, 8))])
+def test_the_published_ast_gives_the_same_logits(stride, grid):
+    published = published_ast(*grid)
+    model = micro_ast(stride_time=stride, stride_frequency=stride).eval()
+    load_published(model, published)
+    mels = torch.randn(2, 66, 128, generator=torch.Generator().manual_seed(1))
+    wanted = ast_by_names(published, mels, stride)
+    assert wanted.std() > 0.1
+    with torch.no_grad():
+        torch.testing.assert_close(model(mels[:, None]).logits, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (
+            {"stride_time": 16, "stride_frequency": 16},
+            "positions are 101x12 patches (time x frequency), this model's 64x8: set STRIDE_TIME",
+        ),
+        ({"frames": 998}, "positions are 101x12 patches (time x frequency), this model's 99x12"),
+        ({"bands": 64}, "positions are 101x12 patches (time x frequency), this model's 101x5"),
+        ({"num_classes": 50}, "classifier.1.weight is 5x128, want 50x128"),
+    ],
+)
+def test_a_published_ast_of_other_strides_lengths_bands_or_classes_is_named(model, said):
+    with pytest.raises(UserError) as error:
+        load_published(micro_ast(**{"frames": 1024} | model), published_ast(101, 12))
+    assert said in str(error.value)
+
+
+def test_a_published_ast_is_no_student():
+    with pytest.raises(UserError, match=r"do not fit DcaseSmall: .*positions is unexpected"):
+        load_published(small(), published_ast(101, 12))
+
+
+def test_an_ast_without_its_distillation_token_is_named():
+    published = published_ast()
+    del published["module.v.dist_token"]
+    with pytest.raises(UserError, match="'dist_token' is missing"):
+        load_published(micro_ast(), published)
+
+
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_our_own_weights_load(name):
-    torch.manual_seed(0)
-    model, twin = (MODELS[name](num_classes=8, input_shape=input_shape_of(name)) for _ in range(2))
+    model, twin = (build(name, REDUCED.get(name, {})) for _ in range(2))
+    for tensor in twin.state_dict().values():
+        tensor.zero_()
     load_published(twin, model.state_dict())
     for found, wanted in zip(twin.state_dict().values(), model.state_dict().values(), strict=True):
         assert torch.equal(found, wanted)

@@ -9,13 +9,13 @@ from safetensors.torch import save_file
 from config import Mel, UserError
 from models import MODELS
 from models.stored import ENTRY, Description, read_description, read_model
-from tests.models.test_models import input_shape_of
+from tests.models.test_models import REDUCED, input_shape_of
 
 
 def described(name: str) -> Description:
     return Description(
         model=name,
-        options={},
+        options=REDUCED.get(name, {}),
         input_shape=input_shape_of(name),
         task="multi_label",
         classes=("siren", "dog"),

@@ -1,0 +1,147 @@
+"""EfficientNet on mels."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from config import ConfigError
+from models.output import Output
+from models.shapes import check_mel_shape, check_positive
+
+VARIANTS = {  # width and depth
+    "b0": (1.0, 1.0),
+    "b1": (1.0, 1.1),
+    "b2": (1.1, 1.2),
+    "b3": (1.2, 1.4),
+    "b4": (1.4, 1.8),
+    "b5": (1.6, 2.2),
+    "b6": (1.8, 2.6),
+    "b7": (2.0, 3.1),
+}
+STAGE_ENDS = (0, 1, 2, 4)  # the last of timm's seven stages at each resolution before the head's
+BY_THE_AUTHORS = ("b6", "b7")  # timm has no weights of its own for these
+HEADS = 4
+TINY = 1e-7  # how near an attention or a probability comes to 0 and 1
+
+
+class EfficientNet(nn.Module):
+    """Inverted residuals that scale in width and depth, 4.3 (b0) to 64 million parameters.
+
+    timm's EfficientNet: a stem, seven stages of inverted residuals with squeeze and excitation,
+    1280 channels (x width) at the end. 4,263,172 parameters for b0, one channel and 200 classes;
+    8.44 million for b2 and 527 classes, 13.64 with attention.
+
+    `pooling`: `mean` over time and frequency, then a linear layer; or PSLA's `attention`, see
+    `AttentionPooling`. The embedding is the mean either way.
+    `drop_path`: in training, how often the last block is passed by; earlier ones less often.
+    `width_mult` and `depth_mult` come on top of the variant's own: no layer falls below 8 channels,
+    no stage below one block.
+
+    Source: Tan & Le, arXiv:1905.11946, by way of timm; on sounds PSLA, Gong et al.,
+    arXiv:2102.01243, and CMKD, Gong et al., arXiv:2203.06760.
+    Differs: convolutions are padded alike on both sides, as timm's own weights want, where the
+    published systems pad by 2 less at the start of an even axis; `imagenet` names timm's weights.
+    PSLA's mean pooling is of probabilities.
+    Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 1280 x width), maps: the end of each
+    resolution, the last (B, 1280 x width, ceil(T / 32), ceil(F / 32)).
+    Raises ConfigError for an input of at most 32 x 32, whose last map would be a single value, and
+    for options out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        input_shape: tuple[int, int, int],
+        variant: Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"] = "b0",
+        pooling: Literal["mean", "attention"] = "mean",
+        drop_path: float = 0.2,
+        width_mult: float = 1.0,
+        depth_mult: float = 1.0,
+    ) -> None:
+        super().__init__()
+        channels, frames, bands = check_mel_shape("efficientnet", input_shape, frames=1, bands=1)
+        check_positive("efficientnet", "width_mult", width_mult)
+        check_positive("efficientnet", "depth_mult", depth_mult)
+        if not 0 <= drop_path < 1:
+            found = f"found {drop_path:g}, want 0 to less than 1"
+            raise ConfigError("efficientnet drop_path", found)
+        if max(frames, bands) <= 32:
+            raise ConfigError(
+                "efficientnet", f"wants at least 33 frames or bands, found {frames} x {bands}"
+            )
+        from timm.models.efficientnet import _gen_efficientnet  # the one that takes multipliers
+
+        width, depth = VARIANTS[variant]
+        name = f"efficientnet_{variant}"
+        theirs = variant in BY_THE_AUTHORS
+        whole = width_mult == depth_mult == 1
+        self.imagenet = ("tf_" if theirs else "") + name if whole else ""
+        self.features = _gen_efficientnet(
+            name,
+            width * width_mult,
+            depth * depth_mult,
+            in_chans=channels,
+            num_classes=0,
+            global_pool="",
+            drop_path_rate=drop_path,
+            bn_eps=1e-3 if theirs else 1e-5,
+        )
+        embedding = self.features.num_features
+        self.attends = pooling == "attention"
+        self.classifier = (
+            AttentionPooling(embedding, num_classes)
+            if self.attends
+            else nn.Linear(embedding, num_classes)
+        )
+
+    def forward(self, x: Tensor) -> Output:
+        layers = self.features
+        x = layers.bn1(layers.conv_stem(x))
+        maps = []
+        for number, stage in enumerate(layers.blocks):
+            x = stage(x)
+            if number in STAGE_ENDS:
+                maps.append(x)
+        x = layers.bn2(layers.conv_head(x))
+        frames = x.mean(dim=3).transpose(1, 2)
+        embedding = frames.mean(dim=1)
+        logits = self.classifier(frames if self.attends else embedding)
+        return Output(logits, embedding, (*maps, x))
+
+
+class AttentionPooling(nn.Module):
+    r"""Each class listens where it is heard: PSLA's attention over time in four heads, as a logit.
+
+    .. math:: p = \sum_h w_h \sum_t \frac{\sigma(a_{ht})}{\sum_u \sigma(a_{hu})} \sigma(c_{ht}),
+              \quad \log p - \log (1 - p)
+
+    1 - p is summed up from the sigmoids of -c and is exact where p is all but 1. Both are held
+    above 1e-7 in float32, as PSLA holds p before its cross-entropy, so the loss is that of the
+    published system; logits lie within 16.2 on either side of 0. The weights w are learned and need
+    not sum to 1.
+
+    Source: Gong et al., PSLA, arXiv:2102.01243, section 3.4, and its code.
+    Shapes: (B, T, D) -> (B, K).
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.attention = nn.Linear(channels, HEADS * num_classes)
+        self.classes = nn.Linear(channels, HEADS * num_classes)
+        self.head_weight = nn.Parameter(torch.full((HEADS,), 1 / HEADS))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        attention, heard = (
+            layer(frames).float().unflatten(2, (HEADS, -1))
+            for layer in (self.attention, self.classes)
+        )
+        attention = attention.sigmoid().clamp(TINY, 1 - TINY)
+        attention = attention / attention.sum(dim=1, keepdim=True)
+        there, absent = (
+            self.head_weight @ (attention * share).sum(dim=1)
+            for share in (heard.sigmoid(), (-heard).sigmoid())
+        )
+        absent = absent + (1 - self.head_weight.sum())
+        return there.clamp(TINY, 1 - TINY).log() - absent.clamp(TINY, 1 - TINY).log()

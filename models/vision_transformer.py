@@ -1,0 +1,99 @@
+"""What transformers on spectrograms are made of: sizes, patches and their positions, blocks."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PATCH = 16  # frames and bands
+
+
+class Size(NamedTuple):
+    width: int  # of a token
+    heads: int  # of 64 each
+
+
+SIZES = {"micro": Size(128, 2), "tiny": Size(192, 3), "small": Size(384, 6), "base": Size(768, 12)}
+"""Those of DeiT, Touvron et al., arXiv:2012.12877, and a smaller one of ours."""
+
+
+def patches(length: int, stride: int) -> int:
+    """How many patches fit on an axis of so many frames or bands."""
+    return (length - PATCH) // stride + 1
+
+
+def fitted(positions: Tensor, axis: int, length: int) -> Tensor:
+    """Positions of an axis for another number of patches: cut from the middle where it is less,
+    interpolated linearly where it is more, themselves where it is the same.
+
+    As AST does with those of ImageNet. Without a branch, so that an exported graph takes any length
+    """
+    found = positions.shape[axis]
+    first = torch.sym_max(found // 2 - length // 2, 0)
+    step = found / torch.sym_max(length, found)
+    steps = torch.arange(length, device=positions.device)
+    place = ((steps.float() + 0.5) * step - 0.5 + first).clamp(0, found - 1)
+    below = place.long()
+    above = (below + 1).clamp(max=found - 1)
+    share = (place - below).view(-1, *[1] * (positions.ndim - axis - 1))
+    lower, upper = (positions.index_select(axis, index) for index in (below, above))
+    return lower * (1 - share) + upper * share
+
+
+class Block(nn.Module):
+    """Attention and two linear layers with GELU, each normalised before and added to its input.
+
+    Source: Dosovitskiy et al., arXiv:2010.11929; the names of its parts are timm's.
+    Shapes: (B, N, D) -> (B, N, D).
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = Mlp(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class Attention(nn.Module):
+    """Scaled dot products of every token with every other. Shapes: (B, N, D) -> (B, N, D)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = linear(width, 3 * width)
+        self.proj = linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        heard = F.scaled_dot_product_attention(query, key, value)
+        return self.proj(heard.transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Module):
+    """Four times as wide in between. Shapes: (B, N, D) -> (B, N, D)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = linear(width, 4 * width)
+        self.fc2 = linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+def linear(size_in: int, size_out: int) -> nn.Linear:
+    layer = nn.Linear(size_in, size_out)
+    nn.init.trunc_normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def drawn(*shape: int) -> nn.Parameter:
+    """Tokens or positions at random."""
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))

@@ -1,0 +1,110 @@
+import pytest
+import torch
+
+from config import ConfigError
+from models import MODELS
+from models.efficientnet import AttentionPooling
+
+
+def build(classes=200, input_shape=(1, 70, 40), **options):
+    return MODELS["efficientnet"](num_classes=classes, input_shape=input_shape, **options)
+
+
+@pytest.mark.parametrize(
+    ("variant", "pooling", "classes", "millions"),
+    [
+        ("b0", "mean", 200, 4.26),
+        ("b2", "mean", 200, 7.98),
+        ("b6", "mean", 200, 41.20),
+        ("b2", "mean", 527, 8.44),
+        ("b2", "attention", 527, 13.64),
+    ],
+)
+def test_the_published_parameters(variant, pooling, classes, millions):
+    with torch.device("meta"):
+        model = build(classes, variant=variant, pooling=pooling)
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == millions
+
+
+def test_the_maps_halve_from_stage_to_stage_and_the_mean_of_the_last_is_classified():
+    torch.manual_seed(0)
+    model = build(3, width_mult=0.1, depth_mult=0.1).eval()
+    with torch.no_grad():
+        output = model(torch.randn(2, 1, 70, 40))
+    assert [tuple(m.shape[2:]) for m in output.maps] == [
+        (35, 20),
+        (18, 10),
+        (9, 5),
+        (5, 3),
+        (3, 2),
+    ]
+    embedding = output.maps[-1].flatten(2).mean(2)
+    torch.testing.assert_close(output.embedding, embedding)
+    weight, bias = model.classifier.weight, model.classifier.bias
+    torch.testing.assert_close(output.logits, embedding @ weight.T + bias)
+
+
+def pooling(channels=6, classes=3):
+    torch.manual_seed(0)
+    layer = AttentionPooling(channels, classes)
+    torch.nn.init.normal_(layer.classes.weight)
+    layer.head_weight.data = torch.tensor([0.4, 0.1, 0.3, 0.1])  # learned: they sum to 0.9
+    return layer
+
+
+def test_attention_pooling_is_the_logit_of_the_published_probability():
+    layer, frames = pooling(), torch.randn(2, 5, 6)
+    wanted = torch.zeros(2, 3)
+    for clip in range(2):
+        for name in range(3):
+            for head in range(4):
+                row = 3 * head + name
+                heard = torch.sigmoid(
+                    frames[clip] @ layer.classes.weight[row] + layer.classes.bias[row]
+                )
+                attention = torch.sigmoid(
+                    frames[clip] @ layer.attention.weight[row] + layer.attention.bias[row]
+                )
+                mean = (heard * attention).sum() / attention.sum()
+                wanted[clip, name] += layer.head_weight[head].item() * mean.item()
+    torch.testing.assert_close(layer(frames), torch.logit(wanted), rtol=1e-4, atol=1e-5)
+
+
+def test_attention_pooling_stays_finite_and_exact_where_it_is_sure():
+    layer = AttentionPooling(1, 1)
+    torch.nn.init.zeros_(layer.attention.weight)
+    torch.nn.init.ones_(layer.classes.weight)
+    torch.nn.init.zeros_(layer.classes.bias)
+    for score in (12.0, -12.0):  # float32 has no sigmoid(12) that tells its logit to 1e-2
+        torch.testing.assert_close(layer(torch.full((1, 3, 1), score)).item(), score)
+    for score in (200.0, -200.0):
+        frames = torch.full((1, 3, 1), score, requires_grad=True)
+        logit = layer(frames)
+        logit.sum().backward()
+        assert abs(logit.item()) == pytest.approx(16.118, abs=1e-3)  # of 1e-7
+        assert frames.grad.isfinite().all()
+
+
+def test_blocks_are_passed_by_in_training_alone():
+    torch.manual_seed(0)
+    model = build(3, width_mult=0.1, depth_mult=1.0, drop_path=0.5).eval()
+    clips = torch.randn(2, 1, 70, 40)
+    with torch.no_grad():
+        assert torch.equal(model(clips).logits, model(clips).logits)
+        model.train()
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
+        assert not torch.equal(model(clips).logits, model(clips).logits)
+
+
+@pytest.mark.parametrize("drop_path", [-0.1, 1.0])
+def test_a_share_is_below_1(drop_path):
+    with pytest.raises(ConfigError, match="efficientnet drop_path"):
+        build(drop_path=drop_path)
+
+
+@pytest.mark.parametrize("depth_mult", [0.0, float("nan")])
+def test_a_depth_must_be_positive(depth_mult):
+    with pytest.raises(ConfigError, match="efficientnet depth_mult"):
+        build(depth_mult=depth_mult)

@@ -1,0 +1,161 @@
+"""Weights of timm with random numbers stand for those of ImageNet."""
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+
+from config import ConfigError, UserError
+from models import MODELS
+from models.start import imagenet_weights, load_start, of_imagenet
+
+
+@pytest.fixture(scope="module")
+def deit():
+    torch.manual_seed(0)
+    weights = timm.create_model("deit_tiny_distilled_patch16_224").state_dict()
+    return {name: torch.randn_like(tensor) for name, tensor in weights.items()}
+
+
+@pytest.fixture(scope="module")
+def b0():
+    torch.manual_seed(0)
+    return timm.create_model("efficientnet_b0").state_dict()
+
+
+def ast(frames=258, bands=128, channels=1, **options):
+    return MODELS["ast"](
+        num_classes=3, input_shape=(channels, frames, bands), size="tiny", **options
+    )
+
+
+def efficientnet(channels=1, **options):
+    return MODELS["efficientnet"](num_classes=3, input_shape=(channels, 70, 40), **options)
+
+
+@pytest.fixture(scope="module")
+def started(deit):
+    """25 x 12 patches from 14 x 14 positions; beside it the classifier that it had."""
+    torch.manual_seed(0)
+    model = ast()
+    before = model.classifier[1].weight.clone()
+    load_start(model, deit)
+    return model, before
+
+
+def test_the_colours_are_summed_and_time_runs_across(started, deit):
+    model, _ = started
+    wanted = deit["patch_embed.proj.weight"].sum(1, keepdim=True).transpose(2, 3)
+    torch.testing.assert_close(model.patch_embed.weight, wanted)
+
+
+def test_positions_are_cut_in_frequency_and_interpolated_in_time(started, deit):
+    model, _ = started
+    square = deit["pos_embed"][0, 2:].T.unflatten(1, (14, 14))[None]  # frequency up, time across
+    wider = F.interpolate(square, size=(14, 25), mode="bilinear")[0, :, 1:13]
+    torch.testing.assert_close(
+        model.positions, wider.permute(2, 1, 0), rtol=1e-4, atol=1e-5, check_device=False
+    )
+    special = torch.cat((deit["cls_token"], deit["dist_token"]), 1)[0]
+    torch.testing.assert_close(model.special_tokens, special + deit["pos_embed"][0, :2])
+
+
+def test_the_blocks_are_taken_and_the_classifier_is_not(started, deit):
+    model, before = started
+    blocks = {name: tensor for name, tensor in deit.items() if name.startswith("blocks.")}
+    assert len(blocks) == 12 * 12
+    for name, tensor in blocks.items():
+        assert torch.equal(model.state_dict()[name], tensor)
+    assert torch.equal(model.norm.weight, deit["norm.weight"])
+    assert torch.equal(model.classifier[1].weight, before)
+
+
+@pytest.mark.parametrize(("colours", "share"), [("sum", 1), ("average", 3)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_an_efficientnet_hears_the_same_in_every_channel(b0, colours, share, channels):
+    model = efficientnet(channels).eval()
+    head = model.classifier.weight.clone()
+    load_start(model, b0, colours)
+    theirs = timm.create_model("efficientnet_b0").eval()
+    theirs.load_state_dict(b0)
+    mel = torch.randn(1, 1, 70, 40)
+    with torch.no_grad():
+        found = model(mel.expand(-1, channels, -1, -1)).maps[-1]
+        images = mel.transpose(2, 3).expand(-1, 3, -1, -1) / share
+        wanted = theirs.forward_features(images).transpose(2, 3)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+    assert torch.equal(model.classifier.weight, head)
+
+
+def test_weights_of_other_classes_and_lengths_are_a_start():
+    model, other = (ast(frames, depth=1) for frames in (98, 258))
+    other.classifier[1] = torch.nn.Linear(192, 7)
+    head = model.classifier[1].weight.clone()
+    load_start(model, other.state_dict())
+    assert torch.equal(model.positions, other.positions[8:17])
+    assert torch.equal(model.patch_embed.weight, other.patch_embed.weight)
+    assert torch.equal(model.classifier[1].weight, head)
+
+
+def test_a_start_of_another_size_is_named_and_nothing_is_changed(deit, b0):
+    model = ast(depth=11)
+    before = model.norm.weight.clone()
+    with pytest.raises(UserError, match=r"blocks\.11\.norm1\.weight is unexpected"):
+        load_start(model, deit)
+    assert torch.equal(model.norm.weight, before)
+    with pytest.raises(UserError, match=r"is 32x1x3x3, want 8x1x3x3"):
+        load_start(efficientnet(width_mult=0.1), b0)
+
+
+def test_what_is_of_imagenet(deit, b0):
+    model = ast(depth=1)
+    assert of_imagenet(model, deit)
+    assert of_imagenet(model, b0)
+    assert not of_imagenet(model, model.state_dict())
+    small = MODELS["dcase_small"](num_classes=3, input_shape=(1, 70, 40))
+    assert not of_imagenet(small, deit)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "called"),
+    [
+        ("ast", {"size": "base"}, "deit_base_distilled_patch16_384"),
+        ("efficientnet", {"variant": "b2"}, "efficientnet_b2"),
+        ("efficientnet", {"variant": "b6"}, "tf_efficientnet_b6"),
+    ],
+)
+def test_timm_is_asked_for_the_weights_of_the_model(monkeypatch, name, options, called):
+    def create_model(name, pretrained):
+        assert pretrained
+        raise RuntimeError(f"no way to {name}\nlong story")
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    with torch.device("meta"):
+        model = MODELS[name](num_classes=3, input_shape=(1, 70, 40), **options)
+    with pytest.raises(UserError) as error:
+        imagenet_weights(model)
+    assert f"the ImageNet weights {called} cannot be fetched: no way to {called}." in str(
+        error.value
+    )
+    assert "leave INIT empty, to start at random" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dcase_small", {}),
+        ("ast", {"size": "micro"}),
+        ("ast", {"size": "tiny", "depth": 6}),
+        ("efficientnet", {"width_mult": 0.5}),
+    ],
+)
+def test_a_model_that_imagenet_does_not_know(name, options):
+    with torch.device("meta"):
+        model = MODELS[name](num_classes=3, input_shape=(1, 70, 40), **options)
+    with pytest.raises(ConfigError, match="there are no such weights for"):
+        imagenet_weights(model)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_b7", "efficientnet_b5"])
+def test_timm_has_these_weights(name):
+    assert timm.get_pretrained_cfg(name).has_weights
