@@ -21,14 +21,23 @@ class Column:
 
     @classmethod
     def of(cls, values: Iterable[Any]) -> Column:
-        values = list(values)
-        texts = bool(values) and isinstance(values[0], str)
-        array = np.array([text.encode() for text in values] if texts else values)
+        """Of an array (whose texts are bytes), or of anything else that gives texts or numbers."""
+        if isinstance(values, np.ndarray):
+            array = values
+        else:
+            values = list(values)
+            texts = bool(values) and isinstance(values[0], str)
+            array = np.array([text.encode() for text in values] if texts else values)
         distinct, codes = np.unique(array, return_inverse=True)
         codes = codes.astype(np.min_scalar_type(len(distinct)))
         if distinct.nbytes + codes.nbytes < array.nbytes:
             return cls(distinct, codes)
         return cls(array)
+
+    @classmethod
+    def filled(cls, value: Any, rows: int) -> Column:
+        """The same value in each row."""
+        return cls(np.array([value]), np.zeros(rows, np.uint8))
 
     def __len__(self) -> int:
         return len(self.values if self.codes is None else self.codes)
