@@ -271,7 +271,13 @@ def recordings_of(segments: Segments, found: Recordings) -> tuple[np.ndarray, in
     Shapes: -> (N,) bytes.
     """
     order = np.argsort(segments.ids, kind="stable")
-    places = np.searchsorted(segments.ids, found.ids, sorter=order)
+    ids = segments.ids[order]
+    if (again := ids[1:] == ids[:-1]).any():
+        raise UserError(
+            f"videos with more than one segment, in one table or in several: {again.sum()}"
+            f"{first_of([name.decode() for name in ids[1:][again]])}"
+        )
+    places = np.searchsorted(ids, found.ids)
     rows = order[np.minimum(places, len(order) - 1)]
     known = segments.ids[rows] == found.ids
     start = segments.starts[rows]
