@@ -21,13 +21,9 @@ class Column:
 
     @classmethod
     def of(cls, values: Iterable[Any]) -> Column:
-        """Of an array (whose texts are bytes), or of anything else that gives texts or numbers."""
-        if isinstance(values, np.ndarray):
-            array = values
-        else:
-            values = list(values)
-            texts = bool(values) and isinstance(values[0], str)
-            array = np.array([text.encode() for text in values] if texts else values)
+        values = list(values)
+        texts = bool(values) and isinstance(values[0], str)
+        array = np.array([text.encode() for text in values] if texts else values)
         distinct, codes = np.unique(array, return_inverse=True)
         codes = codes.astype(np.min_scalar_type(len(distinct)))
         if distinct.nbytes + codes.nbytes < array.nbytes:

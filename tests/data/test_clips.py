@@ -187,9 +187,9 @@ def made_of(count):
 def test_columns_make_the_table_that_clips_make():
     clips = [replace(A, labels={MUSIC: 1.0}), replace(B, labels={DOG: 1.0, QUOTED: 1.0})]
     columns = {
-        "split": Column.of(np.array([b"validate", b"train"])),
-        "path": Column.of(np.array([b"b.wav", b"x/a.wav"])),
-        "id": Column.of(np.array([b"b.wav", b"a.wav"])),
+        "split": Column(np.array([b"train", b"validate"]), np.array([1, 0], np.uint8)),
+        "path": Column(np.array([b"b.wav", b"x/a.wav"])),
+        "id": Column(np.array([b"b.wav", b"a.wav"])),
         "group": Column.of(["sensor 2", "sensor 1"]),
     }
     rows, labels = np.array([0, 1, 0]), np.array([1, 3, 0])
@@ -199,7 +199,7 @@ def test_columns_make_the_table_that_clips_make():
 
 
 def test_columns_that_are_wrong_are_named():
-    columns = {name: Column.of(np.array([b"b", b"a", b"b"])) for name in ("id", "path", "split")}
+    columns = {name: Column(np.array([b"b", b"a", b"b"])) for name in ("id", "path", "split")}
     none = Targets.of_pairs(np.array([], int), np.array([], int), (3, len(CLASSES)))
     with pytest.raises(UserError, match="two clips have the id 'b'"):
         ClipTable.of_columns(columns, none, CLASSES, "multi_label")

@@ -39,14 +39,19 @@ def head(rows: str) -> str:
     )
 
 
+def write_tables(root: Path, **changed: str) -> None:
+    root.mkdir(exist_ok=True)
+    (root / "class_labels_indices.csv").write_text(changed.pop("vocabulary", VOCABULARY))
+    for name, rows in (TABLES | changed).items():
+        (root / f"{name}_segments.csv").write_text(head(rows) + rows)
+
+
 @pytest.fixture
 def write(tmp_path):
     """The tables, and empty files for recordings; gives the root."""
 
     def made(*files: str, **changed: str) -> Path:
-        (tmp_path / "class_labels_indices.csv").write_text(changed.pop("vocabulary", VOCABULARY))
-        for name, rows in (TABLES | changed).items():
-            (tmp_path / f"{name}_segments.csv").write_text(head(rows) + rows)
+        write_tables(tmp_path, **changed)
         for file in files:
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).touch()
