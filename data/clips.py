@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -21,6 +20,7 @@ from data.targets import Targets
 Task = Literal["single_label", "multi_label"]
 NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
 COLUMNS = {"id", "path", "split", "group", "labels", *NUMBERS}
+BLANK = {"fold": 0, "group": b"", "start_seconds": 0.0, "seconds": np.nan}
 HELD = ("id", "split", "fold", "group")  # what training asks a table for
 FILES = ("clips.csv", "clips.npz", "classes.json")  # of a table
 BLOCK = 2**16  # clips that are written at a time
@@ -105,7 +105,7 @@ class ClipTable:
     @classmethod
     def of(cls, clips: Iterable[Clip], classes: Sequence[str], task: Task) -> ClipTable:
         """Raises UserError for no clips, an id given twice, an unknown or a missing label."""
-        clips = sorted(clips, key=lambda clip: clip.id)
+        clips = list(clips)
         check_clips(clips, classes, task)
         columns = {
             "id": Column.of(clip.id for clip in clips),
@@ -120,7 +120,34 @@ class ClipTable:
         }
         for kind in sorted({kind for clip in clips for kind in clip.extras}):
             columns[kind] = Column.of(clip.extras.get(kind, "") for clip in clips)
-        return cls(columns, Targets.of([clip.labels for clip in clips], classes), classes, task)
+        targets = Targets.of([clip.labels for clip in clips], classes)
+        return cls.of_columns(columns, targets, classes, task)
+
+    @classmethod
+    def of_columns(
+        cls, columns: Mapping[str, Column], targets: Targets, classes: Sequence[str], task: Task
+    ) -> ClipTable:
+        """Of millions of clips, in any order, without an object each.
+
+        Of the columns of a table, id, path and split are wanted; others say nothing unless given.
+        Raises UserError for no clips, an id given twice and classes that cannot be.
+        """
+        count = len(columns["id"])
+        if not count:
+            raise UserError("the data set has no labelled clip")
+        if len(set(classes)) < len(classes) or any(";" in name for name in classes):
+            raise UserError(f"want each class once and without ';', found {', '.join(classes)}")
+        order = np.argsort(columns["id"].raw(), kind="stable")
+        ids = columns["id"].raw(order)
+        if (again := ids[1:] == ids[:-1]).any():
+            raise UserError(f"two clips have the id {ids[1:][again][0].decode()!r}")
+        ordered = {
+            name: columns[name].take(order)
+            if name in columns
+            else Column.filled(BLANK[name], count)
+            for name in dict.fromkeys(("id", "path", "split", *BLANK, *columns))
+        }
+        return cls(ordered, targets.take(order), classes, task)
 
     def rows_of(self, ids: Column | Iterable[str]) -> np.ndarray:
         """The row of each id; -1 where there is none."""
@@ -158,15 +185,8 @@ class ClipTable:
 
 
 def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> None:
-    """`clips` are in the order of their ids."""
-    if not clips:
-        raise UserError("the data set has no labelled clip")
+    """What each clip says, whatever the others are. Raises UserError."""
     known = set(classes)
-    if len(known) < len(classes) or any(";" in name for name in classes):
-        raise UserError(f"want each class once and without ';', found {', '.join(classes)}")
-    for before, clip in pairwise(clips):
-        if before.id == clip.id:
-            raise UserError(f"two clips have the id {clip.id!r}")
     for clip in clips:
         if not known.issuperset(clip.labels):
             unknown = next(name for name in clip.labels if name not in known)
@@ -204,3 +224,9 @@ def read_csv(
         if None in row or None in row.values():
             raise UserError(f"{path} line {line}: want {len(columns)} fields, as in the header")
     return rows
+
+
+def first_of(names: list[str], shown: int = 5) -> str:
+    """The first names, a line each, and how many there are besides."""
+    more = [f"and {len(names) - shown} more"] if len(names) > shown else []
+    return "".join(f"\n  {line}" for line in names[:shown] + more)

@@ -30,6 +30,11 @@ class Column:
             return cls(distinct, codes)
         return cls(array)
 
+    @classmethod
+    def filled(cls, value: Any, rows: int) -> Column:
+        """The same value in each row."""
+        return cls(np.array([value]), np.zeros(rows, np.uint8))
+
     def __len__(self) -> int:
         return len(self.values if self.codes is None else self.codes)
 

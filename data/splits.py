@@ -11,6 +11,7 @@ from config import ConfigError, UserError
 from data.clips import ClipTable
 
 CANDIDATES = 200
+SHUFFLED = 10**7  # groups, by all candidates together: of very many, one draw is as good as another
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndar
     scale = np.maximum(wanted, 1)
     generator = np.random.default_rng(0)
     best, least = None, np.inf
-    for _ in range(CANDIDATES):
+    for _ in range(max(1, min(CANDIDATES, SHUFFLED // len(groups)))):
         order = generator.permutation(len(groups))
         count = np.searchsorted(np.cumsum(sizes[order]), wanted[-1]) + 1
         chosen = np.zeros(len(groups), bool)

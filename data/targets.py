@@ -32,9 +32,22 @@ class Targets:
             for named in labels
         ]
         entries = np.array([entry for row in rows for entry in row], np.float64).reshape(-1, 2)
-        columns = entries[:, 0].astype(np.int16 if len(classes) < 2**15 else np.int32)
+        columns = entries[:, 0].astype(column_type(len(classes)))
         starts = np.cumsum([0, *map(len, rows)])
         return cls(starts, columns, entries[:, 1].astype(np.float32), len(classes))
+
+    @classmethod
+    def of_pairs(cls, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> Targets:
+        """1 where a row and a column are a pair, in any order; a pair that is given twice is one.
+
+        Shapes: rows (P,), columns (P,), shape (N, K).
+        """
+        pairs = np.unique(rows.astype(np.int64) * shape[1] + columns)
+        starts = np.searchsorted(pairs, np.arange(shape[0] + 1) * shape[1])
+        narrow = column_type(shape[1])
+        return cls(
+            starts, (pairs % shape[1]).astype(narrow), np.ones(len(pairs), np.float32), shape[1]
+        )
 
     @classmethod
     def read(cls, path: Path, classes: int) -> Targets:
@@ -82,3 +95,7 @@ class Targets:
         named = [f"{classes[column]}={value:.9g}" for column, value in entries]
         starts = self.starts.tolist()
         return [";".join(named[start:end]) for start, end in pairwise(starts)]
+
+
+def column_type(classes: int) -> type[np.signedinteger]:
+    return np.int16 if classes < 2**15 else np.int32

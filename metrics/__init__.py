@@ -53,6 +53,13 @@ METRICS: dict[str, Metric] = {
     ),
 }
 
+RANKINGS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "mean_average_precision": ("average precision", tagging.class_average_precision),
+    "roc_auc": ("ROC-AUC", tagging.class_roc_auc),
+    "d_prime": ("ROC-AUC", tagging.class_roc_auc),
+}
+"""Metric -> the figure of a class that it is made of."""
+
 
 def evaluate(
     scores: np.ndarray,
@@ -89,15 +96,26 @@ def evaluate(
 
 
 def classwise(
-    scores: np.ndarray, targets: np.ndarray, classes: Sequence[str], task: Task
+    scores: np.ndarray, targets: np.ndarray, classes: Sequence[str], task: Task, metric: str = ""
 ) -> dict[str, float]:
-    """The figure of each class: its accuracy (single label) or its official AUPRC (multi label).
+    """The figure of each class that `metric` is the mean of, NaN where it is not defined.
 
-    The names are `classes`, or, for the fine tags of SONYC-UST, the numbers of their categories,
-    whose curves the official metric draws. NaN for a class without positives. The mean of the
-    others is macro_accuracy or macro_auprc.
+    For mean_average_precision that is the average precision, for roc_auc and d_prime the ROC-AUC;
+    for all others the accuracy (single label, its mean is macro_accuracy) or the official AUPRC
+    (multi label, macro_auprc), `name_of_classwise` says which. The names are `classes`, or, for the
+    fine tags of SONYC-UST, the numbers of their categories, whose curves the official metric draws.
     """
     scores, targets = check(scores, targets, task, classes)
-    if task == "multi_label":
+    if metric in RANKINGS:
+        found = RANKINGS[metric][1](scores, targets)
+    elif task == "multi_label":
         return precision_recall.score(scores, targets, classes).classwise
-    return dict(zip(classes, scenes.class_accuracy(scores, targets).tolist(), strict=True))
+    else:
+        found = scenes.class_accuracy(scores, targets)
+    return dict(zip(classes, found.tolist(), strict=True))
+
+
+def name_of_classwise(metric: str) -> str:
+    if metric in RANKINGS:
+        return RANKINGS[metric][0]
+    return {"multi_label": "AUPRC", "single_label": "accuracy"}[METRICS[metric].task]

@@ -29,7 +29,11 @@ def class_average_precision(scores: ArrayLike, targets: ArrayLike) -> np.ndarray
 
 
 def mean_average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
-    """mAP: the mean of `class_average_precision` over the classes that have one."""
+    """mAP: the mean of `class_average_precision` over the classes that have one.
+
+    Differs: scikit-learn counts a class that no clip has as 0. No class of the evaluation sets of
+    FSD50K and AudioSet is such a one; of a share of AudioSet's recordings some may be.
+    """
     return mean_of_defined(class_average_precision(scores, targets))
 
 
@@ -52,7 +56,11 @@ def roc_auc(scores: ArrayLike, targets: ArrayLike) -> float:
 
 
 def d_prime(scores: ArrayLike, targets: ArrayLike) -> float:
-    """`d_prime_of_auc` of the macro ROC-AUC."""
+    """`d_prime_of_auc` of the macro ROC-AUC, as PSLA and AST state it.
+
+    Differs: the mean of the d' of each class, which some state, is mostly higher, and infinite as
+    soon as one class is ranked perfectly.
+    """
     return d_prime_of_auc(roc_auc(scores, targets))
 
 

@@ -17,7 +17,9 @@ from data import cache_writer
 from data.decode import decode
 from data.front_end import mel_filters
 from data.mel_cache import MelCache, cache_folder
+from data.splits import parts
 from data.synthesis.scene_corpus import synthesise
+from tests.data.datasets.test_audioset import write_tables
 
 HERE = Path(make_mel.__file__).parent
 CLIPS = 600
@@ -254,6 +256,35 @@ def test_a_96_khz_stereo_flac_and_a_clip_of_10_ms_are_clips_like_any_other(place
         "x.flac",
         "y.wav",
     ]
+
+
+def test_a_share_of_audioset_is_counted_and_used(place):
+    """Of five clips three; the names of its classes have commas and quotes."""
+    write_tables(place / "audioset")
+    for name in ("Y--PJHxphWEs.wav", "deep/--ZhevVpy1s_50.000.flac", "-0RWZT-miFs_420000.wav"):
+        path = place / "audioset" / name
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.full(2_000, 0.1), 16_000)
+    chosen = "data.dataset=audioset", "data.root=audioset"
+    with pytest.warns(UserWarning, match=r"2 of 3 of balanced_train.* \(66.7%\), 1 of 2 of eval"):
+        make(*chosen)
+    table = MelCache.open(cache_folder(load(*chosen), "student")).table
+    assert list(table.ids) == ["--PJHxphWEs", "--ZhevVpy1s", "-0RWZT-miFs"]
+    assert table.classes[1:3] == ("Male speech, man speaking", 'a "quoted" sound')
+    assert table.targets[:].argmax(axis=1).tolist() == [0, 1, 3]
+    found = parts(table, 0, "held_out", 0.5)
+    assert sorted([*found.train, *found.select]) == [0, 1]
+    assert found.report.tolist() == [2]
+
+
+@pytest.mark.parametrize("name", ["fsd50k", "audioset"])
+def test_a_public_set_that_is_not_there_says_how_to_get_it(place, name):
+    chosen = f"data.dataset={name}", "data.root="
+    with pytest.raises(UserError, match=rf"audio/{name}: no such folder; .* with --download"):
+        make(*chosen)
+    (place / "audio" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=rf"audio/{name}: no .*run make_mel.py with --download"):
+        make(*chosen)
 
 
 def test_a_missing_root_is_named(place):

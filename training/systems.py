@@ -19,8 +19,8 @@ def figures_of(experiment: Experiment, predicted: np.ndarray) -> dict[str, float
     """Every metric of the reported clips, and the headline's part of each class."""
     table = experiment.table
     judged = predicted, table.targets[experiment.parts.report], table.classes, table.task
-    by_class = {f"{experiment.metric} {name}": v for name, v in classwise(*judged).items()}
-    return evaluate(*judged) | by_class
+    by_class = classwise(*judged, experiment.metric)
+    return evaluate(*judged) | {f"{experiment.metric} {name}": v for name, v in by_class.items()}
 
 
 def predictions_table(

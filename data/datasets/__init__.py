@@ -1,17 +1,21 @@
 """Every data set by its name in config.ini. A new one is one file here and one line below."""
 
 from data.clips import Dataset
+from data.datasets.audioset import AudioSet
 from data.datasets.csv_folder import CsvFolder
 from data.datasets.esc50 import Esc10, Esc50
+from data.datasets.fsd50k import Fsd50k
 from data.datasets.sonyc_ust import SonycUst
 from data.datasets.street_scenes import StreetScenes
 from data.datasets.street_sounds import StreetSounds
 from data.datasets.tau_scenes import TauScenes
 
 DATASETS: dict[str, type[Dataset]] = {
+    "audioset": AudioSet,
     "csv_folder": CsvFolder,
     "esc10": Esc10,
     "esc50": Esc50,
+    "fsd50k": Fsd50k,
     "sonyc_ust": SonycUst,
     "street_scenes": StreetScenes,
     "street_sounds": StreetSounds,

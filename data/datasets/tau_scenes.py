@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from config import ConfigError, UserError
-from data.clips import Clip, ClipTable, Task, read_csv
+from data.clips import Clip, ClipTable, Task, first_of, read_csv
 
 SCENES = (
     *("airport", "bus", "metro", "metro_station", "park", "public_square"),
@@ -272,12 +272,6 @@ def check_known(path: Path, names: Iterable[str], known: Collection[str], where:
         raise UserError(
             f"{path}: clips that are not in {where}: {len(unknown)}{first_of(sorted(unknown))}"
         )
-
-
-def first_of(names: list[str], shown: int = 5) -> str:
-    """The first names, a line each, and how many there are besides."""
-    more = [f"and {len(names) - shown} more"] if len(names) > shown else []
-    return "".join(f"\n  {line}" for line in names[:shown] + more)
 
 
 def devices_of(recordings: Iterable[Recording]) -> tuple[str, ...]:

@@ -124,12 +124,21 @@ def find_directory(view: Joined) -> tuple[int, int, int]:
     if tail[max(0, at - LOCATOR.size) : at].startswith(b"PK\6\7"):
         _, end_disk, end_offset, _ = LOCATOR.unpack_from(tail, at - LOCATOR.size)
         if end_disk >= volumes:
-            raise zipfile.BadZipFile(f"it has {end_disk + 1} volumes or more, found {volumes}")
+            raise other_count(view, end_disk + 1)
         view.seek(view.starts[end_disk] + end_offset)
         _, _, _, _, disk, start_disk, _, count, size, offset = END64.unpack(view.read(END64.size))
     if disk + 1 != volumes or start_disk >= volumes:
-        raise zipfile.BadZipFile(f"it has {disk + 1} volumes, found {volumes}")
+        raise other_count(view, disk + 1)
     return view.starts[start_disk] + offset, size, count
+
+
+def other_count(view: Joined, wanted: int) -> zipfile.BadZipFile:
+    """What to raise where the volumes are not `wanted` in number; names those that are missing."""
+    names = [Path(file.name).name for file in view.files]
+    stem = names[-1].rpartition(".")[0]
+    missing = [name for n in range(1, wanted) if (name := f"{stem}.z{n:02}") not in names]
+    said = f"; missing: {', '.join(missing)}" if missing else ""
+    return zipfile.BadZipFile(f"it has {wanted} volumes, found {len(names)}{said}")
 
 
 def read_extra(extra: bytes, numbers: list[int], disk: int) -> tuple[list[int], bytes]:

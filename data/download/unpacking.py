@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from config import UserError
+from data.clips import first_of
 from data.download.disk import need_space, writing
 from data.download.split_zip import open_zip
 
@@ -44,8 +45,9 @@ def unpack(volumes: Sequence[Path], folder: Path) -> list[str]:
     It is unpacked beside its place and moved into `folder` when it is complete: folders that
     exist are filled up, files that exist are replaced.
 
-    Raises UserError for a damaged archive, an entry that would leave the folder (absolute name,
-    `..`, a link that leads up), a device, or a full disk. Nothing of the archive is left then.
+    Raises UserError for a damaged archive (of a zip, all damaged entries are counted), an entry
+    that would leave the folder (absolute name, `..`, a link that leads up), a device, or a full
+    disk. Nothing of the archive is left then.
     """
     archive = volumes[-1]
     aside = folder / f".{archive.name}.unpacking"
@@ -65,7 +67,7 @@ def unpack(volumes: Sequence[Path], folder: Path) -> list[str]:
 
 
 def extract_zip(volumes: Sequence[Path], aside: Path) -> None:
-    archive = volumes[-1]
+    archive, broken = volumes[-1], []
     try:
         with open_zip(volumes) as source:
             entries = source.infolist()
@@ -80,10 +82,16 @@ def extract_zip(volumes: Sequence[Path], aside: Path) -> None:
                     target.mkdir(parents=True, exist_ok=True)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with source.open(entry) as packed, target.open("wb") as file:
-                    shutil.copyfileobj(packed, file, 1 << 20)  # raises BadZipFile for a wrong CRC
+                try:
+                    with source.open(entry) as packed, target.open("wb") as file:
+                        shutil.copyfileobj(packed, file, 1 << 20)  # BadZipFile for a wrong CRC
+                except DAMAGE as error:
+                    broken.append(f"{entry.filename}: {error or type(error).__name__}")
     except DAMAGE as error:
         raise damaged(archive, error) from None
+    if broken:
+        found = f"damaged entries: {len(broken)} of {len(entries)}"
+        raise damaged(archive, found, first_of(broken))
 
 
 def extract_tar(archive: Path, aside: Path) -> None:
@@ -125,7 +133,6 @@ def refused(archive: Path, name: str, why: str, subject: str = "") -> UserError:
     return UserError(f"{archive}: {subject}; nothing was unpacked, do not trust this archive")
 
 
-def damaged(archive: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{archive}: cannot be unpacked: {error or type(error).__name__}; delete it and start again"
-    )
+def damaged(archive: Path, error: Exception | str, listed: str = "") -> UserError:
+    why = error or type(error).__name__
+    return UserError(f"{archive}: cannot be unpacked: {why}; delete it and start again{listed}")

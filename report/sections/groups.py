@@ -9,8 +9,7 @@ import numpy as np
 
 from config import UserError
 from data.clips import COLUMNS
-from metrics import METRICS
-from metrics.inputs import Task
+from metrics import METRICS, name_of_classwise
 from report.drawing import INK, colour, margin_for, picture, shortened
 from report.run import Judged, Run, System
 from report.section import Absent, Picture, Pictures, Section, Text
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 MOST_BARS = 40  # classes; of more, those that changed most
 MOST_GROUPS = 20  # values of an extra: of more, its bars would be of few clips each
-FIGURES: dict[Task, str] = {"multi_label": "AUPRC", "single_label": "accuracy"}
 Bars = Mapping[System, Mapping[str, np.ndarray]]  # system -> class or device -> a value a training
 
 
@@ -34,8 +32,9 @@ def section(run: Run) -> Section:
         said = said or "The clips have no device, city or the like to be told apart by."
     order = ", from what distillation raised most to what it lowered most" * bool(run.baseline)
     caption = (
-        f"Mean {FIGURES[run.task]} of each class over seeds and folds{order}, and {run.metric} of "
-        "the clips of each device or the like; lines are a standard deviation up and down."
+        f"Mean {name_of_classwise(run.metric)} of each class over seeds and folds{order}, and "
+        f"{run.metric} of the clips of each device or the like; lines are a standard deviation up "
+        "and down."
     )
     blocks: list[Pictures | Text] = [Pictures(pictures, caption, run.compared)]
     return Section("By class and by device", blocks + [Text(said)] * bool(said))
@@ -55,7 +54,7 @@ def class_bars(run: Run) -> Picture:
     }
     shown = changed_most(run, found)
     of = f", {len(shown)} of {len(names)}" if len(shown) < len(names) else ""
-    return bars("class", f"by class{of}", found, shown, FIGURES[run.task])
+    return bars("class", f"by class{of}", found, shown, name_of_classwise(run.metric))
 
 
 def groups(run: Run) -> Iterator[tuple[str, np.ndarray]]:

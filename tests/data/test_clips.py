@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from config import UserError
 from data.clips import FILES, Clip, ClipTable
+from data.columns import Column
+from data.targets import Targets
 
 CLASSES = ("dog, barking", 'a "quoted" class', "Straße=Gasse", "music")
 DOG, QUOTED, STREET, MUSIC = CLASSES
@@ -180,6 +182,30 @@ def made_of(count):
         CLASSES,
         "multi_label",
     )
+
+
+def test_columns_make_the_table_that_clips_make():
+    clips = [replace(A, labels={MUSIC: 1.0}), replace(B, labels={DOG: 1.0, QUOTED: 1.0})]
+    columns = {
+        "split": Column(np.array([b"train", b"validate"]), np.array([1, 0], np.uint8)),
+        "path": Column(np.array([b"b.wav", b"x/a.wav"])),
+        "id": Column(np.array([b"b.wav", b"a.wav"])),
+        "group": Column.of(["sensor 2", "sensor 1"]),
+    }
+    rows, labels = np.array([0, 1, 0]), np.array([1, 3, 0])
+    targets = Targets.of_pairs(rows, labels, (2, len(CLASSES)))
+    table = ClipTable.of_columns(columns, targets, CLASSES, "multi_label")
+    assert_same(table, ClipTable.of(clips, CLASSES, "multi_label"))
+
+
+def test_columns_that_are_wrong_are_named():
+    columns = {name: Column(np.array([b"b", b"a", b"b"])) for name in ("id", "path", "split")}
+    none = Targets.of_pairs(np.array([], int), np.array([], int), (3, len(CLASSES)))
+    with pytest.raises(UserError, match="two clips have the id 'b'"):
+        ClipTable.of_columns(columns, none, CLASSES, "multi_label")
+    empty = {name: column.take(slice(0)) for name, column in columns.items()}
+    with pytest.raises(UserError, match="no labelled clip"):
+        ClipTable.of_columns(empty, none.take(slice(0)), CLASSES, "multi_label")
 
 
 def test_a_table_that_was_read_holds_few_bytes_a_clip(tmp_path):

@@ -91,6 +91,22 @@ def test_an_empty_split_is_named():
         parts(splits("validate", "test"), 0, "held_out", 0.15)
 
 
+@pytest.mark.parametrize(("groups", "draws"), [(6, 200), (12, 100), (2400, 1)])
+def test_of_very_many_groups_fewer_draws_are_made(monkeypatch, groups, draws):
+    made = []
+
+    class Counting:
+        def permutation(self, count):
+            made.append(count)
+            return np.arange(count)
+
+    monkeypatch.setattr("data.splits.SHUFFLED", 1200)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Counting())
+    table = table_of([("train", 0, f"g{n}", "ab"[n % 2]) for n in range(groups)])
+    assert len(hold_out_groups(table, np.arange(groups), 0.5)) == groups // 2
+    assert made == [groups] * draws
+
+
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.sampled_from("ab")), min_size=8, max_size=80),

@@ -51,3 +51,11 @@ def test_only_what_is_heard_takes_memory():
 def test_more_classes_than_two_bytes_count():
     classes = [str(n) for n in range(40_000)]
     assert Targets.of([{"39999": 1.0}], classes)[0].argmax() == 39_999
+
+
+def test_pairs_in_any_order_and_given_twice():
+    rows, columns = np.array([2, 0, 2, 2, 0]), np.array([1, 3, 0, 1, 2])
+    targets = Targets.of_pairs(rows, columns, (4, 4))
+    assert targets[:].tolist() == [[0, 0, 1, 1], [0] * 4, [1, 1, 0, 0], [0] * 4]
+    assert targets.sum(np.array([1.0, 1.0, 3.0, 1.0])).tolist() == [3, 3, 1, 1]
+    assert Targets.of_pairs(rows, columns, (4, 2**15)).columns.dtype == np.int32

@@ -39,6 +39,11 @@ def test_a_student_says_what_it_is(tmp_path):
     )
 
 
+def test_class_names_with_commas_and_quotes(tmp_path):
+    names = ("Child speech, kid speaking", 'a "quoted" sound')
+    assert Student(make_student(tmp_path / "a.onnx", classes=names)).description.classes == names
+
+
 def broken(path):
     whole = make_student(path).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

@@ -32,7 +32,7 @@ def described(name: str = "dcase_small", task: str = "multi_label", **options) -
         options=REDUCED.get(name, {}) | options,
         input_shape=shape,
         task=task,
-        classes=("dog", "siren", "rain"),
+        classes=("dog", 'siren, "wail"', "rain"),
         clip_seconds=seconds,
         front_end=mel,
         mean=(-2.0,),

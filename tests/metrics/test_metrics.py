@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from config import UserError
-from metrics import METRICS, classwise, evaluate, precision_recall
+from metrics import METRICS, classwise, evaluate, name_of_classwise, precision_recall
 from tests.sonyc import COARSE, FINE, ROOT
 
 CLASSES = {"single_label": ("airport", "bus", "tram"), "multi_label": COARSE}
@@ -129,6 +130,26 @@ def test_classwise_of_tags_averages_to_macro_auprc(classes, names):
     assert tuple(by_class) == names
     macro = METRICS["macro_auprc"].function(scores, targets, classes)
     assert np.mean(list(by_class.values())) == pytest.approx(macro)
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "by_scikit_learn"),
+    [
+        ("mean_average_precision", "average precision", average_precision_score),
+        ("roc_auc", "ROC-AUC", roc_auc_score),
+    ],
+)
+def test_classwise_of_tags_averages_to_the_ranking_that_is_asked_for(metric, name, by_scikit_learn):
+    scores, targets, classes = case("multi_label")
+    by_class = classwise(scores, targets, classes, "multi_label", metric)
+    assert by_class == {
+        tag: pytest.approx(by_scikit_learn(targets[:, k], scores[:, k]))
+        for k, tag in enumerate(classes)
+    }
+    assert np.mean(list(by_class.values())) == pytest.approx(
+        METRICS[metric].function(scores, targets, classes)
+    )
+    assert name_of_classwise(metric) == name
 
 
 @pytest.mark.parametrize("function", [evaluate, classwise])

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from metrics import tagging
@@ -47,6 +48,18 @@ def test_ranking_figures_agree_with_scikit_learn(decimals):
             truth, given = targets[:, k], scores[:, k]
             assert precision == pytest.approx(average_precision_score(truth, given), abs=1e-12)
             assert auc == pytest.approx(roc_auc_score(truth, given), abs=1e-12)
+
+
+def test_the_figures_of_fsd50k_are_macro_averages_of_200_classes():
+    random = np.random.default_rng(0)
+    targets = random.random((400, 200)) < random.uniform(0.02, 0.5, 200)
+    targets[0], targets[1] = True, False
+    scores = np.round(random.random(targets.shape) + 0.3 * targets, 2) / 1.3
+    precision = average_precision_score(targets, scores, average="macro")
+    auc = roc_auc_score(targets, scores, average="macro")
+    assert tagging.mean_average_precision(scores, targets) == pytest.approx(precision, abs=1e-12)
+    assert tagging.roc_auc(scores, targets) == pytest.approx(auc, abs=1e-12)
+    assert tagging.d_prime(scores, targets) == pytest.approx(math.sqrt(2) * norm.ppf(auc))
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -18,7 +18,7 @@ def described(name: str) -> Description:
         options=REDUCED.get(name, {}),
         input_shape=input_shape_of(name),
         task="multi_label",
-        classes=("siren", "dog"),
+        classes=("siren, wailing", 'a "dog"'),
         clip_seconds=1.0,
         front_end=Mel(num_bands=20),
         mean=(0.5,),

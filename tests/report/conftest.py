@@ -7,6 +7,7 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import make_mel
@@ -16,7 +17,7 @@ from config import load
 from tests.scripts import workplace
 
 RUN = Path("runs/config")
-LOW, HIGH = "<script>alert('low')</script>", "$high_{&amp"
+LOW, HIGH = "<script>alert('low, \"soft\"')</script>", "$high_{&amp"
 
 
 def train_in(place: Path, *overrides: str) -> None:
@@ -33,10 +34,10 @@ def tags(tmp_path_factory) -> Path:
     """multi_label, three seeds; the recordings differ in their device."""
     place = workplace(tmp_path_factory.mktemp("tags"), "multi_label", extra="SEEDS = 3, 4, 5\n")
     table = place / "recordings/clips.csv"
-    head, *lines = table.read_text().splitlines()
-    named = [line.replace("low", LOW).replace("high", HIGH) for line in lines]
-    devices = [f"{line},{'phone' if n % 3 else 'sensor'}" for n, line in enumerate(named)]
-    table.write_text("\n".join([f"{head},device", *devices]) + "\n")
+    clips = pd.read_csv(table, keep_default_na=False)
+    clips["labels"] = [text.replace("low", LOW).replace("high", HIGH) for text in clips["labels"]]
+    clips["device"] = ["phone" if n % 3 else "sensor" for n in range(len(clips))]
+    clips.to_csv(table, index=False)
     train_in(place)
     return place
 

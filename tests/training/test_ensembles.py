@@ -7,6 +7,7 @@ import pytest
 
 from config import ConfigError, Ensembles, UserError, load
 from training.ensembles import ensembles, mean_of, read_predictions
+from training.train import predictions_table
 
 FIRST, SECOND = np.array([[0.8, 0.2], [0.5, 0.5]]), np.array([[0.2, 0.8], [0.9, 0.1]])
 
@@ -67,6 +68,12 @@ def test_what_is_no_ensemble_is_named(options, said):
 
 def test_predictions_are_taken_by_the_ids_of_clips(tmp_path):
     path = tmp_path / "predictions.csv"
+    table = predictions_table(np.array(["b", "a"]), SECOND, ("x, y", 'a "z"'))
+    table.to_csv(path, index=False)
+    assert read_predictions(path, np.array(["a", "b"]), ("x, y", 'a "z"')).tolist() == [
+        [0.9, 0.1],
+        [0.2, 0.8],
+    ]
     path.write_text("audio_filename,x,y\nb,0.9,0.1\na,0.2,0.8\n")
     assert read_predictions(path, np.array(["a", "b"]), ("x", "y"))[:, 0].tolist() == [0.2, 0.9]
     with pytest.raises(UserError, match="lacks the clip 'c' and 0 more"):

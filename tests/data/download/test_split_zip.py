@@ -118,8 +118,30 @@ def test_volumes_of_info_zip(tmp_path, method):
 def test_a_missing_volume_is_told(tmp_path, zip64):
     paths = write_volumes(tmp_path, FILES, 4_096, zip64)
     count = len(paths)
-    with pytest.raises(UserError, match=f"it has {count}.* volumes.*, found {count - 1}"):
+    missing = f"it has {count} volumes, found {count - 1}; missing: set.z03; delete"
+    with pytest.raises(UserError, match=missing):
         unpack(paths[:2] + paths[3:], tmp_path)
+    with pytest.raises(
+        UserError, match=f"found 2; missing: set.z02, .*set.z{count - 1:02}; delete"
+    ):
+        unpack([paths[0], paths[-1]], tmp_path)
+    assert not (tmp_path / "set").exists()
+
+
+def test_damaged_entries_are_named_and_counted(tmp_path):
+    paths = write_volumes(tmp_path, FILES, 4_096, zip64=True, deflate=False)
+    body = bytearray(b"".join(path.read_bytes() for path in paths))
+    for name in ("set/20.wav", "set/24.wav"):
+        place = body.index(name.encode())  # of the entry; the directory's comes later
+        body[place + 100] ^= 0xFF
+    for k, path in enumerate(paths):
+        path.write_bytes(body[4_096 * k : 4_096 * (k + 1)])
+    with pytest.raises(UserError) as caught:
+        unpack(paths, tmp_path)
+    message = str(caught.value)
+    assert "damaged entries: 2 of 25; delete it and start again\n  set/20.wav: Bad CRC" in message
+    assert "\n  set/24.wav: Bad CRC" in message
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
 def test_volumes_in_another_order_and_a_wrong_byte_are_noticed(tmp_path):
