@@ -165,7 +165,7 @@ class Augmentation:
         if s.noise_db:
             level = drawn.noise * (nepers(grid) / log_unit(grid))
             field = noise(drawn.noise_seed, seconds, band_centres(grid).to(features))
-            features = features + field.mul_(level[:, None, None, None])
+            features = field.mul_(level[:, None, None, None]) + features
         if s.time_mask_seconds:
             hidden = inside(seconds, drawn.time_mask)
             hidden = hidden.reshape(len(features), 1, -1, *[1] * (features.ndim - 3))

@@ -61,19 +61,24 @@ def warped(features: Tensor, centres: Tensor, share: Tensor) -> Tensor:
 
 
 def noise(seed: Tensor, seconds: Tensor, hertz: Tensor) -> Tensor:
-    """A field of cells in time and frequency, uniform in [0, 1), at the points of a grid.
+    """A field of cells in time and frequency, uniform in [0, 1], at the points of a grid.
 
-    It depends on the seed alone: grids hear the same wherever their points lie in one cell.
+    It depends on the seed alone: grids hear the same wherever their points lie in one cell. A cell
+    is the product, in 32 bits, of a number of its time and an odd one of its band.
+
+    Source: multiplicative hashing, Dietzfelbinger et al., J. Algorithms 1997.
     Shapes: (B,), (T,), (F,) -> (B, 1, T, F).
     """
     row = (seconds / CELL_SECONDS).round().long()
     column = (1127 / CELL_MELS * torch.log1p(hertz / 700)).round().long()
-    scrambled = scramble(scramble(seed[:, None] + row)[:, :, None] + column)
-    return scrambled.bitwise_and_(2**24 - 1).float().div_(2**24)[:, None]
+    times = (scramble(seed[:, None] + row) - 2**31).int()
+    bands = (scramble(column) >> 1 | 1).int()
+    product = times[:, None, :, None] * bands
+    return product.float().mul_(2**-32).add_(0.5)
 
 
 def scramble(numbers: Tensor) -> Tensor:
-    """A hash of whole numbers, in place, in 32 bits: the same on every device.
+    """A hash of whole numbers, in place, to 32 bits: the same on every device.
 
     Its form is MurmurHash3's finaliser; no product reaches the sign of 64 bits.
     """
