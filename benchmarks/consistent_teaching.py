@@ -8,13 +8,16 @@ that were rendered before the clock started. `online` trains on labels and teach
 the student hears, in its own bands: it may cost what these two do, and little more. `replayed`
 trains so on views that were drawn once, whose teacher's outputs are looked up: it may cost what
 `plain` does, and little more. `undisturbed` is `plain` without [augment]. The teacher takes so long
-that what hears it, and `plain` beside it, has fewer rounds, of its own.
+that what hears it, and `plain` beside it, has fewer rounds, of its own. The seconds are those of
+the processor, one core: none of them is waited for, and other programs' turns do not count.
 """
 
 from __future__ import annotations
 
 import itertools
+import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +30,6 @@ from benchmarks.distillation_step import (
     MODEL,
     Training,
     model_of,
-    seconds_of,
     view_of,
 )
 from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
@@ -49,6 +51,21 @@ CMKD = Augment(
 SECONDS, VARIANT = 10.0, "bce+kd"
 
 
+def processor_seconds(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def ratio(seconds: dict[str, list[float]], one: str, *others: str) -> float:
+    """Of one contender's seconds to the sum of others', the median of the rounds.
+
+    What disturbs the machine for longer than a round cancels out; medians of parts do not add.
+    """
+    sums = map(sum, zip(*(seconds[name] for name in others), strict=True))
+    return statistics.median(a / b for a, b in zip(seconds[one], sums, strict=True))
+
+
 def main() -> None:
     parser = command_line(__doc__)
     for role in ("teacher", "student"):
@@ -56,11 +73,10 @@ def main() -> None:
         parser.add_argument(f"--{role}-bands", type=int, default=BANDS[role])
     parser.add_argument("--batches", type=int, default=4, help="of an epoch")
     parser.add_argument("--views", type=int, default=2, help="that are replayed")
-    parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--teacher-rounds", type=int, default=5, help="of plain, online, teacher")
     arguments = parser.parse_args()
-    torch.set_num_threads(keep_cores(arguments.cores))
+    torch.set_num_threads(keep_cores(1))
     clips = arguments.batches * BATCH
     views = {role: view_of(getattr(arguments, f"{role}_bands"), clips) for role in MODEL}
     student = model_of(arguments.student, views["student"])
@@ -83,33 +99,33 @@ def main() -> None:
         "online": Training(VARIANT, student, views, [online], augmentation),
     }
     ready, epochs = list(trainings["online"].batches.epoch(0)), itertools.count()
-    contenders: dict[str, Callable[[], float | None]] = {
-        name: lambda training=training: seconds_of(training, next(epochs))
+    contenders = {
+        name: lambda training=training: processor_seconds(lambda: training.epoch(next(epochs)))
         for name, training in trainings.items()
     }
-
-    def listen() -> None:
-        for batch in ready:
-            online.outputs(batch)
-
-    slow = {"plain": contenders["plain"], "online": contenders.pop("online"), "teacher": listen}
+    slow = {
+        "plain": contenders["plain"],
+        "online": contenders.pop("online"),
+        "teacher": lambda: processor_seconds(lambda: [online.outputs(batch) for batch in ready]),
+    }
     take_turns(contenders | slow, 1)
-    apart = medians(take_turns(slow, arguments.teacher_rounds))
-    seconds = apart | medians(take_turns(contenders, arguments.rounds))
+    slow_seconds = take_turns(slow, arguments.teacher_rounds)
+    seconds = take_turns(contenders, arguments.rounds)
+    median = medians(slow_seconds | seconds)
     report(
         "consistent_teaching",
         arguments,
         ("an epoch of", "ms a step", "of plain"),
         [
-            (name, 1000 * value / arguments.batches, value / seconds["plain"])
-            for name, value in seconds.items()
+            (name, 1000 * value / arguments.batches, value / median["plain"])
+            for name, value in median.items()
         ],
         {
             "teacher": arguments.teacher,
             "student": arguments.student,
-            "online_over_apart": apart["online"] / (apart["plain"] + apart["teacher"]),
-            "replayed_over_plain": seconds["replayed"] / seconds["plain"],
-            "plain_over_undisturbed": seconds["plain"] / seconds["undisturbed"],
+            "online_over_apart": ratio(slow_seconds, "online", "plain", "teacher"),
+            "replayed_over_plain": ratio(seconds, "replayed", "plain"),
+            "plain_over_undisturbed": ratio(seconds, "plain", "undisturbed"),
             "rounds": arguments.rounds,
             "teacher_rounds": arguments.teacher_rounds,
         },
