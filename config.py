@@ -127,14 +127,29 @@ class Mel:
         "a short clip is padded with silence, or, as the reference of urban sound tagging, "
         "with zeros after the logarithm",
     )
-    normalise: Literal["none", "global", "bands"] = key(
+    normalise: Literal["none", "global", "bands", "fixed"] = key(
         "none",
-        "less mean, over standard deviation, of the training clips: one pair, or a pair a band",
+        "less mean, over standard deviation, of the training clips: one pair, or a pair a band; "
+        "fixed: less MEAN, over DEVIATION",
+    )
+    mean: float | None = key(None, "of NORMALISE = fixed, in units of the features")
+    deviation: float | None = key(
+        None,
+        "of NORMALISE = fixed; AST's (x + 4.2677) / (2 * 4.5690) is MEAN = -4.2677 and "
+        "DEVIATION = 9.138",
+        low=1e-6,
     )
 
     def __post_init__(self) -> None:
         for f in fields(self):
             check_value(f"[mel] {f.name}", f, getattr(self, f.name))
+        for name in ("mean", "deviation"):
+            value = getattr(self, name)
+            if (value is None) == (self.normalise == "fixed"):
+                found = "none" if value is None else f"{value:g}"
+                raise ConfigError(
+                    f"[mel] {name}", f"found {found}, but NORMALISE is {self.normalise}"
+                )
         if self.front_end == "waveform":
             return
         if not self.mel_min_hz < self.mel_max_hz <= self.sample_rate / 2:
@@ -397,12 +412,30 @@ class Augment:
     mixup: float = key(
         0.0, "alpha of Beta(alpha, alpha), the weight of a second clip; 0: none", low=0
     )
+    mixup_share: float = key(1.0, "share of the clips that are mixed", low=0, high=1)
     mixup_from_epoch: int = key(0, "epochs that pass before clips are mixed", low=0)
     roll_seconds: float = key(0.0, "s; largest circular shift in time", low=0)
     gain_db: float = key(0.0, "dB; largest change of level, up or down", low=0)
     time_mask_seconds: float = key(0.0, "s; longest stretch of time that is masked", low=0)
     frequency_mask_share: float = key(
         0.0, "largest share of the mel axis that is masked", low=0, high=0.9
+    )
+    mask_with: Literal["silence", "zero", "mean"] = key(
+        "silence",
+        "silence: the logarithm of nothing; zero: 0 after the logarithm, before NORMALISE; "
+        "mean: 0 after NORMALISE",
+    )
+    warp_share: float = key(
+        0.0,
+        "largest stretch of the mel axis, up or down, as a share of it; 0.02 moves 15 kHz by 1 kHz",
+        low=0,
+        high=0.5,
+    )
+    noise_db: float = key(
+        0.0,
+        "dB; highest level: each cell of a log-mel gets louder by 0 to a level that is drawn for "
+        "each clip; 2 is PSLA's noise of 0.1 standard deviations, 4 AST's",
+        low=0,
     )
     crop_seconds: float = key(
         0.0,
@@ -412,10 +445,16 @@ class Augment:
     )
 
     def __post_init__(self) -> None:
-        if self.mixup_from_epoch and not self.mixup:
+        for name, default in (("mixup_share", 1), ("mixup_from_epoch", 0)):
+            if (found := getattr(self, name)) != default and not self.mixup:
+                raise ConfigError(
+                    f"[augment] {name}", f"found {found:g}, but MIXUP = 0 mixes nothing"
+                )
+        masks = self.time_mask_seconds or self.frequency_mask_share
+        if self.mask_with != "silence" and not masks:
             raise ConfigError(
-                "[augment] mixup_from_epoch",
-                f"found {self.mixup_from_epoch}, but MIXUP = 0 mixes nothing",
+                "[augment] mask_with",
+                f"found {self.mask_with!r}, but TIME_MASK_SECONDS and FREQUENCY_MASK_SHARE are 0",
             )
 
 

@@ -26,8 +26,10 @@ from torch import Tensor, nn
 
 from benchmarks.measure import command_line, report
 from config import Mel
+from data.augment import Augmentation
 from data.batches import Batch, Batches, View
 from data.clips import Clip, ClipTable
+from data.replay import Replay
 from losses import LOSSES
 from models import MODELS
 from training.steps import OnlineTeacher, Step, Teacher
@@ -39,7 +41,7 @@ MODEL = {"teacher": "dcase_net", "student": "dcase_small"}
 COEFFICIENTS = {"bce": 1.5, "kd": 1.5, "sp": 10.0}
 
 
-def view_of(role: str, clips: int) -> View:
+def view_of(bands: int, clips: int) -> View:
     """Synthetic mels of all clips, in memory, as a mel cache gives them."""
     names = [f"{n:04d}" for n in range(clips)]
     table = ClipTable.of(
@@ -47,28 +49,34 @@ def view_of(role: str, clips: int) -> View:
         ("tag",),
         "multi_label",
     )
-    generator = torch.Generator().manual_seed(BANDS[role])
-    stored = torch.randn(clips, 1, FRAMES, BANDS[role], generator=generator).half()
+    generator = torch.Generator().manual_seed(bands)
+    stored = torch.randn(clips, 1, FRAMES, bands, generator=generator).half()
     cache = SimpleNamespace(
         table=table,
         shape=stored.shape[1:],
-        settings=Mel(num_bands=BANDS[role]),
+        settings=Mel(num_bands=bands),
         folder=Path("synthetic"),
         gather=lambda rows: stored[torch.as_tensor(rows)],
     )
     return View(cache, table.ids, torch.device("cpu"), 4.0)
 
 
-def model_of(role: str, view: View) -> nn.Module:
+def model_of(name: str, view: View) -> nn.Module:
     torch.manual_seed(0)
-    return MODELS[MODEL[role]](num_classes=CLASSES, input_shape=view.shape)
+    return MODELS[name](num_classes=CLASSES, input_shape=view.shape)
 
 
 class Training:
     """A student with its optimiser, its losses and the teachers that these want."""
 
     def __init__(
-        self, variant: str, student: nn.Module, views: dict[str, View], teachers: list[Teacher]
+        self,
+        variant: str,
+        student: nn.Module,
+        views: dict[str, View],
+        teachers: list[Teacher],
+        augmentation: Augmentation | None = None,
+        replay: Replay | None = None,
     ) -> None:
         self.student = copy.deepcopy(student)
         losses = {name: LOSSES[name]() for name in variant.split("+") if name != "kd"}
@@ -81,7 +89,8 @@ class Training:
         generator = torch.Generator().manual_seed(1)
         targets = (torch.rand(clips, CLASSES, generator=generator) < 0.2).float()
         views = {role: views[role] for role in heard}
-        self.batches = Batches(views, targets, np.arange(clips), BATCH, seed=0)
+        rows = np.arange(clips)
+        self.batches = Batches(views, targets, rows, BATCH, 0, augmentation, replay)
 
     def epoch(self, number: int) -> list[Tensor]:
         losses = []
@@ -123,9 +132,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50, help="whose losses are compared")
     arguments = parser.parse_args()
     clips = arguments.batches * BATCH
-    views = {role: view_of(role, clips) for role in BANDS}
-    student = model_of("student", views["student"])
-    online = OnlineTeacher(model_of("teacher", views["teacher"]))
+    views = {role: view_of(bands, clips) for role, bands in BANDS.items()}
+    student = model_of(MODEL["student"], views["student"])
+    online = OnlineTeacher(model_of(MODEL["teacher"], views["teacher"]))
 
     with tempfile.TemporaryDirectory() as folder:
         rows, ids = np.arange(clips), views["teacher"].cache.table.ids

@@ -42,7 +42,7 @@ class View:
     """What one role hears: the features of every clip, on the device where they fit.
 
     Indexed with positions in the clip table, on any device; gives float32 (B, C, T, F) or (B, C, S)
-    on `device`, less `mean` and over `deviation` once `normalise` has measured them.
+    on `device`, less `mean` and over `deviation` once `normalise` has measured or `fix` set them.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class View:
         self.cache, self.position, self.device = cache, position, device
         self.settings = cache.settings
         self.shape = tuple(cache.shape)
-        self.mean, self.deviation = torch.zeros(1, device=device), torch.ones(1, device=device)
+        self.fix(0.0, 1.0)
         fits = len(ids) * int(np.prod(self.shape)) * 2 <= resident_gigabytes * GIGABYTE
         self.resident = cache.gather(position).to(device) if fits else None
 
@@ -93,16 +93,22 @@ class View:
         """The clips that `drawn` has rows for; further ones are there to be mixed in."""
         features = self.load(fetched)
         if drawn is not None:
-            features = augmentation.render(features, drawn.to(features.device), self.settings)
+            drawn = drawn.to(features.device)
+            features = augmentation.render(features, drawn, self.settings, self.mean)
         return self.scale(features)
 
     def disturbed(self, rows: Tensor, augmentation: Augmentation, drawn: Drawn) -> Tensor:
         return self.render(self.fetch(rows), augmentation, drawn)
 
+    def fix(self, mean: float, deviation: float) -> None:
+        """Take one mean and one deviation as they are given."""
+        self.mean = torch.full((1,), mean, device=self.device)
+        self.deviation = torch.full((1,), deviation, device=self.device)
+
     def normalise(self, kind: Literal["none", "global", "bands"], rows: np.ndarray) -> None:
         """Measure mean and standard deviation of the training clips: one pair, or a pair a band."""
         if kind == "none":
-            self.mean, self.deviation = self.mean.new_zeros(1), self.deviation.new_ones(1)
+            self.fix(0.0, 1.0)
             return
         total, squares, count = 0.0, 0.0, 0
         for chunk in torch.as_tensor(rows).split(64):

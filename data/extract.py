@@ -29,6 +29,7 @@ from config import Mel, UserError
 from data.cache_writer import BadClip, CacheWriter, write_rows
 from data.decode import BadAudio, convert, read
 from data.front_end import FrontEnd
+from data.mel_cache import NORMALISATION
 
 CHUNK = 16  # clips that a worker is given at a time
 TOGETHER = 2  # clips that are transformed at a time: few enough for a core's cache
@@ -133,7 +134,7 @@ def source(settings: Mel) -> Source:
 def spectrum_key(settings: Mel) -> tuple[Any, ...]:
     """Equal for front ends that differ after the spectrum alone, and so share it."""
     later = ("num_bands", "mel_min_hz", "mel_max_hz", "mel_scale", "log", "log_offset")
-    later += ("padding", "normalise")
+    later += ("padding", *NORMALISATION)
     return tuple(value for name, value in asdict(settings).items() if name not in later)
 
 

@@ -26,14 +26,14 @@ from torch import Tensor
 from config import Config, Mel, UserError
 from data.clips import FILES, ClipTable
 
+NORMALISATION = ("normalise", "mean", "deviation")
 FORMAT = 1  # raised whenever the same settings come to give other bytes
 AGAIN = "run make_mel.py with this configuration"
 
 
 def front_end_fields(settings: Mel) -> dict[str, Any]:
-    """The settings that the features depend on; `normalise` is applied in training."""
-    kept = asdict(settings)
-    del kept["normalise"]
+    """The settings that the features depend on; they are normalised in training."""
+    kept = {k: v for k, v in asdict(settings).items() if k not in NORMALISATION}
     if settings.front_end == "waveform":
         kept = {k: kept[k] for k in ("front_end", "sample_rate", "channels", "pre_emphasis")}
     return kept

@@ -54,8 +54,8 @@ class Replay:
         return torch.cat([rows, partners]), dataclasses.replace(drawn, partner=len(rows) + own)
 
     def fingerprint(self, view: int) -> str:
-        """Of all that is drawn for a view: another draw has another one."""
-        digest = hashlib.sha256()
+        """Of all that is drawn for a view, and what masks are filled with, which is not drawn."""
+        digest = hashlib.sha256(self.augmentation.settings.mask_with.encode())
         for field in dataclasses.fields(Drawn):
             digest.update(getattr(self.drawn[view], field.name).numpy().tobytes())
         return digest.hexdigest()

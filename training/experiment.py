@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from config import Augment, Config, ConfigError, Role, UserError, choose, constructor_options
+from config import Augment, Config, ConfigError, Mel, Role, UserError, choose, constructor_options
 from data.augment import Augmentation
 from data.batches import Batches, DeviceTargets, View
 from data.clips import ClipTable
@@ -54,7 +54,7 @@ class Experiment:
         dataset = kind(**constructor_options("[data]", config.data, kind))
         self.clip_seconds = config.data.clip_seconds or dataset.clip_seconds
         for role in roles:
-            self.augmentation(role, roles)  # says at once what does not fit the clips
+            self.augmentation(role, (role,))  # says at once what does not fit the clips
         if config.distillation.views and not self.augmented("student"):
             raise ConfigError(
                 "[distillation] views",
@@ -110,7 +110,11 @@ class Experiment:
         data = self.config.data
         self.parts: Parts = parts(self.table, fold, data.protocol, data.hold_out)
         for role, view in self.views.items():
-            view.normalise(self.config.mel_of(role).normalise, self.parts.train)
+            mel = self.config.mel_of(role)
+            if mel.normalise == "fixed":
+                view.fix(mel.mean, mel.deviation)
+            else:
+                view.normalise(mel.normalise, self.parts.train)
 
     def settings(self, role: str, seed: int) -> Role:
         """How a role is trained. A specialist goes on from the teacher of this seed and fold."""
@@ -137,9 +141,16 @@ class Experiment:
         return self.table.targets[rows].argmax(axis=1)
 
     def augmentation(self, role: str, heard: Collection[str]) -> Augmentation:
-        """[augment] of a role's training, over the frequencies of all the views that are heard."""
-        max_hz = max(self.config.mel_of(name).sample_rate / 2 for name in heard)
-        return Augmentation(self.config.augment_of(role), self.clip_seconds, max_hz)
+        """[augment] of a role's training, over the frequencies of all the views that are heard.
+
+        Raises ConfigError for what does not fit the clips or one of the views.
+        """
+        grids = [self.config.mel_of(name) for name in heard]
+        max_hz = max(grid.sample_rate / 2 for grid in grids)
+        found = Augmentation(self.config.augment_of(role), self.clip_seconds, max_hz)
+        for grid in grids:
+            found.check(grid)
+        return found
 
     def replay(self, seed: int) -> Replay | None:
         """What taught students and their teachers hear; None where it is drawn anew each epoch."""
@@ -311,7 +322,7 @@ class Experiment:
             "weights": sha256_of(weights),
             "model": self.config.teacher.model,
             "options": model_options(self.config, "teacher"),
-            "normalise": self.config.teacher_mel.normalise,
+            "normalise": normalisation(self.config.teacher_mel),
             **view.cache.fingerprints(),
         }
         draws = [replay.fingerprint(k) for k in range(len(replay))] if replay else ["none"]
@@ -326,6 +337,12 @@ class Experiment:
         ]
         limits = self.resident_gigabytes(), run.cache_gigabytes
         return TeacherCache(model, view, rows, replay, folders, *limits)
+
+
+def normalisation(mel: Mel) -> str:
+    """How a view is scaled, as far as its training clips do not tell."""
+    fixed = f" {mel.mean} {mel.deviation}" if mel.normalise == "fixed" else ""
+    return mel.normalise + fixed
 
 
 def view_of(role: str) -> str:

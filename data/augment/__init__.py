@@ -12,35 +12,21 @@ import torch
 from torch import Tensor
 
 from config import Augment, ConfigError, Mel
+from data.augment.drawn import Drawn, beta
+from data.augment.rendering import (
+    crop,
+    hertz_to_mel,
+    inside,
+    is_power,
+    log_unit,
+    nepers,
+    noise,
+    roll,
+    to_linear,
+    to_log,
+    warped,
+)
 from data.front_end import band_centres
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Drawn:
-    """One batch's disturbances, a row a clip."""
-
-    partner: Tensor  # (B,) position, among the features, of the clip that is mixed in
-    weight: Tensor  # (B,) share of the clip itself, in [0.5, 1]
-    roll: Tensor  # (B,) s
-    gain: Tensor  # (B,) dB
-    time_mask: Tensor  # (B, 2) s, from and to
-    frequency_mask: Tensor  # (B, 2) Hz, from and to
-    crop: Tensor  # (B,) s, where the stretch that is heard starts
-
-    def to(self, device: torch.device) -> Drawn:
-        moved = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}
-        return Drawn(**moved)
-
-    def __getitem__(self, rows: Tensor) -> Drawn:
-        return Drawn(**{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)})
-
-    def mix(self, values: Tensor) -> Tensor:
-        """weight * own + (1 - weight) * partner's, for (B, ...) values.
-
-        More than B values: those behind the first B are there to be mixed in.
-        """
-        weight = self.weight.reshape(-1, *[1] * (values.ndim - 1))
-        return weight * values[: len(self.weight)] + (1 - weight) * values[self.partner]
 
 
 class Augmentation:
@@ -59,9 +45,25 @@ class Augmentation:
         self.heard_seconds = settings.crop_seconds or clip_seconds
         self.max_mel = hertz_to_mel(max_hz)
 
+    def check(self, grid: Mel) -> None:
+        """Raises ConfigError for a disturbance that the grid has no place for."""
+        waveform = grid.front_end == "waveform"
+        for name in ("frequency_mask_share", "warp_share"):
+            if waveform and getattr(self.settings, name):
+                what = "mask" if name == "frequency_mask_share" else "warp"
+                raise ConfigError(f"[augment] {name}", f"a raw waveform has no bands to {what}")
+        if self.settings.noise_db and (waveform or grid.log == "none"):
+            found = "FRONT_END = waveform" if waveform else "LOG = none"
+            raise ConfigError("[augment] noise_db", f"is added to log-mels, found {found}")
+
     def draw(self, clips: int, generator: torch.Generator, epoch: int | None = None) -> Drawn:
-        """On the CPU, from the generator alone. `epoch`, from 0, may come before the mixup."""
-        s = self.settings
+        """On the CPU, from the generator alone. `epoch`, from 0, may come before the mixup.
+
+        Source: masks, Park et al. (SpecAugment), Interspeech 2019; the warp, the jitter of the mel
+        bank's upper edge of Koutini et al. (PaSST), Interspeech 2022; the noise, Gong et al.
+        (PSLA), TASLP 2021.
+        """
+        s, nothing = self.settings, torch.zeros(clips)
 
         def uniform() -> Tensor:
             return torch.rand(clips, generator=generator)
@@ -72,17 +74,40 @@ class Augmentation:
             return torch.stack([start, start + length], 1)
 
         mixes = s.mixup and (epoch is None or epoch >= s.mixup_from_epoch)
-        weight = beta(s.mixup, clips, generator) if mixes else torch.ones(clips)
+        weight = self.weights(clips, generator) if mixes else torch.ones(clips)
         mels = stretch(s.frequency_mask_share * self.max_mel, self.max_mel)
         return Drawn(
             partner=torch.arange(clips).roll(1),  # the batch is shuffled: its neighbour is any clip
-            weight=torch.maximum(weight, 1 - weight),
+            weight=weight,
             roll=(2 * uniform() - 1) * s.roll_seconds,
             gain=(2 * uniform() - 1) * s.gain_db,
             time_mask=stretch(min(s.time_mask_seconds, self.heard_seconds), self.heard_seconds),
             frequency_mask=700 * (torch.exp(mels / 1127) - 1),
-            crop=uniform() * self.spare_seconds if s.crop_seconds else torch.zeros(clips),
+            crop=uniform() * self.spare_seconds if s.crop_seconds else nothing,
+            warp=(2 * uniform() - 1) * s.warp_share if s.warp_share else nothing,
+            noise=uniform() * s.noise_db if s.noise_db else nothing,
+            noise_seed=(
+                torch.randint(2**31, (clips,), generator=generator)
+                if s.noise_db
+                else nothing.long()
+            ),
         )
+
+    def weights(self, clips: int, generator: torch.Generator) -> Tensor:
+        """Of the clips themselves in what they are mixed to: (B,), 1 where one is not mixed.
+
+        Source: Zhang et al. (mixup), ICLR 2018; of a share of the clips, Gong et al. (PSLA).
+        Differs: folded to [0.5, 1]. A weight below it means the two clips in the other order, and
+        either of two neighbours in a shuffled batch is as likely to come first: each mixture is as
+        likely as it was. But the clip that a row names, whose undisturbed self a teacher may hear,
+        is thus the louder one.
+        """
+        weight = beta(self.settings.mixup, clips, generator)
+        weight = torch.maximum(weight, 1 - weight)
+        if self.settings.mixup_share == 1:
+            return weight
+        mixed = torch.rand(clips, generator=generator) < self.settings.mixup_share
+        return torch.where(mixed, weight, 1.0)
 
     @property
     def spare_seconds(self) -> float:
@@ -109,85 +134,49 @@ class Augmentation:
         others = crop(features[drawn.partner], start, length)
         return torch.cat([own, others]), dataclasses.replace(drawn, partner=partners)
 
-    def render(self, features: Tensor, drawn: Drawn, grid: Mel) -> Tensor:
-        """Features (B, C, T, F) or (B, C, S). Mixing and gain act before the logarithm.
+    def render(self, features: Tensor, drawn: Drawn, grid: Mel, mean: Tensor | float = 0) -> Tensor:
+        """Features (B, C, T, F) or (B, C, S), before they are normalised.
 
-        With crop_seconds fewer steps of time come out, and the rest is done to these. What a clip
+        Crop, mixture and gain, below the logarithm; above it warp, roll, noise and masks, which
+        hide the noise too. `mean`, one or one a band, is what normalising makes 0 of. With
+        crop_seconds fewer steps of time come out, and the rest is done to these. What a clip
         becomes is the same, bit for bit, whatever batch it is in.
+
+        Weights and gains are of amplitudes, as of a waveform: a power spectrum takes their squares.
+        That is the mixture of two sounds that know nothing of one another; magnitudes add as if in
+        phase, up to 3 dB louder where both clips are alike loud.
         """
         s = self.settings
-        if grid.front_end == "waveform" and s.frequency_mask_share:
-            raise ConfigError(
-                "[augment] frequency_mask_share", "a raw waveform has no bands to mask"
-            )
         if s.crop_seconds:
             features, drawn = self.cropped(features, drawn)
-        per_second = features.shape[2] / self.heard_seconds
         if s.mixup or s.gain_db:
             linear = to_linear(features, grid)
             if s.mixup:
-                linear = drawn.mix(linear)
-            nepers = math.log(10) / (10 if is_power(grid) else 20)
-            factor = torch.exp(drawn.gain * nepers)  # pow rounds by its place in the batch
+                linear = drawn.mix(linear, power=is_power(grid))
+            factor = torch.exp(drawn.gain * nepers(grid))  # pow rounds by its place in the batch
             features = to_log(linear * factor.reshape(-1, *[1] * (linear.ndim - 1)), grid)
+        if s.warp_share:
+            features = warped(features, band_centres(grid).to(features), drawn.warp)
+        # The steps of a grid are equal parts of what is heard, each meets its frame's window.
+        per_second = features.shape[2] / self.heard_seconds
+        seconds = torch.arange(features.shape[2], device=features.device) / per_second
         if s.roll_seconds:
             features = roll(features, (drawn.roll * per_second).round().long())
-        silence = to_log(torch.zeros((), device=features.device), grid)
-        times = torch.arange(features.shape[2], device=features.device) / per_second
+        if s.noise_db:
+            level = drawn.noise * (nepers(grid) / log_unit(grid))
+            field = noise(drawn.noise_seed, seconds, band_centres(grid).to(features))
+            features = field.mul_(level[:, None, None, None]) + features
         if s.time_mask_seconds:
-            hidden = inside(times, drawn.time_mask)
+            hidden = inside(seconds, drawn.time_mask)
             hidden = hidden.reshape(len(features), 1, -1, *[1] * (features.ndim - 3))
-            features = torch.where(hidden, silence, features)
+            features = torch.where(hidden, self.filling(features, grid, mean), features)
         if s.frequency_mask_share:
-            hidden = inside(band_centres(grid).to(features), drawn.frequency_mask)
-            features = torch.where(hidden[:, None, None, :], silence, features)
+            hidden = inside(band_centres(grid).to(features), drawn.frequency_mask)[:, None, None, :]
+            features = torch.where(hidden, self.filling(features, grid, mean), features)
         return features
 
-
-def inside(points: Tensor, stretch: Tensor) -> Tensor:
-    """(N,) points and (B, 2) stretches -> (B, N): whether the point lies in the stretch."""
-    return (points >= stretch[:, :1]) & (points < stretch[:, 1:])
-
-
-def crop(features: Tensor, start: Tensor, length: int) -> Tensor:
-    """`length` steps of each clip along its time axis, from its own start (B,)."""
-    steps = start[:, None] + torch.arange(length, device=features.device)
-    steps = steps.reshape(len(features), 1, length, *[1] * (features.ndim - 3))
-    return features.gather(2, steps.expand(-1, features.shape[1], -1, *features.shape[3:]))
-
-
-def roll(features: Tensor, shift: Tensor) -> Tensor:
-    """Circular shift of each clip along its time axis by its own number of steps."""
-    steps = torch.arange(features.shape[2], device=features.device)
-    source = (steps - shift[:, None]) % features.shape[2]
-    source = source.reshape(len(features), 1, -1, *[1] * (features.ndim - 3))
-    return features.gather(2, source.expand_as(features))
-
-
-def beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
-    """Beta(alpha, alpha) as one gamma's share of two; torch.distributions takes no generator."""
-    first, second = torch._standard_gamma(torch.full((2, count), alpha), generator=generator)
-    return first / (first + second).clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def hertz_to_mel(hertz: float) -> float:
-    return 1127 * math.log1p(hertz / 700)
-
-
-def is_power(grid: Mel) -> bool:
-    return grid.front_end == "mel" and grid.spectrum == "power"
-
-
-def to_linear(features: Tensor, grid: Mel) -> Tensor:
-    """Undo the logarithm of the front end."""
-    if grid.front_end == "waveform" or grid.log == "none":
-        return features
-    base = {"natural": 1.0, "log10": math.log(10), "decibel": math.log(10) / 10}[grid.log]
-    return (torch.exp(features * base) - grid.log_offset).clamp_min(0)
-
-
-def to_log(linear: Tensor, grid: Mel) -> Tensor:
-    if grid.front_end == "waveform" or grid.log == "none":
-        return linear
-    base = {"natural": 1.0, "log10": math.log(10), "decibel": math.log(10) / 10}[grid.log]
-    return torch.log(linear + max(grid.log_offset, 1e-10)) / base
+    def filling(self, features: Tensor, grid: Mel, mean: Tensor | float) -> Tensor | float:
+        """What takes the place of what is masked."""
+        if self.settings.mask_with == "silence":
+            return to_log(torch.zeros((), device=features.device), grid)
+        return mean if self.settings.mask_with == "mean" else 0.0

@@ -63,6 +63,12 @@ def test_normalisation_is_measured_on_the_training_clips_alone(kind):
     torch.testing.assert_close(view[torch.arange(5)], stored[:5].half().float())
 
 
+def test_a_normalisation_may_be_given():
+    view = View(cache(["1", "5"]), np.array(["1", "5"]), CPU, 1.0)
+    view.fix(2.0, 4.0)
+    assert view[torch.tensor([0, 1])][:, 0, 0, 0].tolist() == [-0.25, 0.75]
+
+
 LOOSE = {"rtol": 1e-3, "atol": 1e-3}
 
 

@@ -10,11 +10,15 @@ from safetensors.torch import save_file
 from config import ConfigError, UserError, load
 from data.cache_writer import CacheWriter, stamps_of, write_rows
 from data.clips import Clip, ClipTable
+from data.front_end import FrontEnd
 from data.mel_cache import cache_folder
+from deploy.whole import Whole
+from models.stored import read_model
 from training.experiment import Experiment, load_weights
 from training.run_folder import training_path
 from training.steps import OnlineTeacher
 from training.teacher_cache import CachedTeacher
+from training.train import description
 
 CONFIG = """
 [data]
@@ -37,6 +41,7 @@ VARIANTS = ce+kd, ce+kd+sp
 NAME = test
 DEVICE = cpu
 """
+FIXED = "mel.normalise=fixed", "mel.mean=-4.5", "mel.deviation=5"
 DISTURBED = "augment.mixup=0.3", "augment.roll_seconds=0.1"
 
 
@@ -133,6 +138,7 @@ def changes():
         "a label": labels,
         "the weights": weights,
         "the normalisation": lambda: experiment("mel.normalise=global"),
+        "its deviation": lambda: experiment(*FIXED, "mel.deviation=6"),
         "the front end": lambda: experiment("mel.log_offset=0.1"),
         "the model": lambda: experiment("teacher.dropout=0.5"),
         "the draws": lambda: experiment(*DISTURBED, "distillation.views=1"),
@@ -299,3 +305,40 @@ def test_a_model_that_cannot_take_a_crop_is_told_before_training():
         "[augment] crop_seconds: 2.5 s are 1x4x8 to the student, whose model cannot take it: "
     )
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_filled_into_masks_makes_a_cached_teacher_say_it_anew():
+    masked = "distillation.views=1", "augment.time_mask_seconds=5"
+    teacher_of(with_teacher(experiment(*masked)))
+    before = folders()
+    teacher_of(experiment(*masked, "augment.mask_with=zero"))
+    assert len(before) == 1
+    assert len(folders() - before) == 1
+
+
+@pytest.mark.parametrize("disturbed", [("warp_share=0.1", "bands"), ("noise_db=2", "log-mels")])
+def test_what_a_view_has_no_place_for_is_told_before_any_cache_is_read(disturbed):
+    key, what = disturbed
+    overrides = "mel.front_end_student=waveform", f"augment.{key}"
+    with pytest.raises(ConfigError, match=what):
+        Experiment(load(Path("config.ini"), overrides), "teacher", "student")
+    only_the_teacher = overrides[0], f"augment.{key.replace('=', '_teacher=')}"
+    with pytest.raises(UserError, match="no cache there"):
+        Experiment(load(Path("config.ini"), only_the_teacher), "teacher", "student")
+
+
+def test_a_fixed_normalisation_is_heard_in_training_and_by_what_is_exported():
+    plain, found = experiment(), experiment(*FIXED)
+    rows = torch.arange(4)
+    for role in ("teacher", "student"):
+        assert cache_folder(found.config, role) == cache_folder(plain.config, role)
+        heard = found.views[role][rows]
+        torch.testing.assert_close(heard, (plain.views[role][rows] + 4.5) / 5)
+    weights, path = found.new_model("student", 0).state_dict(), Path("weights.safetensors")
+    contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+    save_file(contiguous, path, description(found, "student").header())
+    model, described = read_model(path)
+    assert (described.mean, described.deviation) == ((-4.5,), (5.0,))
+    waveform = 0.1 * torch.randn(1, 1, 4000, generator=torch.Generator().manual_seed(0))
+    wanted = (FrontEnd(found.config.student_mel)(waveform) + 4.5) / 5
+    torch.testing.assert_close(Whole(model, described)(waveform).mel, wanted)

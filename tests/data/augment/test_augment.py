@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from config import Augment, ConfigError, Mel
-from data.augment import Augmentation, Drawn, beta, roll, to_linear, to_log
+from data.augment import Augmentation
+from data.augment.drawn import Drawn, beta
+from data.augment.rendering import to_log
 from data.front_end import band_centres
 
 SECONDS = 1.0
@@ -22,6 +24,9 @@ def still(clips, **changed):
         "time_mask": torch.zeros(clips, 2),
         "frequency_mask": torch.zeros(clips, 2),
         "crop": torch.zeros(clips),
+        "warp": torch.zeros(clips),
+        "noise": torch.zeros(clips),
+        "noise_seed": torch.zeros(clips, dtype=torch.long),
     }
     return Drawn(**{**nothing, **changed})
 
@@ -70,11 +75,6 @@ def test_each_clip_rolls_by_itself_on_every_grid():
     assert torch.equal(turned[0], coarse[0].roll(5, dims=1))
 
 
-def test_a_waveform_rolls_too():
-    x = torch.arange(6.0).reshape(1, 1, 6)
-    assert roll(x, torch.tensor([2])).flatten().tolist() == [4, 5, 0, 1, 2, 3]
-
-
 def test_a_time_mask_is_silence_for_its_seconds():
     x = features(1)
     drawn = still(1, time_mask=torch.tensor([[0.2, 0.5]]))
@@ -82,6 +82,59 @@ def test_a_time_mask_is_silence_for_its_seconds():
     hidden = masked[0, 0] == math.log(GRID.log_offset)
     assert hidden.all(1).nonzero().flatten().tolist() == list(range(20, 50))
     assert torch.equal(masked[0, 0, :20], x[0, 0, :20])
+
+
+@pytest.mark.parametrize("masks", ["time_mask_seconds", "frequency_mask_share"])
+@pytest.mark.parametrize("kaldi", [False, True])
+def test_what_masks_are_filled_with(masks, kaldi):
+    """By hand: before normalisation a mask is the log of nothing, 0, or what becomes 0."""
+    offset = {"framing": "kaldi", "log_offset": 0.0} if kaldi else {}
+    grid, mean = Mel(num_bands=16, **offset), torch.arange(16.0)
+    drawn = still(1, time_mask=torch.tensor([[0, 9]]), frequency_mask=torch.tensor([[0, 9e3]]))
+    silence = math.log(2**-23 if kaldi else 0.01)
+    fillings = {"silence": torch.full((16,), silence), "zero": torch.zeros(16), "mean": mean}
+    for name, wanted in fillings.items():
+        masking = augmentation(mask_with=name, **{masks: 0.5})
+        found = masking.render(features(1), drawn, grid, mean)
+        torch.testing.assert_close(found[0, 0], wanted.expand(100, 16))
+
+
+def test_amplitudes_are_mixed_whatever_the_spectrum():
+    """Two clips that are not heard at once: each is as loud in power as in magnitude."""
+    sound = torch.tensor([[3.0, 0.0], [0.0, 4.0]])[:, None, None]
+    drawn = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 0.9]))
+    mixing, plain = augmentation(mixup=1), {"num_bands": 2, "log": "none"}
+    magnitude = mixing.render(sound, drawn, Mel(**plain))
+    torch.testing.assert_close(magnitude[:, 0, 0], torch.tensor([[2.25, 1.0], [0.3, 3.6]]))
+    power = mixing.render(sound.square(), drawn, Mel(**plain, spectrum="power"))
+    torch.testing.assert_close(power, magnitude.square())
+
+
+@pytest.mark.parametrize(
+    ("grid", "unit"),
+    [
+        (Mel(num_bands=16, spectrum="power", log="decibel"), 1.0),
+        (Mel(num_bands=16, log="decibel"), 0.5),  # 10 log10 of a magnitude
+        (Mel(num_bands=16, spectrum="power"), math.log(10) / 10),
+        (Mel(num_bands=16, log="log10"), 0.05),
+    ],
+)
+def test_noise_is_between_nothing_and_its_decibels(grid, unit):
+    drawn = still(3, noise=torch.tensor([0.0, 2.0, 4.0]), noise_seed=torch.tensor([5, 6, 6]))
+    added = augmentation(noise_db=4).render(torch.zeros(3, 1, 100, 16), drawn, grid) / unit
+    assert not added[0].any()
+    torch.testing.assert_close(added[2], 2 * added[1])
+    assert added.min() >= 0
+    assert 3.9 < added.max() < 4
+    assert added[2].mean().item() == pytest.approx(2, abs=0.1)
+
+
+def test_pslas_noise_is_two_decibels():
+    """0.1 of the deviation 4.5699 of natural logarithms of Kaldi's power; AST's deviation is 2."""
+    drawn = still(1, noise=torch.tensor([2.0]), noise_seed=torch.tensor([1]))
+    grid = Mel(num_bands=16, spectrum="power")
+    added = augmentation(noise_db=2).render(torch.zeros(1, 1, 100, 16), drawn, grid)
+    assert added.max().item() == pytest.approx(0.1 * 4.5699, rel=0.02)
 
 
 @pytest.mark.parametrize("bands", [16, 40])
@@ -95,11 +148,18 @@ def test_a_frequency_mask_hides_the_same_hertz_on_every_grid(bands):
     assert hidden.any()
 
 
-def test_a_waveform_has_no_bands_to_mask():
-    with pytest.raises(ConfigError, match="no bands"):
-        augmentation(frequency_mask_share=0.1).render(
-            torch.zeros(1, 1, 100), still(1), Mel(front_end="waveform")
-        )
+@pytest.mark.parametrize(
+    ("settings", "grid", "message"),
+    [
+        ({"frequency_mask_share": 0.1}, {"front_end": "waveform"}, "no bands to mask"),
+        ({"warp_share": 0.1}, {"front_end": "waveform"}, "warp_share: a raw waveform has no bands"),
+        ({"noise_db": 1}, {"front_end": "waveform"}, "noise_db: is added to log-mels, found FRONT"),
+        ({"noise_db": 1}, {"log": "none"}, "log-mels, found LOG = none"),
+    ],
+)
+def test_what_a_grid_has_no_place_for_is_refused(settings, grid, message):
+    with pytest.raises(ConfigError, match=message):
+        augmentation(**settings).check(Mel(**grid))
 
 
 def test_draws_stay_in_range_and_follow_the_generator():
@@ -120,11 +180,35 @@ def test_draws_stay_in_range_and_follow_the_generator():
     assert (mels[:, 1] - mels[:, 0]).max() <= 0.2 * 1127 * math.log1p(8000 / 700) + 1e-3
 
 
-def test_beta_has_its_mean_and_variance():
-    for alpha in (0.1, 1.0, 10.0):
-        drawn = beta(alpha, 20_000, torch.Generator().manual_seed(0))
-        assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
-        assert drawn.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.05)
+def test_a_share_of_the_clips_is_mixed_and_the_rest_left_alone():
+    drawing = augmentation(mixup=10.0, mixup_share=0.3)
+    weight = drawing.draw(10_000, torch.Generator().manual_seed(0)).weight
+    assert (weight < 1).float().mean().item() == pytest.approx(0.3, abs=0.02)
+    none = augmentation(mixup=10.0, mixup_share=0).draw(100, torch.Generator().manual_seed(0))
+    assert (none.weight == 1).all()
+
+
+def test_what_is_off_draws_nothing():
+    """So that runs from before these keys existed are drawn as they were."""
+    old = {"mixup": 0.4, "roll_seconds": 0.3, "gain_db": 6, "crop_seconds": 0.5}
+    before = augmentation(**old).draw(50, torch.Generator().manual_seed(1))
+    new = augmentation(**old, warp_share=0.1, noise_db=4).draw(50, torch.Generator().manual_seed(1))
+    for name in ("weight", "roll", "gain", "time_mask", "frequency_mask", "crop"):
+        assert torch.equal(getattr(before, name), getattr(new, name))
+    assert not any(getattr(before, name).any() for name in ("warp", "noise", "noise_seed"))
+    assert new.warp.abs().max() <= 0.1
+    assert new.noise.min() >= 0
+    assert new.noise.max() <= 4
+    assert len(new.noise_seed.unique()) == 50
+
+
+def test_the_numbers_that_are_drawn_are_those_of_before_the_newest_keys():
+    found, wanted = (torch.Generator().manual_seed(1) for _ in range(2))
+    augmentation(mixup=0.4, crop_seconds=0.5).draw(50, found)
+    beta(0.4, 50, wanted)
+    for _ in range(7):  # two for each mask, roll, gain and crop
+        torch.rand(50, generator=wanted)
+    assert torch.equal(found.get_state(), wanted.get_state())
 
 
 # Crops --------------------------------------------------------------------------------------------
@@ -211,19 +295,19 @@ def test_a_crop_longer_than_the_clip_is_refused():
         augmentation(crop_seconds=1.5)
 
 
-@pytest.mark.parametrize("log", ["natural", "log10", "decibel", "none"])
-def test_the_logarithm_is_undone(log):
-    grid = Mel(log=log)
-    linear = torch.tensor([0.0, 1e-3, 1.0, 100.0])
-    torch.testing.assert_close(to_linear(to_log(linear, grid), grid), linear, rtol=1e-4, atol=1e-6)
-
-
 @pytest.mark.parametrize("log", ["natural", "none"])
 def test_what_a_clip_becomes_does_not_depend_on_its_batch(log):
     """Bit for bit, for many gains: some functions round by the place in the batch."""
     grid, x = Mel(num_bands=2, log=log), features(1000, 7, 2)
     drawing = augmentation(
-        mixup=0.4, gain_db=6, time_mask_seconds=0.3, roll_seconds=0.4, crop_seconds=0.7
+        mixup=0.4,
+        mixup_share=0.7,
+        gain_db=6,
+        time_mask_seconds=0.3,
+        roll_seconds=0.4,
+        crop_seconds=0.7,
+        warp_share=0.1,
+        noise_db=3 if log == "natural" else 0,
     )
     drawn = drawing.draw(1000, torch.Generator().manual_seed(0))
     together = drawing.render(x, drawn, grid)

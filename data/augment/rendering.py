@@ -1,0 +1,122 @@
+"""What was drawn in seconds, hertz and decibels, on the steps and bands of one grid."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from config import Mel
+from data.front_end import KALDI_FLOOR
+
+CELL_SECONDS, CELL_MELS = 0.010, 20.0  # of noise: about a frame and a band of a 128-band log-mel
+
+
+# Along the time axis ------------------------------------------------------------------------------
+
+
+def crop(features: Tensor, start: Tensor, length: int) -> Tensor:
+    """`length` steps of each clip along its time axis, from its own start (B,)."""
+    steps = start[:, None] + torch.arange(length, device=features.device)
+    steps = steps.reshape(len(features), 1, length, *[1] * (features.ndim - 3))
+    return features.gather(2, steps.expand(-1, features.shape[1], -1, *features.shape[3:]))
+
+
+def roll(features: Tensor, shift: Tensor) -> Tensor:
+    """Circular shift of each clip along its time axis by its own number of steps."""
+    steps = torch.arange(features.shape[2], device=features.device)
+    source = (steps - shift[:, None]) % features.shape[2]
+    source = source.reshape(len(features), 1, -1, *[1] * (features.ndim - 3))
+    return features.gather(2, source.expand_as(features))
+
+
+def inside(points: Tensor, stretch: Tensor) -> Tensor:
+    """(N,) points and (B, 2) stretches -> (B, N): whether the point lies in the stretch."""
+    return (points >= stretch[:, :1]) & (points < stretch[:, 1:])
+
+
+# Along the frequency axis -------------------------------------------------------------------------
+
+
+def hertz_to_mel(hertz: float) -> float:
+    return 1127 * math.log1p(hertz / 700)
+
+
+def warped(features: Tensor, centres: Tensor, share: Tensor) -> Tensor:
+    """Each band becomes what was heard at its mel times 1 + share: linear in hertz between two
+    bands, and beyond the outer ones as these are.
+
+    Shapes: (B, C, T, F), the bands' centres (F,) in Hz, (B,) -> (B, C, T, F).
+    """
+    if len(centres) == 1:
+        return features
+    hertz = 700 * torch.expm1((1 + share[:, None]) * torch.log1p(centres / 700))
+    above = torch.searchsorted(centres, hertz).clamp(1, len(centres) - 1)
+    low, high = centres[above - 1], centres[above]
+    part = ((hertz - low) / (high - low)).clamp(0, 1)[:, None, None, :]
+    above = above[:, None, None, :].expand_as(features)
+    below = features.gather(3, above - 1)
+    return below + part * (features.gather(3, above) - below)
+
+
+def noise(seed: Tensor, seconds: Tensor, hertz: Tensor) -> Tensor:
+    """A field of cells in time and frequency, uniform in [0, 1], at the points of a grid.
+
+    It depends on the seed alone: grids hear the same wherever their points lie in one cell. A cell
+    is the product, in 32 bits, of a number of its time and an odd one of its band.
+
+    Source: multiplicative hashing, Dietzfelbinger et al., J. Algorithms 1997.
+    Shapes: (B,), (T,), (F,) -> (B, 1, T, F).
+    """
+    row = (seconds / CELL_SECONDS).round().long()
+    column = (1127 / CELL_MELS * torch.log1p(hertz / 700)).round().long()
+    times = (scramble(seed[:, None] + row) - 2**31).int()
+    bands = (scramble(column) >> 1 | 1).int()
+    product = times[:, None, :, None] * bands
+    return product.float().mul_(2**-32).add_(0.5)
+
+
+def scramble(numbers: Tensor) -> Tensor:
+    """A hash of whole numbers, in place, to 32 bits: the same on every device.
+
+    Its form is MurmurHash3's finaliser; no product reaches the sign of 64 bits.
+    """
+    numbers &= 2**32 - 1
+    for factor in (0x7FEB352D, 0x31848BAB):
+        numbers ^= numbers >> 16
+        numbers.mul_(factor).bitwise_and_(2**32 - 1)
+    numbers ^= numbers >> 15
+    return numbers
+
+
+# Level --------------------------------------------------------------------------------------------
+
+
+def is_power(grid: Mel) -> bool:
+    return grid.front_end == "mel" and grid.spectrum == "power"
+
+
+def nepers(grid: Mel) -> float:
+    """By how much the natural logarithm of what a grid holds grows with each decibel."""
+    return math.log(10) / (10 if is_power(grid) else 20)
+
+
+def log_unit(grid: Mel) -> float:
+    """The natural logarithm of what the grid's own logarithm calls 1."""
+    return {"natural": 1.0, "log10": math.log(10), "decibel": math.log(10) / 10}[grid.log]
+
+
+def to_linear(features: Tensor, grid: Mel) -> Tensor:
+    """Undo the logarithm of the front end."""
+    if grid.front_end == "waveform" or grid.log == "none":
+        return features
+    return (torch.exp(features * log_unit(grid)) - grid.log_offset).clamp_min(0)
+
+
+def to_log(linear: Tensor, grid: Mel) -> Tensor:
+    if grid.front_end == "waveform" or grid.log == "none":
+        return linear
+    offset = grid.log_offset
+    linear = linear + offset if offset else linear.clamp_min(KALDI_FLOOR)
+    return torch.log(linear) / log_unit(grid)
