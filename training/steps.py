@@ -72,8 +72,9 @@ class Step:
             raise ValueError("a distillation loss without a teacher")
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        own = tensors_of(self.model(batch.views[self.role]))
+        # Teachers first: what they computed with is free again before the student keeps its own.
         taught = [t.outputs(batch) for t in self.teachers] if self.learns_from_teachers else []
+        own = tensors_of(self.model(batch.views[self.role]))
         terms, clips = {}, len(batch.rows)
         with torch.autocast(batch.targets.device.type, enabled=False):
             for name, loss in self.losses.items():
