@@ -5,8 +5,9 @@ What is finished is not done again. The gains of all stand in runs/NAME/matrix.c
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
-from config import Config, ConfigError, Matrix, command_line, links, load, run_script
+from config import Config, ConfigError, Matrix, Role, command_line, links, load, run_script
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
@@ -65,14 +66,23 @@ def settings_of(
     """
     *earlier, last = path
     fixed = [f"run.name={run_name(config, path)}"]
-    if not earlier:
-        models = config.matrix.overrides(last, "teacher")
-    else:
-        models = config.matrix.overrides(earlier[-1], "teacher")
-        models += config.matrix.overrides(last, "student")
+    models = {"teacher": earlier[-1], "student": last} if earlier else {"teacher": last}
+    if earlier:
         role = f"student/{variant}" if len(earlier) > 1 else "teacher"
         fixed += ["teacher.epochs=0", f"teacher.init=runs/{run_name(config, earlier)}/{role}"]
-    return load(arguments.config, [*models, *arguments.set, *fixed])
+    words = [word for role, name in models.items() for word in config.matrix.overrides(name, role)]
+    settings = load(arguments.config, [*words, *arguments.set, *fixed])
+    return replace(
+        settings, **{role: only_own(settings, role, words + arguments.set) for role in models}
+    )
+
+
+def only_own(settings: Config, role: str, words: Sequence[str]) -> Role:
+    """Without the options of another model, which the role's section may name."""
+    section: Role = getattr(settings, role)
+    own = {word.partition("=")[0].strip().lower() for word in words}
+    options = {key: text for key, text in section.options.items() if f"{role}.{key}" in own}
+    return replace(section, options=options)
 
 
 def run_name(config: Config, path: Sequence[str]) -> str:

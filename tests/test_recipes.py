@@ -1,10 +1,12 @@
 """config.ini and every recipe: parsed, and each name and option in it known, before any data."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
 import config
+import train_matrix
 
 ROOT = Path(config.__file__).parent
 FILES = [Path("config.ini"), *sorted(p.relative_to(ROOT) for p in ROOT.glob("recipes/*.ini"))]
@@ -42,3 +44,18 @@ def test_the_losses_are_known(settings):
         assert is_taught(variant) or teachers_of(variant) == "all"
     for name in settings.coefficients:
         config.choose(f"[coefficients] {name}", LOSSES, name)
+
+
+def test_every_run_of_a_matrix_has_known_models_and_options():
+    from models import MODELS
+
+    for file in FILES:
+        settings = config.load(ROOT / file)
+        arguments = argparse.Namespace(config=ROOT / file, set=[])
+        for path in train_matrix.paths(settings.matrix):
+            found = train_matrix.settings_of(path, settings, "bce+kd", arguments)
+            for role, name in zip(("student", "teacher"), reversed(path[-2:]), strict=False):
+                section = getattr(found, role if len(path) > 1 else "teacher")
+                assert f"MODEL={section.model} " in settings.matrix.options[name]
+                kind = config.choose(f"[{role}] model", MODELS, section.model)
+                config.constructor_options(f"[{role}]", section, kind)
