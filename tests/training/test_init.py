@@ -1,0 +1,85 @@
+"""What INIT puts into a model, and what is said where it cannot."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from config import ConfigError, Role, UserError
+from models import MODELS
+from training.experiment import load_init
+
+WHERE = "[teacher] init"
+
+
+def ast(num_classes=3, frames=98):
+    return MODELS["ast"](
+        num_classes=num_classes, input_shape=(1, frames, 32), size="micro", depth=1
+    )
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A trained model of other classes and longer clips."""
+    torch.manual_seed(0)
+    path = tmp_path / "trained.pth"
+    torch.save(ast(7, 198).state_dict(), path)
+    return path
+
+
+def test_whole_weights_fill_a_model_of_their_classes_and_clips(file):
+    model, weights = ast(7, 198), torch.load(file)
+    load_init(model, Role(init=str(file)), WHERE)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, weights[name])
+
+
+def test_whole_weights_that_do_not_fit_are_named_with_the_way_out(file):
+    with pytest.raises(UserError) as error:
+        load_init(ast(), Role(init=str(file)), WHERE)
+    said = str(error.value)
+    assert said.startswith(f"{WHERE} {file}: the weights do not fit SpectrogramTransformer: ")
+    assert "its positions are 19x2 patches (time x frequency), this model's 9x2: set STRIDE" in said
+    assert "classifier.1.weight is 7x128, want 3x128" in said
+    assert said.endswith("; INIT_AS = start leaves its classifier out and fits its positions")
+
+
+def test_a_start_takes_the_middle_of_the_positions_and_keeps_the_new_classifier(file):
+    model, weights = ast(), torch.load(file)
+    head = model.classifier[1].weight.clone()
+    load_init(model, Role(init=str(file), init_as="start"), WHERE)
+    assert torch.equal(model.positions, weights["positions"][5:14])
+    assert torch.equal(model.norm.weight, weights["norm.weight"])
+    assert torch.equal(model.classifier[1].weight, head)
+
+
+@pytest.mark.parametrize("colours", ["sum", "average"])
+@pytest.mark.parametrize("source", ["file", "hub"])
+def test_imagenet_comes_from_a_file_or_by_timm(tmp_path, monkeypatch, source, colours):
+    torch.manual_seed(0)
+    theirs = timm.create_model("efficientnet_b0")
+    model = MODELS["efficientnet"](num_classes=3, input_shape=(1, 70, 40))
+    init = "imagenet"
+    if source == "file":
+        init = str(Path(tmp_path, "b0.pth"))
+        torch.save(theirs.state_dict(), init)
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: theirs)
+    load_init(model, Role(init=init, init_colours=colours), WHERE)
+    kernel = theirs.conv_stem.weight.transpose(2, 3)
+    wanted = kernel.sum(1) if colours == "sum" else kernel.mean(1)
+    torch.testing.assert_close(model.features.conv_stem.weight[:, 0], wanted)
+
+
+def test_a_model_without_imagenet_is_told_by_its_key():
+    with pytest.raises(ConfigError) as error:
+        load_init(ast(), Role(init="imagenet"), WHERE)
+    assert str(error.value) == (
+        "[teacher] init: found 'imagenet', but there are no such weights for "
+        "SpectrogramTransformer with these options"
+    )
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(UserError, match=r"none\.pth: no such file of weights"):
+        load_init(ast(), Role(init="none.pth"), WHERE)
