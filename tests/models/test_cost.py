@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.cost import cost
+from models.cost import cost, unrolled
 
 
 class SelfAttention(nn.Module):
@@ -76,3 +76,16 @@ def test_the_model_stays_as_it_was():
     assert model[1].training
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "num_layers": 2}])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("input_shape", [(7, 5), (3, 7, 5)])
+def test_a_recurrence_that_is_counted_gives_the_shapes_of_one_that_runs(kind, options, input_shape):
+    module = kind(5, 4, batch_first=True, **options)
+    x = torch.zeros(input_shape)
+    y, state = module(x)
+    counted, its_state = unrolled(module, x)
+    assert counted.shape == y.shape
+    pairs = zip(state, its_state, strict=True) if kind is nn.LSTM else [(state, its_state)]
+    assert all(one.shape == other.shape for one, other in pairs)
