@@ -40,9 +40,9 @@ class EfficientNet(nn.Module):
 
     Source: Tan & Le, arXiv:1905.11946, by way of timm; on sounds PSLA, Gong et al.,
     arXiv:2102.01243, and CMKD, Gong et al., arXiv:2203.06760.
-    Differs: convolutions are padded alike on both sides, as timm's own weights want, where the
-    published systems pad by 2 less at the start of an even axis; `imagenet` names timm's weights.
-    PSLA's mean pooling is of probabilities.
+    Differs: convolutions are padded alike on both sides, as timm's own weights want; those of the
+    published systems, and of the authors' weights (b6 and b7), are padded by one less at the start
+    of an axis of even length. PSLA's `mean` is of probabilities.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 1280 x width), maps: the end of each
     resolution, the last (B, 1280 x width, ceil(T / 32), ceil(F / 32)).
     Raises ConfigError for an input of at most 32 x 32, whose last map would be a single value, and

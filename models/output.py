@@ -8,8 +8,8 @@ from torch import Tensor
 class Output(NamedTuple):
     """logits (B, K), no sigmoid or softmax; embedding (B, D); maps, shallow to deep.
 
-    A map is (B, C, T, F) of a convolutional network or (B, N, D) of a transformer. The last one is
-    what similarity-preserving distillation compares.
+    A map is (B, C, T, F) of a network that keeps time and frequency apart, or (B, N, D) of tokens
+    in no grid. The last one is what similarity-preserving distillation compares.
     """
 
     logits: Tensor

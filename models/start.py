@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from config import ConfigError, UserError
+from models.ast import SpectrogramTransformer
 from models.published import as_ours, fill
 from models.vision_transformer import fitted
 
@@ -62,7 +63,7 @@ def load_start(
             grey = weights[name].sum(1, keepdim=True) / (3 if colours == "average" else 1)
             channels = own[name].shape[1]
             weights[name] = grey.expand(-1, channels, -1, -1) / channels
-    if "positions" in own and "positions" in weights:
+    if isinstance(model, SpectrogramTransformer) and "positions" in weights:
         frames, bands, _ = own["positions"].shape
         weights["positions"] = fitted(fitted(weights["positions"], 0, frames), 1, bands)
     fill(model, weights)
