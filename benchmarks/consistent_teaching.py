@@ -112,6 +112,11 @@ def main() -> None:
     slow_seconds = take_turns(slow, arguments.teacher_rounds)
     seconds = take_turns(contenders, arguments.rounds)
     median = medians(slow_seconds | seconds)
+    figures = {
+        "online_over_apart": ratio(slow_seconds, "online", "plain", "teacher"),
+        "replayed_over_plain": ratio(seconds, "replayed", "plain"),
+        "plain_over_undisturbed": ratio(seconds, "plain", "undisturbed"),
+    }
     report(
         "consistent_teaching",
         arguments,
@@ -120,15 +125,8 @@ def main() -> None:
             (name, 1000 * value / arguments.batches, value / median["plain"])
             for name, value in median.items()
         ],
-        {
-            "teacher": arguments.teacher,
-            "student": arguments.student,
-            "online_over_apart": ratio(slow_seconds, "online", "plain", "teacher"),
-            "replayed_over_plain": ratio(seconds, "replayed", "plain"),
-            "plain_over_undisturbed": ratio(seconds, "plain", "undisturbed"),
-            "rounds": arguments.rounds,
-            "teacher_rounds": arguments.teacher_rounds,
-        },
+        figures,
+        [{"model": f"{arguments.teacher} to {arguments.student}", **figures}],
     )
 
 
