@@ -49,9 +49,11 @@ class Settings:
 
 
 PUBLISHED = {  # of a model that is not here: as it stands
+    "ast": Settings(128, {"size": "tiny"}, epochs=3, learning_rate=3e-4),
     "cnn_lstm": Settings(20, epochs=4),
     "dcase_net": Settings(64, epochs=3, learning_rate=3e-4),
     "dcase_small": Settings(20, epochs=15),
+    "efficientnet": Settings(128, epochs=3),
     "mel_resnet": Settings(64, epochs=3),
     "mobilenetv2": Settings(20, {"width_mult": 0.0005}),
     "raw_resnet": Settings(epochs=6, front_end="waveform", times=2),

@@ -2,8 +2,8 @@
 
     python -m benchmarks.gpu
 
-For each model in MODELS, on mels of ten seconds (1 x 998 x 64) or raw waveforms of three seconds of
-stereo at 48 kHz (2 x 144000), a training step is forward pass, loss, backward pass and a fused
+For each model in MODELS, on mels of ten seconds (1 x 998 x 64; 1 x 1024 x 128 for EfficientNet-B2 and
+AST-base, 527 classes) or raw waveforms of three seconds of stereo at 48 kHz (2 x 144000), a training step is forward pass, loss, backward pass and a fused
 Adam. Contenders take turns: float32 and bfloat16 (autocast), each eager, compiled, and compiled
 into CUDA graphs ([run] COMPILE = reduce-overhead). Then epochs of one model: caches resident on the
 device, and loaded from the memory map through pinned memory by a thread.
@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,12 @@ from models.cost import cost
 from training.device import compiler, forward_precision
 
 SHAPE, CLASSES = (1, 998, 64), 8
-RAW_SHAPES = {"raw_resnet": (2, 144_000)}  # by model; the others hear mels
+AUDIOSET = {"shape": (1, 1024, 128), "classes": 527}
+SETTINGS: dict[str, dict[str, Any]] = {  # of models with settings of their own
+    "ast": {**AUDIOSET, "largest_batch": 48},
+    "efficientnet": {**AUDIOSET, "largest_batch": 96, "options": {"variant": "b2"}},
+    "raw_resnet": {"shape": (2, 144_000)},
+}
 WAYS = {"eager": "no", "compiled": "default", "graphs": "reduce-overhead"}
 PEAK_TERAFLOPS = {  # dense bfloat16, of the makers' data sheets
     "H200": 989.5,
@@ -90,6 +96,14 @@ def matmul_teraflops(device: torch.device, size: int = 8192) -> float:
     return 20 * 2 * size**3 / seconds / 1e12
 
 
+def built(name: str) -> tuple[nn.Module, tuple[int, ...], int]:
+    """A model at its settings, the shape of a clip, and its classes."""
+    own = SETTINGS.get(name, {})
+    shape, classes = own.get("shape", SHAPE), own.get("classes", CLASSES)
+    model = MODELS[name](num_classes=classes, input_shape=shape, **own.get("options", {}))
+    return model, shape, classes
+
+
 def training_step(
     name: str,
     device: torch.device,
@@ -99,15 +113,14 @@ def training_step(
 ) -> Callable[[], None]:
     """One step on a batch that lies on the device."""
     torch.manual_seed(0)
-    shape = RAW_SHAPES.get(name, SHAPE)
-    model = MODELS[name](num_classes=CLASSES, input_shape=shape)
+    model, shape, classes = built(name)
     model = model.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
     loss, run = LOSSES["bce"](), compiled(model)
     clips = torch.randn(batch_size, *shape, device=device)
-    if name not in RAW_SHAPES:
+    if len(shape) == 3:
         clips = clips.contiguous(memory_format=torch.channels_last)
-    targets = torch.randint(2, (batch_size, CLASSES), device=device).float()
+    targets = torch.randint(2, (batch_size, classes), device=device).float()
 
     def step() -> None:
         with forward_precision(device, precision):
@@ -126,11 +139,12 @@ def model_figures(
     attainable: float,
     peak: float | None,
 ) -> dict[str, object]:
+    batch_size = min(arguments.batch_size, SETTINGS.get(name, {}).get("largest_batch", 2**30))
     contenders, steps = {}, {}
     ways = {way: compiler(mode, device) for way, mode in WAYS.items()}
     for precision in ("float32", "bfloat16"):
         for way, compiled in ways.items():
-            step = training_step(name, device, precision, compiled, arguments.batch_size)
+            step = training_step(name, device, precision, compiled, batch_size)
 
             def several(step=step) -> None:
                 for _ in range(arguments.steps):
@@ -140,14 +154,14 @@ def model_figures(
             contenders[f"{precision} {way}"] = several
             steps[f"{precision} {way}"] = step
     take_turns(contenders, 1)  # compiles
-    clips = arguments.batch_size * arguments.steps
+    clips = batch_size * arguments.steps
     rates = {
         who: clips / value
         for who, value in medians(take_turns(contenders, arguments.rounds)).items()
     }
     best = max(rates, key=rates.__getitem__)
-    shape = RAW_SHAPES.get(name, SHAPE)
-    macs = cost(MODELS[name](num_classes=CLASSES, input_shape=shape), shape).macs
+    model, shape, _ = built(name)
+    macs = cost(model, shape).macs
     teraflops = 6 * macs * max(rates[f"bfloat16 {way}"] for way in WAYS) / 1e12
     busy = busy_share(steps[best], arguments.steps)
     bound = "launches" if busy < LAUNCH_BOUND else "its kernels' memory traffic and small products"
