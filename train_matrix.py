@@ -11,6 +11,7 @@ from config import Config, ConfigError, Matrix, Role, command_line, links, load,
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
+    from models import family
     from report.matrix import write_matrix
     from training.distributed import processes, rank
     from training.run_folder import RUNS, write_results
@@ -31,7 +32,8 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
                 write_results(settings.run.name)
         if rank() == 0:
             folders = {path: RUNS / settings.run.name for path, settings in runs.items()}
-            print(write_matrix(RUNS / config.run.name, folders, variant))
+            families = {path[0]: family(s.teacher.model) for path, s in runs.items()}
+            print(write_matrix(RUNS / config.run.name, folders, variant, families))
 
 
 def paths(matrix: Matrix) -> list[tuple[str, ...]]:

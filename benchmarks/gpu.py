@@ -2,11 +2,12 @@
 
     python -m benchmarks.gpu
 
-For each model in MODELS, on mels of ten seconds (1 x 998 x 64; 1 x 1024 x 128 for EfficientNet-B2 and
-AST-base, 527 classes) or raw waveforms of three seconds of stereo at 48 kHz (2 x 144000), a training step is forward pass, loss, backward pass and a fused
-Adam. Contenders take turns: float32 and bfloat16 (autocast), each eager, compiled, and compiled
-into CUDA graphs ([run] COMPILE = reduce-overhead). Then epochs of one model: caches resident on the
-device, and loaded from the memory map through pinned memory by a thread.
+For each model in MODELS, on mels of ten seconds (1 x 998 x 64; 1 x 1024 x 128 and 527 classes for
+EfficientNet-B2 and AST-base) or raw waveforms of three seconds of stereo at 48 kHz (2 x 144000), a
+training step is forward pass, loss, backward pass and a fused Adam. Contenders take turns: float32
+and bfloat16 (autocast), each eager, compiled, and compiled into CUDA graphs ([run] COMPILE =
+reduce-overhead). Then epochs of one model: caches resident on the device, and loaded from the
+memory map through pinned memory by a thread.
 
 - share of the peak: 6 x multiply-accumulates x clips per second (a multiplication and an addition,
   once forwards and twice backwards), over the card's dense bfloat16 peak as its maker states it;

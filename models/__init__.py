@@ -34,6 +34,11 @@ MODELS = {
 }
 
 
+def family(name: str) -> str:
+    """transformer, or convolutional, as all are that do not say otherwise."""
+    return getattr(MODELS.get(name), "family", "convolutional")
+
+
 def find_model(where: str, name: str) -> Callable[..., nn.Module]:
     """What builds the model of this name. Raises ConfigError that names `where`."""
     return load_builder(where, name) if ":" in name else choose(where, MODELS, name)

@@ -41,6 +41,8 @@ class SpectrogramTransformer(nn.Module):
     Raises ConfigError for fewer than 16 frames or bands and for options out of range.
     """
 
+    family = "transformer"
+
     def __init__(
         self,
         *,

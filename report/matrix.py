@@ -14,6 +14,7 @@ import pandas as pd
 
 from data.replacing import write
 from report.drawing import MUTED, margin_for, picture, standalone
+from report.findings import findings
 from report.run import Run
 from report.significance import NAME, signed_rank
 from report.table import aligned, spread
@@ -25,15 +26,27 @@ COLUMNS = ("chain", "metric", "seed", "fold", "value", "parameters", "macs", "ep
 CELL, BLACK = 118, "#111111"  # px; ink on pale colours, whatever the page's
 
 
-def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str) -> str:
-    """results.csv, matrix.csv and matrix.svg in `folder`; gives the table for the screen."""
+def write_matrix(
+    folder: Path,
+    runs: Mapping[Sequence[str], Path],
+    variant: str,
+    families: Mapping[str, str],
+) -> str:
+    """results.csv, matrix.csv, findings.csv and matrix.svg in `folder`; gives it for the screen.
+
+    `families`: model -> convolutional or transformer.
+    """
     results = gathered(runs, variant)
-    gains = gains_of(results)
+    scores = scores_of(results)
+    gains = gains_of(scores)
+    found = findings(scores, families)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "results.csv", results.to_csv(index=False))
     write(folder / "matrix.csv", gains.to_csv(index=False))
     write(folder / "matrix.svg", drawn(results, gains))
-    return rendered(results, gains)
+    table = pd.DataFrame([{**one._asdict(), "verdict": one.verdict} for one in found])
+    write(folder / "findings.csv", table.to_csv(index=False))
+    return "\n".join([rendered(results, gains), "", aligned(findings_rows(table))])
 
 
 def gathered(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
@@ -50,15 +63,19 @@ def gathered(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
     return pd.concat(found)[list(COLUMNS)]
 
 
-def gains_of(results: pd.DataFrame) -> pd.DataFrame:
+def scores_of(results: pd.DataFrame) -> dict[str, pd.Series]:
+    """Chain -> its figures by seed and fold."""
+    return {
+        chain: rows.set_index(["seed", "fold"])["value"]
+        for chain, rows in results.groupby("chain", sort=False)
+    }
+
+
+def gains_of(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
     """A row a taught model: its score, that of itself alone and of its teacher, and what it gains.
 
     Gains are paired by seed and fold; p is of the signed-rank test.
     """
-    scores = {
-        chain: rows.set_index(["seed", "fold"])["value"]
-        for chain, rows in results.groupby("chain", sort=False)
-    }
     rows = []
     for chain, taught in scores.items():
         teacher, _, student = chain.rpartition(" > ")
@@ -92,6 +109,14 @@ def rendered(results: pd.DataFrame, gains: pd.DataFrame) -> str:
         rows.append([f"{row.teacher} > {row.student}", spread(values), gain, chance(row.p)[2:]])
     test = f"gain of the last over itself alone, n = {gains['pairs'].max()}; {NAME}"
     return f"\n{results['metric'].iloc[0]}; {test}\n{aligned(rows)}"
+
+
+def findings_rows(table: pd.DataFrame) -> list[list[str]]:
+    rows = [["statement", "difference", "p", "verdict"]]
+    for row in table.itertuples():
+        difference = f"{row.difference:+.4f} ± {row.deviation:.4f}"
+        rows.append([row.statement, difference, chance(row.p)[6:], row.verdict])
+    return rows
 
 
 def drawn(results: pd.DataFrame, gains: pd.DataFrame) -> str:

@@ -1,0 +1,139 @@
+"""The findings of CMKD as statements about a matrix of teachers and students, each tested.
+
+Source: Gong et al., CMKD, arXiv:2203.06760.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import NamedTuple
+
+import pandas as pd
+
+from report.significance import signed_rank
+
+LEVEL = 0.05
+CHAIN = " > "
+
+
+class Finding(NamedTuple):
+    """A statement that says that a difference is above zero.
+
+    `difference` is the mean over seeds and folds of the mean over `cells`; p is of the signed-rank
+    test over seeds and folds.
+    """
+
+    statement: str
+    difference: float
+    deviation: float
+    pairs: int
+    p: float
+    cells: int
+
+    @property
+    def verdict(self) -> str:
+        if math.isnan(self.p) or self.p >= LEVEL:
+            return "undecided"
+        return "confirmed" if self.difference > 0 else "contradicted"
+
+
+def findings(scores: Mapping[str, pd.Series], families: Mapping[str, str]) -> list[Finding]:
+    """Those of the statements that the matrix has cells for.
+
+    `scores`: "model", "teacher > student" or a longer chain -> its figures by seed and fold;
+    `families`: model -> convolutional or transformer.
+    """
+    cells = [tuple(chain.split(CHAIN)) for chain in scores if chain.count(CHAIN) == 1]
+    kinds = sorted(set(families.values()))
+    found = []
+
+    def add(statement: str, differences: Iterable[pd.Series]) -> None:
+        each = list(differences)
+        if each:
+            mean = pd.concat(each, axis=1).mean(axis=1)
+            p = signed_rank(mean).p
+            found.append(Finding(statement, mean.mean(), mean.std(), len(mean), p, len(each)))
+
+    for teaching, taught in product(kinds, kinds):
+        add(
+            f"1. a {taught} student gains from a {teaching} teacher",
+            (
+                scores[CHAIN.join(cell)] - scores[cell[1]]
+                for cell in cells
+                if (families[cell[0]], families[cell[1]]) == (teaching, taught)
+                and cell[0] != cell[1]
+            ),
+        )
+    across = [cell for cell in cells if families[cell[0]] != families[cell[1]]]
+    for kind in kinds:
+        add(
+            f"2. a {kind} student beats its teacher of the other kind",
+            (
+                scores[CHAIN.join(cell)] - scores[cell[0]]
+                for cell in across
+                if families[cell[1]] == kind
+            ),
+        )
+    add(
+        "3. the weaker teacher of a kind teaches better than the stronger",
+        weaker(scores, cells, families),
+    )
+    add("4. the other kind teaches better than the own kind", other_kind(scores, cells, families))
+    add(
+        "4. a model gains less from itself than from the others",
+        (
+            others_of(scores, cells, student) - scores[CHAIN.join((student, student))]
+            for student in students_of(cells)
+            if (student, student) in cells and sum(cell[1] == student for cell in cells) > 1
+        ),
+    )
+    add(
+        "5. a teacher that was taught itself teaches better",
+        (
+            scores[chain] - scores[chain.partition(CHAIN)[2]]
+            for chain in scores
+            if chain.count(CHAIN) > 1
+        ),
+    )
+    return found
+
+
+def students_of(cells: Iterable[tuple[str, ...]]) -> list[str]:
+    return list(dict.fromkeys(student for _, student in cells))
+
+
+def taught_by(scores: Mapping[str, pd.Series], student: str, teachers: Iterable[str]) -> pd.Series:
+    """The mean over these teachers, by seed and fold."""
+    return pd.concat([scores[f"{teacher}{CHAIN}{student}"] for teacher in teachers], axis=1).mean(
+        axis=1
+    )
+
+
+def others_of(
+    scores: Mapping[str, pd.Series], cells: list[tuple[str, ...]], student: str
+) -> pd.Series:
+    return taught_by(scores, student, [t for t, s in cells if s == student != t])
+
+
+def other_kind(
+    scores: Mapping[str, pd.Series], cells: list[tuple[str, ...]], families: Mapping[str, str]
+) -> Iterable[pd.Series]:
+    for student in students_of(cells):
+        teachers = [teacher for teacher, taught in cells if taught == student]
+        own = [name for name in teachers if families[name] == families[student]]
+        other = [name for name in teachers if families[name] != families[student]]
+        if own and other:
+            yield taught_by(scores, student, other) - taught_by(scores, student, own)
+
+
+def weaker(
+    scores: Mapping[str, pd.Series], cells: list[tuple[str, ...]], families: Mapping[str, str]
+) -> Iterable[pd.Series]:
+    """By each kind of teacher; which is the weaker, its mean score alone says."""
+    for student, kind in product(students_of(cells), sorted(set(families.values()))):
+        teachers = [t for t, s in cells if s == student and families[t] == kind]
+        if len(teachers) > 1:
+            ordered = sorted(teachers, key=lambda name: scores[name].mean())
+            yield taught_by(scores, student, ordered[:1]) - taught_by(scores, student, ordered[-1:])
