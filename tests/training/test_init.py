@@ -13,6 +13,10 @@ from training.experiment import load_init
 WHERE = "[teacher] init"
 
 
+def start(model, init, **settings):
+    load_init(model, Role(init=init, **settings), Path(init), WHERE)
+
+
 def ast(num_classes=3, frames=98):
     return MODELS["ast"](
         num_classes=num_classes, input_shape=(1, frames, 32), size="micro", depth=1
@@ -30,14 +34,14 @@ def file(tmp_path):
 
 def test_whole_weights_fill_a_model_of_their_classes_and_clips(file):
     model, weights = ast(7, 198), torch.load(file)
-    load_init(model, Role(init=str(file)), WHERE)
+    start(model, str(file))
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, weights[name])
 
 
 def test_whole_weights_that_do_not_fit_are_named_with_the_way_out(file):
     with pytest.raises(UserError) as error:
-        load_init(ast(), Role(init=str(file)), WHERE)
+        start(ast(), str(file))
     said = str(error.value)
     assert said.startswith(f"{WHERE} {file}: the weights do not fit SpectrogramTransformer: ")
     assert "its positions are 19x2 patches (time x frequency), this model's 9x2: set STRIDE" in said
@@ -48,7 +52,7 @@ def test_whole_weights_that_do_not_fit_are_named_with_the_way_out(file):
 def test_a_start_takes_the_middle_of_the_positions_and_keeps_the_new_classifier(file):
     model, weights = ast(), torch.load(file)
     head = model.classifier[1].weight.clone()
-    load_init(model, Role(init=str(file), init_as="start"), WHERE)
+    start(model, str(file), init_as="start")
     assert torch.equal(model.positions, weights["positions"][5:14])
     assert torch.equal(model.norm.weight, weights["norm.weight"])
     assert torch.equal(model.classifier[1].weight, head)
@@ -65,7 +69,7 @@ def test_imagenet_comes_from_a_file_or_by_timm(tmp_path, monkeypatch, source, co
         init = str(Path(tmp_path, "b0.pth"))
         torch.save(theirs.state_dict(), init)
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained: theirs)
-    load_init(model, Role(init=init, init_colours=colours), WHERE)
+    start(model, init, init_colours=colours)
     kernel = theirs.conv_stem.weight.transpose(2, 3)
     wanted = kernel.sum(1) if colours == "sum" else kernel.mean(1)
     torch.testing.assert_close(model.features.conv_stem.weight[:, 0], wanted)
@@ -73,7 +77,7 @@ def test_imagenet_comes_from_a_file_or_by_timm(tmp_path, monkeypatch, source, co
 
 def test_a_model_without_imagenet_is_told_by_its_key():
     with pytest.raises(ConfigError) as error:
-        load_init(ast(), Role(init="imagenet"), WHERE)
+        start(ast(), "imagenet")
     assert str(error.value) == (
         "[teacher] init: found 'imagenet', but there are no such weights for "
         "SpectrogramTransformer with these options"
@@ -82,4 +86,4 @@ def test_a_model_without_imagenet_is_told_by_its_key():
 
 def test_a_missing_file_is_named():
     with pytest.raises(UserError, match=r"none\.pth: no such file of weights"):
-        load_init(ast(), Role(init="none.pth"), WHERE)
+        start(ast(), init="none.pth")
