@@ -11,7 +11,6 @@ from config import Config, ConfigError, Matrix, Role, command_line, links, load,
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
-    from models import family
     from report.matrix import write_matrix
     from training.distributed import processes, rank
     from training.run_folder import RUNS, write_results
@@ -32,8 +31,7 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
                 write_results(settings.run.name)
         if rank() == 0:
             folders = {path: RUNS / settings.run.name for path, settings in runs.items()}
-            families = {path[0]: family(s.teacher.model) for path, s in runs.items()}
-            print(write_matrix(RUNS / config.run.name, folders, variant, families))
+            print(write_matrix(RUNS / config.run.name, folders, variant))
 
 
 def paths(matrix: Matrix) -> list[tuple[str, ...]]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from config import Mel, UserError
 from data.clips import FILES, ClipTable
 from data.mel_cache import front_end_fields, sha256_of
-from data.replacing import write
+from data.replacing import clear, write
 
 SHARD_BYTES = 64 * 2**20
 Stamps = dict[str, tuple[int, int]]  # path of a recording -> its size in bytes, its time in ns
@@ -152,6 +152,7 @@ class CacheWriter:
         known = {self.path(k, suffix) for k in range(self.shards) for suffix in (".npy", ".json")}
         for leftover in set(self.folder.glob("shard_*")) - known:
             leftover.unlink()
+        clear(self.folder)
         if changed:
             write(mark, text)
         return changed

@@ -12,15 +12,26 @@ from typing import IO
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes this name at the end: a reader finds the old one or the new one."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    part = unfinished(path, os.getpid())
     try:
-        with unfinished.open("wb") as file:
+        with part.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        part.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def unfinished(path: Path, pid: int) -> Path:
+    """Where a process writes it meanwhile; one that is killed leaves it there."""
+    return path.with_name(f".{path.name}.{pid}")
+
+
+def clear(folder: Path) -> None:
+    """Remove what killed processes left unfinished, from a folder that none is writing to."""
+    for leftover in folder.glob(".*"):
+        leftover.unlink()
 
 
 def write(path: Path, content: bytes | str) -> None:

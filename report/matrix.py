@@ -13,40 +13,41 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from data.replacing import write
+from models import family
 from report.drawing import MUTED, margin_for, picture, standalone
-from report.findings import findings
+from report.findings import CHAIN, Finding, findings
 from report.run import Run
 from report.significance import NAME, signed_rank
-from report.table import aligned, spread
+from report.table import aligned, as_markdown, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLUMNS = ("chain", "metric", "seed", "fold", "value", "parameters", "macs", "epochs", "seconds")
+COLUMNS = ("chain", "model", "metric", "seed", "fold", "value", "parameters", "macs", "epochs")
 CELL, BLACK = 118, "#111111"  # px; ink on pale colours, whatever the page's
 
 
-def write_matrix(
-    folder: Path,
-    runs: Mapping[Sequence[str], Path],
-    variant: str,
-    families: Mapping[str, str],
-) -> str:
-    """results.csv, matrix.csv, findings.csv and matrix.svg in `folder`; gives it for the screen.
-
-    `families`: model -> convolutional or transformer.
-    """
+def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str) -> str:
+    """results.csv, matrix.csv, findings.csv and matrix.svg in `folder`; gives it for the screen."""
     results = gathered(runs, variant)
     scores = scores_of(results)
     gains = gains_of(scores)
-    found = findings(scores, families)
+    found = findings(scores, families_of(results))
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "results.csv", results.to_csv(index=False))
     write(folder / "matrix.csv", gains.to_csv(index=False))
-    write(folder / "matrix.svg", drawn(results, gains))
+    write(folder / "matrix.svg", matrix_picture(results))
     table = pd.DataFrame([{**one._asdict(), "verdict": one.verdict} for one in found])
     write(folder / "findings.csv", table.to_csv(index=False))
-    return "\n".join([rendered(results, gains), "", aligned(findings_rows(table))])
+    title, rows = gains_rows(results)
+    return "\n".join(["", title, aligned(rows), "", aligned(findings_rows(found))])
+
+
+def matrix_markdown(results: pd.DataFrame) -> str:
+    """Both tables, from what write_matrix left as results.csv."""
+    title, rows = gains_rows(results)
+    found = findings(scores_of(results), families_of(results))
+    return f"{title}:\n\n{as_markdown(rows)}\n\n{as_markdown(findings_rows(found))}"
 
 
 def gathered(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
@@ -59,7 +60,7 @@ def gathered(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
         rows = Run(folder).headline
         role = rows["role"] == ("student" if len(path) > 1 else "teacher")
         chosen = rows[role & ((rows["variant"] == variant) | (len(path) == 1))]
-        found.append(chosen.assign(chain=" > ".join(path)))
+        found.append(chosen.assign(chain=CHAIN.join(path)))
     return pd.concat(found)[list(COLUMNS)]
 
 
@@ -78,7 +79,7 @@ def gains_of(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
     """
     rows = []
     for chain, taught in scores.items():
-        teacher, _, student = chain.rpartition(" > ")
+        teacher, _, student = chain.rpartition(CHAIN)
         if not teacher:
             continue
         gain = (taught - scores[student]).dropna()
@@ -99,28 +100,43 @@ def gains_of(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def rendered(results: pd.DataFrame, gains: pd.DataFrame) -> str:
-    alone = results[~results["chain"].str.contains(" > ")].groupby("chain", sort=False)["value"]
-    rows = [["model", "score", "gain", ""]]
-    rows += [[name, spread(values), "", ""] for name, values in alone]
-    for row in gains.itertuples():
-        values = results[results["chain"] == f"{row.teacher} > {row.student}"]["value"]
-        gain = f"{row.gain:+.4f} ± {row.gain_deviation:.4f}"
-        rows.append([f"{row.teacher} > {row.student}", spread(values), gain, chance(row.p)[2:]])
-    test = f"gain of the last over itself alone, n = {gains['pairs'].max()}; {NAME}"
-    return f"\n{results['metric'].iloc[0]}; {test}\n{aligned(rows)}"
+def families_of(results: pd.DataFrame) -> dict[str, str]:
+    """Model of the matrix -> convolutional or transformer."""
+    alone = results[~results["chain"].str.contains(CHAIN)]
+    return {name: family(model) for name, model in zip(alone["chain"], alone["model"], strict=True)}
 
 
-def findings_rows(table: pd.DataFrame) -> list[list[str]]:
+def gains_rows(results: pd.DataFrame) -> tuple[str, list[list[str]]]:
+    """What the table is of, and the table: the models alone, then each chain."""
+    gains = gains_of(scores_of(results)).set_index(["teacher", "student"])
+    rows = [["model", "score", "gain", "p"]]
+    for chain, scores in scores_of(results).items():
+        teacher, _, student = chain.rpartition(CHAIN)
+        row = [chain, spread(scores), "", ""]
+        if teacher:
+            gain = gains.loc[teacher, student]
+            row[2] = f"{gain['gain']:+.4f} ± {gain['gain_deviation']:.4f}"
+            row[3] = number(gain["p"])
+        rows.append(row)
+    pairs = len(next(iter(scores_of(results).values())))
+    return (
+        f"{results['metric'].iloc[0]}, and the gain of the last over itself alone, paired by seed "
+        f"and fold, n = {pairs}; {NAME}",
+        rows,
+    )
+
+
+def findings_rows(found: Sequence[Finding]) -> list[list[str]]:
     rows = [["statement", "difference", "p", "verdict"]]
-    for row in table.itertuples():
-        difference = f"{row.difference:+.4f} ± {row.deviation:.4f}"
-        rows.append([row.statement, difference, chance(row.p)[6:], row.verdict])
+    for one in found:
+        difference = f"{one.difference:+.4f} ± {one.deviation:.4f}"
+        rows.append([one.statement, difference, number(one.p), one.verdict])
     return rows
 
 
-def drawn(results: pd.DataFrame, gains: pd.DataFrame) -> str:
+def matrix_picture(results: pd.DataFrame) -> str:
     """Teachers down, students across, coloured by gain; a longer chain is a row of its own."""
+    gains = gains_of(scores_of(results))
     teachers, students = (
         list(dict.fromkeys(gains["teacher"])),
         list(dict.fromkeys(gains["student"])),
@@ -141,7 +157,8 @@ def drawn(results: pd.DataFrame, gains: pd.DataFrame) -> str:
             axes.add_patch(
                 matplotlib.patches.Rectangle((x + 0.02, y + 0.03), 0.96, 0.94, color=shade)
             )
-            said = f"{row.gain:+.3f} ± {row.gain_deviation:.3f}\n{row.taught:.3f}{chance(row.p)}"
+            said = f"{row.gain:+.3f} ± {row.gain_deviation:.3f}\n{row.taught:.3f}"
+            said += f", p = {number(row.p)}" if number(row.p) else ""
             axes.text(x + 0.5, y + 0.5, said, ha="center", va="center", color=BLACK, fontsize=10)
         axes.set_xlim(0, len(students))
         axes.set_ylim(len(teachers), 0)
@@ -158,9 +175,9 @@ def drawn(results: pd.DataFrame, gains: pd.DataFrame) -> str:
     return standalone([panel], height)
 
 
-def chance(p: float) -> str:
-    """`, p = 0.03`; nothing where none differs."""
-    return "" if math.isnan(p) else f", p = {p:.2g}"
+def number(p: float) -> str:
+    """Nothing where none differs."""
+    return "" if math.isnan(p) else f"{p:.2g}"
 
 
 def ticks(set_ticks: Callable[[list[float], Sequence[str]], None], names: Sequence[str]) -> None:

@@ -2,10 +2,11 @@
 
     <!-- keys -->                                    every key of config.ini
     <!-- results recipes/results/NAME.csv METRIC --> the table of a committed results.csv
+    <!-- matrix recipes/results/NAME.csv -->         the tables of a committed matrix
     <!-- benchmarks -->                              the newest rows of benchmarks/results/
 
-Each part ends with <!-- end -->. The picture at the head of README.md is drawn from the same
-results. Nothing of all this is typed in by hand.
+Each part ends with <!-- end -->. The picture at the head of README.md and that of the matrix are
+drawn from the same results. Nothing of all this is typed in by hand.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from pathlib import Path
 import pandas as pd
 
 from config import keys_table
+from report.matrix import matrix_markdown, matrix_picture
 from report.overview import overview
 from report.table import markdown
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "recipes/results/overview.svg"
+MATRIX = ROOT / "recipes/results/cmkd_esc10.csv"  # and its picture, .svg
 PAGES = ("README.md", "recipes/README.md")
-PART = re.compile(r"(<!-- (keys|results|benchmarks)([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+KINDS = "keys|results|benchmarks|matrix"
+PART = re.compile(rf"(<!-- ({KINDS})([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
@@ -35,6 +39,8 @@ def part(kind: str, arguments: str) -> str:
         return keys_table()
     if kind == "benchmarks":
         return benchmarks_table()
+    if kind == "matrix":
+        return matrix_markdown(pd.read_csv(ROOT / arguments.strip()))
     path, metric = arguments.split()
     return markdown(pd.read_csv(ROOT / path), metric)
 
@@ -75,6 +81,7 @@ def shown(value: object) -> str:
 
 if __name__ == "__main__":
     PICTURE.write_text(overview(), encoding="utf-8")
+    MATRIX.with_suffix(".svg").write_text(matrix_picture(pd.read_csv(MATRIX)), encoding="utf-8")
     for page in PAGES:
         path = ROOT / page
         path.write_text(filled(path.read_text()))

@@ -17,6 +17,7 @@ from data import cache_writer
 from data.decode import decode
 from data.front_end import mel_filters
 from data.mel_cache import MelCache, cache_folder
+from data.replacing import unfinished
 from data.splits import parts
 from data.synthesis.scene_corpus import synthesise
 from tests.data.datasets.test_audioset import write_tables
@@ -115,6 +116,17 @@ def test_both_caches_are_made_and_described(place, capsys):
     make()
     assert "already complete" in capsys.readouterr().out
     assert contents(place / "features") == before
+
+
+def test_half_written_files_of_a_killed_run_go(place):
+    make()
+    whole = contents(place / "features")
+    folder = cache_folder(load(), "student")
+    folder.joinpath("front_end.json").unlink()
+    for name in ("shard_00000.json", "front_end.json", "bad_clips.csv"):
+        unfinished(folder / name, pid=7).write_text("ha")
+    make()
+    assert differences(contents(place / "features"), whole) == {}
 
 
 def test_one_cache_serves_roles_with_the_same_front_end(place):

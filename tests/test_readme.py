@@ -156,6 +156,7 @@ def test_the_slurm_job_runs_the_three_scripts(place):
     (job,) = (block for kind, block in BLOCKS if "SBATCH" in block)
     name = "SLURM_JOB_NODELIST=localhost SLURM_NNODES=1 SLURM_JOB_ID=7"
     script = replaced(job).replace("29500", free_port())
+    script = script.replace("--nproc-per-node 2", "--nproc-per-node 1")  # two are tried elsewhere
     (place / "job.sh").write_text(script)
     assert "mean ± standard deviation" in done(place, f"{name} bash job.sh")
 

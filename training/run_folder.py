@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config import Config, UserError
-from data.replacing import replacing, write
+from data.replacing import clear, replacing, write
 from training.distributed import rank, wait_for_all
 
 RUNS = Path("runs")
@@ -96,6 +96,7 @@ class TrainingFolder:
         write_once(self.path / "metrics.json", json.dumps(record, indent=1))
         if rank() == 0:
             (self.path / "checkpoint.pt").unlink(missing_ok=True)
+            clear(self.path)
 
     def remove(self) -> None:
         if rank() == 0 and self.path.exists():

@@ -4,6 +4,7 @@ import torch
 from safetensors import safe_open
 
 from config import UserError
+from data.replacing import unfinished
 from training.run_folder import TrainingFolder, write_results
 
 METRICS = {
@@ -63,6 +64,14 @@ def test_other_settings_are_named(tmp_path, state):
         other.finished() if state == "finished" else other.read_checkpoint()
     other.remove()
     assert other.read_checkpoint() is None
+
+
+def test_half_written_files_of_a_killed_training_go(tmp_path):
+    folder = TrainingFolder(tmp_path / "a", {})
+    folder.path.mkdir()
+    unfinished(folder.path / "checkpoint.pt", pid=7).write_bytes(b"ha")
+    finish(folder)
+    assert not list(folder.path.glob(".*"))
 
 
 def test_results_have_a_row_a_figure(tmp_path, monkeypatch):
