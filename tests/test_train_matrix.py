@@ -1,5 +1,6 @@
 """Two models teach each other, by the script."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +16,9 @@ NARROW = MODEL=dcase_small WIDTH_MULT=0.25 NORMALISE=none
 TEACHERS = wide
 STUDENTS = narrow, wide
 CHAINS = wide > narrow > wide
+[ensembles]
+ALL = teacher@seeds
+BOTH = runs/config-wide/teacher, runs/config-wide/teacher@epochs
 """
 
 
@@ -26,6 +30,7 @@ def trained(tmp_path_factory):
     text = text.replace("MODEL = dcase_small\nWIDTH_MULT = 0.5\n", "")
     text = text.replace("MODEL = dcase_small\nWIDTH_MULT = 0.25\n", "")
     text = text.replace("ce, ce+kd, ce+kd+sp", "ce+kd").replace("EPOCHS = 3", "EPOCHS = 2")
+    text = text.replace("[student]", "ENSEMBLE_FROM_EPOCH = 1\n[student]")
     (place / "config.ini").write_text(text + "SEEDS = 0, 1\n" + MATRIX)
     run(place, "make_mel.py")
     return place, run(place, "train_matrix.py")
@@ -75,6 +80,21 @@ def test_a_teacher_is_taken_as_it_is_and_a_chain_goes_on_from_a_student(trained)
         part = "seed_1/fold_0/predictions.csv"
         said = pd.read_csv(place / "runs" / run_name / role / part)
         assert said.equals(pd.read_csv(place / "runs" / before / part))
+
+
+def said_by(place, system):
+    return pd.read_csv(place / "runs/config-wide" / system / "fold_0/predictions.csv", index_col=0)
+
+
+def test_the_mean_of_seeds_and_of_epochs_are_systems(trained):
+    place, _ = trained
+    teachers = [said_by(place, f"teacher/seed_{seed}") for seed in (0, 1)]
+    assert np.allclose(said_by(place, "all/seed_0"), sum(teachers) / 2)
+    epochs = said_by(place, "teacher@epochs/seed_1")
+    assert np.allclose(said_by(place, "both/seed_1"), (teachers[1] + epochs) / 2)
+    assert not np.allclose(epochs, teachers[1])
+    systems = set(pd.read_csv(place / "runs/config-wide/results.csv")["role"])
+    assert systems == {"teacher", "teacher@epochs", "all", "both"}
 
 
 def test_the_picture_says_each_gain(trained):

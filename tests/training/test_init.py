@@ -1,6 +1,7 @@
 """What INIT puts into a model, and what is said where it cannot."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -8,7 +9,7 @@ import torch
 
 from config import ConfigError, Role, UserError
 from models import MODELS
-from training.experiment import load_init
+from training.experiment import Experiment, load_init
 
 WHERE = "[teacher] init"
 
@@ -87,3 +88,17 @@ def test_a_model_without_imagenet_is_told_by_its_key():
 def test_a_missing_file_is_named():
     with pytest.raises(UserError, match=r"none\.pth: no such file of weights"):
         start(ast(), init="none.pth")
+
+
+def test_trainings_are_taken_by_seed_and_fold_or_where_there_is_but_one(tmp_path):
+    asks = SimpleNamespace(fold=2)
+    only = tmp_path / "seed_0/fold_0/weights.safetensors"
+    only.parent.mkdir(parents=True)
+    only.touch()
+    assert Experiment.init_weights(asks, str(tmp_path), 1) == only
+    own = tmp_path / "seed_1/fold_2/weights.safetensors"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert Experiment.init_weights(asks, str(tmp_path), 1) == own
+    with pytest.raises(UserError, match="2 trainings, none of seed 3 and fold 2"):
+        Experiment.init_weights(asks, str(tmp_path), 3)
