@@ -585,7 +585,7 @@ configs = st.builds(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@settings(derandomize=True, deadline=None, max_examples=40)
 @given(configs)
 def test_the_resolved_file_gives_the_same_configuration(wanted):
     with TemporaryDirectory() as folder:
@@ -597,7 +597,7 @@ def test_the_resolved_file_gives_the_same_configuration(wanted):
     assert found == wanted
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.text(max_size=10), st.sampled_from(["data.root", "student.init", "teacher.kind"]))
 def test_an_override_that_is_accepted_survives_the_resolved_file(text, where):
     with TemporaryDirectory() as folder:

@@ -64,7 +64,7 @@ def assert_same(found: ClipTable, wanted: ClipTable) -> None:
     assert (found.classes, found.task) == (wanted.classes, wanted.task)
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.lists(clips(), min_size=1, max_size=5, unique_by=lambda clip: clip.id))
 def test_a_table_is_read_as_it_was_written(some):
     table = ClipTable.of(some, CLASSES, "multi_label")
@@ -73,7 +73,7 @@ def test_a_table_is_read_as_it_was_written(some):
         assert_same(ClipTable.read(Path(folder)), table)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.lists(clips(), min_size=1, max_size=5, unique_by=lambda clip: clip.id))
 def test_each_row_says_what_its_clip_said(some):
     table = ClipTable.of(reversed(some), CLASSES, "multi_label")
@@ -231,7 +231,7 @@ def test_a_table_is_written_block_by_block(tmp_path, monkeypatch):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "blocks" / file).read_bytes()
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=50)
 @given(
     st.lists(texts, min_size=1, max_size=20, unique=True), st.lists(texts, max_size=20), st.data()
 )

@@ -124,7 +124,7 @@ def predictions(draw, classes):
 def test_it_agrees_wherever_hypothesis_looks(level):
     classes = LEVELS[level][0]
 
-    @settings(max_examples=250, derandomize=True, deadline=None, database=None)
+    @settings(max_examples=100, derandomize=True, deadline=None, database=None)
     @given(predictions(classes), st.sampled_from(["numpy", "stable"]))
     def run(drawn, tie_order):
         agrees(*drawn, classes, level, tie_order)
