@@ -459,6 +459,17 @@ class Augment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """[budget]: what a student may cost; train_student.py refuses one that costs more."""
+
+    max_bytes: int = key(0, "bytes of all parameters in this precision; 0: any", low=0)
+    precision: Literal["float32", "float16", "int8"] = key(
+        "float32", "in which the parameters are to be stored"
+    )
+    max_macs: int = key(0, "multiply-accumulates of a clip; 0: any", low=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """[matrix]: models that teach one another, for train_matrix.py. Each further key names one:
 
@@ -549,6 +560,7 @@ class Config:
     student_augment: Augment
     ensembles: Ensembles
     matrix: Matrix
+    budget: Budget
     run: Run
 
     def mel_of(self, role: str) -> Mel:
@@ -579,6 +591,7 @@ class Config:
             "augment.student": self.student_augment,
             "ensembles": self.ensembles,
             "matrix": self.matrix,
+            "budget": self.budget,
             "run": self.run,
         }
         lines = []
@@ -611,6 +624,7 @@ SECTIONS: Mapping[str, type] = {
     "augment.student": Augment,
     "ensembles": Ensembles,
     "matrix": Matrix,
+    "budget": Budget,
     "run": Run,
 }
 
@@ -675,6 +689,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
         "student_augment": section("augment.student", "augment"),
         "ensembles": section("ensembles"),
         "matrix": section("matrix"),
+        "budget": section("budget"),
         "run": section("run"),
     }
     coefficients = {}

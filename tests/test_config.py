@@ -581,6 +581,7 @@ configs = st.builds(
     student_augment=sections(config.Augment),
     ensembles=sections(config.Ensembles),
     matrix=sections(config.Matrix),
+    budget=sections(config.Budget),
     run=sections(config.Run),
 )
 

@@ -142,6 +142,7 @@ def test_a_run_says_what_it_ran_on(undisturbed):
         ("data.dataset=esc60", "nearest: esc50"),
         ("run.device=abacus", "abacus"),
         ("distillation.variants=bce", "single-label"),
+        ("budget.max_macs=1000", "want at most 1,000"),
     ],
 )
 def test_a_wrong_setting_is_named(undisturbed, change, said):

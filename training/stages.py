@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from config import Config
+from config import Budget, Config
+from models.cost import cost
+from training.budget import check_budget
 from training.ensembles import combine
 from training.experiment import Experiment
 from training.run_folder import write_config
@@ -24,8 +26,14 @@ def train_teachers(config: Config, overwrite: bool = False) -> Experiment:
 
 
 def train_students(config: Config, overwrite: bool = False) -> Experiment:
-    """A student for each variant, fold and seed, and the ensembles that hold students."""
+    """A student for each variant, fold and seed, and the ensembles that hold students.
+
+    Raises ConfigError for a student over [budget] before anything is trained.
+    """
     experiment = Experiment(config, "teacher", "student")
+    if config.budget != Budget():
+        student = experiment.build_model("student")
+        check_budget(config.budget, cost(student, experiment.views["student"].shape))
     write_config(config)
     for fold in experiment.folds:
         for seed in config.run.seeds:
