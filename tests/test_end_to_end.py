@@ -151,7 +151,7 @@ def test_a_wrong_setting_is_named(undisturbed, change, said):
     assert "Traceback" not in message
 
 
-@pytest.mark.parametrize("script", [*SCRIPTS, "export_student.py"])
+@pytest.mark.parametrize("script", [*SCRIPTS, "export_student.py", "train_matrix.py"])
 def test_help_answers_without_torch(tmp_path, script):
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     done = subprocess.run(
