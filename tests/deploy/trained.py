@@ -48,6 +48,8 @@ def built(description: Description) -> nn.Module:
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(0.5, 2)
+        elif isinstance(module, nn.Conv2d) and not module.weight.any():
+            nn.init.kaiming_normal_(module.weight)  # cp_resnet has those that start at 0
     return model
 
 
