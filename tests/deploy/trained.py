@@ -16,6 +16,7 @@ RATE, SECONDS = 8_000, 1.0
 
 REDUCED = {  # few layers, which are traced quickly, and wide ones, which are smaller in int8
     "ast": {"size": "base", "depth": 1},
+    "cp_mobile": {"base_channels": 96},
     "efficientnet": {"depth_mult": 0.1},
 }
 WAVEFORM_SECONDS = {"raw_resnet": 6.0}  # of the models that hear waveforms
