@@ -144,7 +144,9 @@ class GlobalResponseNorm(nn.Module):
     The norms run over time and frequency. Both weights start at 0, where nothing changes.
 
     Source: Woo et al., ConvNeXt V2, arXiv:2301.00808.
-    Differs: one gamma and one beta for all channels, as CP-Mobile has them.
+    Differs: one gamma and one beta for all channels, as CP-Mobile has them. Root mean squares stand
+    for the norms: the same shares, of numbers that do not grow with the clip beyond what int8 was
+    calibrated on.
     Shapes: (B, C, T, F) -> (B, C, T, F).
     """
 
@@ -154,9 +156,10 @@ class GlobalResponseNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        response = x.norm(dim=(2, 3), keepdim=True)
+        mean_square = x.float().square().mean(dim=(2, 3), keepdim=True)
+        response = (mean_square + 1e-12).sqrt()  # silence has a gradient too
         share = response / (response.mean(dim=1, keepdim=True) + 1e-6)
-        return x + self.gamma * x * share + self.beta
+        return x + self.gamma * x * share.to(x.dtype) + self.beta
 
 
 def convolution(

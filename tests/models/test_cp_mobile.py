@@ -134,6 +134,13 @@ def test_the_response_norm_by_hand():
     torch.testing.assert_close(norm(x), wanted)
 
 
+def test_the_response_norm_learns_from_silence_and_runs_in_half_precision():
+    norm, x = GlobalResponseNorm(), torch.zeros(1, 2, 3, 3, requires_grad=True)
+    norm(x).sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+    assert norm.half()(x.half()).dtype == torch.float16
+
+
 def test_the_shortest_mel_still_trains_alone():
     model = build((1, 9, 1)).train()
     assert model(torch.randn(1, 1, 9, 1)).logits.isfinite().all()
