@@ -48,7 +48,7 @@ class CpMobile(nn.Module):
     acoustic scene classification in the DCASE 2024 challenge", arXiv:2405.10018; their published
     weights load, see `models.published`.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 104), maps: the end of each stage, the last
-    (B, 104, ceil(T / 8), ceil(F / 8)), with ceil(F / 16) in 2023's.
+    (B, 104, ceil(T / 8), ceil(F / 8)). 2023's: 168 and ceil(F / 16).
     Raises ConfigError for fewer than 9 frames, whose last map could be a single value, and for
     options out of range.
     """
@@ -104,7 +104,8 @@ class CpMobile(nn.Module):
 class Block(nn.Module):
     """Expansion, depthwise 3x3 convolution, projection; ReLU at the end.
 
-    Where the channels stay, the input is added: its 3x3 mean where the map shrinks.
+    Where the channels stay, the input is added: its 3x3 mean where the map shrinks. The response
+    norm, of 2023's alone, comes before the ReLU.
     Shapes: (B, C, T, F) -> (B, C', ceil(T / stride), ceil(F / stride)).
     """
 
@@ -145,8 +146,8 @@ class GlobalResponseNorm(nn.Module):
 
     Source: Woo et al., ConvNeXt V2, arXiv:2301.00808.
     Differs: one gamma and one beta for all channels, as CP-Mobile has them. Root mean squares stand
-    for the norms: the same shares, of numbers that do not grow with the clip beyond what int8 was
-    calibrated on.
+    for the norms, and 1e-7 for 1e-6: the same shares, of numbers that do not grow with the clip
+    beyond what int8 was calibrated on.
     Shapes: (B, C, T, F) -> (B, C, T, F).
     """
 
@@ -158,7 +159,7 @@ class GlobalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         mean_square = x.float().square().mean(dim=(2, 3), keepdim=True)
         response = (mean_square + 1e-12).sqrt()  # silence has a gradient too
-        share = response / (response.mean(dim=1, keepdim=True) + 1e-6)
+        share = response / (response.mean(dim=1, keepdim=True) + 1e-7)
         return x + self.gamma * x * share.to(x.dtype) + self.beta
 
 

@@ -8,7 +8,7 @@ from config import ConfigError
 from models.output import Output
 from models.shapes import check_mel_shape
 
-FROM_RHO = ((1, None), (2, 3), (4, 5), (8, 9))  # where the two convolutions of a block become 3x3
+FROM_RHO = ((1, None), (2, 3), (4, 5), (8, 9))  # of each block: its convolutions are 3x3 from it on
 
 
 class CpResnet(nn.Module):

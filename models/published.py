@@ -37,18 +37,13 @@ RAW_RESNET_NAMES = (  # first_conv.weight … block0.conv_downsample.weight … 
     (re.compile(r"^fc2\."), "classifier."),
 )
 
-CP_MOBILE_NAMES = (  # in_c.0.0.weight … stages.s1.b1.block.0.0.weight … feed_forward.0.weight
+CP_NAMES = (  # of CP-Mobile and CP-ResNet, in a module of Lightning or alone
     (re.compile(r"^(model\.)?"), ""),
     (re.compile(r"^in_c\."), "stem."),
-    (re.compile(r"^stages\.s\d\."), "blocks."),
+    (re.compile(r"^stages\.s\d\."), "blocks."),  # stages.s1.b1.block.0.0.weight …
     (re.compile(r"\.block\."), ".layers."),
     (re.compile(r"\.after_block_norm\."), ".response_norm."),
-    (re.compile(r"^feed_forward\."), "classifier."),
-)
-CP_RESNET_NAMES = (  # in_c.0.weight … stage1.block1.conv1.weight … feed_forward.0.weight
-    (re.compile(r"^(model\.)?"), ""),
-    (re.compile(r"^in_c\."), "stem."),
-    (re.compile(r"^stage1\.block1\."), "blocks.0."),
+    (re.compile(r"^stage1\.block1\."), "blocks.0."),  # stage1.block1.conv1.weight …
     (re.compile(r"^stage1\.block2\."), "blocks.1."),
     (re.compile(r"^stage2\.block1\."), "blocks.2."),
     (re.compile(r"^stage3\.block1\."), "blocks.3."),
@@ -182,10 +177,8 @@ def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
 
 def translate_cp(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The names of CP-Mobile and CP-ResNet to ours; time runs across their images."""
-    of_mobile = any(name.endswith("in_c.0.0.weight") for name in state_dict)
-    names = CP_MOBILE_NAMES if of_mobile else CP_RESNET_NAMES
     return {
-        renamed(name, names): tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
+        renamed(name, CP_NAMES): tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
         for name, tensor in state_dict.items()
     }
 
