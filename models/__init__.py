@@ -14,6 +14,8 @@ from torch import nn
 from config import choose
 from models.ast import SpectrogramTransformer
 from models.cnn_lstm import CnnLstm
+from models.cp_mobile import CpMobile
+from models.cp_resnet import CpResnet
 from models.dcase_net import DcaseNet
 from models.dcase_small import DcaseSmall
 from models.efficientnet import EfficientNet
@@ -25,6 +27,8 @@ from models.raw_resnet import RawResnet
 MODELS = {
     "ast": SpectrogramTransformer,
     "cnn_lstm": CnnLstm,
+    "cp_mobile": CpMobile,
+    "cp_resnet": CpResnet,
     "dcase_net": DcaseNet,
     "dcase_small": DcaseSmall,
     "efficientnet": EfficientNet,

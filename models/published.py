@@ -37,6 +37,22 @@ RAW_RESNET_NAMES = (  # first_conv.weight … block0.conv_downsample.weight … 
     (re.compile(r"^fc2\."), "classifier."),
 )
 
+CP_NAMES = (  # of CP-Mobile and CP-ResNet, in a module of Lightning or alone
+    (re.compile(r"^(model\.)?"), ""),
+    (re.compile(r"^in_c\."), "stem."),
+    (re.compile(r"^stages\.s\d\."), "blocks."),  # stages.s1.b1.block.0.0.weight …
+    (re.compile(r"\.block\."), ".layers."),
+    (re.compile(r"\.after_block_norm\."), ".response_norm."),
+    (re.compile(r"^stage1\.block1\."), "blocks.0."),  # stage1.block1.conv1.weight …
+    (re.compile(r"^stage1\.block2\."), "blocks.1."),
+    (re.compile(r"^stage2\.block1\."), "blocks.2."),
+    (re.compile(r"^stage3\.block1\."), "blocks.3."),
+    (re.compile(r"\.bn(\d)\."), r".norm\1."),
+    (re.compile(r"\.shortcut\.conv\."), ".projection.0."),
+    (re.compile(r"\.shortcut\.bn\."), ".projection.1."),
+    (re.compile(r"^feed_forward\."), "classifier."),
+)
+
 AST_NAMES = (  # module.v.patch_embed.proj.weight … v.blocks.0.attn.qkv.weight … mlp_head.1.weight
     (re.compile(r"^(module\.)?(v\.)?"), ""),
     (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
@@ -56,7 +72,8 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
 
     Known are the names of VGGish as torchvggish has them (for dcase_net; its convolutions alone are
     taken), of the published urban sound tagging system (for dcase_net and dcase_small; whole, or
-    convolutions alone), of the published specialist system (for raw_resnet) and of AST. Raises
+    convolutions alone), of the published specialist system (for raw_resnet), of AST, and of
+    CP-Mobile and CP-ResNet as the published low-complexity scene systems have them. Raises
     UserError that names each tensor that is missing, unexpected, or of another shape, and changes
     nothing then.
     """
@@ -114,6 +131,8 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
         return translate_ast(state_dict, own)
     if "conv_stem.weight" in state_dict:
         return translate_efficientnet(state_dict)
+    if any(name.endswith("feed_forward.0.weight") for name in state_dict):
+        return translate_cp(state_dict)
     names = RAW_RESNET_NAMES if "first_conv.weight" in state_dict else DCASE_NAMES
     return {renamed(name, names): tensor for name, tensor in state_dict.items()}
 
@@ -156,6 +175,14 @@ def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
     }
 
 
+def translate_cp(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The names of CP-Mobile and CP-ResNet to ours; time runs across their images."""
+    return {
+        renamed(name, CP_NAMES): tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
+        for name, tensor in state_dict.items()
+    }
+
+
 def renamed(name: str, names: Sequence[tuple[re.Pattern[str], str]]) -> str:
     for pattern, ours in names:
         name = pattern.sub(ours, name)
@@ -167,7 +194,8 @@ def shape(sizes: Sequence[int]) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a .safetensors file or of a state dict that torch.save wrote.
+    """The named tensors of a .safetensors file or of a state dict that torch.save wrote, alone or
+    within a checkpoint of Lightning.
 
     A pickle that holds anything but tensors is refused unread, since reading it could run its code.
     Raises UserError for a file that is missing, damaged, refused or no state dict.
@@ -186,6 +214,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged file can raise almost anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: cannot be read as weights: {reason}") from error
+    if isinstance(weights, Mapping) and "state_dict" in weights:
+        weights = weights["state_dict"]
     if not isinstance(weights, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
     ):

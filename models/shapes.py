@@ -45,3 +45,12 @@ def check_positive(model: str, name: str, value: float) -> None:
 def thinned(channels: int, width_mult: float) -> int:
     """`channels` times `width_mult`, but no fewer than 8."""
     return max(FEWEST_CHANNELS, round(channels * width_mult))
+
+
+def multiple_of_8(channels: float) -> int:
+    """The nearest multiple of 8 from 8 on, or the next one where a tenth or more would be lost.
+
+    Source: MobileNetV2's published code, as most networks for phones round their widths.
+    """
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

@@ -16,6 +16,7 @@ RATE, SECONDS = 8_000, 1.0
 
 REDUCED = {  # few layers, which are traced quickly, and wide ones, which are smaller in int8
     "ast": {"size": "base", "depth": 1},
+    "cp_mobile": {"base_channels": 96},
     "efficientnet": {"depth_mult": 0.1},
 }
 WAVEFORM_SECONDS = {"raw_resnet": 6.0}  # of the models that hear waveforms
@@ -48,6 +49,8 @@ def built(description: Description) -> nn.Module:
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(0.5, 2)
+        elif isinstance(module, nn.Conv2d) and not module.weight.any():
+            nn.init.kaiming_normal_(module.weight)  # cp_resnet has those that start at 0
     return model
 
 

@@ -21,6 +21,8 @@ CASES = [
     *((name, REDUCED.get(name, {})) for name in sorted(MODELS)),
     ("ast", {"size": "micro", "depth": 1, "stride_time": 16, "stride_frequency": 4}),
     ("cnn_lstm", {"published_reading": True}),
+    ("cp_mobile", {"version": "dcase2023", "base_channels": 8}),
+    ("cp_resnet", {"rho": 1, "base_channels": 12}),
     ("dcase_net", {"width_mult": 0.1, "batch_norm": True}),
     ("dcase_small", {"width_mult": 0.01, "batch_norm": True, "dropout": 0.5}),
     ("dcase_small", {"width_mult": 2.0}),
@@ -31,6 +33,7 @@ CASES = [
     ("raw_resnet", {"last_padding": 0, "width_mult": 0.1}),
 ]
 ON_WAVEFORMS = {"raw_resnet"}
+STARTS_AT_ZERO = {"cp_resnet"}  # its logits, and the gradients behind them, until the first step
 
 every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 
@@ -47,7 +50,11 @@ def input_shape_of(name):
 def build(name, options, input_shape=None, num_classes=3):
     torch.manual_seed(0)
     input_shape = input_shape or input_shape_of(name)
-    return MODELS[name](num_classes=num_classes, input_shape=input_shape, **options)
+    model = MODELS[name](num_classes=num_classes, input_shape=input_shape, **options)
+    if name in STARTS_AT_ZERO:
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return model
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))

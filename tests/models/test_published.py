@@ -336,8 +336,9 @@ def test_files(tmp_path):
     weights = published_dcase_small()
     save_file(weights, tmp_path / "a.safetensors")
     torch.save(weights, tmp_path / "b.pth")
-    for path in (tmp_path / "a.safetensors", tmp_path / "b.pth"):
-        found = read_weights(path)
+    torch.save({"epoch": 149, "state_dict": weights}, tmp_path / "c.ckpt")  # as Lightning does
+    for name in ("a.safetensors", "b.pth", "c.ckpt"):
+        found = read_weights(tmp_path / name)
         assert found.keys() == weights.keys()
         assert all(torch.equal(found[name], weights[name]) for name in weights)
 
