@@ -164,10 +164,10 @@ def matrix_picture(results: pd.DataFrame) -> str:
         axes.set_ylim(len(teachers), 0)
         ticks(axes.set_xticks, [f"{name}  {alone[name]:.3f}" for name in students])
         ticks(axes.set_yticks, names)
-        axes.set_xlabel("student, and its score alone", color=MUTED)
+        axes.set_xlabel("student, and its score alone; on the left, its teacher", color=MUTED)
         axes.grid(visible=False)
 
-    title = f"gain in {results['metric'].iloc[0]} by teacher (and its score), paired"
+    title = f"gain in {results['metric'].iloc[0]}"
     width = left + 10 + len(students) * CELL
     panel = picture(
         "matrix", draw, title=title, width=width, height=height, left=left, bottom=bottom
