@@ -98,7 +98,7 @@ def environment() -> dict[str, str]:
 
 
 def run(folder: Path, script: str, *arguments: str, status: int = 0, processes: int = 1) -> str:
-    """What a script prints. Fails unless it ends with `status`."""
+    """What a script, or a module as in `-m report`, prints. Fails unless it ends with `status`."""
     with TemporaryFile("w+") as said, TemporaryFile("w+") as complained:
         if processes == 1:
             found = run_in_a_fork(folder, script, arguments, said, complained)
@@ -120,19 +120,22 @@ def run_in_a_fork(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     streams = [DupFd(file.fileno()) for file in (said, complained)]
-    process = context.Process(target=as_main, args=(folder, ROOT / script, arguments, streams))
+    process = context.Process(target=as_main, args=(folder, script, arguments, streams))
     process.start()
     process.join()
     return process.exitcode
 
 
-def as_main(folder: Path, script: Path, arguments: Sequence[str], streams: Sequence[DupFd]) -> None:
+def as_main(folder: Path, script: str, arguments: Sequence[str], streams: Sequence[DupFd]) -> None:
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.detach(), number)
     os.chdir(folder)
     os.environ.update(environment())
-    sys.path[0], sys.argv = str(ROOT), [str(script), *arguments]
-    runpy.run_path(str(script), run_name="__main__")
+    sys.path[0], sys.argv = str(ROOT), [script, *arguments]
+    if script.startswith("-m "):
+        runpy.run_module(script.removeprefix("-m "), run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
 def kill_when(folder: Path, script: str, appears: str, *arguments: str, processes: int = 1) -> None:

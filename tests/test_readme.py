@@ -45,7 +45,7 @@ REPLACED = {
     "recipes/cmkd_esc10.ini": "recipes/cmkd_esc10.ini --help",  # takes an hour
     "--logdir": "--inspect --logdir",  # without a server
     "pip install": "pip install --dry-run --no-index",  # they are there already
-    "--nproc-per-node 4": "--nproc-per-node 2",
+    "--nproc-per-node 4": "--nproc-per-node 1",  # tests/training/test_distributed.py has two
     "--nnodes 2": "--nnodes 1",
     "FIRST:29500": "localhost:PORT",
     "PREDICTIONS ANNOTATIONS": f"{PREDICTIONS} audio/sonyc_ust/annotations.csv",
@@ -132,7 +132,7 @@ def test_a_command_of_the_page_works(place, command):
     if "--web" in command:
         pytest.importorskip("gradio")
         serves_until_it_is_interrupted(place, command)
-    elif script := re.fullmatch(r"python (\w+\.py)([^|]*)", replaced(command)):
+    elif script := re.fullmatch(r"python (\w+\.py|-m report|-m models)([^|]*)", replaced(command)):
         run(place, script[1], *shlex.split(script[2]))
     else:
         done(place, replaced(command))
@@ -156,7 +156,6 @@ def test_the_slurm_job_runs_the_three_scripts(place):
     (job,) = (block for kind, block in BLOCKS if "SBATCH" in block)
     name = "SLURM_JOB_NODELIST=localhost SLURM_NNODES=1 SLURM_JOB_ID=7"
     script = replaced(job).replace("29500", free_port())
-    script = script.replace("--nproc-per-node 2", "--nproc-per-node 1")  # two are tried elsewhere
     (place / "job.sh").write_text(script)
     assert "mean ± standard deviation" in done(place, f"{name} bash job.sh")
 
