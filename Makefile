@@ -10,7 +10,7 @@ demo: .venv/installed  ## the three scripts with config.ini on the embedded data
 test: .venv/installed .venv/installed-web
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 clean:  ## what the demo left behind
 	rm -rf audio/street_sounds features/street_sounds runs/config
