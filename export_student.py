@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import Config, ConfigError, UserError, command_line, nearest, run_script, to_text
+from config import Config, ConfigError, UserError, nearest, run_script, script_parser, to_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     from deploy.export import export_executorch, export_onnx
     from training.experiment import Experiment
 
-    on_cpu = replace(config.run, device="cpu", resident_gigabytes=0.0)
+    on_cpu = replace(config.run, device="cpu", feature_memory_gb=0.0)
     experiment = Experiment(replace(config, run=on_cpu), arguments.role)
     training = chosen_training(arguments, experiment)
     folder = finished(training, config)
@@ -105,8 +105,8 @@ def read_trained(experiment: Experiment, training: Training, folder: Path) -> Tr
         dataset=config.data.dataset,
         licence=DATASETS[config.data.dataset].licence,
         commit=commit(),
-        table=experiment.table.take(experiment.parts.report),
-        split=experiment.parts.report_name,
+        table=experiment.table.take(experiment.split.test),
+        split=experiment.split.test_name,
         metric=experiment.metric,
         calibration=[clip.numpy() for clip in experiment.calibration(role)],
         quantised=read_quantised(config, training),
@@ -139,7 +139,7 @@ def check_same_data(
 
 
 def parser() -> argparse.ArgumentParser:
-    found = command_line(__doc__)
+    found = script_parser(__doc__)
     found.add_argument(
         "--role", choices=("student", "teacher"), default="student", help="default: student"
     )

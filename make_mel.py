@@ -21,8 +21,8 @@ import config
 from config import Config, ConfigError, Mel, UserError
 
 if TYPE_CHECKING:
-    from data.cache_writer import BadClip
-    from data.clips import ClipTable
+    from data.features.cache_writer import BadClip
+    from data.tables.clips import ClipTable
 
 LISTED = 20  # bad clips that an error names one by one
 
@@ -55,9 +55,9 @@ def make(
     world: int,
 ) -> bool:
     """The cache of each role; False where they were there already. Raises UserError."""
-    from data.cache_writer import ABSENT, BadClip, CacheWriter, stamps_of, write_bad_clips
-    from data.extract import extract
-    from data.mel_cache import MelCache
+    from data.features.cache_writer import ABSENT, BadClip, CacheWriter, stamps_of, write_bad_clips
+    from data.features.extract import extract
+    from data.features.mel_cache import MelCache
 
     table, clip_seconds = heard.table, heard.seconds
     stamps = stamps_of(table.columns["path"])
@@ -111,7 +111,7 @@ def make(
 
 def complaint(bad: Sequence[BadClip], clips: int, folders: Iterable[Path]) -> UserError:
     """What is wrong with how many of the `clips`, each named where there are not too many."""
-    from data.clips import files_of
+    from data.tables.clips import files_of
 
     lines = [f"\n  {clip.id}: {clip.reason} ({files_of(clip.path)[0]})" for clip in bad[:LISTED]]
     if len(bad) > LISTED:
@@ -130,7 +130,7 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     downloads where wanted.
     """
     from data.datasets import DATASETS
-    from data.mel_cache import cache_folder, recordings_folder
+    from data.features.mel_cache import cache_folder, recordings_folder
 
     data = settings.data
     constructor = config.choose("[data] dataset", DATASETS, data.dataset)
@@ -155,7 +155,7 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
 
 
 def clip_shape(mel: Mel, clip_seconds: float) -> tuple[int, ...]:
-    from data.front_end import FrontEnd
+    from data.features.front_end import FrontEnd
 
     shape = FrontEnd(mel).shape(round(clip_seconds * mel.sample_rate))
     if 0 in shape:
@@ -216,7 +216,7 @@ def gather(item: Any, world: int) -> list[Any]:
 if __name__ == "__main__":
     config.run_script(
         main,
-        config.command_line(
+        config.script_parser(
             "Make the mel caches that config.ini asks for.",
             ("--download", "fetch the recordings first (a public data set)"),
         ),

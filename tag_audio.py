@@ -20,7 +20,7 @@ from config import ConfigError, UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from data.decode import BadAudio
+    from data.features.decode import BadAudio
     from deploy.student import Student
     from deploy.tags import Row
 
@@ -147,7 +147,7 @@ def source(
     recording: str, arguments: argparse.Namespace, student: Student
 ) -> Iterator[tuple[np.ndarray, int]]:
     """The blocks of samples of a recording, which is opened when the first is asked for."""
-    from data.decode import read_blocks
+    from data.features.decode import read_blocks
     from deploy.recordings import PIPE, raw_blocks
 
     if recording != PIPE:
@@ -166,7 +166,7 @@ def rows(
     """Every window of every recording. What cannot be used is added to `bad`; a fault that shows
     later takes nothing back of what was heard before it.
     """
-    from data.decode import BadAudio
+    from data.features.decode import BadAudio
     from deploy.ensemble import listen
     from deploy.tags import Row
 

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
-from config import Config, ConfigError, Matrix, Role, command_line, links, load, run_script
+from config import Config, ConfigError, Matrix, Role, links, load, run_script, script_parser
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
@@ -47,10 +47,10 @@ def paths(matrix: Matrix) -> list[tuple[str, ...]]:
 
 def variant_of(config: Config) -> str:
     """The one loss mix that students are taught with. Raises ConfigError."""
-    from losses.mix import is_taught
+    from losses.mix import uses_teacher
 
     variant, *others = config.distillation.variants
-    if others or not is_taught(variant):
+    if others or not uses_teacher(variant):
         found = ", ".join(config.distillation.variants)
         wanted = f"found {found}; a matrix wants one, which learns from a teacher"
         raise ConfigError("[distillation] variants", wanted)
@@ -92,7 +92,7 @@ def run_name(config: Config, path: Sequence[str]) -> str:
 if __name__ == "__main__":
     run_script(
         main,
-        command_line(
+        script_parser(
             "Train a matrix of teachers and students, and say what each gains from each.",
             ("--overwrite", "train again what is there with other settings"),
         ),

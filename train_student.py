@@ -5,7 +5,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from config import Config, UserError, command_line, run_script
+from config import Config, UserError, run_script, script_parser
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
@@ -36,5 +36,5 @@ def show_page(run: Path) -> None:
 if __name__ == "__main__":
     run_script(
         main,
-        command_line(__doc__, ("--overwrite", "train again what is there with other settings")),
+        script_parser(__doc__, ("--overwrite", "train again what is there with other settings")),
     )

@@ -2,7 +2,7 @@
 
 import argparse
 
-from config import Config, command_line, run_script
+from config import Config, run_script, script_parser
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
@@ -20,5 +20,5 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
 if __name__ == "__main__":
     run_script(
         main,
-        command_line(__doc__, ("--overwrite", "train again what is there with other settings")),
+        script_parser(__doc__, ("--overwrite", "train again what is there with other settings")),
     )

@@ -23,7 +23,7 @@ from torch import nn
 
 from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
 from benchmarks.synthetic import clip_table, write_cache
-from data.batches import Batch, Batches, DeviceTargets, View
+from data.loading.batches import Batch, Batches, ClipFeatures, DeviceTargets
 from losses import LOSSES
 from models import MODELS
 from training.steps import Step
@@ -61,7 +61,7 @@ def main() -> None:
         cache = write_cache(Path(folder, "student"), table, SHAPE, shard_clips=64)
 
         def batches(gigabytes: float, prefetch: bool) -> Batches:
-            view, rows = View(cache, table.ids, CPU, gigabytes), np.arange(len(table))
+            view, rows = ClipFeatures(cache, table.ids, CPU, gigabytes), np.arange(len(table))
             view.normalise("global", rows)
             targets = DeviceTargets(table.targets, CPU)
             settings = (arguments.batch_size, 0)  # and a seed

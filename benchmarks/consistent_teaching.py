@@ -29,20 +29,20 @@ from benchmarks.distillation_step import (
     BATCH,
     MODEL,
     Training,
+    features_of,
     model_of,
-    view_of,
 )
 from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
 from config import Augment
 from data.augment import Augmentation
-from data.replay import Replay
+from data.loading.replay import Replay
 from models import MODELS
 from training.steps import OnlineTeacher
-from training.teacher_cache import TeacherCache, asked_by, outputs_folder
+from training.teacher_cache import TeacherCache, outputs_folder, required_outputs
 
 CMKD = Augment(
-    mixup=10.0,
-    mixup_share=0.5,
+    mixup_alpha=10.0,
+    mixup_prob=0.5,
     time_mask_seconds=1.92,
     frequency_mask_share=0.375,
     noise_db=2.0,
@@ -78,7 +78,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(keep_cores(1))
     clips = arguments.batches * BATCH
-    views = {role: view_of(getattr(arguments, f"{role}_bands"), clips) for role in MODEL}
+    views = {role: features_of(getattr(arguments, f"{role}_bands"), clips) for role in MODEL}
     student = model_of(arguments.student, views["student"])
     online = OnlineTeacher(model_of(arguments.teacher, views["teacher"]))
     augmentation = Augmentation(CMKD, SECONDS, 8000.0)
@@ -89,8 +89,8 @@ def main() -> None:
         places = [outputs_folder(Path(folder), {"view": k}, ids) for k in range(arguments.views)]
         made_from = (online.model, views["teacher"], np.arange(clips), replay)
         cache = TeacherCache(*made_from, places, 4.0, 64.0)
-        cache.fill(asked_by(VARIANT))
-        cached = cache.teacher(asked_by(VARIANT))
+        cache.fill(required_outputs(VARIANT))
+        cached = cache.teacher(required_outputs(VARIANT))
 
     trainings = {
         "undisturbed": Training("bce", student, views, []),

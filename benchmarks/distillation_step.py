@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from benchmarks.measure import command_line, report
 from config import Mel
 from data.augment import Augmentation
-from data.batches import Batch, Batches, View
-from data.clips import Clip, ClipTable
-from data.replay import Replay
+from data.loading.batches import Batch, Batches, ClipFeatures
+from data.loading.replay import Replay
+from data.tables.clips import Clip, ClipTable
 from losses import LOSSES
 from models import MODELS
 from training.steps import OnlineTeacher, Step, Teacher
-from training.teacher_cache import TeacherCache, asked_by, outputs_folder
+from training.teacher_cache import TeacherCache, outputs_folder, required_outputs
 
 CLASSES, BATCH, FRAMES = 8, 8, 998
 BANDS = {"teacher": 64, "student": 20}
@@ -41,7 +41,7 @@ MODEL = {"teacher": "dcase_net", "student": "dcase_small"}
 COEFFICIENTS = {"bce": 1.5, "kd": 1.5, "sp": 10.0}
 
 
-def view_of(bands: int, clips: int) -> View:
+def features_of(bands: int, clips: int) -> ClipFeatures:
     """Synthetic mels of all clips, in memory, as a mel cache gives them."""
     names = [f"{n:04d}" for n in range(clips)]
     table = ClipTable.of(
@@ -58,10 +58,10 @@ def view_of(bands: int, clips: int) -> View:
         folder=Path("synthetic"),
         gather=lambda rows: stored[torch.as_tensor(rows)],
     )
-    return View(cache, table.ids, torch.device("cpu"), 4.0)
+    return ClipFeatures(cache, table.ids, torch.device("cpu"), 4.0)
 
 
-def model_of(name: str, view: View) -> nn.Module:
+def model_of(name: str, view: ClipFeatures) -> nn.Module:
     torch.manual_seed(0)
     return MODELS[name](num_classes=CLASSES, input_shape=view.shape)
 
@@ -73,7 +73,7 @@ class Training:
         self,
         variant: str,
         student: nn.Module,
-        views: dict[str, View],
+        views: dict[str, ClipFeatures],
         teachers: list[Teacher],
         augmentation: Augmentation | None = None,
         replay: Replay | None = None,
@@ -84,7 +84,7 @@ class Training:
             losses["kd"] = LOSSES["kd"](task="multi_label", temperature=2.0)
         self.step = Step(self.student, "student", losses, COEFFICIENTS, teachers)
         self.optimiser = torch.optim.Adam(self.student.parameters(), lr=1e-4)
-        heard = ["student", *(role for teacher in teachers for role in teacher.hears)]
+        heard = ["student", *(role for teacher in teachers for role in teacher.input_roles)]
         clips = len(views["student"].cache.table)
         generator = torch.Generator().manual_seed(1)
         targets = (torch.rand(clips, CLASSES, generator=generator) < 0.2).float()
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50, help="whose losses are compared")
     arguments = parser.parse_args()
     clips = arguments.batches * BATCH
-    views = {role: view_of(bands, clips) for role, bands in BANDS.items()}
+    views = {role: features_of(bands, clips) for role, bands in BANDS.items()}
     student = model_of(MODEL["student"], views["student"])
     online = OnlineTeacher(model_of(MODEL["teacher"], views["teacher"]))
 
@@ -141,9 +141,9 @@ def main() -> None:
         place = outputs_folder(Path(folder), {"weights": "random"}, ids)
         started = time.perf_counter()
         cache = TeacherCache(online.model, views["teacher"], rows, None, [place], 4.0, 64.0)
-        cache.fill(asked_by("bce+kd+sp"))
+        cache.fill(required_outputs("bce+kd+sp"))
         once = time.perf_counter() - started
-        cached = cache.teacher(asked_by("bce+kd+sp"))
+        cached = cache.teacher(required_outputs("bce+kd+sp"))
 
     mixes = {"plain": ("bce", []), "cached": ("bce+kd+sp", [cached])}
     mixes["three cached"] = ("bce+kd+sp", [cached] * 3)
@@ -162,7 +162,7 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in seconds.items()}
 
     learning = Training("bce+kd+sp", student, views, [cached])
-    learning.batches.views = views  # the online teacher hears them too
+    learning.batches.features = views  # the online teacher hears them too
     own, compared = compared_losses(learning, online, arguments.steps)
     difference = ((own - compared).abs() / compared.abs()).max().item()
 

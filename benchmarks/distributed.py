@@ -24,9 +24,9 @@ from torch import Tensor
 from benchmarks.measure import command_line, report
 from config import Augment, Mel, StudentMel
 from data.augment import Augmentation
-from data.batches import Batches, View
-from data.clips import Clip, ClipTable
-from data.mel_cache import MelCache
+from data.features.mel_cache import MelCache
+from data.loading.batches import Batches, ClipFeatures
+from data.tables.clips import Clip, ClipTable
 from losses import LOSSES
 from models import MODELS
 from training.distributed import processes, rank, shared, world
@@ -110,7 +110,7 @@ def build() -> tuple[Step, Batches]:
         spectra = 2 * generator.normal(size=(CLIPS, 1, 1, mel.num_bands))  # a clip has its own
         features = (spectra + generator.normal(size=(CLIPS, *shape))).astype(np.float16)
         cache = MelCache(Path(role), table, mel, shape, [torch.from_numpy(features)])
-        views[role] = View(cache, table.ids, torch.device("cpu"), 1.0)
+        views[role] = ClipFeatures(cache, table.ids, torch.device("cpu"), 1.0)
     models = {}
     for role, name, width in (("teacher", "dcase_net", 0.25), ("student", "dcase_small", 0.5)):
         torch.manual_seed(0)
@@ -122,7 +122,7 @@ def build() -> tuple[Step, Batches]:
         "kd": LOSSES["kd"](task="multi_label", temperature=2.0),
         "sp": LOSSES["sp"](),
     }
-    augment = Augment(mixup=0.3, roll_seconds=1.0, gain_db=6, time_mask_seconds=0.5)
+    augment = Augment(mixup_alpha=0.3, roll_seconds=1.0, gain_db=6, time_mask_seconds=0.5)
     batches = Batches(
         views,
         torch.from_numpy(table.targets[:]),

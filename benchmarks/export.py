@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.measure import command_line, keep_cores, report, rounded
 from config import Mel
-from data.front_end import FrontEnd
+from data.features.front_end import FrontEnd
 from deploy import onnx_file
 from deploy.budget import milliseconds, one_core
 from deploy.export import onnx_models
@@ -104,8 +104,8 @@ def model_figures(
     front_end = FrontEnd(mel)
     with torch.inference_mode():
         features = torch.cat([front_end(part) for part in sounds.split(BATCH)])
-    mean, deviation = features[:TRAINED].mean(), features[:TRAINED].std()
-    features = ((features - mean) / deviation).clone()
+    mean, std = features[:TRAINED].mean(), features[:TRAINED].std()
+    features = ((features - mean) / std).clone()
     described = Description(
         model=name,
         options=settings.options,
@@ -115,7 +115,7 @@ def model_figures(
         clip_seconds=SECONDS,
         front_end=mel,
         mean=(mean.item(),),
-        deviation=(deviation.item(),),
+        std=(std.item(),),
     )
     model = trained(described, settings, features[:TRAINED], tags[:TRAINED])
     calibration = list(features[:CALIBRATION].numpy()[:, None])

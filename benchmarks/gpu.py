@@ -33,7 +33,7 @@ from torch import nn
 
 from benchmarks.measure import command_line, medians, report, rounded, take_turns
 from benchmarks.synthetic import clip_table, write_cache
-from data.batches import Batches, DeviceTargets, View
+from data.loading.batches import Batches, ClipFeatures, DeviceTargets
 from losses import LOSSES
 from models import MODELS
 from models.cost import cost
@@ -210,7 +210,7 @@ def loaded_over_resident(device: torch.device, arguments: argparse.Namespace) ->
         cache = write_cache(Path(folder, "student"), table, SHAPE, shard_clips=512)
         step_of = {}
         for name, gigabytes in (("resident", 1e3), ("loaded", 0.0)):
-            views = {"student": View(cache, table.ids, device, gigabytes)}
+            views = {"student": ClipFeatures(cache, table.ids, device, gigabytes)}
             targets = DeviceTargets(table.targets, device)
             rows = np.arange(len(table))
             batches = Batches(views, targets, rows, arguments.batch_size, 0)
@@ -223,7 +223,7 @@ def loaded_over_resident(device: torch.device, arguments: argparse.Namespace) ->
         def epoch(batches: Batches) -> None:
             for batch in batches.epoch(0):
                 with forward_precision(device, "bfloat16"):
-                    logits = model(batch.views["student"]).logits
+                    logits = model(batch.inputs["student"]).logits
                 optimiser.zero_grad(set_to_none=True)
                 loss(logits.float(), batch.targets).backward()
                 optimiser.step()

@@ -33,12 +33,12 @@ import numpy as np
 
 from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
 from config import Mel
-from data.cache_writer import CacheWriter, stamps_of
-from data.clips import ClipTable
 from data.datasets import DATASETS
-from data.decode import decode
-from data.extract import CHUNK, extract, worker_pool
-from data.front_end import FrontEnd
+from data.features.cache_writer import CacheWriter, stamps_of
+from data.features.decode import decode
+from data.features.extract import CHUNK, extract, worker_pool
+from data.features.front_end import FrontEnd
+from data.tables.clips import ClipTable
 
 ROOT = Path(__file__).parents[1]
 RATE, SECONDS = 44_100, 10
@@ -90,7 +90,7 @@ def decode_all(paths: list[str]) -> None:
         decode(Path(path), 16_000)
 
 
-def wait_for_all(results: Iterable[None]) -> None:
+def exhaust(results: Iterable[None]) -> None:
     for _ in results:
         pass
 
@@ -158,12 +158,12 @@ def main() -> None:
         turn = iter(range(10**6))
         contenders = {
             "ours, 2 cores": lambda: make_caches(folder / f"ours_{next(turn)}", table, ours),
-            "decode and resample, 2 cores": lambda: wait_for_all(floor.map(decode_all, chunks)),
+            "decode and resample, 2 cores": lambda: exhaust(floor.map(decode_all, chunks)),
             "librosa, 1 core": lambda: one.submit(librosa_all, paths, folder / "librosa").result(),
         }
         warm = table.take(slice(0, 2 * CHUNK))
         make_caches(folder / "warm", warm, ours)
-        wait_for_all(floor.map(decode_all, [paths[:2]] * 4))
+        exhaust(floor.map(decode_all, [paths[:2]] * 4))
         one.submit(librosa_all, paths[:2], folder / "librosa").result()
         seconds = medians(take_turns(contenders, arguments.rounds))
         commands = {

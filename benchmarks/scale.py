@@ -24,9 +24,9 @@ import torch
 
 from benchmarks.measure import command_line, keep_cores, report
 from benchmarks.synthetic import clip_table, write_cache
-from data.batches import Batch, Batches, DeviceTargets, View
-from data.mel_cache import MelCache
-from data.splits import parts
+from data.features.mel_cache import MelCache
+from data.loading.batches import Batch, Batches, ClipFeatures, DeviceTargets
+from data.tables.splits import split_clips
 
 CPU = torch.device("cpu")
 CLASSES, LABELS, SHAPE, SHARD_CLIPS, BATCH = 527, 3, (1, 8, 8), 512, 32
@@ -40,12 +40,12 @@ class Opened:
         self.caches = [MelCache.open(folder) for _ in ("teacher", "student")]
         table = self.caches[0].table
         self.views = {
-            role: View(cache, table.ids, CPU, resident_gigabytes=0.0)
+            role: ClipFeatures(cache, table.ids, CPU, feature_memory_gb=0.0)
             for role, cache in zip(("teacher", "student"), self.caches, strict=True)
         }
         self.open_seconds = time.perf_counter() - began
         began = time.perf_counter()
-        train = parts(table, 0, "held_out", 0.15).train
+        train = split_clips(table, 0, "held_out", 0.15).train
         self.split_seconds = time.perf_counter() - began
         targets = DeviceTargets(table.targets, CPU)
         self.batches = Batches(self.views, targets, train, BATCH, seed=0, prefetch=False)

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from config import Mel
-from data import cache_writer
-from data.cache_writer import CacheWriter, write_rows
-from data.clips import ClipTable
-from data.columns import Column
-from data.mel_cache import MelCache
-from data.targets import Targets
+from data.features import cache_writer
+from data.features.cache_writer import CacheWriter, write_rows
+from data.features.mel_cache import MelCache
+from data.tables.clips import ClipTable
+from data.tables.columns import Column
+from data.tables.targets import Targets
 
 CLIPS_A_SENSOR = 100
 

@@ -41,8 +41,8 @@ def executorch_program(whole: Whole, samples: int) -> bytes:
     try:
         with quiet():
             program = torch.export.export(Outputs(whole).eval(), (example,))
-            lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-            return lowered.to_executorch().buffer
+            to_precision = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+            return to_precision.to_executorch().buffer
     except Exception as error:  # the compiler raises almost anything
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"ExecuTorch cannot lower the model: {reason}") from error

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from config import UserError
-from data.clips import ClipTable
-from data.replacing import replacing
+from data.atomic_write import atomic_write
+from data.tables.clips import ClipTable
 from deploy import onnx_file, quantise
 from deploy.budget import (
     budget_text,
@@ -143,7 +143,7 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
         row |= speed(times[name], times[EAGER], described.clip_seconds)
         row |= judgement(trained.metric, scores[name], scores[EAGER])
     judged = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
-    with replacing(folder / "budget.json") as file:
+    with atomic_write(folder / "budget.json") as file:
         file.write(json.dumps(about | judged | {"budget": rows}, indent=1).encode())
     print(budget_text(about | judged, rows))
     remarks = notes(trained)
@@ -160,7 +160,7 @@ def export_executorch(trained: Trained, folder: Path) -> None:
     with torch.inference_mode():
         expected = whole(torch.from_numpy(clip)).logits.numpy()
     check_float32(executorch_logits(program, torch.from_numpy(clip)).numpy(), expected)
-    with replacing(folder / "float32.pte") as file:
+    with atomic_write(folder / "float32.pte") as file:
         file.write(program)
     print(f"{folder / 'float32.pte'}: {len(program):,} bytes, as PyTorch on one clip")
 

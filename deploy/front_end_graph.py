@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config import Mel
-from data.front_end import KALDI_FLOOR, FrontEnd, analysis_window, htk_mel, mel_edges
+from data.features.front_end import KALDI_FLOOR, FrontEnd, analysis_window, htk_mel, mel_edges
 from deploy.graph import Graph, Value
 
 if TYPE_CHECKING:
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 OUTSIDE = -1.0  # mel or Hz: a place below every filter
 
 
-def front_end_graph(
-    settings: Mel, mean: Sequence[float], deviation: Sequence[float]
-) -> onnx.GraphProto:
-    r"""What data.front_end.FrontEnd computes, less mean, over deviation; to about 1e-6.
+def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) -> onnx.GraphProto:
+    r"""What data.features.front_end.FrontEnd computes, less mean, over std; to about 1e-6.
 
     A Fourier transform of N = N1 N2 samples is two small products (Cooley and Tukey): with
     n = N2 m + n2 and k = k1 + N1 k2,
@@ -46,7 +44,7 @@ def front_end_graph(
         waveform = graph("Conv", waveform, kernel, pads=[1 - front_end.lost, 0])
     if settings.front_end == "waveform":
         features = graph.reshape(waveform, (-1, settings.channels, 0))
-        return graph.finished(normalised(graph, features, mean, deviation), "features")
+        return graph.finished(normalised(graph, features, mean, std), "features")
     if front_end.centred:
         half = front_end.window_length // 2
         before = front_end.window_length - half
@@ -55,7 +53,7 @@ def front_end_graph(
     mel = graph("MatMul", mel_filters(graph, settings, frequencies), spectrum)
     mel = graph("Transpose", logarithm(graph, mel, settings), perm=[0, 2, 1])  # (B C, T, F)
     mel = graph.reshape(graph("Unsqueeze", mel, np.int64([1])), (-1, settings.channels, 0, 0))
-    return graph.finished(normalised(graph, mel, mean, deviation), "mel")
+    return graph.finished(normalised(graph, mel, mean, std), "mel")
 
 
 def spectrum_of(graph: Graph, waveform: Value, front_end: FrontEnd) -> tuple[Value, np.ndarray]:
@@ -89,7 +87,7 @@ def spectrum_of(graph: Graph, waveform: Value, front_end: FrontEnd) -> tuple[Val
     frequencies = np.full(len(bins), OUTSIDE)
     bins, places = np.unique(bins, return_index=True)
     frequencies[places] = bins * settings.sample_rate / size
-    frequencies[frequencies == 0] = OUTSIDE  # as in data.front_end.mel_filters
+    frequencies[frequencies == 0] = OUTSIDE  # as in data.features.front_end.mel_filters
     return graph.reshape(power, (0, phases * half, -1)), frequencies
 
 
@@ -176,7 +174,7 @@ def outer_tables(phases: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mel_filters(graph: Graph, settings: Mel, frequencies: np.ndarray) -> Value:
-    """data.front_end.mel_filters for bins in any order: (F, bins)."""
+    """data.features.front_end.mel_filters for bins in any order: (F, bins)."""
     edges, area = mel_edges(settings), np.ones(settings.num_bands)
     if settings.mel_scale == "slaney":
         area = 2.0 / (edges[2:] - edges[:-2])
@@ -200,8 +198,6 @@ def logarithm(graph: Graph, mel: Value, settings: Mel) -> Value:
     return logarithms if scale == 1 else graph("Mul", logarithms, np.float32(scale))
 
 
-def normalised(
-    graph: Graph, features: Value, mean: Sequence[float], deviation: Sequence[float]
-) -> Value:
+def normalised(graph: Graph, features: Value, mean: Sequence[float], std: Sequence[float]) -> Value:
     """One pair, or a pair a band: the last axis."""
-    return graph("Div", graph("Sub", features, np.float32(mean)), np.float32(deviation))
+    return graph("Div", graph("Sub", features, np.float32(mean)), np.float32(std))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data.replacing import replacing
+from data.atomic_write import atomic_write
 from deploy.front_end_graph import front_end_graph
 from deploy.graph import Graph
 from deploy.model_graph import OPSET
@@ -31,7 +31,7 @@ def assembled(back: onnx.ModelProto, described: Description, any_length: bool) -
     """
     from onnx import TensorProto, checker, compose, helper
 
-    front = front_end_graph(described.front_end, described.mean, described.deviation)
+    front = front_end_graph(described.front_end, described.mean, described.std)
     heard = front.node[-1].output[0]
     tail, classes = Graph("tail"), len(described.classes)
     if described.task == "multi_label":
@@ -80,7 +80,7 @@ def describe(model: onnx.ModelProto, description: Mapping[str, Any]) -> None:
 
 def write(path: Path, model: onnx.ModelProto) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(model.SerializeToString())
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from config import Mel
-from data.clips import ClipTable
-from data.decode import decode
-from data.front_end import pad_or_cut
+from data.features.decode import decode
+from data.features.front_end import pad_or_cut
+from data.tables.clips import ClipTable
 from deploy.onnx_file import logits
 from deploy.whole import Whole
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from config import UserError
-from data.decode import BadAudio, up_to_fault
+from data.features.decode import BadAudio, up_to_fault
 
 READ = (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 READ += (".aif", ".aiff", ".aifc", ".au", ".snd", ".caf")

@@ -15,7 +15,7 @@ from config import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from data.clips import ClipTable
+    from data.tables.clips import ClipTable
 
 BYTES = {"float32": 4, "float16": 2}  # a parameter
 
@@ -96,7 +96,7 @@ def submit(training: Path, split: str, clips: ClipTable, precision: str, folder:
     import torch
     from safetensors.torch import save
 
-    from data.replacing import write
+    from data.atomic_write import write
     from deploy.parity import EAGER, all_logits, probabilities, recordings
     from deploy.whole import Whole
     from models.cost import cost

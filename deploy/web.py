@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from config import UserError
-from data.decode import read_blocks
+from data.features.decode import read_blocks
 from deploy.picture import Listening, heard
 from deploy.student import Student
 from deploy.tags import Naming, Row

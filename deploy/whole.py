@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from data.front_end import FrontEnd
+from data.features.front_end import FrontEnd
 from models.stored import Description
 
 
@@ -30,11 +30,11 @@ class Whole(nn.Module):
         self.front_end, self.model = FrontEnd(described.front_end), model
         self.single_label = described.task == "single_label"
         self.register_buffer("mean", torch.tensor(described.mean))
-        self.register_buffer("deviation", torch.tensor(described.deviation))
+        self.register_buffer("std", torch.tensor(described.std))
         self.eval()
 
     def forward(self, waveform: Tensor) -> Heard:
-        mel = (self.front_end(waveform) - self.mean) / self.deviation
+        mel = (self.front_end(waveform) - self.mean) / self.std
         logits = self.model(mel).logits
         probabilities = logits.softmax(1) if self.single_label else logits.sigmoid()
         return Heard(probabilities, logits, mel)

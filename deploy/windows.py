@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.decode import QUALITY, mix
+from data.features.decode import QUALITY, mix
 from deploy.student import Hearing
 
 REST_SECONDS = 0.1  # a shorter rest of a recording is not worth a window of its own

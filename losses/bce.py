@@ -14,7 +14,7 @@ class BinaryCrossEntropy(nn.Module):
     Shapes: student logits (B, K), labels (B, K) in [0, 1] -> (), the mean over B x K.
     """
 
-    student, against = "logits", "labels"
+    student, target = "logits", "labels"
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ class CrossEntropy(nn.Module):
     Shapes: student logits (B, K), labels (B, K) with rows that sum to 1 -> (), the mean over B.
     """
 
-    student, against = "logits", "labels"
+    student, target = "logits", "labels"
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()

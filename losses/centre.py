@@ -9,7 +9,7 @@ class CentreLoss(nn.Module):
     .. math:: \frac{1}{2B} \sum_{i,j} y_{ij} \lVert x_i - c_j \rVert^2, \qquad
               c_j \leftarrow c_j - r \, \frac{\sum_i y_{ij} (c_j - x_i)}{1 + \sum_i y_{ij}}
 
-    In training every call ends with the step of the centres, of rate :math:`r` = `centre_rate`; no
+    In training every call ends with the step of the centres, of rate :math:`r` = `centre_lr`; no
     optimiser takes part in it. They begin at zero and are part of the state dict. In evaluation
     they stay.
 
@@ -19,11 +19,11 @@ class CentreLoss(nn.Module):
     Shapes: student embeddings (B, D), labels (B, K) with rows that sum to 1 -> (), the mean over B.
     """
 
-    student, against = "embedding", "labels"
+    student, target = "embedding", "labels"
 
-    def __init__(self, *, centre_rate: float = 0.5) -> None:
+    def __init__(self, *, centre_lr: float = 0.5) -> None:
         super().__init__()
-        self.centre_rate = centre_rate
+        self.centre_lr = centre_lr
         self.centres: Tensor | None = None  # (K, D), both of which the first batch tells
 
     def forward(self, student: Tensor, labels: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class CentreLoss(nn.Module):
         """The centres one step later, (K, D). A class that no clip has stays where it is."""
         counts = labels.sum(dim=0)[:, None]
         behind = counts * centres - labels.T @ embeddings
-        return centres - self.centre_rate * behind / (1 + counts)
+        return centres - self.centre_lr * behind / (1 + counts)
 
     def get_extra_state(self) -> Tensor | None:
         return self.centres

@@ -15,7 +15,7 @@ class KnowledgeDistillation(nn.Module):
     times :math:`T^2` with `squared_temperature`.
     `single_label`: :math:`p` is the softmax over the K classes; the mean over B of the sum over K.
     `multi_label`: each class is a Bernoulli variable with :math:`p = \sigma`; the mean over B x K.
-    `over_classes` "sum" or "mean" says otherwise: they differ by a factor of K, which shifts the
+    `kd_reduction` "sum" or "mean" says otherwise: they differ by a factor of K, which shifts the
     balance with the labels. Published systems have either, or do not say.
     `standardise_logits` takes z-scores of both, over the classes of each clip, before the division:
     student and teacher then agree where their logits differ by a shift and a factor alone.
@@ -31,7 +31,7 @@ class KnowledgeDistillation(nn.Module):
     Shapes: student logits (B, K), teacher logits (B, K) -> ().
     """
 
-    student, against = "logits", "teacher"
+    student, target = "logits", "teacher"
 
     def __init__(
         self,
@@ -41,10 +41,10 @@ class KnowledgeDistillation(nn.Module):
         temperature_on: Literal["both", "teacher"] = "both",
         squared_temperature: bool = False,
         standardise_logits: bool = False,
-        over_classes: Literal["auto", "sum", "mean"] = "auto",
+        kd_reduction: Literal["auto", "sum", "mean"] = "auto",
     ) -> None:
         super().__init__()
-        self.task, self.over_classes = task, over_classes
+        self.task, self.kd_reduction = task, kd_reduction
         self.standardise_logits = standardise_logits
         self.teacher_temperature = temperature
         self.student_temperature = temperature if temperature_on == "both" else 1.0
@@ -58,9 +58,9 @@ class KnowledgeDistillation(nn.Module):
         log_q = log_probabilities(student / self.student_temperature, self.task)
         divergence = (log_p.exp() * (log_p - log_q)).sum(dim=-1)
         classes, scale = student.shape[1], self.scale
-        if self.over_classes == "sum" and self.task == "multi_label":
+        if self.kd_reduction == "sum" and self.task == "multi_label":
             scale = scale * classes
-        if self.over_classes == "mean" and self.task == "single_label":
+        if self.kd_reduction == "mean" and self.task == "single_label":
             scale = scale / classes
         return scale * divergence.mean()
 

@@ -25,9 +25,9 @@ def teachers_of(variant: str, ensembles: Collection[str] = ()) -> str:
     return choose(WHERE, {name: name for name in (*TEACHERS, *ensembles)}, who.strip().lower())
 
 
-def is_taught(variant: str) -> bool:
+def uses_teacher(variant: str) -> bool:
     """Whether a loss of the mix wants a teacher. Raises ConfigError for one that is not known."""
-    found = [choose(WHERE, LOSSES, name).against == "teacher" for name in names_of(variant)]
+    found = [choose(WHERE, LOSSES, name).target == "teacher" for name in names_of(variant)]
     if "@" in variant and not any(found):
         raise ConfigError(WHERE, f"found {variant!r}, but none of its losses wants a teacher")
     return any(found)

@@ -18,12 +18,12 @@ class SimilarityPreserving(nn.Module):
     for B = 1.
     """
 
-    student, against = "map", "teacher"
+    student, target = "map", "teacher"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        return self.against_gram(student, gram(teacher))
+        return self.forward_gram(student, gram(teacher))
 
-    def against_gram(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward_gram(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The same from the teacher's Gram matrix: student map (B, ...), (B, B) -> ()."""
         difference = row_normalised(teacher.detach()) - row_normalised(gram(student))
         return difference.square().mean()  # mean over the B x B entries is 1 / B^2

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.quantised import quantise
 
 
-def lowered(model: nn.Module, precision: str, clips: Sequence[Tensor]) -> nn.Module:
+def to_precision(model: nn.Module, precision: str, clips: Sequence[Tensor]) -> nn.Module:
     """`model` itself, made to compute in float32, float16 or int8; its features stay float32.
 
     `clips`, batches of (B, *input_shape), say how large the numbers of int8 get. Raises UserError

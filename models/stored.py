@@ -13,7 +13,7 @@ from torch import nn
 
 from config import Mel, UserError
 from models import MODELS, find_model
-from models.precision import lowered
+from models.precision import to_precision
 from models.published import load_published, read_weights
 
 ENTRY = "soundstill"  # of the header: one, because several have no fixed order
@@ -30,8 +30,8 @@ class Description:
     classes: tuple[str, ...]
     clip_seconds: float
     front_end: Mel
-    mean: tuple[float, ...]  # one, or one a band: the input is less mean, over deviation
-    deviation: tuple[float, ...]
+    mean: tuple[float, ...]  # one, or one a band: the input is less mean, over std
+    std: tuple[float, ...]
     precision: str = "float32"  # or float16, int8
 
     def header(self) -> dict[str, str]:
@@ -43,7 +43,7 @@ class Description:
         model = find_model("model", self.model)(
             num_classes=len(self.classes), input_shape=self.input_shape, **self.options
         )
-        return lowered(model.eval(), self.precision, [torch.zeros(1, *self.input_shape)])
+        return to_precision(model.eval(), self.precision, [torch.zeros(1, *self.input_shape)])
 
 
 def read_description(path: Path) -> Description:
@@ -64,7 +64,7 @@ def read_description(path: Path) -> Description:
         )
     try:
         found = json.loads(text)
-        lists = {k: tuple(found[k]) for k in ("input_shape", "classes", "mean", "deviation")}
+        lists = {k: tuple(found[k]) for k in ("input_shape", "classes", "mean", "std")}
         described = Description(**(found | lists | {"front_end": Mel(**found["front_end"])}))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its description is of another version: {error}") from None

@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
     statement: str
     difference: float
-    deviation: float
+    std: float
     pairs: int
     p: float
     cells: int

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from data.replacing import write
+from data.atomic_write import write
 from models import family
 from report.drawing import MUTED, margin_for, picture, standalone
 from report.findings import CHAIN, Finding, findings
@@ -103,9 +103,9 @@ def gains_of(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
                 "teacher_score": scores[teacher].mean(),
                 "alone": scores[student].mean(),
                 "taught": taught.mean(),
-                "taught_deviation": taught.std(),
+                "taught_std": taught.std(),
                 "gain": gain.mean(),
-                "gain_deviation": gain.std(),
+                "gain_std": gain.std(),
                 "p": signed_rank(gain).p,
             }
         )
@@ -135,7 +135,7 @@ def gains_rows(matrix: Judged) -> list[list[str]]:
         row = [chain, spread(scores), "", ""]
         if teacher:
             gain = gains.loc[teacher, student]
-            row[2:] = signed(gain["gain"], gain["gain_deviation"]), number(gain["p"])
+            row[2:] = signed(gain["gain"], gain["gain_std"]), number(gain["p"])
         rows.append(row)
     return rows
 
@@ -143,7 +143,7 @@ def gains_rows(matrix: Judged) -> list[list[str]]:
 def findings_rows(found: Sequence[Finding]) -> list[list[str]]:
     head = ["statement", "difference", "p", "verdict"]
     return [head] + [
-        [one.statement, signed(one.difference, one.deviation), number(one.p), one.verdict]
+        [one.statement, signed(one.difference, one.std), number(one.p), one.verdict]
         for one in found
     ]
 
@@ -167,7 +167,7 @@ def matrix_picture(matrix: Judged) -> str:
             axes.add_patch(
                 matplotlib.patches.Rectangle((x + 0.02, y + 0.03), 0.96, 0.94, color=shade)
             )
-            said = f"{signed(row.gain, row.gain_deviation, 3)}\n{row.taught:.3f}"
+            said = f"{signed(row.gain, row.gain_std, 3)}\n{row.taught:.3f}"
             said += f", p = {number(row.p)}" if number(row.p) else ""
             axes.text(x + 0.5, y + 0.5, said, ha="center", va="center", color=BLACK, fontsize=10)
         axes.set_xlim(0, len(students))

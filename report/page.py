@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from config import UserError
-from data.replacing import write
+from data.atomic_write import write
 from report.drawing import swatch
 from report.run import Run
 from report.section import Section, Text

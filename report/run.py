@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from config import UserError, choose, constructor_options, load
-from data.clips import ClipTable
 from data.datasets import DATASETS
-from data.mel_cache import MelCache, cache_folder
-from losses.mix import is_taught
+from data.features.mel_cache import MelCache, cache_folder
+from data.tables.clips import ClipTable
+from losses.mix import uses_teacher
 from metrics import METRICS
 
 TEACHER, STUDENT = "teacher", "student"
@@ -97,12 +97,12 @@ class Run:
     @property
     def baseline(self) -> System | None:
         """The student that learns from labels alone."""
-        return next((system for system in self.students if not is_taught(system.variant)), None)
+        return next((system for system in self.students if not uses_teacher(system.variant)), None)
 
     @property
     def best(self) -> System | None:
         """The distilled student with the best mean score; any student where none is distilled."""
-        distilled = [system for system in self.students if is_taught(system.variant)]
+        distilled = [system for system in self.students if uses_teacher(system.variant)]
         sign = 1 if self.higher_is_better else -1
         scores = {s: sign * self.scores(s)["value"].mean() for s in distilled or self.students}
         return max(scores, key=scores.__getitem__, default=None)

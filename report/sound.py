@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.clips import ClipTable
-from data.decode import BadAudio, decode
+from data.features.decode import BadAudio, decode
+from data.tables.clips import ClipTable
 from report.section import Sound
 
 RATE = 16_000  # Hz

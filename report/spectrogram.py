@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config import Mel
-from data.front_end import band_centres
+from data.features.front_end import band_centres
 from report.drawing import HEATMAP
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from losses.mix import is_taught
+from losses.mix import uses_teacher
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -55,7 +55,7 @@ def table_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
         rows.append(
             [f"{role} {model}", *(spread(part["value"]) for part in scores.values()), *sizes]
         )
-        base = next((v for v in variants if not is_taught(v) and len(scores[v])), None)
+        base = next((v for v in variants if not uses_teacher(v) and len(scores[v])), None)
         if base and len(group) > len(scores[base]):
             gains = [gain(scores[base], part) if v != base else "" for v, part in scores.items()]
             rows.append([f"gain over {base}", *gains, "", ""])
@@ -64,7 +64,7 @@ def table_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
 
 def fewest_losses(variant: str) -> tuple[bool, int]:
     """Orders variants: labels alone first, then few losses before many."""
-    return is_taught(variant), variant.count("+")
+    return uses_teacher(variant), variant.count("+")
 
 
 def place(role: str) -> tuple[int, str]:
@@ -105,9 +105,9 @@ def gain(base: pd.DataFrame, other: pd.DataFrame) -> str:
     return "-" if paired.empty else signed(paired.mean(), paired.std())
 
 
-def signed(mean: float, deviation: float, digits: int = 4) -> str:
-    """A mean gain; one value alone has no deviation."""
-    spread = "" if math.isnan(deviation) else f" ± {deviation:.{digits}f}"
+def signed(mean: float, std: float, digits: int = 4) -> str:
+    """A mean gain; one value alone has no std."""
+    spread = "" if math.isnan(std) else f" ± {std:.{digits}f}"
     return f"{mean:+.{digits}f}{spread}"
 
 

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from config import Mel
-from data.clips import ClipTable
+from data.tables.clips import ClipTable
 
 
 def memory_cache(
     table: ClipTable, features: Tensor, settings: Mel, folder: str = "features"
 ) -> SimpleNamespace:
-    """What a View asks of a MelCache. Shapes: features (N, C, T, F) or (N, C, S)."""
+    """What a ClipFeatures asks of a MelCache. Shapes: features (N, C, T, F) or (N, C, S)."""
     return SimpleNamespace(
         table=table,
         shape=tuple(features.shape[1:]),

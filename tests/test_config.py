@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import config
 from config import Config, ConfigError, Mel, UserError, load
+from config.fields import cast
 
-ROOT = Path(config.__file__).parent
+ROOT = Path(config.__file__).parents[1]
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_each_type_of_value(ini):
     ],
 )
 def test_cast(text, hint, value):
-    found = config.cast(text, hint, "[x] y")
+    found = cast(text, hint, "[x] y")
     assert found == value
     assert type(found) is type(value)
 
@@ -135,7 +136,7 @@ def test_cast(text, hint, value):
 )
 def test_cast_refuses(text, hint, message):
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
-        config.cast(text, hint, "[x] y")
+        cast(text, hint, "[x] y")
     assert str(caught.value).startswith("[x] y: found ")
 
 
@@ -149,9 +150,11 @@ def test_mel_holds_for_both_roles_and_a_role_has_the_last_word(ini):
 
 
 def test_a_disturbance_may_belong_to_one_role(ini):
-    found = ini("[augment]\nROLL_SECONDS = 1\nMIXUP_TEACHER = 0.1\n[augment.student]\nGAIN_DB = 3")
+    found = ini(
+        "[augment]\nROLL_SECONDS = 1\nMIXUP_ALPHA_TEACHER = 0.1\n[augment.student]\nGAIN_DB = 3"
+    )
     told = {role: found.augment_of(role) for role in ("teacher", "specialist_2", "student")}
-    assert {role: own.mixup for role, own in told.items()} == {
+    assert {role: own.mixup_alpha for role, own in told.items()} == {
         "teacher": 0.1,
         "specialist_2": 0.0,
         "student": 0.0,
@@ -291,19 +294,19 @@ def test_a_wrong_override_is_quoted_as_it_was_typed(ini, override, message):
         ),
         (
             "[mel]\nNORMALISE = fixed\nMEAN = -4.2677",
-            "x.ini [mel] deviation: found none, but NORMALISE is fixed",
+            "x.ini [mel] std: found none, but NORMALISE is fixed",
         ),
         (
-            "[mel]\nNORMALISE_TEACHER = fixed\nMEAN = -4.5\nDEVIATION = 5",
+            "[mel]\nNORMALISE_TEACHER = fixed\nMEAN = -4.5\nSTD = 5",
             "x.ini [mel.student] mean: found -4.5, but NORMALISE is none",
         ),
         (
-            "[augment]\nMIXUP_SHARE = 0.5",
-            "x.ini [augment] mixup_share: found 0.5, but MIXUP = 0 mixes nothing",
+            "[augment]\nMIXUP_PROB = 0.5",
+            "x.ini [augment] mixup_prob: found 0.5, but MIXUP_ALPHA = 0 mixes nothing",
         ),
         (
-            "[augment]\nMIXSTYLE_SHARE = 0.4",
-            "x.ini [augment] mixstyle_share: found 0.4, but MIXSTYLE = 0 mixes nothing",
+            "[augment]\nMIXSTYLE_PROB = 0.4",
+            "x.ini [augment] mixstyle_prob: found 0.4, but MIXSTYLE_ALPHA = 0 mixes nothing",
         ),
         (
             "[augment]\nIMPULSE_RESPONSE_DEVICES = a",
@@ -315,8 +318,8 @@ def test_a_wrong_override_is_quoted_as_it_was_typed(ini, override, message):
             "FREQUENCY_MASK_SHARE are 0",
         ),
         (
-            "[augment]\nMIXUP_FROM_EPOCH = 6",
-            "x.ini [augment] mixup_from_epoch: found 6, but MIXUP = 0 mixes nothing",
+            "[augment]\nMIXUP_START_EPOCH = 6",
+            "x.ini [augment] mixup_start_epoch: found 6, but MIXUP_ALPHA = 0 mixes nothing",
         ),
         ("[distillation]\nVARIANTS =", "x.ini [distillation] variants: found none, want one or "),
         ("[run]\nSEEDS = ,", "x.ini [run] seeds: found none, want one or more"),
@@ -529,8 +532,8 @@ SPECIAL = {
     "adam_betas": st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
     "warm_up_epochs": st.integers(0, 3),
     "warm_up_steps": st.sampled_from([0, 100]),
-    "average_from_epoch": st.integers(0, 3),
-    "ensemble_from_epoch": st.integers(0, 3),
+    "swa_start_epoch": st.integers(0, 3),
+    "ensemble_start_epoch": st.integers(0, 3),
 }
 
 
@@ -654,7 +657,7 @@ def main(arguments, found):
         raise ZeroDivisionError
     print(found.student.epochs, arguments.download)
 
-config.run_script(main, config.command_line("Does it.", ("--download", "fetch it first")))
+config.run_script(main, config.script_parser("Does it.", ("--download", "fetch it first")))
 """
 
 
@@ -714,7 +717,7 @@ def test_a_wrong_command_line_is_status_2(script, arguments):
 def test_help_says_where_the_keys_are(script):
     done = script("--help")
     assert done.returncode == 0
-    for text in ("Does it.", "--config", "--set", "--debug", "fetch it first", "python config.py"):
+    for text in ("Does it.", "--config", "--set", "--debug", "fetch it first", "python -m config"):
         assert text in done.stdout
 
 
@@ -726,7 +729,7 @@ def test_config_imports_nothing_heavy():
 
 
 def test_config_as_a_script_prints_a_row_for_every_key():
-    done = python("config.py")
+    done = python("-m", "config")
     assert done.returncode == 0
     head, rule, *rows = done.stdout.splitlines()
     assert head == "| section | key | default | meaning |"

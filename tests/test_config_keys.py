@@ -1,4 +1,4 @@
-"""Every key of config.ini is read by something outside config.py."""
+"""Every key of config.ini is read by something outside config/."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 import config
 
-ROOT = Path(config.__file__).parent
+ROOT = Path(config.__file__).parents[1]
 ROOMS = ("data", "losses", "metrics", "models", "report", "training")
 SECTIONS = [name for name in config.SECTIONS if "." not in name]
 KEYS = [(name, key) for name in SECTIONS for key in config.key_fields(config.SECTIONS[name])]
@@ -19,8 +19,8 @@ ELSEWHERE_TOO = {("run", "name"), ("run", "device"), ("distillation", "teacher")
 
 
 def sources(root: Path) -> Iterator[Path]:
-    """The scripts and the rooms; neither the tests nor config.py."""
-    yield from (path for path in root.glob("*.py") if path.name != "config.py")
+    """The scripts and the packages; neither the tests nor config."""
+    yield from root.glob("*.py")
     for room in ROOMS:
         yield from (root / room).rglob("*.py")
 
@@ -72,7 +72,7 @@ def test_the_section_is_read(section):
 def test_what_counts_as_read(tmp_path):
     for name, text in {
         "script.py": "def main(config, path):\n    print(config.run.seeds, path.name, f().device)",
-        "config.py": "def f(run):\n    return run.workers",
+        "config/a.py": "def f(run):\n    return run.workers",
         "data/mel.py": "import torch\nlog = torch.log(x.log()) + torch.log10\nprint(mel.num_bands)",
         "data/sets/a.py": "class A:\n    def f(self, mel):\n        self.folds = self.hold_out",
         "models/b.py": "from x import window as window_of\nwindow_of.framing\nmel.padding = 1",

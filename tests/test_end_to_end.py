@@ -68,7 +68,7 @@ RAW_TEACHES_MEL = (
     *("student.model=mel_resnet", "student.width_mult=0.3", "mel.student.num_bands=16"),
     *("student.schedule=inverse_time", "student.inverse_time_decay=0.1"),
     *("coefficients.centre=0.01", "distillation.variants=ce+centre+kd"),
-    *("augment.mixup=0.1", "augment.mixup_from_epoch=1"),
+    *("augment.mixup_alpha=0.1", "augment.mixup_start_epoch=1"),
 )
 
 
@@ -170,8 +170,8 @@ def test_scenes_in_stereo_are_learnt_from_crops_and_judged_on_whole_clips(tmp_pa
     (tmp_path / "config.ini").write_text(
         "[data]\nDATASET = street_scenes\nCLIP_SECONDS = 0.6\nHOLD_OUT = 0.3\n[mel]\nCHANNELS = 2\n"
         "[teacher]\nMODEL = dcase_small\nEPOCHS = 2\n[student]\nWIDTH_MULT = 0.5\nEPOCHS = 2\n"
-        "[augment]\nCROP_SECONDS = 0.3\nMIXUP = 0.1\n"
-        "[distillation]\nVARIANTS = ce+kd\nVIEWS = 2\n[run]\nWORKERS = 1\n"
+        "[augment]\nCROP_SECONDS = 0.3\nMIXUP_ALPHA = 0.1\n"
+        "[distillation]\nVARIANTS = ce+kd\nAUGMENTED_VIEWS = 2\n[run]\nWORKERS = 1\n"
     )
     assert "40 clips of 2x58x64" in run(tmp_path, "make_mel.py")
     for script in SCRIPTS[1:]:

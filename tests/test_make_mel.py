@@ -13,13 +13,13 @@ import soundfile
 import config
 import make_mel
 from config import ConfigError, UserError
-from data import cache_writer
-from data.decode import decode
-from data.front_end import mel_filters
-from data.mel_cache import MelCache, cache_folder
-from data.replacing import unfinished
-from data.splits import parts
+from data.atomic_write import unfinished
+from data.features import cache_writer
+from data.features.decode import decode
+from data.features.front_end import mel_filters
+from data.features.mel_cache import MelCache, cache_folder
 from data.synthesis.scene_corpus import synthesise
+from data.tables.splits import split_clips
 from tests.data.datasets.test_audioset import write_tables
 
 HERE = Path(make_mel.__file__).parent
@@ -40,12 +40,12 @@ sys.path.insert(0, {str(HERE)!r})
 import config, make_mel
 
 def main(*arguments):
-    from data import cache_writer
+    from data.features import cache_writer
     cache_writer.SHARD_BYTES = 12_000  # 16 clips of the teacher
     make_mel.main(*arguments)
 
 if __name__ == "__main__":
-    config.run_script(main, config.command_line("", ("--download", "")))
+    config.run_script(main, config.script_parser("", ("--download", "")))
 """
 
 
@@ -73,7 +73,7 @@ def load(*overrides):
 
 
 def make(*overrides):
-    parser = config.command_line("", ("--download", ""))
+    parser = config.script_parser("", ("--download", ""))
     make_mel.main(parser.parse_args([]), load(*overrides))
 
 
@@ -170,7 +170,7 @@ def test_many_missing_recordings_are_counted_before_any_is_read(place, monkeypat
     with (place / "sounds" / "clips.csv").open("a") as file:
         file.write(lines)
     with monkeypatch.context() as patched:
-        patched.setattr("data.extract.extract", None)  # what would read them
+        patched.setattr("data.features.extract.extract", None)  # what would read them
         with pytest.raises(UserError) as caught:
             make()
     message = str(caught.value)
@@ -284,9 +284,9 @@ def test_a_share_of_audioset_is_counted_and_used(place):
     assert list(table.ids) == ["--PJHxphWEs", "--ZhevVpy1s", "-0RWZT-miFs"]
     assert table.classes[1:3] == ("Male speech, man speaking", 'a "quoted" sound')
     assert table.targets[:].argmax(axis=1).tolist() == [0, 1, 3]
-    found = parts(table, 0, "held_out", 0.5)
-    assert sorted([*found.train, *found.select]) == [0, 1]
-    assert found.report.tolist() == [2]
+    found = split_clips(table, 0, "held_out", 0.5)
+    assert sorted([*found.train, *found.validation]) == [0, 1]
+    assert found.test.tolist() == [2]
 
 
 @pytest.mark.parametrize("name", ["fsd50k", "audioset"])

@@ -13,8 +13,8 @@ import make_mel
 import train_student
 import train_teacher
 from config import ConfigError
-from data.front_end import FrontEnd
-from data.mel_cache import MelCache, cache_folder, recordings_folder
+from data.features.front_end import FrontEnd
+from data.features.mel_cache import MelCache, cache_folder, recordings_folder
 from tests.data.datasets.test_tau_scenes import row, write
 from training.experiment import Experiment
 from training.stages import train_students, train_teachers
@@ -45,7 +45,7 @@ MODEL = dcase_small
 WIDTH_MULT = 0.25
 EPOCHS = 2
 [augment]
-MIXUP = 0.3
+MIXUP_ALPHA = 0.3
 TIME_MASK_SECONDS = 0.2
 [distillation]
 VARIANTS = ce+kd
@@ -55,8 +55,8 @@ VIEWS = 2
 DEVICE = cpu
 WORKERS = 1
 """
-PLAIN = ("augment.mixup=0", "augment.time_mask_seconds=0")
-ONLINE = ("distillation.views=0", "distillation.teacher=online")
+PLAIN = ("augment.mixup_alpha=0", "augment.time_mask_seconds=0")
+ONLINE = ("distillation.augmented_views=0", "distillation.teacher=online")
 
 
 def load(*overrides):
@@ -65,7 +65,7 @@ def load(*overrides):
 
 def run(script, *overrides):
     flags = ("--download", ""), ("--overwrite", "")
-    script.main(config.command_line("", *flags).parse_args([]), load(*overrides))
+    script.main(config.script_parser("", *flags).parse_args([]), load(*overrides))
 
 
 def sweep(number):
@@ -128,11 +128,11 @@ def test_training_hears_stretches_that_straddle_slices_and_evaluation_the_slices
     recording = found.table.columns["recording"][:].tolist()
     names = sorted(set(recording) - {""})
     for role in ("teacher", "student"):
-        view, front_end = found.views[role], FrontEnd(found.config.mel_of(role))
+        view, front_end = found.features[role], FrontEnd(found.config.mel_of(role))
         batches = [b for e in range(2) for b in found.batches(role, 0, [role]).epoch(e)]
         rows = torch.cat([batch.rows for batch in batches])
-        assert sorted(rows[:30].tolist()) == found.parts.train.tolist(), "each slice once an epoch"
-        crops = torch.cat([batch.views[role] for batch in batches]) * view.deviation + view.mean
+        assert sorted(rows[:30].tolist()) == found.split.train.tolist(), "each slice once an epoch"
+        crops = torch.cat([batch.inputs[role] for batch in batches]) * view.std + view.mean
         assert crops.shape[1:] == view.shape == (1, 98, front_end.settings.num_bands)
         starts = []
         for own, crop in zip(rows.tolist(), crops, strict=True):
@@ -147,7 +147,7 @@ def test_training_hears_stretches_that_straddle_slices_and_evaluation_the_slices
         assert min(starts) < 100
         assert max(starts) > 800
         plain = MelCache.open(cache_folder(found.config, role)).read_all().float()
-        scaled = (plain - view.mean) / view.deviation
+        scaled = (plain - view.mean) / view.std
         assert torch.equal(view[torch.arange(50)], scaled)
 
 
@@ -183,10 +183,13 @@ def test_a_cached_teacher_has_heard_the_replayed_stretches(place):
     ("settings", "said"),
     [
         (
-            (*ONLINE, "distillation.teacher=auto", "distillation.teacher_hears=whole"),
-            "teacher_hears: found 'whole', but .data. REASSEMBLE lets the student hear other",
+            (*ONLINE, "distillation.teacher=auto", "distillation.teacher_input=clean"),
+            "teacher_input: found 'clean', but .data. REASSEMBLE lets the student hear other",
         ),
-        ((*PLAIN, "distillation.views=0"), "'cached', but .* REASSEMBLE draws each clip anew"),
+        (
+            (*PLAIN, "distillation.augmented_views=0"),
+            "'cached', but .* REASSEMBLE draws each clip anew",
+        ),
         (("data.clip_seconds=12",), r"\[data\] clip_seconds: found 12, but a recording is 10 s"),
     ],
 )

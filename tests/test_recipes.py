@@ -8,7 +8,7 @@ import pytest
 import config
 import train_matrix
 
-ROOT = Path(config.__file__).parent
+ROOT = Path(config.__file__).parents[1]
 FILES = [Path("config.ini"), *sorted(p.relative_to(ROOT) for p in ROOT.glob("recipes/*.ini"))]
 
 
@@ -37,11 +37,11 @@ def test_the_model_is_known_and_takes_its_options(settings, role):
 
 def test_the_losses_are_known(settings):
     from losses import LOSSES
-    from losses.mix import is_taught, names_of, teachers_of
+    from losses.mix import names_of, teachers_of, uses_teacher
 
     for variant in settings.distillation.variants:
         assert names_of(variant)
-        assert is_taught(variant) or teachers_of(variant) == "all"
+        assert uses_teacher(variant) or teachers_of(variant) == "all"
     for name in settings.coefficients:
         config.choose(f"[coefficients] {name}", LOSSES, name)
 

@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
     text = text.replace("MODEL = dcase_small\nWIDTH_MULT = 0.5\n", "")
     text = text.replace("MODEL = dcase_small\nWIDTH_MULT = 0.25\n", "")
     text = text.replace("ce, ce+kd, ce+kd+sp", "ce+kd").replace("EPOCHS = 3", "EPOCHS = 2")
-    text = text.replace("[student]", "ENSEMBLE_FROM_EPOCH = 1\n[student]")
+    text = text.replace("[student]", "ENSEMBLE_START_EPOCH = 1\n[student]")
     (place / "config.ini").write_text(text + "SEEDS = 0, 1\n" + MATRIX)
     run(place, "make_mel.py")
     return place, run(place, "train_matrix.py")
@@ -67,7 +67,7 @@ def test_gains_are_over_the_same_model_alone_by_seed(trained):
     found = gains.loc["wide", "narrow"]
     assert found["pairs"] == 2
     assert found["gain"] == pytest.approx((taught - alone).mean())
-    assert found["gain_deviation"] == pytest.approx((taught - alone).std())
+    assert found["gain_std"] == pytest.approx((taught - alone).std())
     assert found["teacher_score"] == pytest.approx(scores(place, "wide", "teacher").mean())
 
 
@@ -130,6 +130,6 @@ def test_a_path_comes_after_what_it_goes_on_from():
 def test_what_is_wrong_is_named(tmp_path, monkeypatch, text, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.ini").write_text(text)
-    parser = config.command_line("", ("--overwrite", ""))
+    parser = config.script_parser("", ("--overwrite", ""))
     with pytest.raises(ConfigError, match=said):
         train_matrix.main(parser.parse_args([]), config.load(tmp_path / "config.ini"))

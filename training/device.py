@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from config import ConfigError
-from data.batches import GIGABYTE
+from data.loading.batches import GIGABYTE
 
 CPU_GIGABYTES = 4.0  # the system keeps what it read from the disk in memory by itself
 
@@ -45,7 +45,7 @@ def forward_precision(
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def resident_gigabytes(wanted: float | None, device: torch.device) -> float:
+def feature_memory_gb(wanted: float | None, device: torch.device) -> float:
     """What a cache may take of the device's memory, as it is now."""
     if wanted is not None:
         return wanted

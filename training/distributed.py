@@ -80,7 +80,7 @@ def lost_another(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     if world() > 1:
         dist.barrier()
 

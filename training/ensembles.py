@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from config import Config, UserError
-from data.mel_cache import sha256_of
+from data.features.mel_cache import sha256_of
 from training.distributed import rank
 from training.experiment import Experiment
 from training.fusion import fused, logits_of, probabilities_of
@@ -97,8 +97,8 @@ def sources_of(config: Config, path: Path, seed: int, fold: int) -> list[Path]:
 
 def write_ensemble(experiment: Experiment, name: str, seed: int, fold: int) -> None:
     """Of its members for this seed; left out where a logit file lacks a clip that is reported."""
-    config, table, parts = experiment.config, experiment.table, experiment.parts
-    ids = table.ids[parts.report]
+    config, table, split = experiment.config, experiment.table, experiment.split
+    ids = table.ids[split.test]
     said, records = [], []
     found = sources(config, name, seed, fold)
     for source in found:
@@ -127,11 +127,11 @@ def write_ensemble(experiment: Experiment, name: str, seed: int, fold: int) -> N
         dataset=config.data.dataset,
         seed=seed,
         fold=fold,
-        split=parts.report_name,
+        split=split.test_name,
         role=name,
         model=f"mean of {len(found)}",
         epochs=0,
-        epoch_chosen_on=parts.select_name,
+        epoch_chosen_on=split.validation_name,
         members={str(path): weight for path, weight in ensembles(config)[name].items()},
     )
 
@@ -155,9 +155,9 @@ def ensemble_teacher(experiment: Experiment, name: str, seed: int) -> CachedTeac
     Raises UserError where a member is not there, is of other clips or classes, was trained on a
     clip that is reported, or is a published file that is right no more often than chance.
     """
-    config, table, rows = experiment.config, experiment.table, experiment.parts.train
+    config, table, rows = experiment.config, experiment.table, experiment.split.train
     found, ids, said = sources(config, name, seed, experiment.fold), table.ids[rows], []
-    limits = experiment.resident_gigabytes(), config.run.cache_gigabytes
+    limits = experiment.feature_memory_gb(), config.run.teacher_cache_gb
     for source in found:
         if source.suffix == FILE:
             logits = Logits.read(source)
@@ -180,13 +180,13 @@ def check_untrained(experiment: Experiment, name: str, logits: Logits) -> None:
     """No clip that is reported has trained a member, whatever its fold and its seed are."""
     if logits.trained is None:
         return
-    parts = experiment.parts
-    seen = np.isin(experiment.table.ids[parts.report], logits.ids[logits.trained])
+    split = experiment.split
+    seen = np.isin(experiment.table.ids[split.test], logits.ids[logits.trained])
     if seen.any():
-        first = experiment.table.ids[parts.report][seen][0]
+        first = experiment.table.ids[split.test][seen][0]
         raise UserError(
             f"[ensembles] {name}: {logits.where} was trained on {seen.sum()} of the clips that are "
-            f"reported ({parts.report_name}), {first!r} the first; want a training of the same fold"
+            f"reported ({split.test_name}), {first!r} the first; want a training of the same fold"
         )
 
 
@@ -195,7 +195,7 @@ def check_agreement(experiment: Experiment, name: str, where: Path, said: np.nda
 
     Shapes: said (N, K), of the training clips. Raises UserError that names the first clip.
     """
-    rows, classes = experiment.parts.train, experiment.table.classes
+    rows, classes = experiment.split.train, experiment.table.classes
     labelled = experiment.table.targets[rows] >= 0.5
     right = labelled[np.arange(len(rows)), said.argmax(axis=1)]
     if right.mean() <= labelled.mean(axis=0).max():
@@ -209,7 +209,7 @@ def check_agreement(experiment: Experiment, name: str, where: Path, said: np.nda
     if rank() == 0:
         print(
             f"[ensembles] {name}: {where} is right on {right.mean():.1%} of the training clips; it "
-            f"does not say whether any of {experiment.parts.report_name} was among its own"
+            f"does not say whether any of {experiment.split.test_name} was among its own"
         )
 
 

@@ -14,34 +14,34 @@ from torch import Tensor, nn
 
 from config import Augment, Config, ConfigError, Mel, Role, UserError, choose, constructor_options
 from data.augment import Augmentation
-from data.batches import Batches, DeviceTargets, View
-from data.clips import ClipTable
 from data.datasets import DATASETS
-from data.joined import Joined
-from data.mel_cache import MelCache, cache_folder, recordings_folder, sha256_of
-from data.replay import Replay
-from data.sampling import Balanced, HalfAndHalf
-from data.splits import Parts, folds_of, parts
+from data.features.mel_cache import MelCache, cache_folder, recordings_folder, sha256_of
+from data.loading.batches import Batches, ClipFeatures, DeviceTargets
+from data.loading.concatenated import Joined
+from data.loading.replay import Replay
+from data.loading.sampling import Balanced, HalfAndHalf
+from data.tables.clips import ClipTable
+from data.tables.splits import Split, folds_of, split_clips
 from losses import LOSSES
-from losses.mix import is_taught, teachers_of
+from losses.mix import teachers_of, uses_teacher
 from models import find_model
 from models.freeze import freeze
-from models.precision import lowered
+from models.precision import to_precision
 from models.published import load_published, read_weights
 from models.start import IMAGENET, imagenet_weights, load_start, of_imagenet
-from training.device import choose_device, resident_gigabytes
-from training.distributed import rank, wait_for_all, world
+from training.device import choose_device, feature_memory_gb
+from training.distributed import barrier, rank, world
 from training.run_folder import find_training, training_path
 from training.steps import OnlineTeacher, Teacher, build_losses
-from training.teacher_cache import TeacherCache, asked_by, outputs_folder
+from training.teacher_cache import TeacherCache, outputs_folder, required_outputs
 
 TEACHER = "teacher"  # the role, and the INIT that means it
 FINISHED = "the finished student"  # the INIT of the same student in fewer bits
 CALIBRATION_CLIPS = 64
 OF_THE_FIRST = dict.fromkeys(  # training alone, and not of one that goes on from it
     (
-        *("warm_up_epochs", "warm_up_steps", "down_from_epoch", "down_epochs"),
-        *("average_from_epoch", "ensemble_from_epoch", "align_epochs"),
+        *("warm_up_epochs", "warm_up_steps", "ramp_down_start_epoch", "ramp_down_epochs"),
+        *("swa_start_epoch", "ensemble_start_epoch", "align_epochs"),
     ),
     0,
 )
@@ -67,27 +67,28 @@ class Experiment:
         self.recording_seconds = dataset.recording_seconds
         for role in roles:
             self.augmentation(role, (role,))  # says at once what does not fit the clips
-        if config.distillation.views and not self.augmented("student"):
+        if config.distillation.augmented_views and not self.augmented("student"):
             raise ConfigError(
-                "[distillation] views",
-                f"found {config.distillation.views}, but [augment] is off and all would be alike",
+                "[distillation] augmented_views",
+                f"found {config.distillation.augmented_views}, but [augment] is off: all views "
+                "would be equal",
             )
-        if config.distillation.views and config.student_augment.mixup_from_epoch:
+        if config.distillation.augmented_views and config.student_augment.mixup_start_epoch:
             raise ConfigError(
-                "[augment] mixup_from_epoch",
-                f"found {config.student_augment.mixup_from_epoch}, but [distillation] VIEWS are "
-                "drawn once for all epochs",
+                "[augment] mixup_start_epoch",
+                f"found {config.student_augment.mixup_start_epoch}, but [distillation] "
+                "AUGMENTED_VIEWS are sampled once for all epochs",
             )
         if config.distillation.teacher == "cached" and not self.repeats:
             raise ConfigError(
                 "[distillation] teacher",
-                "found 'cached', but [augment] or [data] REASSEMBLE draws each clip anew in every "
-                "epoch; set VIEWS to a few that are replayed, or TEACHER to auto or online",
+                "found 'cached', but [augment] or [data] REASSEMBLE changes each clip in every "
+                "epoch; set AUGMENTED_VIEWS to replay a few, or TEACHER to auto or online",
             )
-        if self.recording_seconds and config.distillation.teacher_hears != "same":
+        if self.recording_seconds and config.distillation.teacher_input != "augmented":
             raise ConfigError(
-                "[distillation] teacher_hears",
-                f"found {config.distillation.teacher_hears!r}, but [data] REASSEMBLE lets the "
+                "[distillation] teacher_input",
+                f"found {config.distillation.teacher_input!r}, but [data] REASSEMBLE lets the "
                 "student hear other stretches of the recording; want 'same', or REASSEMBLE = no",
             )
         caches = {role: MelCache.open(cache_folder(config, role)) for role in roles}
@@ -109,9 +110,9 @@ class Experiment:
         for variant in config.distillation.variants:
             build_losses(variant, self.table.task, config.student, config)
             self.teaching(variant)
-        self.views = {
-            role: View(
-                cache, self.table.ids, self.device, self.resident_gigabytes(), recordings[role]
+        self.features = {
+            role: ClipFeatures(
+                cache, self.table.ids, self.device, self.feature_memory_gb(), recordings[role]
             )
             for role, cache in caches.items()
         }
@@ -127,11 +128,11 @@ class Experiment:
     def repeats(self) -> bool:
         """Whether what teaches a student hears the same in every so many epochs."""
         distillation = self.config.distillation
-        undisturbed = distillation.teacher_hears != "same" or not self.augmented("student")
-        return undisturbed or distillation.views > 0
+        undisturbed = distillation.teacher_input != "augmented" or not self.augmented("student")
+        return undisturbed or distillation.augmented_views > 0
 
-    def resident_gigabytes(self) -> float:
-        return resident_gigabytes(self.config.run.resident_gigabytes, self.device)
+    def feature_memory_gb(self) -> float:
+        return feature_memory_gb(self.config.run.feature_memory_gb, self.device)
 
     def enter(self, fold: int) -> None:
         """Take one fold's parts; scale the views by its training clips where NORMALISE says so."""
@@ -139,13 +140,13 @@ class Experiment:
             return
         self.fold = fold
         data = self.config.data
-        self.parts: Parts = parts(self.table, fold, data.protocol, data.hold_out)
-        for role, view in self.views.items():
+        self.split: Split = split_clips(self.table, fold, data.protocol, data.hold_out)
+        for role, view in self.features.items():
             mel = self.config.mel_of(role)
             if mel.normalise == "fixed":
-                view.fix(mel.mean, mel.deviation)
+                view.fix(mel.mean, mel.std)
             else:
-                view.normalise(mel.normalise, self.parts.train)
+                view.normalise(mel.normalise, self.split.train)
 
     def settings(self, role: str, seed: int) -> Role:
         """How a role is trained. A specialist goes on from the teacher of this seed and fold, as
@@ -215,10 +216,12 @@ class Experiment:
 
     def replay(self, seed: int) -> Replay | None:
         """What taught students and their teachers hear; None where it is drawn anew each epoch."""
-        if not self.config.distillation.views:
+        if not self.config.distillation.augmented_views:
             return None
         augmentation = self.augmentation("student", ("teacher", "student"))
-        return Replay(augmentation, self.parts.train, self.config.distillation.views, seed)
+        return Replay(
+            augmentation, self.split.train, self.config.distillation.augmented_views, seed
+        )
 
     def batches(
         self,
@@ -236,14 +239,14 @@ class Experiment:
         if batch_size < world():
             found = f"found {batch_size}, want a clip for each of the {world()} processes"
             raise ConfigError(f"[{role}] batch_size", found)
-        rows = self.parts.train
+        rows = self.split.train
         if pair:
             own = np.isin(self.labels(rows), pair)
             rows = HalfAndHalf(rows[own], rows[~own], batch_size)
         elif settings.sampling == "balanced":
             rows = Balanced(rows, self.table.targets.take(rows), settings.epoch_clips)
         return Batches(
-            {name: self.views[name] for name in heard},
+            {name: self.features[name] for name in heard},
             self.targets,
             rows,
             batch_size,
@@ -259,7 +262,7 @@ class Experiment:
         settings: Role = getattr(self.config, role)
         model = find_model(f"[{role}] model", settings.model)(
             num_classes=len(self.table.classes),
-            input_shape=self.views[role].shape,
+            input_shape=self.features[role].shape,
             **model_options(self.config, role),
         )
         model = model.to(self.device, memory_format=torch.channels_last)
@@ -270,7 +273,7 @@ class Experiment:
     @torch.no_grad()
     def check_crop(self, role: str, model: nn.Module) -> None:
         """Raises ConfigError for a model that cannot take as short an input as it is trained on."""
-        channels, steps, *bands = self.views[role].shape
+        channels, steps, *bands = self.features[role].shape
         seconds = self.config.augment_of(role).crop_seconds
         steps = self.augmentation(role, (role,)).steps(steps)
         where, heard = "[augment] crop_seconds", "x".join(map(str, (channels, steps, *bands)))
@@ -289,7 +292,7 @@ class Experiment:
 
     def calibration(self, role: str) -> list[Tensor]:
         """Training clips as a role hears them, from the whole of the table: (1, C, T, F) each."""
-        rows, view = self.parts.train, self.views[view_of(role)]
+        rows, view = self.split.train, self.features[view_of(role)]
         places = np.linspace(0, len(rows) - 1, min(CALIBRATION_CLIPS, len(rows))).round()
         return [view[torch.as_tensor(rows[[place]])] for place in places.astype(int)]
 
@@ -305,7 +308,7 @@ class Experiment:
             load_init(model, settings, path, f"[{view_of(role)}] init")
         freeze(model, settings.freeze)
         if (precision := precision_of(role)) != "float32":
-            lowered(model, precision, self.calibration(role))
+            to_precision(model, precision, self.calibration(role))
         return model
 
     def init_weights(self, init: str, seed: int, variant: str = "") -> Path:
@@ -341,7 +344,7 @@ class Experiment:
         if weights and len(weights) != len(roles):
             found = f"found {len(weights)}, want one for each of {', '.join(roles)}"
             raise ConfigError("[distillation] teacher_weights", found)
-        if not is_taught(variant):
+        if not uses_teacher(variant):
             return {}
         ensembles = self.config.ensemble_members()
         wanted = teachers_of(variant, ensembles)
@@ -361,7 +364,7 @@ class Experiment:
     def check_lesson(self, variant: str) -> None:
         """What teaches as logits of undisturbed clips teaches nothing else. Raises ConfigError."""
         own = self.config.distillation
-        if more := sorted(asked_by(variant) - {"logits"}):
+        if more := sorted(required_outputs(variant) - {"logits"}):
             found = (
                 f"found {variant!r}, but an ensemble teaches by its logits alone, not by {more[0]}"
             )
@@ -369,10 +372,12 @@ class Experiment:
         if own.teacher == "online":
             found = f"found 'online', but the ensemble of {variant} is asked once"
             raise ConfigError("[distillation] teacher", found)
-        hears = own.teacher_hears
-        if hears == "joined" or (hears == "same" and self.augmented("student")):
-            found = f"found {hears!r}, but the ensemble of {variant} hears clips as they are"
-            raise ConfigError("[distillation] teacher_hears", f"{found}; want 'whole'")
+        teacher_input = own.teacher_input
+        if teacher_input == "concatenated" or (
+            teacher_input == "augmented" and self.augmented("student")
+        ):
+            found = f"found {teacher_input!r}, but the ensemble of {variant} takes clean clips"
+            raise ConfigError("[distillation] teacher_input", f"{found}; want 'clean'")
 
     def teacher(
         self,
@@ -393,24 +398,26 @@ class Experiment:
             return online
         cache = self.teacher_cache(model, weights, seed, replay)
         if rank() == 0:
-            cache.fill(set().union(*map(asked_by, distillation.variants)))
-        wait_for_all()
-        if cached := cache.teacher(asked_by(variant)):
+            cache.fill(set().union(*map(required_outputs, distillation.variants)))
+        barrier()
+        if cached := cache.teacher(required_outputs(variant)):
             return cached
-        if distillation.teacher == "cached" or distillation.teacher_hears != "same":
+        if distillation.teacher == "cached" or distillation.teacher_input != "augmented":
             raise UserError(
                 f"what {variant} asks of the teacher {weights} takes more than [run] "
-                "CACHE_GIGABYTES; raise it, or set [distillation] TEACHER = auto"
+                "TEACHER_CACHE_GB; raise it, or set [distillation] TEACHER = auto"
             )
         if rank() == 0:
-            print(f"{variant}: the teacher runs online, its outputs take more than CACHE_GIGABYTES")
+            print(
+                f"{variant}: the teacher runs online, its outputs take more than TEACHER_CACHE_GB"
+            )
         return online
 
     def teacher_cache(
         self, model: nn.Module, weights: Path, seed: int, replay: Replay | None
     ) -> TeacherCache:
         """Where a frozen teacher's outputs for the training clips are, or will be, kept."""
-        view, rows, run = self.views["teacher"], self.parts.train, self.config.run
+        view, rows, run = self.features["teacher"], self.split.train, self.config.run
         made_from = {
             "weights": sha256_of(weights),
             "model": self.config.teacher.model,
@@ -419,7 +426,7 @@ class Experiment:
             **view.cache.fingerprints(),
         }
         draws = [replay.fingerprint(k) for k in range(len(replay))] if replay else ["none"]
-        if self.config.distillation.teacher_hears == "joined":
+        if self.config.distillation.teacher_input == "concatenated":
             view = Joined(view, rows, self.labels(rows), seed)
             draws = [f"joined {view.fingerprint()}"]
         folders = [
@@ -428,13 +435,13 @@ class Experiment:
             )
             for drawn in draws
         ]
-        limits = self.resident_gigabytes(), run.cache_gigabytes
+        limits = self.feature_memory_gb(), run.teacher_cache_gb
         return TeacherCache(model, view, rows, replay, folders, *limits)
 
 
 def normalisation(mel: Mel) -> str:
     """How a view is scaled, as far as its training clips do not tell."""
-    fixed = f" {mel.mean} {mel.deviation}" if mel.normalise == "fixed" else ""
+    fixed = f" {mel.mean} {mel.std}" if mel.normalise == "fixed" else ""
     return mel.normalise + fixed
 
 
@@ -449,7 +456,7 @@ def precision_of(role: str) -> str:
 
 
 def load_init(model: nn.Module, settings: Role, path: Path, where: str) -> None:
-    """Fill a model from INIT as INIT_AS says. Raises UserError, ConfigError that names `where`."""
+    """Fill a model from INIT. Raises UserError, ConfigError that names `where`."""
     if settings.init == IMAGENET:
         try:
             weights = imagenet_weights(model)
@@ -457,14 +464,18 @@ def load_init(model: nn.Module, settings: Role, path: Path, where: str) -> None:
             raise ConfigError(where, error.message) from None
     else:
         weights = read_weights(path)
-    start = settings.init_as == "start" or of_imagenet(model, weights)
+    start = not settings.load_classifier or of_imagenet(model, weights)
     try:
         if start:
             load_start(model, weights, settings.init_colours)
         else:
             load_published(model, weights)
     except UserError as error:
-        hint = "" if start else "; INIT_AS = start leaves its classifier out and fits its positions"
+        hint = (
+            ""
+            if start
+            else "; LOAD_CLASSIFIER = no leaves its classifier out and fits its positions"
+        )
         raise UserError(f"{where} {path}: {error}{hint}") from None
 
 

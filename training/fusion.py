@@ -28,10 +28,10 @@ def fused(said: Sequence[np.ndarray], weights: Sequence[float], kind: str, task:
     if kind == "logits":
         return (shares * logits).sum(axis=0)
     if kind == "standardised":
-        mean, deviation = logits.mean(-1, keepdims=True), logits.std(-1, keepdims=True)
-        scores = (logits - mean) / np.where(deviation > 0, deviation, 1)
+        mean, std = logits.mean(-1, keepdims=True), logits.std(-1, keepdims=True)
+        scores = (logits - mean) / np.where(std > 0, std, 1)
         whole = (shares * scores).sum(axis=0)
-        return whole * (shares * deviation).sum(axis=0) + (shares * mean).sum(axis=0)
+        return whole * (shares * std).sum(axis=0) + (shares * mean).sum(axis=0)
     if kind == "gated":
         shares = shares * np.exp(-entropy(logits, task))
     if task == "multi_label":

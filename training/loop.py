@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from config import Role, UserError
-from data.batches import Batches
+from data.loading.batches import Batches
 from models.output import CLASSIFIER
 from models.quantised import hold
 from training.averaging import measure_batch_norm, running_mean
@@ -37,7 +37,7 @@ HISTORY = ("epoch", "learning_rate", "loss", "score", "seconds")  # and each ter
 
 class Fitted(NamedTuple):
     history: pd.DataFrame
-    said: Tensor | None  # the mean of `says` over the epochs from ensemble_from_epoch on
+    said: Tensor | None  # the mean of `says` over the epochs from ensemble_start_epoch on
 
 
 def fit(
@@ -52,20 +52,20 @@ def fit(
     precision: Literal["float32", "bfloat16"],
     validate: Callable[[nn.Module], float] | None,
     says: Callable[[nn.Module], Tensor] | None = None,
-    hold_from_epoch: int = 0,
+    freeze_from_epoch: int = 0,
     title: str,
 ) -> Fitted:
     """Train `model` for settings.epochs and leave the kept weights in it.
 
     `validate` gives the score that chooses the epoch, higher is better; first of equals;
-    None keeps the last epoch; no epochs leave the weights as they are. With average_from_epoch
-    the mean of the weights is kept, whatever the scores. From hold_from_epoch on (0: never) batch
+    None keeps the last epoch; no epochs leave the weights as they are. With swa_start_epoch
+    the mean of the weights is kept, whatever the scores. From freeze_from_epoch on (0: never) batch
     statistics and the ranges of int8 stand still. All randomness of an epoch
     follows from (seed, epoch) and, for what a model draws, the process; the whole state, that of
     `step` among it, is saved after each, so that a training that was killed ends with the same
     weights.
     """
-    groups = parameter_groups(model, settings.backbone_rate)
+    groups = parameter_groups(model, settings.backbone_lr_scale)
     optimiser = OPTIMISERS[settings.optimiser](
         groups,
         lr=settings.learning_rate,
@@ -93,7 +93,7 @@ def fit(
         started = time.perf_counter()
         torch.manual_seed(seed * 1_000_003 + epoch + rank() * 15_485_863)
         model.train()
-        if 0 < hold_from_epoch <= epoch + 1:
+        if 0 < freeze_from_epoch <= epoch + 1:
             hold(model)
         scores = [row["score"] for row in state["history"] if row["score"] is not None]
         sums: dict[str, Tensor] = {}
@@ -128,14 +128,14 @@ def fit(
             }
         )
         state["epoch"] = epoch + 1
-        if settings.average_from_epoch:
-            count = epoch + 2 - settings.average_from_epoch
+        if settings.swa_start_epoch:
+            count = epoch + 2 - settings.swa_start_epoch
             if count > 0:
                 state["average"] = running_mean(state["average"], model.state_dict(), count)
         elif validate and (state["best_score"] is None or score > state["best_score"]):
             state["best_score"], state["best"] = score, copy.deepcopy(model.state_dict())
-        if 0 < settings.ensemble_from_epoch <= epoch + 1:
-            share = says(model) / (settings.epochs + 1 - settings.ensemble_from_epoch)
+        if 0 < settings.ensemble_start_epoch <= epoch + 1:
+            share = says(model) / (settings.epochs + 1 - settings.ensemble_start_epoch)
             state["said"] = share if state["said"] is None else state["said"] + share
         folder.write_checkpoint(
             {
@@ -155,7 +155,7 @@ def fit(
         model.load_state_dict(state["average"])
         torch.manual_seed(seed * 1_000_003 + settings.epochs + rank() * 15_485_863)
         further = batches.epoch(settings.epochs)
-        measure_batch_norm(model, (batch.views[step.role] for batch in further))
+        measure_batch_norm(model, (batch.inputs[step.role] for batch in further))
     elif state["best"] is not None:
         model.load_state_dict(state["best"])
     model.eval()
@@ -163,23 +163,23 @@ def fit(
     return Fitted(history, state["said"])
 
 
-def parameter_groups(model: nn.Module, backbone_rate: float) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, backbone_lr_scale: float) -> list[dict[str, Any]]:
     """All that is trained, and as `share` what of the learning rate each group is trained with.
 
     Source: the slow learner of Zhang et al. (SLCA), ICCV 2023. Raises UserError for a model whose
     classifier cannot be told from the rest.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if backbone_rate == 1:
+    if backbone_lr_scale == 1:
         return [{"params": list(trained.values()), "share": 1.0}]
     classifier = [p for name, p in trained.items() if name.startswith(CLASSIFIER)]
     backbone = [p for name, p in trained.items() if not name.startswith(CLASSIFIER)]
     if not classifier:
         raise UserError(
-            f"backbone_rate: no parameter of {type(model).__name__} that is trained begins with "
+            f"backbone_lr_scale: no trained parameter of {type(model).__name__} begins with "
             f"{CLASSIFIER!r}"
         )
     return [
-        {"params": backbone, "share": backbone_rate},
+        {"params": backbone, "share": backbone_lr_scale},
         {"params": classifier, "share": 1.0},
     ]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from config import UserError
-from data.replacing import replacing
+from data.atomic_write import atomic_write
 
 PART = 512  # clips in a file: what a killed process loses
 
@@ -77,13 +77,13 @@ class Table:
             )
         header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
         try:
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 np.lib.format.write_array_header_1_0(file, header)
                 file.write(array)
         except OSError as error:
             raise UserError(
                 f"{path}: {error.strerror}. The parts that are finished are kept: make room and "
-                "start again, or set [run] CACHE_GIGABYTES lower"
+                "start again, or set [run] TEACHER_CACHE_GB lower"
             ) from None
 
     def remove(self) -> None:

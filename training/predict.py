@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.batches import View
+from data.loading.batches import ClipFeatures
 from training.device import forward_precision
 
 
 @torch.no_grad()
 def said(
     model: nn.Module,
-    view: View,
+    view: ClipFeatures,
     rows: np.ndarray,
     name: Literal["logits", "embedding"],
     precision: Literal["float32", "bfloat16"] = "float32",

@@ -24,8 +24,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config import Config, UserError
-from data.replacing import clear, replacing, write
-from training.distributed import rank, wait_for_all
+from data.atomic_write import atomic_write, clear, write
+from training.distributed import barrier, rank
 
 RUNS = Path("runs")
 COLUMNS = (
@@ -76,7 +76,7 @@ class TrainingFolder:
         if rank() > 0:
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path / "checkpoint.pt") as file:
+        with atomic_write(self.path / "checkpoint.pt") as file:
             torch.save({**state, "settings": dict(self.settings)}, file)
 
     def finish(
@@ -101,7 +101,7 @@ class TrainingFolder:
     def remove(self) -> None:
         if rank() == 0 and self.path.exists():
             shutil.rmtree(self.path)
-        wait_for_all()
+        barrier()
 
     def _compare(self, found: Mapping[str, str]) -> None:
         changed = [

@@ -14,8 +14,9 @@ def learning_rate(
     """Rate of one step, from 0. `scores`: those of the finished epochs, higher is better.
 
     Every schedule but warm_up_linear_down rises linearly over the warm-up.
-    warm_up_linear_down: exp(-5 (1 - x)^2) over the warm-up, the highest rate until down_from_epoch
-    (0: for a quarter of what is left), then in down_epochs (0: by the end) linearly to down_to.
+    warm_up_linear_down: exp(-5 (1 - x)^2) over the warm-up, the highest rate until
+    ramp_down_start_epoch (0: for a quarter of what is left), then in ramp_down_epochs (0: by the
+    end) linearly to ramp_down_to.
     cosine: from the highest rate at the end of the warm-up to zero.
     inverse_time: 1 / (1 + decay * step).
     """
@@ -34,9 +35,9 @@ def learning_rate(
     elif settings.schedule == "cosine":
         factor = (1 + math.cos(math.pi * (progress - warm) / max(end - warm, 1))) / 2
     else:
-        start = settings.down_from_epoch or warm + (end - warm) / 4
-        down = max(0.0, progress - start) / max(settings.down_epochs or end - start, 1e-9)
-        factor = 1 - (1 - settings.down_to) * min(down, 1.0)
+        start = settings.ramp_down_start_epoch or warm + (end - warm) / 4
+        down = max(0.0, progress - start) / max(settings.ramp_down_epochs or end - start, 1e-9)
+        factor = 1 - (1 - settings.ramp_down_to) * min(down, 1.0)
         if progress < warm:
             factor *= math.exp(-5 * (1 - progress / warm) ** 2)
     return settings.learning_rate * factor

@@ -47,14 +47,14 @@ def find_pairs(experiment: Experiment, seed: int) -> list[Pair]:
     """
     wanted, table = experiment.config.specialists.pairs, experiment.table
     check(experiment, wanted)
-    rows, model = experiment.parts.select, experiment.read_teacher("teacher", seed)
+    rows, model = experiment.split.validation, experiment.read_teacher("teacher", seed)
     said = predict(experiment, "teacher", model, rows)
     counts = confusion_matrix(said, table.targets[rows])
     if not (there := counts.sum(axis=1)).all():
         lost = table.classes[int(there.argmin())]
         raise UserError(
-            f"none of the {len(rows)} clips that choose the epoch ({experiment.parts.select_name}) "
-            f"is of {lost!r}, so nothing is known of its confusions; set [data] HOLD_OUT higher"
+            f"none of the {len(rows)} validation clips ({experiment.split.validation_name}) is of "
+            f"{lost!r}, so nothing is known of its confusions; set [data] HOLD_OUT higher"
         )
     pairs = most_confused(counts, wanted)
     names = [(table.classes[pair.first], table.classes[pair.second]) for pair in pairs]
@@ -66,7 +66,7 @@ def find_pairs(experiment: Experiment, seed: int) -> list[Pair]:
     write_once(folder / "pairs.csv", shown.to_csv(index=False))
     if rank() == 0:
         said = "; ".join(f"{first} / {second} ({count})" for first, second, count in listed)
-        print(f"most confused of {len(rows)} {experiment.parts.select_name}: {said}")
+        print(f"most confused of {len(rows)} {experiment.split.validation_name}: {said}")
     return pairs
 
 
@@ -78,7 +78,7 @@ def check(experiment: Experiment, wanted: int) -> None:
         raise ConfigError(where, f"found {wanted}, but {classes} classes leave none beside a pair")
     if wanted > (most := classes * (classes - 1) // 2):
         raise ConfigError(where, f"found {wanted}, but {classes} classes have {most} pairs")
-    if not len(experiment.parts.select):
+    if not len(experiment.split.validation):
         raise ConfigError(
             where, f"found {wanted}, which wants clips set apart for choosing them: [data] HOLD_OUT"
         )

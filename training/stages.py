@@ -6,7 +6,7 @@ import torch
 
 from config import Budget, Config, ConfigError, UserError
 from models.cost import cost
-from models.precision import lowered
+from models.precision import to_precision
 from training.budget import check_budget
 from training.ensembles import combine
 from training.experiment import Experiment
@@ -38,7 +38,7 @@ def train_students(config: Config, overwrite: bool = False) -> Experiment:
     experiment = Experiment(config, "teacher", "student")
     if config.budget != Budget():
         student = experiment.build_model("student")
-        check_budget(config.budget, cost(student, experiment.views["student"].shape))
+        check_budget(config.budget, cost(student, experiment.features["student"].shape))
     check_precisions(experiment)
     write_config(config)
     for fold in experiment.folds:
@@ -54,9 +54,9 @@ def train_students(config: Config, overwrite: bool = False) -> Experiment:
 
 def check_precisions(experiment: Experiment) -> None:
     """Raises ConfigError for a student that cannot be had in one of the PRECISIONS."""
-    clip = torch.zeros(1, *experiment.views["student"].shape, device=experiment.device)
+    clip = torch.zeros(1, *experiment.features["student"].shape, device=experiment.device)
     for precision in experiment.config.quantisation.precisions:
         try:
-            lowered(experiment.build_model("student"), precision, [clip])
+            to_precision(experiment.build_model("student"), precision, [clip])
         except UserError as error:
             raise ConfigError("[quantisation] precisions", f"{precision}: {error}") from None

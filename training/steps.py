@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from config import Config, ConfigError, Role, Student, UserError, choose
-from data.batches import Batch
+from data.loading.batches import Batch
 from losses import LOSSES
 from losses.mix import WHERE, names_of
 from models.output import Output
@@ -23,11 +23,12 @@ GRAM = "_gram"  # map_gram: the inner products of the batch's maps, (B, B)
 class Teacher(Protocol):
     """What a step asks of a teacher, whether its outputs are computed or looked up.
 
-    `hears` are the roles whose views a batch must hold. The outputs are TENSORS, or those that the
-    losses take of them; for a loss with `against_gram` the Gram matrix may stand for the tensor.
+    `input_roles` are the roles whose inputs a batch must hold. The outputs are TENSORS, or those
+    that the losses take of them; for a loss with `forward_gram` the Gram matrix may stand for
+    the tensor.
     """
 
-    hears: tuple[str, ...]
+    input_roles: tuple[str, ...]
 
     def outputs(self, batch: Batch) -> Mapping[str, Tensor]: ...
 
@@ -39,11 +40,11 @@ class OnlineTeacher:
     """
 
     def __init__(self, model: nn.Module, role: str = "teacher") -> None:
-        self.model, self.hears = model.eval().requires_grad_(False), (role,)
+        self.model, self.input_roles = model.eval().requires_grad_(False), (role,)
 
     @torch.no_grad()
     def outputs(self, batch: Batch) -> dict[str, Tensor]:
-        return tensors_of(self.model(batch.views[self.hears[0]]))
+        return tensors_of(self.model(batch.inputs[self.input_roles[0]]))
 
 
 class Step:
@@ -67,23 +68,23 @@ class Step:
         self.losses = nn.ModuleDict(losses)
         self.teacher_weights = teacher_weights or [1.0] * len(teachers)
         self.coefficients = {name: coefficients.get(name, 1.0) for name in losses}
-        self.learns_from_teachers = any(loss.against == "teacher" for loss in losses.values())
+        self.learns_from_teachers = any(loss.target == "teacher" for loss in losses.values())
         if self.learns_from_teachers and not teachers:
             raise ValueError("a distillation loss without a teacher")
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         # Teachers first: what they computed with is free again before the student keeps its own.
         taught = [t.outputs(batch) for t in self.teachers] if self.learns_from_teachers else []
-        own = tensors_of(self.model(batch.views[self.role]))
+        own = tensors_of(self.model(batch.inputs[self.role]))
         terms, clips = {}, len(batch.rows)
         with torch.autocast(batch.targets.device.type, enabled=False):
             for name, loss in self.losses.items():
                 mine = whole(own[loss.student], clips)
-                if loss.against == "labels":
+                if loss.target == "labels":
                     terms[name] = loss(mine, batch.targets)
                 else:
                     terms[name] = sum(
-                        weight * taught_term(loss, mine, said, clips)
+                        weight * distillation_term(loss, mine, said, clips)
                         for weight, said in zip(self.teacher_weights, taught, strict=True)
                     )
         return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
@@ -96,10 +97,12 @@ class Step:
         self.losses.load_state_dict(state)
 
 
-def taught_term(loss: nn.Module, mine: Tensor, teacher: Mapping[str, Tensor], clips: int) -> Tensor:
+def distillation_term(
+    loss: nn.Module, mine: Tensor, teacher: Mapping[str, Tensor], clips: int
+) -> Tensor:
     gram = teacher.get(loss.student + GRAM)
-    if gram is not None and hasattr(loss, "against_gram"):
-        return loss.against_gram(mine, gram)
+    if gram is not None and hasattr(loss, "forward_gram"):
+        return loss.forward_gram(mine, gram)
     return loss(mine, whole(teacher[loss.student], clips))
 
 
@@ -128,12 +131,12 @@ def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[st
     settings: dict[str, Any] = {
         "task": task,
         "label_smoothing": role.label_smoothing,
-        "centre_rate": role.centre_rate,
+        "centre_lr": role.centre_lr,
         "temperature": config.distillation.softmax_temperature,
         "temperature_on": config.distillation.temperature_on,
         "squared_temperature": config.distillation.squared_temperature,
         "standardise_logits": config.distillation.standardise_logits,
-        "over_classes": config.distillation.over_classes,
+        "kd_reduction": config.distillation.kd_reduction,
     }
     losses = {}
     for name in names_of(variant):
@@ -149,7 +152,7 @@ def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[st
                 "found yes, but the data set is multi-label: a tag stands for itself, not against "
                 "the other tags of its clip",
             )
-        if teaches and kind.against == "teacher":
+        if teaches and kind.target == "teacher":
             raise ConfigError(where, f"found {name!r}, which learns from a teacher of its own")
         wanted = inspect.signature(kind).parameters
         losses[name] = kind(**{key: settings[key] for key in wanted if key in settings})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.clips import MOST_GROUPS, ClipTable
+from data.tables.clips import MOST_GROUPS, ClipTable
 from metrics import classwise, evaluate, scenes
 from training.experiment import Experiment
 from training.run_folder import write_once
@@ -20,7 +20,7 @@ def figures_of(experiment: Experiment, predicted: np.ndarray) -> dict[str, float
     """Every metric of the reported clips, the headline's part of each class and, of scenes,
     `figures_by_group`.
     """
-    table, rows = experiment.table, experiment.parts.report
+    table, rows = experiment.table, experiment.split.test
     judged = predicted, table.targets[rows], table.classes, table.task
     by_class = classwise(*judged, experiment.metric)
     figures = evaluate(*judged) | {f"{experiment.metric} {name}": v for name, v in by_class.items()}
@@ -59,7 +59,7 @@ def write_mean(experiment: Experiment, folder: Path, mean: np.ndarray, **record:
 
     Shapes: mean (N, K) probabilities.
     """
-    table, rows = experiment.table, experiment.parts.report
+    table, rows = experiment.table, experiment.split.test
     predictions = predictions_table(table.ids[rows], mean, table.classes)
     write_once(folder / "predictions.csv", predictions.to_csv(index=False))
     record["figures"] = figures_of(experiment, mean)

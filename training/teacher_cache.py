@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from data.batches import GIGABYTE, Batch, View
-from data.replay import Replay
+from data.loading.batches import GIGABYTE, Batch, ClipFeatures
+from data.loading.replay import Replay
 from losses import LOSSES
 from losses.mix import names_of
 from training.output_tables import Mapped, Table
@@ -36,7 +36,7 @@ FORMAT = 1  # raised whenever the same settings come to give other outputs
 class CachedTeacher:
     """Looks up what the teacher said of each clip of `rows`, in each view."""
 
-    hears = ()
+    input_roles = ()
 
     def __init__(
         self, rows: np.ndarray, views: Sequence[Mapping[str, Callable[[Tensor], Tensor]]]
@@ -62,16 +62,16 @@ class TeacherCache:
     def __init__(
         self,
         model: nn.Module,
-        view: View,
+        view: ClipFeatures,
         rows: np.ndarray,
         replay: Replay | None,
         folders: Sequence[Path],
-        resident_gigabytes: float,
-        cache_gigabytes: float,
+        feature_memory_gb: float,
+        teacher_cache_gb: float,
     ) -> None:
         self.model, self.view, self.replay = model, view, replay
         self.rows, self.folders = torch.as_tensor(rows), folders
-        self.resident, self.disk = resident_gigabytes * GIGABYTE, cache_gigabytes * GIGABYTE
+        self.resident, self.disk = feature_memory_gb * GIGABYTE, teacher_cache_gb * GIGABYTE
         self.shapes = {name: tuple(t.shape[1:]) for name, t in self.said(slice(1), 0).items()}
 
     @torch.no_grad()
@@ -80,7 +80,7 @@ class TeacherCache:
         if self.replay is None:
             return tensors_of(self.model(self.view[rows]))
         heard, drawn = self.replay.take(rows, index)
-        return tensors_of(self.model(self.view.disturbed(heard, self.replay.augmentation, drawn)))
+        return tensors_of(self.model(self.view.augmented(heard, self.replay.augmentation, drawn)))
 
     def kept_as(self, asked: str) -> tuple[str, str] | None:
         """Name and type of the table that answers for `asked`; None where nothing fits."""
@@ -166,10 +166,10 @@ def multiply(features: Table, gram: Table, device: torch.device) -> None:
         gram.write(start, torch.cat(columns, dim=1))
 
 
-def asked_by(variant: str) -> set[str]:
+def required_outputs(variant: str) -> set[str]:
     """What the losses of a mix take of a teacher; the logits always."""
-    taught = [LOSSES[name] for name in names_of(variant) if LOSSES[name].against == "teacher"]
-    kinds = (GRAM if hasattr(loss, "against_gram") else "" for loss in taught)
+    taught = [LOSSES[name] for name in names_of(variant) if LOSSES[name].target == "teacher"]
+    kinds = (GRAM if hasattr(loss, "forward_gram") else "" for loss in taught)
     return {"logits", *(loss.student + kind for loss, kind in zip(taught, kinds, strict=True))}
 
 

@@ -15,9 +15,9 @@ from torch import nn
 
 from config import Config, Role, UserError, flat_items, to_text
 from data.augment.impulse_responses import read_responses
-from data.batches import share
-from data.mel_cache import sha256_of
-from losses.mix import is_taught, names_of
+from data.features.mel_cache import sha256_of
+from data.loading.batches import share
+from losses.mix import names_of, uses_teacher
 from metrics import METRICS
 from models.cost import cost
 from models.stored import Description
@@ -48,7 +48,7 @@ class Training(NamedTuple):
 
     @property
     def taught(self) -> bool:
-        return is_taught(self.variant)
+        return uses_teacher(self.variant)
 
     def folder(self, config: Config) -> Path:
         return training_path(config, self.role, self.variant, self.seed, self.fold)
@@ -66,7 +66,7 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
     """
     role, variant, seed, fold, pair = training
     experiment.enter(fold)
-    config, table, parts = experiment.config, experiment.table, experiment.parts
+    config, table, split = experiment.config, experiment.table, experiment.split
     settings, view = experiment.settings(role, seed), view_of(role)
     folder = TrainingFolder(training.folder(config), all_settings(experiment, training))
     if overwrite:
@@ -83,10 +83,10 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
         else ensemble_teacher(experiment, one, seed)
         for one in teaching
     ]
-    heard = dict.fromkeys((view, *(name for teacher in teachers for name in teacher.hears)))
+    heard = dict.fromkeys((view, *(name for teacher in teachers for name in teacher.input_roles)))
     model = experiment.new_model(role, seed, variant)
     if settings.align_epochs:
-        check_classifier(model, experiment.views[view][torch.as_tensor(parts.train[:1])])
+        check_classifier(model, experiment.features[view][torch.as_tensor(split.train[:1])])
     losses = build_losses(variant, table.task, settings, config)
     fitted = fit(
         model,
@@ -104,24 +104,24 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
         seed=seed,
         device=experiment.device,
         precision=experiment.autocast(role),
-        validate=validator(experiment, role) if len(parts.select) else None,
-        says=lambda model: torch.from_numpy(predict(experiment, role, model, parts.report)),
-        hold_from_epoch=hold_from_epoch(config, role),
+        validate=validator(experiment, role) if len(split.validation) else None,
+        says=lambda model: torch.from_numpy(predict(experiment, role, model, split.test)),
+        freeze_from_epoch=freeze_from_epoch(config, role),
         title=training.title,
     )
     if settings.align_epochs:
         align(
             model.classifier,
-            said_together(experiment, role, model, parts.train, "embedding"),
-            torch.as_tensor(experiment.labels(parts.train), device=experiment.device),
+            gathered_outputs(experiment, role, model, split.train, "embedding"),
+            torch.as_tensor(experiment.labels(split.train), device=experiment.device),
             settings.align_epochs,
             seed,
         )
-    predicted = predict(experiment, role, model, parts.report)
+    predicted = predict(experiment, role, model, split.test)
     if not np.isfinite(predicted).all():
         raise UserError(f"{training.title}: its numbers overflow, it says what is no probability")
-    last_ones = f"mean of epochs {settings.average_from_epoch} to {settings.epochs}"
-    sizes = cost(model, experiment.views[view].shape)._asdict()
+    last_ones = f"mean of epochs {settings.swa_start_epoch} to {settings.epochs}"
+    sizes = cost(model, experiment.features[view].shape)._asdict()
     record = {
         "role": role,
         "variant": variant,
@@ -129,14 +129,14 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
         "dataset": config.data.dataset,
         "seed": seed,
         "fold": fold,
-        "split": parts.report_name,
-        "epoch_chosen_on": last_ones if settings.average_from_epoch else parts.select_name,
+        "split": split.test_name,
+        "epoch_chosen_on": last_ones if settings.swa_start_epoch else split.validation_name,
         "epochs": settings.epochs,
         "seconds": round(time.perf_counter() - started, 1),
     }
     if fitted.said is not None:
         several = f"{role}@epochs"
-        models = settings.epochs + 1 - settings.ensemble_from_epoch
+        models = settings.epochs + 1 - settings.ensemble_start_epoch
         write_mean(
             experiment,
             training_path(config, several, variant, seed, fold),
@@ -148,7 +148,7 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
         model.state_dict(),
         description(experiment, role).header(),
         fitted.history,
-        predictions_table(table.ids[parts.report], predicted, table.classes),
+        predictions_table(table.ids[split.test], predicted, table.classes),
         {
             **record,
             **sizes,
@@ -160,30 +160,30 @@ def train(experiment: Experiment, training: Training, overwrite: bool = False) -
 
 def kept_epoch(history: pd.DataFrame, settings: Role) -> int:
     """From 1: the first of the best, or the last where none was chosen; 0 where there is none."""
-    if settings.average_from_epoch:
+    if settings.swa_start_epoch:
         return len(history)
     scores = history["score"].dropna()
     return int(history["epoch"][scores.idxmax()]) if len(scores) else len(history)
 
 
-def hold_from_epoch(config: Config, role: str) -> int:
-    """From 1: the first of HOLD_EPOCHS; 0 where batch statistics are followed to the end."""
+def freeze_from_epoch(config: Config, role: str) -> int:
+    """From 1: the first of FREEZE_EPOCHS; 0 where batch statistics are followed to the end."""
     own = config.quantisation
-    held = own.hold_epochs if precision_of(role) == "int8" else 0
+    held = own.freeze_epochs if precision_of(role) == "int8" else 0
     return own.epochs + 1 - held if held else 0
 
 
 def predict(experiment: Experiment, role: str, model: nn.Module, rows: np.ndarray) -> np.ndarray:
     """Probabilities of these clips."""
-    logits = said_together(experiment, role, model, rows, "logits")
+    logits = gathered_outputs(experiment, role, model, rows, "logits")
     return probabilities(logits, experiment.table.task)
 
 
-def said_together(
+def gathered_outputs(
     experiment: Experiment, role: str, model: nn.Module, rows: np.ndarray, name: str
 ) -> torch.Tensor:
     """Logits or embeddings of these clips at every process, each of which computes its share."""
-    view, precision = experiment.views[view_of(role)], experiment.autocast(role)
+    view, precision = experiment.features[view_of(role)], experiment.autocast(role)
     mine = rows[share(len(rows), rank(), world())]
     return whole(said(model, view, mine, name, precision), len(rows))
 
@@ -193,15 +193,16 @@ def validator(experiment: Experiment, role: str) -> Callable[[nn.Module], float]
 
     Held-out training clips may have soft targets (the mean of volunteers): half of them decides.
     """
-    metric, rows = METRICS[experiment.metric], experiment.parts.select
+    metric, rows = METRICS[experiment.metric], experiment.split.validation
     truth, classes = experiment.table.targets[rows] >= 0.5, experiment.table.classes
 
     def score(model: nn.Module) -> float:
         value = metric.function(predict(experiment, role, model, rows), truth, classes)
         if math.isnan(value):
             raise UserError(
-                f"{experiment.metric} is undefined on the {len(rows)} clips that choose the epoch "
-                f"({experiment.parts.select_name}); set [data] HOLD_OUT higher, or 0 for the last"
+                f"{experiment.metric} is undefined on the {len(rows)} validation clips "
+                f"({experiment.split.validation_name}); set [data] HOLD_OUT higher, or 0 for the "
+                "last epoch"
             )
         return value if metric.higher_is_better else -value
 
@@ -247,14 +248,14 @@ def all_settings(experiment: Experiment, training: Training) -> dict[str, str]:
         "variant": training.variant,
         "run.precision": config.run.precision,
         "run.compile": config.run.compile,
-        "clips": sha256_of(experiment.views[view_of(role)].cache.folder / "clips.csv"),
+        "clips": sha256_of(experiment.features[view_of(role)].cache.folder / "clips.csv"),
     }
 
 
 def description(experiment: Experiment, role: str) -> Description:
     """What builds the model again and hears as it does, for the header of its weights."""
     config, own = experiment.config, view_of(role)
-    view = experiment.views[own]
+    view = experiment.features[own]
     return Description(
         model=getattr(config, own).model,
         options=model_options(config, own),
@@ -264,6 +265,6 @@ def description(experiment: Experiment, role: str) -> Description:
         clip_seconds=experiment.clip_seconds,
         front_end=config.mel_of(role),
         mean=tuple(view.mean.tolist()),
-        deviation=tuple(view.deviation.tolist()),
+        std=tuple(view.std.tolist()),
         precision=precision_of(role),
     )

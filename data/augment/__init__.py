@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from config import Augment, ConfigError, Mel
-from data.augment.drawn import Drawn, beta
 from data.augment.impulse_responses import read_responses
+from data.augment.params import AugmentParams, beta
 from data.augment.rendering import (
     crop,
     hertz_to_mel,
@@ -29,7 +29,7 @@ from data.augment.rendering import (
     to_log,
     warped,
 )
-from data.front_end import band_centres
+from data.features.front_end import band_centres
 
 
 class Augmentation:
@@ -71,7 +71,7 @@ class Augmentation:
     def check(self, grid: Mel) -> None:
         """Raises ConfigError for a disturbance that the grid has no place for."""
         waveform = grid.front_end == "waveform"
-        uses = {"frequency_mask_share": "mask", "warp_share": "warp", "mixstyle": "mix"}
+        uses = {"frequency_mask_share": "mask", "warp_share": "warp", "mixstyle_alpha": "mix"}
         for name, what in uses.items():
             if waveform and getattr(self.settings, name):
                 raise ConfigError(f"[augment] {name}", f"a raw waveform has no bands to {what}")
@@ -79,7 +79,9 @@ class Augmentation:
             found = "FRONT_END = waveform" if waveform else "LOG = none"
             raise ConfigError("[augment] noise_db", f"is added to log-mels, found {found}")
 
-    def draw(self, rows: Tensor, generator: torch.Generator, epoch: int | None = None) -> Drawn:
+    def sample(
+        self, rows: Tensor, generator: torch.Generator, epoch: int | None = None
+    ) -> AugmentParams:
         """For a batch of clips of the table, on the CPU, from the generator alone.
 
         `epoch`, from 0, may come before the mixup; None: the clips are of no one batch.
@@ -98,10 +100,10 @@ class Augmentation:
             start = uniform() * (whole - length)
             return torch.stack([start, start + length], 1)
 
-        mixes = s.mixup and (epoch is None or epoch >= s.mixup_from_epoch)
+        mixes = s.mixup_alpha and (epoch is None or epoch >= s.mixup_start_epoch)
         weight = self.weights(clips, generator) if mixes else torch.ones(clips)
         mels = stretch(s.frequency_mask_share * self.max_mel, self.max_mel)
-        return Drawn(
+        return AugmentParams(
             partner=torch.arange(clips).roll(1),  # the batch is shuffled: its neighbour is any clip
             weight=weight,
             roll=(2 * uniform() - 1) * s.roll_seconds,
@@ -129,11 +131,11 @@ class Augmentation:
         likely as it was. But the clip that a row names, whose undisturbed self a teacher may hear,
         is thus the louder one.
         """
-        weight = beta(self.settings.mixup, clips, generator)
+        weight = beta(self.settings.mixup_alpha, clips, generator)
         weight = torch.maximum(weight, 1 - weight)
-        if self.settings.mixup_share == 1:
+        if self.settings.mixup_prob == 1:
             return weight
-        mixed = torch.rand(clips, generator=generator) < self.settings.mixup_share
+        mixed = torch.rand(clips, generator=generator) < self.settings.mixup_prob
         return torch.where(mixed, weight, 1.0)
 
     def response(self, rows: Tensor, generator: torch.Generator) -> Tensor:
@@ -142,7 +144,7 @@ class Augmentation:
         if self.responses is None:
             return none
         found = torch.randint(len(self.responses), (len(rows),), generator=generator)
-        some = torch.rand(len(rows), generator=generator) < self.settings.impulse_response_share
+        some = torch.rand(len(rows), generator=generator) < self.settings.impulse_response_prob
         if self.responsive is not None:
             some &= self.responsive[rows]
         return torch.where(some, found, none)
@@ -151,10 +153,10 @@ class Augmentation:
         """Whose style is mixed into each clip's own, and its own one's weight: 1 in all of a batch
         that is left alone. `batches` is 1, as published, or as many as the clips: each by itself.
         """
-        if not self.settings.mixstyle:
+        if not self.settings.mixstyle_alpha:
             return {"style_partner": torch.arange(clips), "style_weight": torch.ones(clips)}
-        some = torch.rand(batches, generator=generator) < self.settings.mixstyle_share
-        weight = beta(self.settings.mixstyle, clips, generator)
+        some = torch.rand(batches, generator=generator) < self.settings.mixstyle_prob
+        weight = beta(self.settings.mixstyle_alpha, clips, generator)
         return {
             "style_partner": torch.randperm(clips, generator=generator),
             "style_weight": torch.where(some, weight, 1.0),
@@ -169,7 +171,9 @@ class Augmentation:
         """How many steps of a time axis hold what is heard, of the `clip_steps` of a whole clip."""
         return math.ceil(clip_steps * self.heard_seconds / self.clip_seconds - 1e-6)
 
-    def cropped(self, features: Tensor, drawn: Drawn, clip_steps: int) -> tuple[Tensor, Drawn]:
+    def cropped(
+        self, features: Tensor, drawn: AugmentParams, clip_steps: int
+    ) -> tuple[Tensor, AugmentParams]:
         """The stretch of each clip that is heard and the same stretch of the clip mixed into it.
 
         Each of the starts that a grid has is equally likely, and within a step of what was drawn.
@@ -179,7 +183,7 @@ class Augmentation:
         share = drawn.crop / max(self.spare_seconds, torch.finfo(torch.float32).tiny)
         start = (share * starts).long().clamp(max=starts - 1)
         own = crop(features[: len(start)], start, length)
-        if not self.settings.mixup:
+        if not self.settings.mixup_alpha:
             return own, drawn
         partners = len(start) + torch.arange(len(start), device=start.device)
         others = crop(features[drawn.partner], start, length)
@@ -188,7 +192,7 @@ class Augmentation:
     def render(
         self,
         features: Tensor,
-        drawn: Drawn,
+        drawn: AugmentParams,
         grid: Mel,
         mean: Tensor | float = 0,
         clip_steps: int | None = None,
@@ -210,9 +214,9 @@ class Augmentation:
         s = self.settings
         if self.crops:
             features, drawn = self.cropped(features, drawn, clip_steps or features.shape[2])
-        if s.mixup or s.gain_db or self.responses:
+        if s.mixup_alpha or s.gain_db or self.responses:
             linear = to_linear(features, grid)
-            if s.mixup:
+            if s.mixup_alpha:
                 linear = drawn.mix(linear, power=is_power(grid))
             if self.responses:
                 linear = self.responses.heard(linear, drawn.response, grid)
@@ -236,7 +240,7 @@ class Augmentation:
         if s.frequency_mask_share:
             hidden = inside(band_centres(grid).to(features), drawn.frequency_mask)[:, None, None, :]
             features = torch.where(hidden, self.filling(features, grid, mean), features)
-        if s.mixstyle:
+        if s.mixstyle_alpha:
             features = restyled(features, drawn.style_partner, drawn.style_weight)
         return features
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from config import Mel, UserError
 from data.augment.rendering import is_power
-from data.front_end import mel_filters
+from data.features.front_end import mel_filters
 
 
 class ImpulseResponses:

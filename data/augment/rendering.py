@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from config import Mel
-from data.front_end import KALDI_FLOOR
+from data.features.front_end import KALDI_FLOOR
 
 CELL_SECONDS, CELL_MELS = 0.010, 20.0  # of noise: about a frame and a band of a 128-band log-mel
 STYLE_FLOOR = 1e-6  # of the variances of bands
@@ -92,12 +92,12 @@ def scramble(numbers: Tensor) -> Tensor:
 
 
 def restyled(features: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
-    r"""Freq-MixStyle: each band takes a mixture of its own and a partner's mean and deviation.
+    r"""Freq-MixStyle: each band takes a mixture of its own and a partner's mean and std.
 
     .. math:: y = \sigma' \, \frac{x - \mu}{\sigma} + \mu', \quad
               \mu' = w \mu + (1 - w) \mu_p, \ \sigma' = w \sigma + (1 - w) \sigma_p
 
-    over channel and time. Scaling a band by its mean and deviation, before or after, is the same.
+    over channel and time. Scaling a band by its mean and std, before or after, is the same.
 
     Source: Zhou et al. (MixStyle), ICLR 2021, with channels; over frequencies, Schmid et al.
     (CP-JKU), DCASE 2022.
@@ -106,12 +106,12 @@ def restyled(features: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
     mean, count = features.mean((1, 2), keepdim=True), len(weight)
     plain = features - mean
     variance = plain.square().sum((1, 2), keepdim=True) / (plain[0, ..., 0].numel() - 1)
-    deviation, weight = (variance + STYLE_FLOOR).sqrt(), weight[:, None, None, None]
+    std, weight = (variance + STYLE_FLOOR).sqrt(), weight[:, None, None, None]
 
     def mixed(style: Tensor) -> Tensor:
         return weight * style[:count] + (1 - weight) * style[partner]
 
-    return plain[:count].mul_(mixed(deviation) / deviation[:count]).add_(mixed(mean))
+    return plain[:count].mul_(mixed(std) / std[:count]).add_(mixed(mean))
 
 
 # Level --------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Every data set by its name in config.ini. A new one is one file here and one line below."""
 
-from data.clips import Dataset
 from data.datasets.audioset import AudioSet
 from data.datasets.cochlscene import CochlScene
 from data.datasets.csv_folder import CsvFolder
@@ -10,6 +9,7 @@ from data.datasets.sonyc_ust import SonycUst
 from data.datasets.street_scenes import StreetScenes
 from data.datasets.street_sounds import StreetSounds
 from data.datasets.tau_scenes import TauScenes
+from data.tables.clips import Dataset
 
 DATASETS: dict[str, type[Dataset]] = {
     "audioset": AudioSet,

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from config import UserError
-from data.clips import ClipTable, Task, first_of, read_csv
-from data.columns import Column
-from data.targets import Targets
+from data.tables.clips import ClipTable, Task, first_of, read_csv
+from data.tables.columns import Column
+from data.tables.targets import Targets
 
 CLASSES = 527
 VOCABULARY = "class_labels_indices.csv"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config import UserError
-from data.clips import Clip, ClipTable, Task
+from data.tables.clips import Clip, ClipTable, Task
 
 SCENES = (
     *("Bus", "Cafe", "Car", "CrowdedIndoor", "Elevator", "Kitchen", "Park", "ResidentialArea"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from config import UserError
-from data.clips import Clip, ClipTable, read_csv
+from data.tables.clips import Clip, ClipTable, read_csv
 
 SPLITS = ("train", "validate", "test")
 COLUMNS = (

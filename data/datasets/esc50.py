@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from config import UserError
-from data.clips import Clip, ClipTable, Task, read_csv
+from data.tables.clips import Clip, ClipTable, Task, read_csv
 
 MARKS = {"True": True, "False": False}
 

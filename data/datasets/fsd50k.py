@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from config import UserError
-from data.clips import Clip, ClipTable, Task, first_of, read_csv
+from data.tables.clips import Clip, ClipTable, Task, first_of, read_csv
 
 CLASSES = 200
 VOCABULARY_MD5 = "7cca9b16243da7d70249f317affe3251"  # of its rows, without a last line break

@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 
 from config import UserError
-from data.clips import Clip, ClipTable, Task
+from data.tables.clips import Clip, ClipTable, Task
 
 ANNOTATIONS = ("annotations.csv", "annotations-dev.csv")
 TAXONOMY = "dcase-ust-taxonomy.yaml"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from config import ConfigError, UserError
-from data.clips import Clip, ClipTable, Task, first_of, read_csv
-from data.columns import Column
-from data.targets import Targets
+from data.tables.clips import Clip, ClipTable, Task, first_of, read_csv
+from data.tables.columns import Column
+from data.tables.targets import Targets
 
 SCENES = (
     *("airport", "bus", "metro", "metro_station", "park", "public_square"),
@@ -339,7 +339,7 @@ def devices_of(recordings: Iterable[Recording]) -> tuple[str, ...]:
 
 def check_2019(folder: Path, recordings: Mapping[str, Recording]) -> None:
     """As many clips of each scene; every file, by its header, stereo at 48 kHz."""
-    from data.decode import opened
+    from data.features.decode import opened
 
     counts = Counter(recording.scene for recording in recordings.values())
     if counts != dict.fromkeys(SCENES, A_SCENE):

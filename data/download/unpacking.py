@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from config import UserError
-from data.clips import first_of
 from data.download.disk import need_space, writing
 from data.download.split_zip import open_zip
+from data.tables.clips import first_of
 
 DAMAGE = (
     zipfile.BadZipFile,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.replacing import write
+from data.atomic_write import write
 from data.synthesis.once import make_once, on_all_cores
 from data.synthesis.scenes import SCENES, Device, Place, draw_device, draw_place, render
 
@@ -135,6 +135,6 @@ def place_of(seed: int, scene: str, number: int) -> Place:
 
 @cache
 def device_of(seed: int, name: str) -> Device:
-    """Drawn from its name, whatever other devices there are."""
+    """AugmentParams from its name, whatever other devices there are."""
     numbers = (seed, DEVICE, *name.encode())
     return draw_device(np.random.default_rng(np.random.SeedSequence(numbers)), name)

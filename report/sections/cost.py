@@ -32,7 +32,7 @@ class Point(NamedTuple):
     system: System
     cost: float
     mean: float
-    deviation: float
+    std: float
 
 
 def section(runs: Sequence[Run]) -> Section:
@@ -62,7 +62,7 @@ def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Pi
             step = min(APART, TOGETHER ** (1 / len(alike)))
             place = np.searchsorted(alike, number) - (len(alike) - 1) / 2
             cost, shade = point.cost * step**place, colour(point.system)
-            axes.errorbar(cost, point.mean, point.deviation, color=shade, lw=1.2, capsize=2.5)
+            axes.errorbar(cost, point.mean, point.std, color=shade, lw=1.2, capsize=2.5)
             axes.plot(cost, point.mean, marker(point.place), color=shade, ms=6)
             if best[number]:
                 axes.plot(cost, point.mean, "o", mfc="none", mec=INK, ms=13, mew=1)
@@ -80,8 +80,8 @@ def points_of(runs: Sequence[Run], column: str) -> list[Point]:
     for place, run in enumerate(runs):
         for system in run.systems:
             own = run.scores(system)
-            deviation = own["value"].std() if len(own) > 1 else 0.0
-            point = Point(place, system, own[column].mean(), own["value"].mean(), deviation)
+            std = own["value"].std() if len(own) > 1 else 0.0
+            point = Point(place, system, own[column].mean(), own["value"].mean(), std)
             if point.cost > 0:
                 points.append(point)
     if not points:

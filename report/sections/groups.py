@@ -30,7 +30,7 @@ def section(run: Run) -> Section:
         said = f"No bars by device: {error}."
     if len(pictures) == 1:
         said = said or "The clips have no device, city or the like to be told apart by."
-    order = ", from what distillation raised most to what it lowered most" * bool(run.baseline)
+    order = ", from what distillation raised most to what it to_precision most" * bool(run.baseline)
     caption = (
         f"Mean {name_of_classwise(run.metric)} of each class over seeds and folds{order}, and "
         f"{run.metric} of the clips of each device or the like; lines are a standard deviation up "
@@ -130,7 +130,7 @@ def bars(kind: str, title: str, found: Bars, names: Sequence[str], label: str) -
     def draw(axes: Axes) -> None:
         for place, (system, values) in enumerate(found.items()):
             means = [mean(values[name]) for name in names]
-            deviations = [deviation(values[name]) for name in names]
+            deviations = [std(values[name]) for name in names]
             heights = np.arange(len(names)) - 0.4 + thick * (place + 0.5)
             axes.barh(heights, means, 0.88 * thick, color=colour(system))
             axes.errorbar(means, heights, xerr=deviations, fmt="none", ecolor=INK, elinewidth=0.7)
@@ -148,6 +148,6 @@ def mean(values: np.ndarray) -> float:
     return float(defined.mean()) if defined.size else 0.0
 
 
-def deviation(values: np.ndarray) -> float:
+def std(values: np.ndarray) -> float:
     defined = values[~np.isnan(values)]
     return float(defined.std(ddof=1)) if len(defined) > 1 else 0.0

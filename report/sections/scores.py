@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from losses.mix import is_taught
+from losses.mix import uses_teacher
 from metrics import METRICS
 from report.run import Run, System
 from report.section import Cell, Section, Table, Text
@@ -39,7 +39,7 @@ def significance_row(run: Run, system: str, variants: Sequence[str]) -> list[str
     """`system` as the table names it: role and model."""
     own = run.headline[run.headline["role"] + " " + run.headline["model"] == system]
     scores = {variant: own[own["variant"] == variant] for variant in variants}
-    base = next(v for v in variants if not is_taught(v) and len(scores[v]))
+    base = next(v for v in variants if not uses_teacher(v) and len(scores[v]))
     tests = {
         variant: in_words(signed_rank(paired_gains(scores[base], part)))
         for variant, part in scores.items()

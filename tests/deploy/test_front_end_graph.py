@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from config import Mel
-from data.front_end import FrontEnd
+from data.features.front_end import FrontEnd
 from deploy.front_end_graph import factors, front_end_graph
 from deploy.onnx_file import session
 
 
-def heard_by(mel, mean=(0.0,), deviation=(1.0,)):
+def heard_by(mel, mean=(0.0,), std=(1.0,)):
     """A session of the front end alone, and the name of its output."""
-    graph = front_end_graph(mel, mean, deviation)
+    graph = front_end_graph(mel, mean, std)
     name = graph.node[-1].output[0]
     shape = ["b", mel.channels, "t", "f"] if name == "mel" else ["b", mel.channels, "s"]
     float32 = onnx.TensorProto.FLOAT
@@ -120,9 +120,9 @@ def test_it_is_normalised_by_the_whole_or_by_band():
     mel = Mel(num_bands=3)
     waveform = sound(mel)
     plain = heard_by(mel)[0].run(None, {"waveform": waveform})[0]
-    for mean, deviation in (((-2.0,), (4.0,)), ((1.0, 2.0, 3.0), (2.0, 4.0, 8.0))):
-        (found,) = heard_by(mel, mean, deviation)[0].run(None, {"waveform": waveform})
-        expected = (plain - np.array(mean)) / np.array(deviation)
+    for mean, std in (((-2.0,), (4.0,)), ((1.0, 2.0, 3.0), (2.0, 4.0, 8.0))):
+        (found,) = heard_by(mel, mean, std)[0].run(None, {"waveform": waveform})
+        expected = (plain - np.array(mean)) / np.array(std)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from config import UserError
-from data.decode import BadAudio
+from data.features.decode import BadAudio
 from deploy.recordings import find_recordings, raw_blocks
 
 

@@ -9,7 +9,7 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
-from data.front_end import FrontEnd
+from data.features.front_end import FrontEnd
 from deploy.submission import main
 from models.cost import cost
 from models.stored import read_model

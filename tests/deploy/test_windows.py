@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from data.decode import convert
+from data.features.decode import convert
 from deploy.student import Hearing
 from deploy.windows import windows
 

@@ -38,7 +38,7 @@ def described(name: str = "dcase_small", task: str = "multi_label", **options) -
         clip_seconds=seconds,
         front_end=mel,
         mean=(-2.0,),
-        deviation=(1.5,),
+        std=(1.5,),
     )
 
 

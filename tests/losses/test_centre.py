@@ -8,7 +8,7 @@ LABELS = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
 def test_half_the_mean_squared_distance_and_the_step_of_the_centres_by_hand():
-    loss = CentreLoss(centre_rate=0.5)
+    loss = CentreLoss(centre_lr=0.5)
     # From zero: squares of 4, 20 and 36. Class 0 steps 0.5 * (6, 2) / 3, class 1 0.5 * (0, 6) / 2.
     assert loss(EMBEDDINGS, LABELS).item() == pytest.approx((4 + 20 + 36) / 2 / 3)
     centres = torch.tensor([[1.0, 1 / 3], [0.0, 1.5], [0.0, 0.0]])
@@ -33,14 +33,14 @@ def test_the_gradient_draws_each_embedding_to_its_centre_and_none_reaches_the_ce
 
 
 def test_a_mixed_clip_belongs_to_its_classes_by_its_shares():
-    loss = CentreLoss(centre_rate=1.0)
+    loss = CentreLoss(centre_lr=1.0)
     mixed = torch.tensor([[0.75, 0.25]])
     assert loss(torch.tensor([[4.0]]), mixed).item() == pytest.approx(16 / 2)
     torch.testing.assert_close(loss.centres, torch.tensor([[3 / 1.75], [1 / 1.25]]))
 
 
 def test_a_rate_of_zero_and_evaluation_leave_the_centres():
-    still = CentreLoss(centre_rate=0.0)
+    still = CentreLoss(centre_lr=0.0)
     still(EMBEDDINGS, LABELS)
     assert torch.equal(still.centres, torch.zeros(3, 2))
     loss = CentreLoss()

@@ -78,7 +78,7 @@ def test_the_reduction_over_classes_is_a_factor_of_their_number():
     student, teacher = logits(3, classes=4)
     for task, natural in (("single_label", "sum"), ("multi_label", "mean")):
         auto, total, mean = (
-            KnowledgeDistillation(task=task, over_classes=kind)(student, teacher).item()
+            KnowledgeDistillation(task=task, kd_reduction=kind)(student, teacher).item()
             for kind in ("auto", "sum", "mean")
         )
         assert total == pytest.approx(4 * mean)
@@ -124,7 +124,7 @@ def test_z_scores_of_logits_that_are_alike_or_huge_are_finite(scale):
 
 def test_the_published_loss_of_low_complexity_scenes():
     """.02 cross-entropy + .98 * 2² * the mean over B x K of p (ln p - ln q), as CE = .02, KD = .98,
-    SOFTMAX_TEMPERATURE = 2, SQUARED_TEMPERATURE = yes and OVER_CLASSES = mean.
+    SOFTMAX_TEMPERATURE = 2, SQUARED_TEMPERATURE = yes and KD_REDUCTION = mean.
     """
     student, teacher = logits(6, clips=5, classes=10)
     labels = torch.tensor([0, 9, 3, 3, 7])
@@ -135,7 +135,7 @@ def test_the_published_loss_of_low_complexity_scenes():
         log_target=True,
     )
     published = 0.02 * F.cross_entropy(student, labels) + 0.98 * 4 * divergence.mean()
-    settings = {"temperature": 2.0, "squared_temperature": True, "over_classes": "mean"}
+    settings = {"temperature": 2.0, "squared_temperature": True, "kd_reduction": "mean"}
     kd = KnowledgeDistillation(task="single_label", **settings)
     ours = 0.02 * CrossEntropy()(student, F.one_hot(labels, 10).double())
     torch.testing.assert_close(ours + 0.98 * kd(student, teacher), published, rtol=1e-12, atol=0)

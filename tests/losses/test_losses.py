@@ -14,12 +14,12 @@ POOL = {
     "temperature_on": "both",
     "squared_temperature": True,
     "standardise_logits": False,
-    "over_classes": "auto",
+    "kd_reduction": "auto",
     "label_smoothing": 0.1,
-    "centre_rate": 0.5,
+    "centre_lr": 0.5,
 }
 SHAPES = {"logits": (4, 3), "map": (4, 2, 5, 3), "embedding": (4, 6)}
-DISTILLATION = sorted(name for name, loss in LOSSES.items() if loss.against == "teacher")
+DISTILLATION = sorted(name for name, loss in LOSSES.items() if loss.target == "teacher")
 
 
 def build(name, **changes):
@@ -34,7 +34,7 @@ def tensors(name, seed=0):
     generator = torch.Generator().manual_seed(seed)
     shape = SHAPES[LOSSES[name].student]
     student = torch.randn(shape, generator=generator)
-    if LOSSES[name].against == "labels":
+    if LOSSES[name].target == "labels":
         return student, torch.eye(3)[torch.randint(3, (4,), generator=generator)]
     return student, torch.randn(shape, generator=generator)
 
@@ -44,7 +44,7 @@ def test_a_loss_says_what_it_takes(name):
     loss = LOSSES[name]
     assert issubclass(loss, nn.Module)
     assert loss.student in SHAPES
-    assert loss.against in ("labels", "teacher")
+    assert loss.target in ("labels", "teacher")
     for parameter in inspect.signature(loss).parameters.values():
         if parameter.name not in ("args", "kwargs"):  # of nn.Module, where a loss takes nothing
             assert parameter.kind is parameter.KEYWORD_ONLY
@@ -60,7 +60,7 @@ def test_a_loss_is_a_positive_scalar_whose_gradient_reaches_the_student_alone(na
     assert loss.shape == ()
     assert loss > 0
     assert student.grad.abs().sum() > 0
-    if LOSSES[name].against == "teacher":
+    if LOSSES[name].target == "teacher":
         assert other.grad is None
 
 
@@ -106,15 +106,15 @@ def test_a_loss_does_not_depend_on_the_order_of_the_clips(name):
     torch.testing.assert_close(loss(student[order], other[order]), loss(student, other))
 
 
-@pytest.mark.parametrize("name", [n for n in DISTILLATION if hasattr(LOSSES[n], "against_gram")])
+@pytest.mark.parametrize("name", [n for n in DISTILLATION if hasattr(LOSSES[n], "forward_gram")])
 def test_a_loss_of_pairs_takes_the_inner_products_of_the_teacher_as_well(name):
     student, teacher = (t.double().requires_grad_() for t in tensors(name))
     gram = teacher.flatten(1) @ teacher.flatten(1).T
     loss = build(name)
-    torch.testing.assert_close(loss.against_gram(student, gram), loss(student, teacher))
-    (found,) = torch.autograd.grad(loss.against_gram(student, gram), student)
+    torch.testing.assert_close(loss.forward_gram(student, gram), loss(student, teacher))
+    (found,) = torch.autograd.grad(loss.forward_gram(student, gram), student)
     torch.testing.assert_close(found, torch.autograd.grad(loss(student, teacher), student)[0])
-    loss.against_gram(student, gram).backward()
+    loss.forward_gram(student, gram).backward()
     assert teacher.grad is None
 
 

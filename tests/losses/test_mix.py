@@ -1,7 +1,7 @@
 import pytest
 
 from config import ConfigError
-from losses.mix import is_taught, names_of, teachers_of
+from losses.mix import names_of, teachers_of, uses_teacher
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from losses.mix import is_taught, names_of, teachers_of
 def test_a_variant_says_its_losses_and_its_teachers(variant, names, teachers, taught):
     assert names_of(variant) == names
     assert teachers_of(variant) == teachers
-    assert is_taught(variant) == taught
+    assert uses_teacher(variant) == taught
 
 
 def test_an_ensemble_may_teach():
@@ -30,8 +30,8 @@ def test_an_ensemble_may_teach():
     ("read", "variant", "said"),
     [
         (teachers_of, "kd@techer", "nearest: teacher"),
-        (is_taught, "ce+kq", "nearest: kd"),
-        (is_taught, "ce@teacher", "none of its losses wants a teacher"),
+        (uses_teacher, "ce+kq", "nearest: kd"),
+        (uses_teacher, "ce@teacher", "none of its losses wants a teacher"),
     ],
 )
 def test_what_cannot_be_meant_is_named(read, variant, said):

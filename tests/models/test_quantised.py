@@ -8,7 +8,7 @@ from torch import nn
 from config import UserError
 from models import MODELS
 from models.cost import cost
-from models.precision import lowered
+from models.precision import to_precision
 from models.quantised import QuantisedLayer, Rounded, hold, quantise
 from tests.deploy.trained import built, described
 
@@ -91,7 +91,7 @@ def test_cp_mobile_of_2023_has_the_published_parameters_when_folded():
     shape = (1, 64, 256)
     model = MODELS["cp_mobile"](num_classes=10, input_shape=shape, version="dcase2023").eval()
     before = cost(model, shape)
-    found = lowered(model, "int8", [torch.zeros(1, *shape)])
+    found = to_precision(model, "int8", [torch.zeros(1, *shape)])
     after = cost(found, shape)
     assert (before.parameters, after.parameters) == (126_952, 124_872 - 10)
     assert before.macs == after.macs
@@ -105,7 +105,7 @@ def test_half_precision_takes_features_as_they_are():
     description = described("cp_mobile", base_channels=8)
     model, x = built(description), torch.randn(2, *description.input_shape)
     before, bytes_before = model(x).logits, cost(model, description.input_shape).weight_bytes
-    found = lowered(model, "float16", [])
+    found = to_precision(model, "float16", [])
     logits = found(x).logits
     assert logits.dtype == torch.float16
     error = (logits.float() - before).abs().max() / before.abs().max()

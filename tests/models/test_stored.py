@@ -22,7 +22,7 @@ def described(name: str) -> Description:
         clip_seconds=1.0,
         front_end=Mel(num_bands=20),
         mean=(0.5,),
-        deviation=(2.0,),
+        std=(2.0,),
     )
 
 

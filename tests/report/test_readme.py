@@ -32,7 +32,7 @@ def test_a_stale_part_is_made_anew():
 def test_the_picture_of_the_matrix_says_what_its_results_say():
     picture = MATRIX.with_suffix(".svg").read_text()
     for gain in judged(pd.read_csv(MATRIX)).gains.itertuples():
-        said = f"{gain.gain:+.3f} ± {gain.gain_deviation:.3f}"
+        said = f"{gain.gain:+.3f} ± {gain.gain_std:.3f}"
         assert said in picture, "run: python -m report.readme"
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from config import Mel
-from data.batches import View
-from data.clips import Clip, ClipTable
+from data.loading.batches import ClipFeatures
+from data.tables.clips import Clip, ClipTable
 from tests.memory_cache import memory_cache
 
 CLASSES = ("low", "high")
@@ -34,7 +34,7 @@ def two_classes(bands: int) -> SimpleNamespace:
 def views():
     caches = {"teacher": two_classes(16), "student": two_classes(8)}
     ids = caches["teacher"].table.ids
-    return {role: View(c, ids, torch.device("cpu"), 1.0) for role, c in caches.items()}
+    return {role: ClipFeatures(c, ids, torch.device("cpu"), 1.0) for role, c in caches.items()}
 
 
 @pytest.fixture

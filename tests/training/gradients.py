@@ -16,7 +16,7 @@ from torch import Tensor
 import config
 from config import Augment, UserError
 from data.augment import Augmentation
-from data.batches import Batches, View
+from data.loading.batches import Batches, ClipFeatures
 from losses import LOSSES
 from losses.sp import gram
 from models import MODELS
@@ -39,7 +39,7 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
     clips, teacher_kind, batch_norm = CASES[case]
     rows, cpu = np.arange(clips), torch.device("cpu")
     caches = {"teacher": two_classes(16), "student": two_classes(8)}
-    views = {role: View(c, c.table.ids, cpu, 1.0) for role, c in caches.items()}
+    views = {role: ClipFeatures(c, c.table.ids, cpu, 1.0) for role, c in caches.items()}
     model, taught = (small_model(views[role], batch_norm) for role in ("student", "teacher"))
     losses = {
         "bce": LOSSES["bce"](),
@@ -48,7 +48,7 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         "centre": LOSSES["centre"](),
     }
     teacher = OnlineTeacher(taught)
-    augment = Augment(mixup=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
+    augment = Augment(mixup_alpha=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
     augmentation = Augmentation(augment, 0.16, 8000.0)
     if teacher_kind == "cached":
         teacher, augmentation = in_memory(taught.eval(), views["teacher"], rows), None
@@ -70,14 +70,14 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
 
 
 @torch.no_grad()
-def in_memory(model: torch.nn.Module, view: View, rows: np.ndarray) -> CachedTeacher:
+def in_memory(model: torch.nn.Module, view: ClipFeatures, rows: np.ndarray) -> CachedTeacher:
     said = tensors_of(model(view[torch.as_tensor(rows)]))
     pairs = gram(said["map"])
     look_up = {"logits": said["logits"].__getitem__, "map_gram": lambda at: pairs[at[:, None], at]}
     return CachedTeacher(rows, [look_up])
 
 
-def small_model(view: View, batch_norm: bool) -> torch.nn.Module:
+def small_model(view: ClipFeatures, batch_norm: bool) -> torch.nn.Module:
     torch.manual_seed(view.shape[-1])
     return MODELS["dcase_small"](
         num_classes=2, input_shape=view.shape, width_mult=0.5, batch_norm=batch_norm
@@ -92,7 +92,7 @@ def main(arguments: argparse.Namespace, _: config.Config) -> None:
 
 if __name__ == "__main__":
     config.PATIENCE_SECONDS = 0.3
-    parser = config.command_line(__doc__)
+    parser = config.script_parser(__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("broken_rank", type=int, nargs="?")
     config.run_script(main, parser)

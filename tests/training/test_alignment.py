@@ -82,5 +82,5 @@ def test_the_backbone_learns_slowly_and_frozen_parts_do_not():
     assert {id(p) for p in classifier["params"]} == set(map(id, model["classifier"].parameters()))
     (everything,) = parameter_groups(model, 1.0)
     assert len(everything["params"]) == 3
-    with pytest.raises(UserError, match="backbone_rate: no parameter of Linear that is trained"):
+    with pytest.raises(UserError, match="backbone_lr_scale: no trained parameter of Linear begins"):
         parameter_groups(nn.Linear(2, 2), 0.01)

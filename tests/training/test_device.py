@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from config import ConfigError, Student
-from data.batches import Batches, DeviceTargets, View
+from data.loading.batches import Batches, ClipFeatures, DeviceTargets
 from losses import LOSSES
 from models import MODELS
 from tests.training.conftest import two_classes
-from training.device import choose_device, compiler, resident_gigabytes
+from training.device import choose_device, compiler, feature_memory_gb
 from training.loop import fit
 from training.run_folder import TrainingFolder
 from training.steps import OnlineTeacher, Step
@@ -29,7 +29,7 @@ def train(folder, mode, device="cpu", stop_after=None):
     device = choose_device(device)
     compiled, seen = compiler(mode, device), []
     caches = {"teacher": two_classes(16), "student": two_classes(8)}
-    views = {role: View(c, c.table.ids, device, 1.0) for role, c in caches.items()}
+    views = {role: ClipFeatures(c, c.table.ids, device, 1.0) for role, c in caches.items()}
     models = {}
     for role, view in views.items():
         torch.manual_seed(len(role))
@@ -108,6 +108,6 @@ def test_without_a_compiler_it_is_said_before_anything_is_trained(monkeypatch, d
 def test_a_gpu_keeps_what_fills_half_of_its_free_memory_unless_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100e9, 140e9))
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    assert resident_gigabytes(None, cuda) == 50
-    assert resident_gigabytes(None, cpu) == 4
-    assert [resident_gigabytes(0.0, device) for device in (cuda, cpu)] == [0, 0]
+    assert feature_memory_gb(None, cuda) == 50
+    assert feature_memory_gb(None, cpu) == 4
+    assert [feature_memory_gb(0.0, device) for device in (cuda, cpu)] == [0, 0]

@@ -15,7 +15,7 @@ from tests.scripts import ROOT, kill_when, run, workplace
 from tests.training.gradients import CASES, gradients
 from training import distributed
 
-AUGMENT = "[augment]\nMIXUP = 0.3\nROLL_SECONDS = 0.1\nCROP_SECONDS = 0.4\n"
+AUGMENT = "[augment]\nMIXUP_ALPHA = 0.3\nROLL_SECONDS = 0.1\nCROP_SECONDS = 0.4\n"
 SETTINGS = (
     *("--set", "distillation.variants=ce+kd+sp"),
     *("--set", "student.epochs=12"),

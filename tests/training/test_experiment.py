@@ -9,11 +9,11 @@ from safetensors.torch import save_file
 from scipy.io import wavfile
 
 from config import ConfigError, UserError, load
-from data.cache_writer import CacheWriter, stamps_of, write_rows
-from data.clips import Clip, ClipTable
-from data.columns import Column
-from data.front_end import FrontEnd
-from data.mel_cache import cache_folder
+from data.features.cache_writer import CacheWriter, stamps_of, write_rows
+from data.features.front_end import FrontEnd
+from data.features.mel_cache import cache_folder
+from data.tables.clips import Clip, ClipTable
+from data.tables.columns import Column
 from deploy.whole import Whole
 from models.stored import read_model
 from training.experiment import Experiment, load_weights
@@ -43,8 +43,8 @@ VARIANTS = ce+kd, ce+kd+sp
 NAME = test
 DEVICE = cpu
 """
-FIXED = "mel.normalise=fixed", "mel.mean=-4.5", "mel.deviation=5"
-DISTURBED = "augment.mixup=0.3", "augment.roll_seconds=0.1"
+FIXED = "mel.normalise=fixed", "mel.mean=-4.5", "mel.std=5"
+DISTURBED = "augment.mixup_alpha=0.3", "augment.roll_seconds=0.1"
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ def test_outputs_are_kept_beside_the_weights_by_clip_id():
     (folder,) = folders()
     names = {path.name.partition(".")[0] for path in folder.iterdir()}
     assert names == {"logits", "map_gram", "clips", "made_from"}
-    ids = found.table.ids[found.parts.train].tolist()
+    ids = found.table.ids[found.split.train].tolist()
     assert (folder / "clips.txt").read_text().split() == ids
     assert len(np.load(next(folder.glob("logits*")))) == len(ids)
 
@@ -140,10 +140,10 @@ def changes():
         "a label": labels,
         "the weights": weights,
         "the normalisation": lambda: experiment("mel.normalise=global"),
-        "its deviation": lambda: experiment(*FIXED, "mel.deviation=6"),
+        "its std": lambda: experiment(*FIXED, "mel.std=6"),
         "the front end": lambda: experiment("mel.log_offset=0.1"),
         "the model": lambda: experiment("teacher.dropout=0.5"),
-        "the draws": lambda: experiment(*DISTURBED, "distillation.views=1"),
+        "the draws": lambda: experiment(*DISTURBED, "distillation.augmented_views=1"),
     }
 
 
@@ -172,36 +172,44 @@ def test_a_change_of_what_they_are_made_from_makes_them_anew(what):
         (("distillation.teacher=online",), OnlineTeacher),
         (("distillation.teacher=cached",), CachedTeacher),
         (DISTURBED, OnlineTeacher),
-        ((*DISTURBED, "distillation.views=2"), CachedTeacher),
-        ((*DISTURBED, "distillation.views=2", "distillation.teacher=cached"), CachedTeacher),
-        ((*DISTURBED, "distillation.views=2", "distillation.teacher=online"), OnlineTeacher),
-        (("run.cache_gigabytes=0",), OnlineTeacher),
-        ((*DISTURBED, "distillation.teacher_hears=whole"), CachedTeacher),
-        ((*DISTURBED, "distillation.teacher_hears=joined"), CachedTeacher),
-        (("augment.mixup_teacher=0.3",), CachedTeacher),
+        ((*DISTURBED, "distillation.augmented_views=2"), CachedTeacher),
+        (
+            (*DISTURBED, "distillation.augmented_views=2", "distillation.teacher=cached"),
+            CachedTeacher,
+        ),
+        (
+            (*DISTURBED, "distillation.augmented_views=2", "distillation.teacher=online"),
+            OnlineTeacher,
+        ),
+        (("run.teacher_cache_gb=0",), OnlineTeacher),
+        ((*DISTURBED, "distillation.teacher_input=clean"), CachedTeacher),
+        ((*DISTURBED, "distillation.teacher_input=concatenated"), CachedTeacher),
+        (("augment.mixup_alpha_teacher=0.3",), CachedTeacher),
     ],
 )
 def test_auto_caches_wherever_the_teacher_hears_the_same_again(settings, kind):
     teacher = teacher_of(with_teacher(experiment(*settings)))
     assert isinstance(teacher, kind)
-    assert teacher.hears == (() if kind is CachedTeacher else ("teacher",))
+    assert teacher.input_roles == (() if kind is CachedTeacher else ("teacher",))
 
 
-@pytest.mark.parametrize("hears", ["whole", "joined"])
+@pytest.mark.parametrize("hears", ["clean", "concatenated"])
 def test_a_teacher_may_hear_whole_clips_whatever_the_student_hears(hears):
-    found = with_teacher(experiment(*DISTURBED, f"distillation.teacher_hears={hears}"))
+    found = with_teacher(experiment(*DISTURBED, f"distillation.teacher_input={hears}"))
     teacher = teacher_of(found)
     batch = next(found.batches("student", 0, ("student",)).epoch(3))
     online = found.read_teacher("teacher", 0)
-    heard = found.views["teacher"][batch.rows]
-    if hears == "joined":
+    heard = found.features["teacher"][batch.rows]
+    if hears == "concatenated":
         partners = {}
         for label in (0, 1):
-            alike = found.parts.train[found.labels(found.parts.train) == label]
+            alike = found.split.train[found.labels(found.split.train) == label]
             partners |= {int(row): set(map(int, alike)) - {int(row)} for row in alike}
         wanted = [
             [
-                online(torch.cat([heard[[n]], found.views["teacher"][torch.tensor([p])]], 2)).logits
+                online(
+                    torch.cat([heard[[n]], found.features["teacher"][torch.tensor([p])]], 2)
+                ).logits
                 for p in partners[int(row)]
             ]
             for n, row in enumerate(batch.rows)
@@ -244,11 +252,16 @@ def test_what_is_cached_for_one_mix_serves_the_next():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ((*DISTURBED, "distillation.teacher=cached"), "anew in every epoch; set VIEWS"),
-        (("distillation.views=2",), "found 2, but .augment. is off"),
+        ((*DISTURBED, "distillation.teacher=cached"), "epoch; set AUGMENTED_VIEWS"),
+        (("distillation.augmented_views=2",), "found 2, but .augment. is off"),
         (
-            (*DISTURBED, "distillation.views=2", "augment.mixup=1", "augment.mixup_from_epoch=3"),
-            "mixup_from_epoch: found 3, but .distillation. VIEWS are drawn once",
+            (
+                *DISTURBED,
+                "distillation.augmented_views=2",
+                "augment.mixup_alpha=1",
+                "augment.mixup_start_epoch=3",
+            ),
+            "mixup_start_epoch: found 3, but .distillation. AUGMENTED_VIEWS are sampled once",
         ),
         (
             ("distillation.variants=kd@specialists",),
@@ -256,8 +269,8 @@ def test_what_is_cached_for_one_mix_serves_the_next():
         ),
         (("distillation.teacher_weights=1, 2",), "found 2, want one for each of teacher$"),
         (
-            (*DISTURBED, "distillation.views=2", "distillation.teacher_hears=whole"),
-            "teacher_hears: found 'whole', whose outputs are cached once; VIEWS does not fit",
+            (*DISTURBED, "distillation.augmented_views=2", "distillation.teacher_input=clean"),
+            "found 'clean', whose outputs are cached once; AUGMENTED_VIEWS does not fit",
         ),
         (("teacher.losses=bce",), "teacher. losses: found 'bce', but the data set is single-label"),
         (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which learns from a teacher"),
@@ -270,8 +283,8 @@ def test_a_contradiction_is_named(settings, said):
 
 
 def test_outputs_that_must_be_cached_and_do_not_fit_are_named():
-    found = with_teacher(experiment("distillation.teacher=cached", "run.cache_gigabytes=1e-7"))
-    with pytest.raises(UserError, match=r"weights.safetensors takes more than .*CACHE_GIGABYTES"):
+    found = with_teacher(experiment("distillation.teacher=cached", "run.teacher_cache_gb=1e-7"))
+    with pytest.raises(UserError, match=r"weights.safetensors takes more than .*TEACHER_CACHE_GB"):
         teacher_of(found)
 
 
@@ -294,9 +307,9 @@ def test_models_of_any_length_hear_crops_and_whole_clips():
         model = found.new_model(role, 0)
         assert model.training
         batch = next(iter(found.batches(role, 0, [role]).epoch(0)))
-        assert batch.views[role].shape[1:] == (1, 8, bands)
-        assert model(batch.views[role]).logits.shape == (len(batch.rows), 2)
-        assert found.views[role][torch.arange(3)].shape == (3, 1, 16, bands)
+        assert batch.inputs[role].shape[1:] == (1, 8, bands)
+        assert model(batch.inputs[role]).logits.shape == (len(batch.rows), 2)
+        assert found.features[role][torch.arange(3)].shape == (3, 1, 16, bands)
 
 
 def test_a_model_that_cannot_take_a_crop_is_told_before_training():
@@ -310,7 +323,7 @@ def test_a_model_that_cannot_take_a_crop_is_told_before_training():
 
 
 def test_what_is_filled_into_masks_makes_a_cached_teacher_say_it_anew():
-    masked = "distillation.views=1", "augment.time_mask_seconds=5"
+    masked = "distillation.augmented_views=1", "augment.time_mask_seconds=5"
     teacher_of(with_teacher(experiment(*masked)))
     before = folders()
     teacher_of(experiment(*masked, "augment.mask_with=zero"))
@@ -348,9 +361,9 @@ def test_a_folder_without_impulse_responses_is_told_before_any_cache_is_read():
 
 def test_other_impulse_responses_make_a_cached_teacher_say_it_anew():
     first, second = responses("one", [1, 0.5]), responses("two", [1, -0.5])
-    teacher_of(with_teacher(experiment("distillation.views=1", first)))
+    teacher_of(with_teacher(experiment("distillation.augmented_views=1", first)))
     before = folders()
-    teacher_of(experiment("distillation.views=1", second))
+    teacher_of(experiment("distillation.augmented_views=1", second))
     assert len(before) == 1
     assert len(folders() - before) == 1
 
@@ -371,13 +384,13 @@ def test_a_fixed_normalisation_is_heard_in_training_and_by_what_is_exported():
     rows = torch.arange(4)
     for role in ("teacher", "student"):
         assert cache_folder(found.config, role) == cache_folder(plain.config, role)
-        heard = found.views[role][rows]
-        torch.testing.assert_close(heard, (plain.views[role][rows] + 4.5) / 5)
+        heard = found.features[role][rows]
+        torch.testing.assert_close(heard, (plain.features[role][rows] + 4.5) / 5)
     weights, path = found.new_model("student", 0).state_dict(), Path("weights.safetensors")
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
     save_file(contiguous, path, description(found, "student").header())
     model, described = read_model(path)
-    assert (described.mean, described.deviation) == ((-4.5,), (5.0,))
+    assert (described.mean, described.std) == ((-4.5,), (5.0,))
     waveform = 0.1 * torch.randn(1, 1, 4000, generator=torch.Generator().manual_seed(0))
     wanted = (FrontEnd(found.config.student_mel)(waveform) + 4.5) / 5
     torch.testing.assert_close(Whole(model, described)(waveform).mel, wanted)

@@ -38,7 +38,7 @@ def test_raw_logits_are_averaged_as_published():
 @pytest.mark.parametrize("task", TASKS)
 def test_standardised_members_count_alike_whatever_the_size_of_their_logits(task):
     quiet, loud = np.array([[2.0, -1.0, -1.0]]), np.array([[-10.0, 20.0, -10.0]])
-    z = np.array([2.0, -1.0, -1.0]) / 2**0.5  # of deviation √2; the other has 10 √2
+    z = np.array([2.0, -1.0, -1.0]) / 2**0.5  # of std √2; the other has 10 √2
     wanted = 0.5 * (z + np.roll(z, 1)) * 5.5 * 2**0.5
     found = fused([quiet, loud], [1, 1], "standardised", task)
     assert found == pytest.approx(wanted[None])

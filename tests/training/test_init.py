@@ -50,13 +50,13 @@ def test_whole_weights_that_do_not_fit_are_named_with_the_way_out(file):
     assert said.startswith(f"{WHERE} {file}: the weights do not fit SpectrogramTransformer: ")
     assert "its positions are 19x2 patches (time x frequency), this model's 9x2: set STRIDE" in said
     assert "classifier.1.weight is 7x128, want 3x128" in said
-    assert said.endswith("; INIT_AS = start leaves its classifier out and fits its positions")
+    assert said.endswith("; LOAD_CLASSIFIER = no leaves its classifier out and fits its positions")
 
 
 def test_a_start_takes_the_middle_of_the_positions_and_keeps_the_new_classifier(file):
     model, weights = ast(), torch.load(file)
     head = model.classifier[1].weight.clone()
-    start(model, str(file), init_as="start")
+    start(model, str(file), load_classifier=False)
     assert torch.equal(model.positions, weights["positions"][5:14])
     assert torch.equal(model.norm.weight, weights["norm.weight"])
     assert torch.equal(model.classifier[1].weight, head)
@@ -112,7 +112,11 @@ def test_a_slow_learner_goes_on_from_another_run_and_its_classifier_is_aligned(t
     place = workplace(tmp_path)
     run(place, "make_mel.py")
     run(place, "train_teacher.py")
-    slow = ["teacher.init=runs/config/teacher", "teacher.init_as=start", "teacher.backbone_rate=0"]
+    slow = [
+        "teacher.init=runs/config/teacher",
+        "teacher.load_classifier=no",
+        "teacher.backbone_lr_scale=0",
+    ]
     further = {"slow": slow, "aligned": [*slow, "teacher.align_epochs=2"]}
     for name, settings in further.items():
         words = [word for text in (f"run.name={name}", *settings) for word in ("--set", text)]

@@ -6,7 +6,7 @@ import torch
 
 from config import Augment, Student, UserError
 from data.augment import Augmentation
-from data.batches import Batches
+from data.loading.batches import Batches
 from losses import LOSSES
 from models import MODELS
 from training.loop import OPTIMISERS, fit
@@ -37,7 +37,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, cro
         "centre": LOSSES["centre"](),
     }
     augment = Augment(
-        mixup=0.3, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03, crop_seconds=crop
+        mixup_alpha=0.3, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03, crop_seconds=crop
     )
     batches = Batches(views, targets, np.arange(20), 5, 7, Augmentation(augment, 0.16, 8000))
     seen = []
@@ -86,7 +86,7 @@ def test_a_resumed_training_ends_with_the_same_weights(
 
 
 def test_means_over_epochs_survive_an_interruption(views, targets, tmp_path):
-    settings = {"average_from_epoch": 2, "ensemble_from_epoch": 3}
+    settings = {"swa_start_epoch": 2, "ensemble_start_epoch": 3}
     whole, (_, said) = train(views, targets, tmp_path / "whole", **settings)
     with pytest.raises(Stopped):
         train(views, targets, tmp_path / "stopped", stop_after=3, **settings)
@@ -115,7 +115,7 @@ def test_the_mean_of_the_last_epochs_is_kept(views, targets, tmp_path):
     """Epochs 3 and 4: the mean of their weights and of what they say, by hand."""
     states, said = [], []
     role = Student(
-        epochs=4, learning_rate=1e-2, batch_size=8, average_from_epoch=3, ensemble_from_epoch=3
+        epochs=4, learning_rate=1e-2, batch_size=8, swa_start_epoch=3, ensemble_start_epoch=3
     )
     model = small_model(views["student"], 0)
     batches = Batches({"student": views["student"]}, targets, np.arange(20), 8, 0)
@@ -140,7 +140,7 @@ def test_the_mean_of_the_last_epochs_is_kept(views, targets, tmp_path):
     norm = next(module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d))
     first = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))
     with torch.no_grad():
-        seen = [first(batch.views["student"]) for batch in batches.epoch(4)]
+        seen = [first(batch.inputs["student"]) for batch in batches.epoch(4)]
     means = torch.stack([part.mean((0, 2, 3)) for part in seen]).mean(0)
     torch.testing.assert_close(norm.running_mean, means)
     assert norm.momentum == 0.1
@@ -150,12 +150,14 @@ def test_a_slow_backbone_takes_its_share_of_each_step(views, targets, tmp_path):
     """SGD of one batch: every step is its rate times the same gradient."""
     batches = Batches({"student": views["student"]}, targets, np.arange(20), 20, 0)
     steps = {}
-    for backbone_rate in (1.0, 0.01):
+    for backbone_lr_scale in (1.0, 0.01):
         model = small_model(views["student"], 0)
         before = {name: p.clone() for name, p in model.named_parameters()}
-        role = Student(epochs=1, learning_rate=1e-2, optimiser="sgd", backbone_rate=backbone_rate)
-        fit_labels(model, batches, role, tmp_path / str(backbone_rate), validate=None)
-        steps[backbone_rate] = {n: p.detach() - before[n] for n, p in model.named_parameters()}
+        role = Student(
+            epochs=1, learning_rate=1e-2, optimiser="sgd", backbone_lr_scale=backbone_lr_scale
+        )
+        fit_labels(model, batches, role, tmp_path / str(backbone_lr_scale), validate=None)
+        steps[backbone_lr_scale] = {n: p.detach() - before[n] for n, p in model.named_parameters()}
     for name, step in steps[0.01].items():
         share = 1.0 if name.startswith("classifier.") else 0.01
         torch.testing.assert_close(step, share * steps[1.0][name], rtol=0.02, atol=1e-7, msg=name)

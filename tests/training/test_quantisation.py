@@ -14,8 +14,8 @@ import soundfile
 import export_student
 import make_mel
 import train_student
-from config import UserError, command_line, load, run_script
-from data.mel_cache import sha256_of
+from config import UserError, load, run_script, script_parser
+from data.features.mel_cache import sha256_of
 from models.stored import read_model
 from report.run import System
 from report.table import table_rows
@@ -23,7 +23,7 @@ from tests.scripts import workplace
 from training.run_folder import write_results
 from training.stages import train_students, train_teachers
 
-SECTION = "[quantisation]\nPRECISIONS = float16, int8\nEPOCHS = 2\nHOLD_EPOCHS = 1\n"
+SECTION = "[quantisation]\nPRECISIONS = float16, int8\nEPOCHS = 2\nFREEZE_EPOCHS = 1\n"
 FOLDER = "ce+kd/seed_0/fold_0"
 
 
@@ -58,7 +58,7 @@ def asked(place, monkeypatch, capsys):
 
 def ask(patch, script, *arguments):
     patch.setattr(sys, "argv", [f"{script.__name__}.py", *arguments])
-    parser = export_student.parser() if script is export_student else command_line("")
+    parser = export_student.parser() if script is export_student else script_parser("")
     parser.set_defaults(download=False, overwrite=False)
     with pytest.raises(SystemExit) as end:
         run_script(script.main, parser)
@@ -150,7 +150,7 @@ def test_int8_that_is_not_trained_yet_is_named(place, asked, tmp_path):
 
 WRONG = [
     (("--set", "quantisation.precisions=int4"), "quantisation.precisions=int4: found 'int4'"),
-    (("--set", "quantisation.hold_epochs=3"), "hold_epochs: found 3, want at most epochs, 2"),
+    (("--set", "quantisation.freeze_epochs=3"), "freeze_epochs: found 3, want at most epochs, 2"),
     (("--set", "quantisation.precisions=float16"), "found 2, but int8 is none of PRECISIONS"),
 ]
 

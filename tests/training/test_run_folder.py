@@ -4,7 +4,7 @@ import torch
 from safetensors import safe_open
 
 from config import UserError
-from data.replacing import unfinished
+from data.atomic_write import unfinished
 from training.run_folder import TrainingFolder, write_results
 
 METRICS = {

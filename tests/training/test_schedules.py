@@ -52,7 +52,9 @@ def test_warm_up_linear_down_ends_at_a_hundredth():
 
 def test_the_published_fine_tuning_of_passt():
     """Three epochs up, and from there in ten epochs down to a hundredth, where it stays."""
-    found = rates("warm_up_linear_down", 25, 1, warm_up_epochs=3, down_from_epoch=3, down_epochs=10)
+    found = rates(
+        "warm_up_linear_down", 25, 1, warm_up_epochs=3, ramp_down_start_epoch=3, ramp_down_epochs=10
+    )
     assert found[:4] == pytest.approx([math.exp(-5), math.exp(-20 / 9), math.exp(-5 / 9), 1])
     assert found[8] == pytest.approx((1 + 0.01) / 2)
     assert found[13:] == pytest.approx([0.01] * 12)
@@ -60,7 +62,12 @@ def test_the_published_fine_tuning_of_passt():
 
 def test_the_published_students_of_cp_jku():
     """14 epochs up, the highest rate to epoch 50, linearly down to 0.005 of it over 84."""
-    settings = {"warm_up_epochs": 14, "down_from_epoch": 50, "down_epochs": 84, "down_to": 0.005}
+    settings = {
+        "warm_up_epochs": 14,
+        "ramp_down_start_epoch": 50,
+        "ramp_down_epochs": 84,
+        "ramp_down_to": 0.005,
+    }
     found = rates("warm_up_linear_down", 150, 1, **settings)
     assert set(found[14:51]) == {1.0}
     assert found[92] == pytest.approx((1 + 0.005) / 2)

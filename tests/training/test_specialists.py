@@ -167,7 +167,7 @@ def test_a_class_that_is_not_held_out_is_named(tmp_path):
     (place / "recordings/clips.csv").write_text("\n".join(kept) + "\n")
     run(place, "make_mel.py")
     message = run(place, "train_teacher.py", "--set", "teacher.epochs=0", status=1)
-    assert "none of the 12 clips that choose the epoch (validate) is of 'b'" in message
+    assert "none of the 12 validation clips (validate) is of 'b'" in message
 
 
 def test_the_page_counts_the_chosen_pairs_before_and_after(trained):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from config import Config, ConfigError, Student, load
-from data.batches import Batches
+from data.loading.batches import Batches
 from losses import LOSSES
 from losses.mix import names_of
 from models import MODELS
@@ -28,9 +28,9 @@ def first_batch(views, targets):
 
 def test_a_variant_names_its_losses(config):
     assert names_of("bce+KD + sp") == ("bce", "kd", "sp")
-    role = Student(label_smoothing=0.1, centre_rate=0.25)
+    role = Student(label_smoothing=0.1, centre_lr=0.25)
     losses = build_losses("ce+kd+centre", "single_label", role, config)
-    assert losses["centre"].centre_rate == 0.25
+    assert losses["centre"].centre_lr == 0.25
     assert losses["ce"].label_smoothing == 0.1
     assert (losses["kd"].teacher_temperature, losses["kd"].student_temperature) == (3.0, 1.0)
 
@@ -92,8 +92,8 @@ def test_kd_of_weighted_teachers_is_the_cross_entropy_of_their_soft_labels(views
     step(batch)["kd"].backward()
     found = [p.grad.clone() for p in student.parameters()]
     student.zero_grad()
-    said = (student(batch.views["student"]).logits / temperature).log_softmax(1)
-    soft = [(t(batch.views["teacher"]).logits / temperature).softmax(1).detach() for t in taught]
+    said = (student(batch.inputs["student"]).logits / temperature).log_softmax(1)
+    soft = [(t(batch.inputs["teacher"]).logits / temperature).softmax(1).detach() for t in taught]
     entropies = [-(label * said).sum(1).mean() for label in soft]
     sum(w * term for w, term in zip(weights, entropies, strict=True)).backward()
     for gradient, parameter in zip(found, student.parameters(), strict=True):
@@ -121,7 +121,9 @@ def test_losses_compute_in_float32_whatever_the_model_computes_in(views, targets
     step = Step(student, "student", {"sp": sp}, {}, [OnlineTeacher(teacher)])
     with torch.autocast("cpu", torch.bfloat16):
         found = step(batch)["sp"]
-        maps = [m(batch.views[r]).maps[-1] for m, r in ((student, "student"), (teacher, "teacher"))]
+        maps = [
+            m(batch.inputs[r]).maps[-1] for m, r in ((student, "student"), (teacher, "teacher"))
+        ]
     assert maps[0].dtype == torch.bfloat16
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(sp(*(m.float() for m in maps)).item(), rel=1e-6)

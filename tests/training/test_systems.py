@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import data.clips
-from data.clips import Clip, ClipTable
+import data.tables.clips
+from data.tables.clips import Clip, ClipTable
 from training.systems import figures_of
 
 SCENES = ("bus", "tram")
@@ -29,7 +29,7 @@ def experiment(task):
     return SimpleNamespace(
         table=ClipTable.of(clips, SCENES, task),
         metric={"single_label": "macro_accuracy", "multi_label": "macro_auprc"}[task],
-        parts=SimpleNamespace(report=np.arange(1, 5)),
+        split=SimpleNamespace(test=np.arange(1, 5)),
     )
 
 
@@ -52,7 +52,7 @@ def test_scenes_have_figures_of_each_class_and_device():
 
 
 def test_what_all_clips_share_or_hardly_any_do_has_no_figures(monkeypatch):
-    monkeypatch.setattr(data.clips, "MOST_GROUPS", 3)
+    monkeypatch.setattr(data.tables.clips, "MOST_GROUPS", 3)
     kinds = {name.partition(" ")[0] for name in figures_of(experiment("single_label"), SAID)}
     assert "device" in kinds
     assert not kinds & {"city", "take"}

@@ -51,7 +51,7 @@ def at_fold(fold, *overrides):
 @torch.no_grad()
 def said_by(path, experiment, role):
     """What the model itself says of the training clips."""
-    heard = experiment.views[role][torch.as_tensor(experiment.parts.train)]
+    heard = experiment.features[role][torch.as_tensor(experiment.split.train)]
     return read_model(path)[0](heard).logits
 
 
@@ -61,7 +61,7 @@ def teacher_logits(run, experiment):
 
 
 def lesson(experiment, name="both"):
-    rows = torch.as_tensor(experiment.parts.train)
+    rows = torch.as_tensor(experiment.split.train)
     batch = next(experiment.batches("student", 0, ("student",)).epoch(0))
     batch.rows = rows
     return ensemble_teacher(experiment, name, 0).outputs(batch)["logits"]
@@ -232,8 +232,11 @@ def test_a_file_of_other_classes_is_refused(runs):
             (*TAUGHT, "distillation.teacher=online"),
             "teacher: found 'online', but the ensemble of ce",
         ),
-        ((*TAUGHT, "augment.roll_seconds=1"), "teacher_hears: found 'same', .* want 'whole'"),
-        ((*TAUGHT, "distillation.teacher_hears=joined"), "teacher_hears: found 'joined', but the"),
+        ((*TAUGHT, "augment.roll_seconds=1"), "teacher_input: found 'augmented', .* want 'clean'"),
+        (
+            (*TAUGHT, "distillation.teacher_input=concatenated"),
+            "teacher_input: found 'concatenated', but the",
+        ),
         (("ensembles.all=teacher",), r"\[ensembles\] all: is the name of a role"),
     ],
 )
@@ -243,7 +246,7 @@ def test_what_an_ensemble_cannot_teach_is_named(runs, overrides, said):
 
 
 def test_disturbed_students_may_have_teachers_of_whole_clips(runs):
-    overrides = "augment.roll_seconds=1", "distillation.teacher_hears=whole"
+    overrides = "augment.roll_seconds=1", "distillation.teacher_input=clean"
     experiment = at_fold(1, BOTH, *TAUGHT, *overrides)
     torch.testing.assert_close(lesson(experiment), lesson(at_fold(1, BOTH, LOGITS)))
 

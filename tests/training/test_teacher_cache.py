@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from config import Augment
 from data.augment import Augmentation
-from data.batches import Batches
-from data.replay import Replay
+from data.loading.batches import Batches
+from data.loading.replay import Replay
 from losses import LOSSES
 from models import MODELS
 from training import output_tables
 from training.steps import OnlineTeacher, Step
-from training.teacher_cache import TeacherCache, asked_by, outputs_folder
+from training.teacher_cache import TeacherCache, outputs_folder, required_outputs
 
 ROWS = np.array([3, 1, 4, 15, 9, 2, 6, 5, 17, 20, 11, 7, 13])
-AUGMENT = Augment(mixup=0.3, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
+AUGMENT = Augment(mixup_alpha=0.3, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +71,8 @@ def cache_of(model, view, folder, replay=None, resident=1.0, disk=1.0):
 
 def cached(model, view, folder, variant, **limits):
     cache = cache_of(model, view, folder, **limits)
-    cache.fill(asked_by(variant))
-    return cache.teacher(asked_by(variant))
+    cache.fill(required_outputs(variant))
+    return cache.teacher(required_outputs(variant))
 
 
 def losses_of(variant):
@@ -84,7 +84,7 @@ def losses_of(variant):
 def trained(student, teachers, views, targets, variant, steps, replay=None):
     """The losses and the gradients of so many steps of Adam."""
     student = copy.deepcopy(student)
-    heard = {role: views[role] for role in ("student", *teachers[0].hears)}
+    heard = {role: views[role] for role in ("student", *teachers[0].input_roles)}
     batches = Batches(heard, targets, ROWS, 5, seed=0, replay=replay)
     step = Step(student, "student", losses_of(variant), {"sp": 10.0}, teachers)
     optimiser = torch.optim.Adam(student.parameters(), lr=1e-3)
@@ -113,7 +113,7 @@ def test_fifty_steps_are_those_of_the_teacher_online(
     replay = replay_of(views_replayed) if views_replayed else None
     student, model = model_for(views["student"], 0), teacher_for(views["teacher"])
     looked_up = cached(model, views["teacher"], tmp_path, variant, replay=replay)
-    assert looked_up.hears == ()
+    assert looked_up.input_roles == ()
     lesson = (views, targets, variant, 50, replay)
     found = trained(student, [looked_up], *lesson)
     wanted = trained(student, [OnlineTeacher(model)], *lesson)
@@ -123,13 +123,13 @@ def test_fifty_steps_are_those_of_the_teacher_online(
 
 
 def test_a_cached_teacher_has_heard_the_replayed_crops(views, targets, tmp_path):
-    view, replay = views["teacher"], replay_of(2, Augment(mixup=0.3, crop_seconds=0.1))
+    view, replay = views["teacher"], replay_of(2, Augment(mixup_alpha=0.3, crop_seconds=0.1))
     model = teacher_for(view)
     teacher = cached(model, view, tmp_path, "ce+kd+sp", replay=replay)
     for epoch in range(2):
         for batch in Batches({"teacher": view}, targets, ROWS, 4, 0, replay=replay).epoch(epoch):
-            assert batch.views["teacher"].shape[2] == 10  # of the 16 frames of 0.16 s
-            said, found = model(batch.views["teacher"]), teacher.outputs(batch)
+            assert batch.inputs["teacher"].shape[2] == 10  # of the 16 frames of 0.16 s
+            said, found = model(batch.inputs["teacher"]), teacher.outputs(batch)
             torch.testing.assert_close(found["logits"], said.logits, rtol=1e-5, atol=1e-6)
 
 
@@ -160,16 +160,16 @@ def test_a_batch_takes_its_sub_matrix_of_the_gram_matrix(views, targets, tmp_pat
 
 def test_only_what_the_losses_ask_for_is_kept(views, tmp_path, monkeypatch):
     class Hint(torch.nn.Module):
-        student, against = "embedding", "teacher"
+        student, target = "embedding", "teacher"
 
     class MapHint(Hint):
         student = "map"
 
     monkeypatch.setitem(LOSSES, "hint", Hint)
     monkeypatch.setitem(LOSSES, "map_hint", MapHint)
-    assert asked_by("bce") == asked_by("bce+kd") == {"logits"}
-    assert asked_by("ce+sp") == {"logits", "map_gram"}
-    assert asked_by("ce+sp+hint+map_hint") == {"logits", "map_gram", "embedding", "map"}
+    assert required_outputs("bce") == required_outputs("bce+kd") == {"logits"}
+    assert required_outputs("ce+sp") == {"logits", "map_gram"}
+    assert required_outputs("ce+sp+hint+map_hint") == {"logits", "map_gram", "embedding", "map"}
     for variant, names in {
         "ce+kd": {"logits"},
         "ce+sp": {"logits", "map_gram"},
@@ -252,10 +252,10 @@ def test_what_fits_nowhere_is_not_cached(views, tmp_path):
     assert kept(gram, 0.4 * size) is None
     limits = {"resident": gram, "disk": 0.4 * size}
     cache = cache_of(model, view, tmp_path, **limits)
-    cache.fill(asked_by("ce+kd+sp"))
-    assert cache.teacher(asked_by("ce+kd+sp")) is None
+    cache.fill(required_outputs("ce+kd+sp"))
+    assert cache.teacher(required_outputs("ce+kd+sp")) is None
     assert logits < limits["disk"]
-    assert cache.teacher(asked_by("ce+kd")) is not None, "the logits fit all the same"
+    assert cache.teacher(required_outputs("ce+kd")) is not None, "the logits fit all the same"
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)

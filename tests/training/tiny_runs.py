@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from config import Config, load
-from data.cache_writer import CacheWriter, stamps_of, write_rows
-from data.clips import Clip, ClipTable
-from data.mel_cache import cache_folder
+from data.features.cache_writer import CacheWriter, stamps_of, write_rows
+from data.features.mel_cache import cache_folder
+from data.tables.clips import Clip, ClipTable
 
 CONFIG = """
 [data]

@@ -61,7 +61,7 @@ def export(given: argparse.Namespace) -> None:
         raise ConfigError(
             "--clips, --classes, --strip", f"are for a published array, but {given.source} is a run"
         )
-    from training.device import choose_device, resident_gigabytes
+    from training.device import choose_device, feature_memory_gb
     from training.ensembles import EXPORTED, FILE
     from training.logits.of_training import WEIGHTS, logits_of_training, read_run
 
@@ -77,7 +77,7 @@ def export(given: argparse.Namespace) -> None:
     for folder in trainings:
         run = read_run(folder)[1].run
         device = choose_device(run.device)
-        limits = resident_gigabytes(run.resident_gigabytes, device), run.cache_gigabytes
+        limits = feature_memory_gb(run.feature_memory_gb, device), run.teacher_cache_gb
         logits = logits_of_training(folder, device, *limits)
         part = Path(folder.parent.name, folder.name, EXPORTED)
         logits.write(given.out if one_file else given.out / part)

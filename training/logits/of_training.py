@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 
 from config import Config, UserError, load
-from data.batches import View
-from data.mel_cache import MelCache, cache_folder, sha256_of
-from data.splits import parts
+from data.features.mel_cache import MelCache, cache_folder, sha256_of
+from data.loading.batches import ClipFeatures
+from data.tables.splits import split_clips
 from models.stored import read_model
-from training.distributed import rank, wait_for_all
+from training.distributed import barrier, rank
 from training.logits.table import Logits
 from training.run_folder import COLUMNS
 from training.teacher_cache import TeacherCache, outputs_folder
@@ -23,7 +23,7 @@ LOGITS = {"logits"}
 
 
 def logits_of_training(
-    folder: Path, device: torch.device, resident_gigabytes: float, cache_gigabytes: float
+    folder: Path, device: torch.device, feature_memory_gb: float, teacher_cache_gb: float
 ) -> Logits:
     """Of clips as they are, undisturbed; computed once and kept below the training's outputs/.
 
@@ -35,22 +35,22 @@ def logits_of_training(
     cache = MelCache.open(cache_folder(config, record["role"]))
     if sha256_of(cache.folder / "clips.csv") != record["settings"]["clips"]:
         raise UserError(f"{folder} was trained on other clips than {cache.folder} holds now")
-    view = View(cache, cache.table.ids, device, resident_gigabytes)
+    view = ClipFeatures(cache, cache.table.ids, device, feature_memory_gb)
     view.mean = torch.tensor(described.mean, device=device)
-    view.deviation = torch.tensor(described.deviation, device=device)
+    view.std = torch.tensor(described.std, device=device)
     table, data = cache.table, config.data
     made_from = {"weights": sha256_of(folder / WEIGHTS), **cache.fingerprints()}
     kept = outputs_folder(folder / "outputs", {**made_from, "drawn": "none"}, table.ids[:])
     model = model.to(device, memory_format=torch.channels_last).requires_grad_(False)
     rows = torch.arange(len(table)).numpy()
-    outputs = TeacherCache(model, view, rows, None, [kept], resident_gigabytes, cache_gigabytes)
+    outputs = TeacherCache(model, view, rows, None, [kept], feature_memory_gb, teacher_cache_gb)
     if outputs.kept_as("logits") != ("logits", "float32"):
-        raise UserError(f"the logits of {folder} take more than [run] CACHE_GIGABYTES; raise it")
+        raise UserError(f"the logits of {folder} take more than [run] TEACHER_CACHE_GB; raise it")
     if rank() == 0:
         outputs.fill(LOGITS)
-    wait_for_all()
+    barrier()
     trained = torch.zeros(len(table), dtype=torch.bool)
-    trained[parts(table, record["fold"], data.protocol, data.hold_out).train] = True
+    trained[split_clips(table, record["fold"], data.protocol, data.hold_out).train] = True
     return Logits(
         where=folder,
         ids=pd.Index(table.ids[:]),

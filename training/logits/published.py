@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from config import UserError
-from data.clips import read_csv
-from data.mel_cache import sha256_of
+from data.features.mel_cache import sha256_of
+from data.tables.clips import read_csv
 from training.logits.table import Logits, check_each_once
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from config import UserError
-from data.replacing import write
+from data.atomic_write import write
 
 ENTRY = "soundstill_logits"  # of the header: one, because several have no fixed order
 

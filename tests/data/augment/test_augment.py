@@ -5,16 +5,16 @@ import torch
 
 from config import Augment, ConfigError, Mel
 from data.augment import Augmentation
-from data.augment.drawn import Drawn, beta
+from data.augment.params import AugmentParams, beta
 from data.augment.rendering import to_log
-from data.front_end import band_centres
+from data.features.front_end import band_centres
 
 SECONDS = 1.0
 GRID = Mel(num_bands=16)
 
 
 def still(clips, **changed):
-    """Drawn disturbances that do nothing but for those that are named."""
+    """AugmentParams disturbances that do nothing but for those that are named."""
     nothing = {
         "partner": torch.arange(clips),
         "weight": torch.ones(clips),
@@ -30,7 +30,7 @@ def still(clips, **changed):
         "style_partner": torch.arange(clips),
         "style_weight": torch.ones(clips),
     }
-    return Drawn(**{**nothing, **changed})
+    return AugmentParams(**{**nothing, **changed})
 
 
 def features(clips=3, steps=100, bands=16):
@@ -59,7 +59,7 @@ def test_gain_adds_decibels_to_the_amplitude_below_the_logarithm():
 def test_mixup_mixes_what_is_below_the_logarithm_and_the_targets_alike():
     x = features(2)
     drawn = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 1.0]))
-    mixed = augmentation(mixup=0.2).render(x, drawn, GRID)
+    mixed = augmentation(mixup_alpha=0.2).render(x, drawn, GRID)
     linear = x.exp() - GRID.log_offset
     wanted = (0.75 * linear[0] + 0.25 * linear[1] + GRID.log_offset).log()
     torch.testing.assert_close(mixed[0], wanted)
@@ -115,7 +115,7 @@ def test_amplitudes_are_mixed_whatever_the_spectrum():
     """Two clips that are not heard at once: each is as loud in power as in magnitude."""
     sound = torch.tensor([[3.0, 0.0], [0.0, 4.0]])[:, None, None]
     drawn = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 0.9]))
-    mixing, plain = augmentation(mixup=1), {"num_bands": 2, "log": "none"}
+    mixing, plain = augmentation(mixup_alpha=1), {"num_bands": 2, "log": "none"}
     magnitude = mixing.render(sound, drawn, Mel(**plain))
     torch.testing.assert_close(magnitude[:, 0, 0], torch.tensor([[2.25, 1.0], [0.3, 3.6]]))
     power = mixing.render(sound.square(), drawn, Mel(**plain, spectrum="power"))
@@ -142,7 +142,7 @@ def test_noise_is_between_nothing_and_its_decibels(grid, unit):
 
 
 def test_pslas_noise_is_two_decibels():
-    """0.1 of the deviation 4.5699 of natural logarithms of Kaldi's power; AST's deviation is 2."""
+    """0.1 of the std 4.5699 of natural logarithms of Kaldi's power; AST's std is 2."""
     drawn = still(1, noise=torch.tensor([2.0]), noise_seed=torch.tensor([1]))
     grid = Mel(num_bands=16, spectrum="power")
     added = augmentation(noise_db=2).render(torch.zeros(1, 1, 100, 16), drawn, grid)
@@ -166,9 +166,9 @@ def test_a_frequency_mask_hides_the_same_hertz_on_every_grid(bands):
         ({"frequency_mask_share": 0.1}, {"front_end": "waveform"}, "no bands to mask"),
         ({"warp_share": 0.1}, {"front_end": "waveform"}, "warp_share: a raw waveform has no bands"),
         (
-            {"mixstyle": 1},
+            {"mixstyle_alpha": 1},
             {"front_end": "waveform"},
-            "mixstyle: a raw waveform has no bands",
+            "mixstyle_alpha: a raw waveform has no bands",
         ),
         ({"noise_db": 1}, {"front_end": "waveform"}, "noise_db: is added to log-mels, found FRONT"),
         ({"noise_db": 1}, {"log": "none"}, "log-mels, found LOG = none"),
@@ -181,10 +181,10 @@ def test_what_a_grid_has_no_place_for_is_refused(settings, grid, message):
 
 def test_draws_stay_in_range_and_follow_the_generator():
     drawing = augmentation(
-        mixup=0.4, roll_seconds=0.3, gain_db=6, time_mask_seconds=5, frequency_mask_share=0.2
+        mixup_alpha=0.4, roll_seconds=0.3, gain_db=6, time_mask_seconds=5, frequency_mask_share=0.2
     )
-    drawn = drawing.draw(torch.arange(500), torch.Generator().manual_seed(3))
-    again = drawing.draw(torch.arange(500), torch.Generator().manual_seed(3))
+    drawn = drawing.sample(torch.arange(500), torch.Generator().manual_seed(3))
+    again = drawing.sample(torch.arange(500), torch.Generator().manual_seed(3))
     assert torch.equal(drawn.gain, again.gain)
     assert drawn.weight.min() >= 0.5
     assert drawn.weight.max() <= 1
@@ -198,10 +198,10 @@ def test_draws_stay_in_range_and_follow_the_generator():
 
 
 def test_a_share_of_the_clips_is_mixed_and_the_rest_left_alone():
-    drawing = augmentation(mixup=10.0, mixup_share=0.3)
-    weight = drawing.draw(torch.arange(10_000), torch.Generator().manual_seed(0)).weight
+    drawing = augmentation(mixup_alpha=10.0, mixup_prob=0.3)
+    weight = drawing.sample(torch.arange(10_000), torch.Generator().manual_seed(0)).weight
     assert (weight < 1).float().mean().item() == pytest.approx(0.3, abs=0.02)
-    none = augmentation(mixup=10.0, mixup_share=0).draw(
+    none = augmentation(mixup_alpha=10.0, mixup_prob=0).sample(
         torch.arange(100), torch.Generator().manual_seed(0)
     )
     assert (none.weight == 1).all()
@@ -209,9 +209,9 @@ def test_a_share_of_the_clips_is_mixed_and_the_rest_left_alone():
 
 def test_what_is_off_draws_nothing():
     """So that runs from before these keys existed are drawn as they were."""
-    old = {"mixup": 0.4, "roll_seconds": 0.3, "gain_db": 6, "crop_seconds": 0.5}
-    before = augmentation(**old).draw(torch.arange(50), torch.Generator().manual_seed(1))
-    new = augmentation(**old, warp_share=0.1, noise_db=4).draw(
+    old = {"mixup_alpha": 0.4, "roll_seconds": 0.3, "gain_db": 6, "crop_seconds": 0.5}
+    before = augmentation(**old).sample(torch.arange(50), torch.Generator().manual_seed(1))
+    new = augmentation(**old, warp_share=0.1, noise_db=4).sample(
         torch.arange(50), torch.Generator().manual_seed(1)
     )
     for name in ("weight", "roll", "gain", "time_mask", "frequency_mask", "crop"):
@@ -227,7 +227,7 @@ def test_what_is_off_draws_nothing():
 
 def test_the_numbers_that_are_drawn_are_those_of_before_the_newest_keys():
     found, wanted = (torch.Generator().manual_seed(1) for _ in range(2))
-    augmentation(mixup=0.4, crop_seconds=0.5).draw(torch.arange(50), found)
+    augmentation(mixup_alpha=0.4, crop_seconds=0.5).sample(torch.arange(50), found)
     beta(0.4, 50, wanted)
     for _ in range(7):  # two for each mask, roll, gain and crop
         torch.rand(50, generator=wanted)
@@ -241,21 +241,21 @@ def test_a_style_is_mixed_by_hand():
     """Two channels of two steps, so each band of a clip is four numbers."""
     x = torch.tensor([[[[1.0], [3.0]], [[5.0], [7.0]]], [[[0.0], [0.0]], [[30.0], [30.0]]]])
     drawn = still(2, style_partner=torch.tensor([1, 0]), style_weight=torch.tensor([0.75, 1.0]))
-    found = augmentation(mixstyle=0.4).render(x, drawn, Mel(num_bands=1))
+    found = augmentation(mixstyle_alpha=0.4).render(x, drawn, Mel(num_bands=1))
     own, other = math.sqrt(20 / 3), math.sqrt(900 / 3)  # means 4 and 15, of 4 numbers less one
-    deviation, mean = 0.75 * own + 0.25 * other, 0.75 * 4 + 0.25 * 15
-    wanted = [deviation * (value - 4) / own + mean for value in (1, 3, 5, 7)]
+    std, mean = 0.75 * own + 0.25 * other, 0.75 * 4 + 0.25 * 15
+    wanted = [std * (value - 4) / own + mean for value in (1, 3, 5, 7)]
     assert found[0].flatten().tolist() == pytest.approx(wanted, rel=1e-5)
     torch.testing.assert_close(found[1], x[1])
 
 
 def test_a_style_of_normalised_features_is_the_normalised_style():
     """Published, the features come normalised."""
-    x, mean, deviation = features(6), torch.arange(16.0) - 9, torch.arange(16.0) / 3 + 0.5
+    x, mean, std = features(6), torch.arange(16.0) - 9, torch.arange(16.0) / 3 + 0.5
     partner, weight = torch.tensor([3, 0, 1, 5, 2, 4]), torch.linspace(0, 1, 6)
     drawn = still(6, style_partner=partner, style_weight=weight)
-    found = (augmentation(mixstyle=0.4).render(x, drawn, GRID) - mean) / deviation
-    normalised = (x - mean) / deviation
+    found = (augmentation(mixstyle_alpha=0.4).render(x, drawn, GRID) - mean) / std
+    normalised = (x - mean) / std
     means = normalised.mean((1, 2), keepdim=True)
     deviations = (normalised.var((1, 2), keepdim=True) + 1e-6).sqrt()
     weight = weight[:, None, None, None]
@@ -273,18 +273,18 @@ def test_the_style_of_a_partner_is_that_of_its_disturbed_self():
         style_partner=torch.tensor([1, 0]),
         style_weight=torch.tensor([0.0, 1.0]),
     )
-    found = augmentation(mixstyle=0.4, gain_db=20).render(x, drawn, GRID)
+    found = augmentation(mixstyle_alpha=0.4, gain_db=20).render(x, drawn, GRID)
     torch.testing.assert_close(found[0].mean((0, 1)), found[1].mean((0, 1)))
     assert (found[0].mean((0, 1)) - x[0].mean((0, 1)) > 1).all()
 
 
 def test_styles_of_a_batch_are_mixed_together_and_those_of_no_batch_by_themselves():
-    drawing, rows = augmentation(mixstyle=1.0, mixstyle_share=0.3), torch.arange(50)
+    drawing, rows = augmentation(mixstyle_alpha=1.0, mixstyle_prob=0.3), torch.arange(50)
     generator = torch.Generator().manual_seed(0)
-    mixed = [(drawing.draw(rows, generator, 0).style_weight < 1).sum().item() for _ in range(400)]
+    mixed = [(drawing.sample(rows, generator, 0).style_weight < 1).sum().item() for _ in range(400)]
     assert set(mixed) == {0, 50}
     assert sum(mixed) / (50 * 400) == pytest.approx(0.3, abs=0.07)
-    drawn = drawing.draw(torch.arange(10_000), generator)
+    drawn = drawing.sample(torch.arange(10_000), generator)
     assert (drawn.style_weight < 1).float().mean().item() == pytest.approx(0.3, abs=0.02)
     assert sorted(drawn.style_partner.tolist()) == list(range(10_000))
 
@@ -324,7 +324,7 @@ def ramp(clips, steps, bands=0, channels=2):
 
 
 def test_by_default_the_whole_clip_is_heard_and_nothing_is_drawn():
-    drawn = augmentation(gain_db=6).draw(torch.arange(50), torch.Generator().manual_seed(0))
+    drawn = augmentation(gain_db=6).sample(torch.arange(50), torch.Generator().manual_seed(0))
     assert not drawn.crop.any()
     x = ramp(50, 10)
     assert torch.equal(augmentation(roll_seconds=0.1).render(x, still(50), WAVEFORM), x)
@@ -340,7 +340,7 @@ def test_a_crop_by_hand():
 @pytest.mark.parametrize("steps", [248, 98, 33])
 def test_teacher_and_student_hear_the_same_stretch_to_within_a_step(steps):
     cropping = augmentation(crop_seconds=0.4)
-    drawn = cropping.draw(torch.arange(400), torch.Generator().manual_seed(1))
+    drawn = cropping.sample(torch.arange(400), torch.Generator().manual_seed(1))
     wave = cropping.render(ramp(400, 1000), drawn, WAVEFORM)
     mel = cropping.render(ramp(400, steps, 3), drawn, LINEAR)
     assert wave.shape == (400, 2, 400)
@@ -355,7 +355,7 @@ def test_teacher_and_student_hear_the_same_stretch_to_within_a_step(steps):
 
 def test_each_start_is_equally_likely():
     cropping = augmentation(crop_seconds=0.7)
-    drawn = cropping.draw(torch.arange(22_000), torch.Generator().manual_seed(0))
+    drawn = cropping.sample(torch.arange(22_000), torch.Generator().manual_seed(0))
     starts = cropping.render(ramp(22_000, 35), drawn, WAVEFORM)[:, 0, 0] * 35
     counts = starts.round().long().bincount()
     assert len(counts) == 35 - 25 + 1  # 0.7 of 35 steps lie in 25
@@ -371,13 +371,13 @@ def test_the_clip_that_is_mixed_in_is_cropped_to_the_same_stretch():
         weight=torch.tensor([0.75, 0.5]),
         crop=torch.tensor([0.0, 0.8]),
     )
-    found = augmentation(crop_seconds=0.2, mixup=0.5).render(x, drawn, WAVEFORM)
+    found = augmentation(crop_seconds=0.2, mixup_alpha=0.5).render(x, drawn, WAVEFORM)
     assert found[:, 0].tolist() == [[25, 26], [58, 59]]
 
 
 def test_a_mask_and_a_roll_are_those_of_the_stretch():
     cropping = augmentation(crop_seconds=0.5, time_mask_seconds=5, roll_seconds=0.2)
-    drawn = cropping.draw(torch.arange(300), torch.Generator().manual_seed(0))
+    drawn = cropping.sample(torch.arange(300), torch.Generator().manual_seed(0))
     assert drawn.time_mask.max() <= 0.5
     drawn = still(1, time_mask=torch.tensor([[0.1, 0.2]]), roll=torch.tensor([0.1]))
     found = cropping.render(ramp(1, 10) + 1, drawn, WAVEFORM)
@@ -386,7 +386,7 @@ def test_a_mask_and_a_roll_are_those_of_the_stretch():
 
 def test_a_crop_as_long_as_the_clip_is_the_clip():
     cropping, x = augmentation(crop_seconds=SECONDS), ramp(4, 20, 3)
-    drawn = cropping.draw(torch.arange(4), torch.Generator().manual_seed(0))
+    drawn = cropping.sample(torch.arange(4), torch.Generator().manual_seed(0))
     assert torch.equal(cropping.render(x, drawn, LINEAR), x)
 
 
@@ -405,7 +405,7 @@ def test_a_clip_is_cut_out_of_its_recording_with_the_steps_that_it_has_alone(cro
     assert spare == 10 - (crop_seconds or 1)
     found = cutting.render(x, still(2, crop=torch.tensor([0.0, spare])), GRID, clip_steps=8)
     assert found[:, 0, :, 0].tolist() == [list(range(steps)), list(range(98 - steps, 98))]
-    drawn = cutting.draw(torch.arange(4000), torch.Generator().manual_seed(0))
+    drawn = cutting.sample(torch.arange(4000), torch.Generator().manual_seed(0))
     assert (drawn.crop > 0.99 * spare).any()
     assert ((drawn.crop >= 0) & (drawn.crop <= spare)).all()
     assert (drawn.crop < spare / 2).float().mean() == pytest.approx(0.5, abs=0.05)
@@ -421,18 +421,18 @@ def test_what_a_clip_becomes_does_not_depend_on_its_batch(log):
     """Bit for bit, for many gains: some functions round by the place in the batch."""
     grid, x = Mel(num_bands=2, log=log), features(1000, 7, 2)
     drawing = augmentation(
-        mixup=0.4,
-        mixup_share=0.7,
+        mixup_alpha=0.4,
+        mixup_prob=0.7,
         gain_db=6,
         time_mask_seconds=0.3,
         roll_seconds=0.4,
         crop_seconds=0.7,
         warp_share=0.1,
         noise_db=3 if log == "natural" else 0,
-        mixstyle=0.4,
-        mixstyle_share=0.6,
+        mixstyle_alpha=0.4,
+        mixstyle_prob=0.6,
     )
-    drawn = drawing.draw(torch.arange(1000), torch.Generator().manual_seed(0))
+    drawn = drawing.sample(torch.arange(1000), torch.Generator().manual_seed(0))
     together = drawing.render(x, drawn, grid)
     for first in range(0, 1000, 125):
         at = torch.arange(first, first + 3)

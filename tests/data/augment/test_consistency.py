@@ -17,9 +17,9 @@ import config
 from config import Augment, Mel
 from data.augment import Augmentation
 from data.augment.rendering import CELL_MELS, CELL_SECONDS, to_linear, to_log
-from data.batches import Batches, View
-from data.clips import Clip, ClipTable
-from data.front_end import FrontEnd, band_centres
+from data.features.front_end import FrontEnd, band_centres
+from data.loading.batches import Batches, ClipFeatures
+from data.tables.clips import Clip, ClipTable
 from tests.memory_cache import memory_cache
 
 SECONDS, CLIPS = 2.0, 6
@@ -50,7 +50,9 @@ def examples(count):
 
 def drawn_for(seed, clips=CLIPS, **augment):
     augmentation = Augmentation(Augment(**augment), SECONDS, 16_000.0)
-    return augmentation, augmentation.draw(torch.arange(clips), torch.Generator().manual_seed(seed))
+    return augmentation, augmentation.sample(
+        torch.arange(clips), torch.Generator().manual_seed(seed)
+    )
 
 
 @cache
@@ -156,7 +158,7 @@ def test_a_roll_is_of_its_seconds_to_within_a_step(grid, seed):
 @given(MELS | WAVEFORMS, SEEDS, st.sampled_from((0.3, 1.0)))
 def test_the_same_clips_are_mixed_by_the_same_weights(grid, seed, share):
     """Each clip is loud in a part of its own, so that a mixture tells who is in it, how loud."""
-    augmentation, drawn = drawn_for(seed, mixup=10.0, mixup_share=share)
+    augmentation, drawn = drawn_for(seed, mixup_alpha=10.0, mixup_prob=share)
     part = (times(grid) / SECONDS * CLIPS).long()
     sound = amplitudes((part == torch.arange(CLIPS)[:, None]).float(), grid)
     mixed = heard(augmentation.render(sound, drawn, grid), grid)
@@ -223,9 +225,9 @@ def test_noise_is_the_same_all_over_where_only_the_logarithm_differs(grid, seed)
 # Through views and batches, for every key ---------------------------------------------------------
 
 EVERY_KEY = {
-    "mixup": Augment(mixup=10.0),
-    "mixup_share": Augment(mixup=10.0, mixup_share=0.5),
-    "mixup_from_epoch": Augment(mixup=0.3, mixup_from_epoch=1),
+    "mixup_alpha": Augment(mixup_alpha=10.0),
+    "mixup_prob": Augment(mixup_alpha=10.0, mixup_prob=0.5),
+    "mixup_start_epoch": Augment(mixup_alpha=0.3, mixup_start_epoch=1),
     "roll_seconds": Augment(roll_seconds=0.5),
     "gain_db": Augment(gain_db=6.0),
     "time_mask_seconds": Augment(time_mask_seconds=0.5),
@@ -233,14 +235,16 @@ EVERY_KEY = {
     "mask_with": Augment(time_mask_seconds=0.5, frequency_mask_share=0.4, mask_with="mean"),
     "warp_share": Augment(warp_share=0.1),
     "noise_db": Augment(noise_db=4.0),
-    "mixstyle": Augment(mixstyle=0.4, gain_db=6.0),
-    "mixstyle_share": Augment(mixstyle=0.4, mixstyle_share=0.9, mixup=0.3, time_mask_seconds=0.2),
+    "mixstyle_alpha": Augment(mixstyle_alpha=0.4, gain_db=6.0),
+    "mixstyle_prob": Augment(
+        mixstyle_alpha=0.4, mixstyle_prob=0.9, mixup_alpha=0.3, time_mask_seconds=0.2
+    ),
     "impulse_responses": Augment(impulse_responses="responses"),
-    "impulse_response_share": Augment(impulse_responses="responses", impulse_response_share=0.5),
+    "impulse_response_prob": Augment(impulse_responses="responses", impulse_response_prob=0.5),
     "impulse_response_devices": Augment(
         impulse_responses="responses", impulse_response_devices=("a",)
     ),
-    "crop_seconds": Augment(crop_seconds=0.7, mixup=0.3, time_mask_seconds=0.2),
+    "crop_seconds": Augment(crop_seconds=0.7, mixup_alpha=0.3, time_mask_seconds=0.2),
 }
 TEACHER = Mel(num_bands=9, spectrum="power", log="decibel", stft_hop_length_seconds=0.02)
 STUDENTS = {
@@ -249,7 +253,7 @@ STUDENTS = {
     "waveform": (Mel(front_end="waveform", sample_rate=500, channels=2), "none"),
 }
 NOT_OF_WAVEFORMS = {"frequency_mask_share", "mask_with", "warp_share", "noise_db"}
-NOT_OF_WAVEFORMS |= {"mixstyle", "mixstyle_share"}
+NOT_OF_WAVEFORMS |= {"mixstyle_alpha", "mixstyle_prob"}
 TRAIN, TABLE_CLIPS = np.array([0, 2, 3, 5, 6, 7, 9, 10, 11]), 12
 
 
@@ -269,13 +273,13 @@ def test_every_key_is_here():
 
 
 @cache
-def view_of(grid, normalise):
+def features_of(grid, normalise):
     names = [f"{n:02d}" for n in range(TABLE_CLIPS)]
     clips = [Clip(id=name, path=Path(f"{name}.wav"), labels={"a": 1.0}) for name in names]
     table = ClipTable.of(clips, ("a",), "single_label")
     generator = torch.Generator().manual_seed(grid.num_bands)
     stored = torch.randn(TABLE_CLIPS, *shape_of(grid), generator=generator).half()
-    view = View(memory_cache(table, stored, grid), table.ids, torch.device("cpu"), 1.0)
+    view = ClipFeatures(memory_cache(table, stored, grid), table.ids, torch.device("cpu"), 1.0)
     if normalise == "fixed":
         view.fix(-4.2677, 9.138)
     else:
@@ -295,7 +299,7 @@ def batches(augment, views, rank=0, world=1):
 )
 def test_a_key_is_replayed_by_a_resumed_run_and_shared_by_processes(key, student):
     """Bit for bit, for teacher and student; and each hears what it would hear alone."""
-    views = {"teacher": view_of(TEACHER, "bands"), "student": view_of(*STUDENTS[student])}
+    views = {"teacher": features_of(TEACHER, "bands"), "student": features_of(*STUDENTS[student])}
     augment = EVERY_KEY[key]
     throughout = batches(augment, views)
     for epoch in range(2):
@@ -307,21 +311,21 @@ def test_a_key_is_replayed_by_a_resumed_run_and_shared_by_processes(key, student
         assert torch.equal(whole.targets, fresh.targets)
         assert torch.equal(whole.targets, shares[1].targets)
         for role, by_itself in zip(views, apart, strict=True):
-            features = whole.views[role]
-            assert torch.equal(features, fresh.views[role])
-            assert torch.equal(features, torch.cat([share.views[role] for share in shares]))
-            assert torch.equal(features, by_itself.views[role])
+            features = whole.inputs[role]
+            assert torch.equal(features, fresh.inputs[role])
+            assert torch.equal(features, torch.cat([share.inputs[role] for share in shares]))
+            assert torch.equal(features, by_itself.inputs[role])
             undisturbed = views[role][whole.rows]
             assert features.shape != undisturbed.shape or not torch.equal(features, undisturbed)
 
 
 def test_a_mask_filled_with_the_mean_is_nothing_after_normalising():
     masks = Augment(time_mask_seconds=2.0, frequency_mask_share=0.9, mask_with="mean")
-    views = {"teacher": view_of(TEACHER, "bands"), "student": view_of(*STUDENTS["stereo"])}
+    views = {"teacher": features_of(TEACHER, "bands"), "student": features_of(*STUDENTS["stereo"])}
     hidden = {role: 0 for role in views}
     for batch in batches(masks, views).epoch(0):
         for role, view in views.items():
-            changed = batch.views[role] != view[batch.rows]
-            assert (batch.views[role][changed] == 0).all()
+            changed = batch.inputs[role] != view[batch.rows]
+            assert (batch.inputs[role][changed] == 0).all()
             hidden[role] += changed.sum()
     assert all(hidden.values())

@@ -10,7 +10,7 @@ from scipy.io import wavfile
 from config import Augment, Mel, UserError
 from data.augment import Augmentation
 from data.augment.impulse_responses import ImpulseResponses, read_responses
-from data.front_end import FrontEnd
+from data.features.front_end import FrontEnd
 from tests.data.augment.test_augment import still
 
 WAVEFORM = Mel(front_end="waveform", sample_rate=8000)
@@ -105,12 +105,12 @@ def test_how_close_gains_of_bands_come_to_a_convolution(spectrum):
 def test_the_responses_are_drawn_for_a_share_of_the_clips_of_some_devices(tmp_path):
     for name in ("a", "b", "c"):
         wavfile.write(tmp_path / f"{name}.wav", 8000, RESPONSE)
-    settings = Augment(impulse_responses=str(tmp_path), impulse_response_share=0.6)
+    settings = Augment(impulse_responses=str(tmp_path), impulse_response_prob=0.6)
     rows = torch.arange(20_000).roll(7)
     drawn = {}
     for name, responsive in (("all", None), ("even", torch.arange(20_000) % 2 == 0)):
         augmentation = Augmentation(settings, 1.0, 4000.0, responsive)
-        drawn[name] = augmentation.draw(rows, torch.Generator().manual_seed(0)).response
+        drawn[name] = augmentation.sample(rows, torch.Generator().manual_seed(0)).response
     counts = (drawn["all"] + 1).bincount() / 20_000
     torch.testing.assert_close(counts, torch.tensor([0.4, 0.2, 0.2, 0.2]), rtol=0, atol=0.02)
     assert torch.equal(drawn["even"], torch.where(rows % 2 == 0, drawn["all"], -1))

@@ -5,7 +5,7 @@ import torch
 
 from config import Mel
 from data.augment.rendering import noise, roll, scramble, to_linear, to_log, warped
-from data.front_end import FrontEnd
+from data.features.front_end import FrontEnd
 
 
 def test_a_waveform_rolls_too():

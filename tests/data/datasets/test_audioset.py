@@ -6,9 +6,9 @@ import pytest
 
 import data.download.http
 from config import UserError
-from data.clips import ClipTable
 from data.datasets import audioset
 from data.datasets.audioset import AudioSet, read_segments
+from data.tables.clips import ClipTable
 from tests.data.download.loopback import Loopback
 
 NAMES = ["Speech", "Male speech, man speaking", 'a "quoted" sound']

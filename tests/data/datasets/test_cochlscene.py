@@ -10,7 +10,7 @@ import data.download
 import data.download.http
 from config import UserError
 from data.datasets.cochlscene import SCENES, SPLITS, VOLUMES, CochlScene
-from data.splits import parts
+from data.tables.splits import split_clips
 from tests.data.download.loopback import Loopback
 from tests.data.download.test_split_zip import write_volumes
 
@@ -58,14 +58,14 @@ def test_the_folders_are_the_splits_and_a_user_is_a_group(write, below):
     )
     label = table.targets[table.rows_of([clip.name])].argmax()
     assert table.classes[label] == "SubwayStation"
-    assert parts(table, 0, "held_out", 0.15).select_name == "validate"
+    assert split_clips(table, 0, "held_out", 0.15).validation_name == "validate"
 
 
 def test_a_user_in_two_splits_is_refused_before_training(write):
     root = write()
     (root / "Test/Bus/Bus_user0002_7_000.wav").touch()
-    with pytest.raises(UserError, match="the group 'user0002' is both trained on and reported"):
-        parts(CochlScene().table(root), 0, "held_out", 0.15)
+    with pytest.raises(UserError, match="'user0002' is in both the training and the test"):
+        split_clips(CochlScene().table(root), 0, "held_out", 0.15)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from config import UserError
-from data.clips import ClipTable
 from data.datasets.csv_folder import CsvFolder
+from data.tables.clips import ClipTable
 
 
 def write(root, text, name="clips.csv"):

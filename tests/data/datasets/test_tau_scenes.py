@@ -9,9 +9,9 @@ import soundfile
 
 import data.download.http
 from config import ConfigError, UserError
-from data.clips import ClipTable, files_of
 from data.datasets import tau_archives, tau_scenes
 from data.datasets.tau_scenes import DEVICES, PERCENTS, SCENES, Edition, TauScenes
+from data.tables.clips import ClipTable, files_of
 from tests.data.download.loopback import Loopback
 
 FOLDER = "TAU-urban-acoustic-scenes-{}-development"

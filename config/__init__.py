@@ -1,0 +1,66 @@
+"""config.ini -> typed, checked, frozen dataclasses, and the command line that all scripts share.
+
+One dataclass a section; its fields are the keys, in lower case; defaults live there and nowhere
+else. A section that builds something by name (a data set, a model) also takes the annotated
+parameters of that thing's constructor: they are kept as text in `options` until
+`constructor_options` checks them against the constructor, which happens before any data is read.
+"""
+
+from config.command_line import run_script, script_parser
+from config.errors import ConfigError, UserError, choose, nearest
+from config.fields import flat_items, key_fields, options_field, to_text
+from config.options import constructor_options
+from config.reference import keys_table
+from config.resolve import load
+from config.sections import (
+    SECTIONS,
+    Augment,
+    Budget,
+    Data,
+    Distillation,
+    Ensembles,
+    Matrix,
+    Mel,
+    Quantisation,
+    Role,
+    Run,
+    Specialists,
+    Student,
+    StudentMel,
+    Teacher,
+    links,
+)
+from config.settings import Config
+
+__all__ = [
+    "SECTIONS",
+    "Augment",
+    "Budget",
+    "choose",
+    "Config",
+    "ConfigError",
+    "constructor_options",
+    "Data",
+    "Distillation",
+    "Ensembles",
+    "flat_items",
+    "key_fields",
+    "keys_table",
+    "links",
+    "load",
+    "Matrix",
+    "Mel",
+    "nearest",
+    "options_field",
+    "Quantisation",
+    "Role",
+    "Run",
+    "run_script",
+    "script_parser",
+    "Specialists",
+    "Student",
+    "StudentMel",
+    "Teacher",
+    "to_text",
+    "UserError",
+]

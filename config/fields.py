@@ -1,0 +1,90 @@
+"""One key of a section: its default, meaning, unit and range, and its value from and to text."""
+
+from __future__ import annotations
+
+import configparser
+import math
+import typing
+from dataclasses import Field, field, fields
+from types import NoneType
+from typing import Any, Literal
+
+from config.errors import ConfigError, nearest
+
+
+def key(default: Any, doc: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """A field of a section: its default, its meaning (with its unit) and its closed range."""
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high})
+
+
+def options_field() -> Any:
+    """The further keys of a section, as text: parameters of the constructor that it names."""
+    return field(default_factory=dict, metadata={"options": True})
+
+
+def key_fields(kind: Any) -> dict[str, Field[Any]]:
+    """The fields of a section that are keys: all but `options`."""
+    return {f.name: f for f in fields(kind) if "options" not in f.metadata}
+
+
+def flat_items(section: Any) -> list[tuple[str, Any]]:
+    """(key, value) of a section, its options among them."""
+    own = [(name, getattr(section, name)) for name in key_fields(section)]
+    return own + list(getattr(section, "options", {}).items())
+
+
+def cast(text: str, hint: Any, where: str) -> Any:
+    """Text as bool, int, float, str, one of a Literal, a tuple of these, or None for nothing."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        choices = {str(choice).lower(): choice for choice in arguments}
+        if text.lower() not in choices:
+            raise ConfigError(where, f"found {text!r}{nearest(text, choices)}")
+        return choices[text.lower()]
+    if origin is tuple:
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if Ellipsis not in arguments and len(parts) != len(arguments):
+            raise ConfigError(where, f"found {text!r}, want {len(arguments)} values")
+        return tuple(cast(part, arguments[0], where) for part in parts)
+    if NoneType in arguments:
+        some = next(argument for argument in arguments if argument is not NoneType)
+        return cast(text, some, where) if text else None
+    if hint is bool:
+        try:
+            return configparser.ConfigParser.BOOLEAN_STATES[text.lower()]
+        except KeyError:
+            raise ConfigError(where, f"found {text!r}, want yes or no") from None
+    try:
+        value = hint(text)
+        if hint is float and not math.isfinite(value):
+            raise ValueError
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number"}[hint]
+        raise ConfigError(where, f"found {text!r}, want {wanted}") from None
+    return value
+
+
+def check_value(where: str, f: Field[Any], value: Any) -> None:
+    """Numbers lie in the field's range; a list names nothing twice, though it may weigh alike."""
+    low, high = f.metadata.get("low"), f.metadata.get("high")
+    numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+    for number in numbers:
+        if (low is not None and number < low) or (high is not None and number > high):
+            raise ConfigError(where, f"found {number}, want {allowed_range(f)}")
+    if isinstance(value, tuple) and len(set(value)) < len(value) and type(value[0]) is not float:
+        raise ConfigError(where, f"found {to_text(value)}, want each only once")
+
+
+def allowed_range(f: Field[Any]) -> str:
+    low, high = f.metadata["low"], f.metadata["high"]
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}"
+    return f"at least {low:g}" if low is not None else f"at most {high:g}"
+
+
+def to_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(to_text, value))
+    return "" if value is None else str(value)

@@ -1,0 +1,43 @@
+"""The keys of a section that belong to what it names: the options of a model or data set."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from config.errors import ConfigError
+from config.fields import cast, key_fields
+from config.resolve import collected, raise_together
+from config.sections import no_such_key
+
+
+def constructor_options(
+    where: str, section: Any, constructor: Callable[..., Any]
+) -> dict[str, Any]:
+    """The section's further keys, cast to the types of the constructor's keyword-only parameters
+    (all but num_classes and input_shape, which the data decide).
+
+    `where` is the section's name in brackets. Raises ConfigError for a key that neither the section
+    nor the constructor knows, and for a value of another type.
+    """
+    hints = typing.get_type_hints(
+        constructor.__init__ if inspect.isclass(constructor) else constructor
+    )
+    parameters = {
+        p.name: hints.get(p.name, str)
+        for p in inspect.signature(constructor).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name not in ("num_classes", "input_shape")
+    }
+    known = [*parameters, *key_fields(section)]
+    problems: list[ConfigError] = []
+    values = {}
+    for name, text in section.options.items():
+        with collected(problems):
+            if name not in parameters:
+                unknown = f"{constructor.__name__} has {no_such_key(name, known)}"
+                raise ConfigError(f"{where} {name}", unknown)
+            values[name] = cast(text, parameters[name], f"{where} {name}")
+    raise_together(where, problems)
+    return values

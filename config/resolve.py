@@ -1,0 +1,131 @@
+"""Entries of an INI file and of the command line -> a checked Config."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from config.errors import ConfigError, nearest
+from config.fields import cast, check_value, key_fields
+from config.ini import Entries, Entry, move_role_keys, read_ini, split_override
+from config.renamed import SUCCESSORS
+from config.sections import SECTIONS, no_such_key
+from config.settings import Config
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a configuration file and the `section.key=value` overrides of the command line.
+
+    Raises one ConfigError for all that is wrong, a line a problem: the file, the section, the key,
+    what was found, what is allowed and the nearest name.
+    """
+    problems: list[ConfigError] = []
+    given: Entries = {}
+    for layer in (read_ini(path), *map(split_override, overrides)):
+        for name, entries in move_role_keys(layer, problems).items():
+            if name not in SECTIONS and name != "coefficients":
+                first = next(iter(entries.values()), Entry("", f"{path} [{name}]"))
+                known = nearest(name, [*SECTIONS, "coefficients"])
+                problems.append(ConfigError(first.where, f"no such section{known}"))
+            given.setdefault(name, {}).update(entries)
+
+    def section(name: str, *beneath: str) -> Any:
+        merged: dict[str, Entry] = {}
+        for part in (*beneath, name):
+            merged |= given.get(part, {})
+        return build_section(f"{path} [{name}]", name, merged, problems)
+
+    sections = {
+        "data": section("data"),
+        "teacher_mel": section("mel.teacher", "mel"),
+        "student_mel": section("mel.student", "mel"),
+        "teacher": section("teacher"),
+        "student": section("student"),
+        "specialists": section("specialists"),
+        "distillation": section("distillation"),
+        "teacher_augment": section("augment.teacher", "augment"),
+        "specialists_augment": section("augment.specialists", "augment"),
+        "student_augment": section("augment.student", "augment"),
+        "ensembles": section("ensembles"),
+        "matrix": section("matrix"),
+        "quantisation": section("quantisation"),
+        "budget": section("budget"),
+        "run": section("run"),
+    }
+    coefficients = {}
+    for name, (text, where) in given.get("coefficients", {}).items():
+        with collected(problems):
+            coefficients[name] = cast(text, float, where)
+            if coefficients[name] < 0:
+                raise ConfigError(where, f"found {text}, want at least 0")
+    raise_together(str(path), problems)
+    config = Config(coefficients=coefficients, **sections)
+    if not config.run.name:
+        name = re.sub(r"[\s#;]+", "_", path.stem)  # as a value of an INI file can be
+        return replace(config, run=replace(config.run, name=name))
+    return config
+
+
+def build_section(
+    where: str, name: str, entries: Mapping[str, Entry], problems: list[ConfigError]
+) -> Any:
+    """The dataclass of a section; None where something is wrong, which `problems` then holds."""
+    kind = SECTIONS[name]
+    known = key_fields(kind)
+    takes_options = len(known) < len(fields(kind))
+    successors = SUCCESSORS.get(name.partition(".")[0], {})
+    hints = typing.get_type_hints(kind)
+    before = len(problems)
+    values: dict[str, Any] = {}
+    options = {}
+    for key_name, (text, place) in entries.items():
+        with collected(problems):
+            if key_name in successors:
+                raise ConfigError(place, successors[key_name])
+            if key_name in known:
+                values[key_name] = cast(text, hints[key_name], place)
+                check_value(place, known[key_name], values[key_name])
+            elif takes_options:
+                options[key_name] = text
+            else:
+                raise ConfigError(place, no_such_key(key_name, known))
+    if len(problems) > before:
+        return None
+    if takes_options:
+        values["options"] = options
+    try:
+        return kind(**values)
+    except ConfigError as error:  # a contradiction between keys, some of which may be defaults
+        key_name = error.where.rpartition(" ")[2]
+        problems.append(ConfigError(f"{where} {key_name}", error.message))
+
+
+@contextmanager
+def collected(problems: list[ConfigError]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        problems.append(error)
+
+
+def raise_together(header: str, problems: Iterable[ConfigError]) -> None:
+    """Raise what is wrong, if anything, as one error that says each thing once."""
+    said = dict.fromkeys((error.where, error.message) for error in problems)
+    for above in ("mel", "augment"):  # what holds for all of its roles is the section's own
+        roles = [f"[{name}]" for name in SECTIONS if name.startswith(f"{above}.")]
+        for where, message in list(said):
+            twins = [(where.replace(roles[0], role), message) for role in roles]
+            if roles[0] in where and all(twin in said for twin in twins):
+                for twin in twins:
+                    del said[twin]
+                said[where.replace(roles[0], f"[{above}]"), message] = None
+    if len(said) == 1:
+        raise ConfigError(*next(iter(said)))
+    if said:
+        lines = "".join(f"\n  {where}: {message}" for where, message in said)
+        raise ConfigError(header, f"{len(said)} problems{lines}")

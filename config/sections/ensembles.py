@@ -1,0 +1,52 @@
+"""[ensembles]: systems that average others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from config.errors import ConfigError
+from config.fields import key, options_field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensembles:
+    """[ensembles]: systems that are the mean of others: FUSION = teacher, 2 * student/kd.
+
+    teacher@seeds is the teacher of every seed of the run, teacher@epochs that of the epochs from
+    ENSEMBLE_START_EPOCH on, runs/OTHER/teacher that of another run, logits/a.safetensors a file
+    written by `python -m training.logits`. FUSION is the teacher of the loss mix ce+kd@fusion.
+    """
+
+    mean_of: Literal["probabilities", "logits", "standardised", "gated"] = key(
+        "probabilities",
+        "what is averaged; logits: the normalised geometric mean of what single-label models say; "
+        "standardised: logits as z-scores over the classes of each clip; gated: probabilities, in "
+        "each clip those of a sure member most",
+    )
+    options: Mapping[str, str] = options_field()
+
+    def __post_init__(self) -> None:
+        self.members()
+        for name in self.options:
+            if re.fullmatch(r"teacher|student|specialist_\d+|specialists|all", name):
+                raise ConfigError(f"[ensembles] {name}", "is the name of a role; choose another")
+
+    def members(self) -> dict[str, dict[str, float]]:
+        """Name -> member -> weight. Raises ConfigError."""
+        found: dict[str, dict[str, float]] = {}
+        for name, text in self.options.items():
+            found[name] = {}
+            for part in map(str.strip, text.split(",")):
+                member = re.fullmatch(r"(?:(\d*\.?\d+)\s*\*\s*)?([^\s*]+)", part)
+                if not member or float(member[1] or 1) == 0:
+                    wanted = f"found {part!r}, want a system and its weight: 2 * student/ce+kd"
+                    raise ConfigError(f"[ensembles] {name}", wanted)
+                found[name][member[2]] = float(member[1] or 1)
+            trained = [member for member in found[name] if not member.endswith(".safetensors")]
+            if len({member.endswith("@seeds") for member in trained}) > 1:
+                wanted = f"found {text!r}, want @seeds behind every member or none"
+                raise ConfigError(f"[ensembles] {name}", wanted)
+        return found

@@ -1,0 +1,50 @@
+"""[matrix]: every model as teacher of every other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from config.errors import ConfigError, choose
+from config.fields import key, key_fields, options_field
+from config.sections.mel import Mel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """[matrix]: models that teach one another, for train_matrix.py. Each further key names one:
+
+    CNN = MODEL=efficientnet VARIANT=b0 LEARNING_RATE=5e-4, keys of [teacher], [student] and [mel].
+    """
+
+    teachers: tuple[str, ...] = key((), "names of those that teach; empty: all")
+    students: tuple[str, ...] = key((), "names of those that are taught; empty: all")
+    chains: tuple[str, ...] = key(
+        (), "distillation that goes on, such as cnn > ast > cnn: each student teaches the next"
+    )
+    options: Mapping[str, str] = options_field()
+
+    def __post_init__(self) -> None:
+        for key_name in ("teachers", "students", "chains"):
+            for text in getattr(self, key_name):
+                for name in links(text):
+                    choose(f"[matrix] {key_name}", self.options, name)
+        for name in self.options:
+            self.overrides(name, "teacher")
+
+    def overrides(self, name: str, role: str) -> list[str]:
+        """What makes a model the teacher or the student. Raises ConfigError."""
+        found = []
+        for word in self.options[name].split():
+            key_name, equals, value = word.partition("=")
+            if not (key_name and equals):
+                wanted = f"found {word!r}, want KEY=VALUE KEY=VALUE, such as MODEL=ast"
+                raise ConfigError(f"[matrix] {name}", wanted)
+            section = f"mel.{role}" if key_name.lower() in key_fields(Mel) else role
+            found.append(f"{section}.{key_name}={value}")
+        return found
+
+
+def links(chain: str) -> tuple[str, ...]:
+    """`cnn > ast` -> ("cnn", "ast")."""
+    return tuple(part.strip().lower() for part in chain.split(">"))

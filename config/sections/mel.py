@@ -1,0 +1,106 @@
+"""[mel]: the front end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from config.errors import ConfigError
+from config.fields import check_value, key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mel:
+    """[mel]: the front end of both roles; [mel.teacher] and [mel.student] say where a role differs.
+
+    A key of [mel] that ends in _TEACHER or _STUDENT is that role's own: NUM_BANDS_TEACHER in [mel]
+    is NUM_BANDS in [mel.teacher].
+    """
+
+    front_end: Literal["mel", "waveform"] = key("mel", "log-mel spectrogram, or the raw waveform")
+    sample_rate: int = key(16_000, "Hz", low=1, high=768_000)
+    channels: int = key(1, "1: mixed down to mono; 2: stereo", low=1, high=2)
+    pre_emphasis: float = key(0.0, "y[n] = x[n] - pre_emphasis * x[n - 1]; 0: none", low=0, high=1)
+    stft_window_length_seconds: float = key(0.025, "s", low=1e-4, high=10)
+    stft_hop_length_seconds: float = key(0.010, "s", low=1e-4, high=10)
+    fft_size: int = key(0, "samples; 0: the least power of two that holds the window", low=0)
+    framing: Literal["plain", "centred", "passt", "kaldi"] = key(
+        "plain",
+        "plain: frames start at sample 0 and none is padded; "
+        "centred: reflected half a window on both sides; "
+        "passt: as centred, from the second pre-emphasised sample on; "
+        "kaldi: as plain, each frame less its mean and pre-emphasised by itself",
+    )
+    window: Literal["hann", "hann_symmetric", "povey"] = key("hann", "hann is the periodic window")
+    spectrum: Literal["magnitude", "power"] = key("magnitude", "what the mel filters weigh")
+    num_bands: int = key(64, "mel bands", low=1)
+    mel_min_hz: float = key(125.0, "Hz", low=0)
+    mel_max_hz: float = key(7_500.0, "Hz", low=0)
+    mel_scale: Literal["htk", "htk_hertz", "slaney"] = key(
+        "htk",
+        "htk: triangles linear in mel; htk_hertz: the same edges, linear in hertz, torchaudio's; "
+        "slaney: linear in hertz, area 1",
+    )
+    log: Literal["natural", "log10", "decibel", "none"] = key("natural", "decibel: 10 log10")
+    log_offset: float = key(0.01, "added before the logarithm", low=0)
+    padding: Literal["signal", "log_zero"] = key(
+        "signal",
+        "a short clip is padded with silence, or, as the reference of urban sound tagging, "
+        "with zeros after the logarithm",
+    )
+    normalise: Literal["none", "global", "bands", "fixed"] = key(
+        "none",
+        "less mean, over standard deviation, of the training clips: one pair, or a pair a band; "
+        "fixed: less MEAN, over STD",
+    )
+    mean: float | None = key(None, "of NORMALISE = fixed, in units of the features")
+    std: float | None = key(
+        None,
+        "of NORMALISE = fixed; AST's (x + 4.2677) / (2 * 4.5690) is MEAN = -4.2677 and STD = 9.138",
+        low=1e-6,
+    )
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            check_value(f"[mel] {f.name}", f, getattr(self, f.name))
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if (value is None) == (self.normalise == "fixed"):
+                found = "none" if value is None else f"{value:g}"
+                raise ConfigError(
+                    f"[mel] {name}", f"found {found}, but NORMALISE is {self.normalise}"
+                )
+        if self.front_end == "waveform":
+            return
+        if not self.mel_min_hz < self.mel_max_hz <= self.sample_rate / 2:
+            raise ConfigError(
+                "[mel] mel_max_hz",
+                f"want mel_min_hz < mel_max_hz <= sample_rate / 2, "
+                f"found {self.mel_min_hz:g}, {self.mel_max_hz:g} and {self.sample_rate / 2:g}",
+            )
+        window = round(self.stft_window_length_seconds * self.sample_rate)
+        hop = round(self.stft_hop_length_seconds * self.sample_rate)
+        if window < 2 or hop < 1:
+            raise ConfigError(
+                "[mel] sample_rate",
+                f"{self.sample_rate} Hz makes the window {window} and the hop {hop} samples, "
+                "want at least 2 and 1",
+            )
+        if 0 < self.fft_size < window:
+            raise ConfigError(
+                "[mel] fft_size",
+                f"found {self.fft_size}, want 0 or at least the window, {window} samples",
+            )
+        if self.framing == "passt" and not self.pre_emphasis:
+            raise ConfigError("[mel] framing", "found 'passt', but PRE_EMPHASIS is 0")
+        if self.log != "none" and self.log_offset == 0 and self.framing != "kaldi":
+            raise ConfigError(
+                "[mel] log_offset", "digital silence has no logarithm: want more than 0"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentMel(Mel):
+    """[mel.student]: as [mel], with fewer bands unless it says otherwise."""
+
+    num_bands: int = key(20, "mel bands", low=1)

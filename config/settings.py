@@ -1,0 +1,88 @@
+"""A whole configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from config.fields import flat_items, to_text
+from config.sections.augment import Augment
+from config.sections.budget import Budget
+from config.sections.data import Data
+from config.sections.distillation import Distillation
+from config.sections.ensembles import Ensembles
+from config.sections.matrix import Matrix
+from config.sections.mel import Mel
+from config.sections.quantisation import Quantisation
+from config.sections.run import Run
+from config.sections.specialists import Specialists
+from config.sections.training import Student, Teacher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole config.ini."""
+
+    data: Data
+    teacher_mel: Mel
+    student_mel: Mel
+    teacher: Teacher
+    student: Student
+    specialists: Specialists
+    distillation: Distillation
+    coefficients: Mapping[str, float]
+    teacher_augment: Augment
+    specialists_augment: Augment
+    student_augment: Augment
+    ensembles: Ensembles
+    matrix: Matrix
+    quantisation: Quantisation
+    budget: Budget
+    run: Run
+
+    def mel_of(self, role: str) -> Mel:
+        return self.student_mel if role.startswith("student") else self.teacher_mel
+
+    def augment_of(self, role: str) -> Augment:
+        """What disturbs the clips that a teacher, a specialist or a student is trained on."""
+        own = {"teacher": self.teacher_augment, "student": self.student_augment}
+        return own.get(role.partition("@")[0], self.specialists_augment)
+
+    def teachers(self) -> tuple[str, ...]:
+        """The roles that teach: the teacher and its specialists, specialist_1 and so on."""
+        specialists = (f"specialist_{n + 1}" for n in range(self.specialists.pairs))
+        return ("teacher", *specialists)
+
+    def ensemble_members(self) -> dict[str, dict[str, float]]:
+        """Name -> member -> weight: those of [ensembles], and `ensemble`, of the teacher and its
+        specialists where there are any.
+        """
+        unasked = (
+            {"ensemble": dict.fromkeys(self.teachers(), 1.0)} if self.specialists.pairs else {}
+        )
+        return unasked | self.ensembles.members()
+
+    def to_ini(self) -> str:
+        """The resolved settings as an INI file that gives this very configuration again."""
+        sections = {
+            "data": self.data,
+            "mel.teacher": self.teacher_mel,
+            "mel.student": self.student_mel,
+            "teacher": self.teacher,
+            "student": self.student,
+            "specialists": self.specialists,
+            "distillation": self.distillation,
+            "augment.teacher": self.teacher_augment,
+            "augment.specialists": self.specialists_augment,
+            "augment.student": self.student_augment,
+            "ensembles": self.ensembles,
+            "matrix": self.matrix,
+            "quantisation": self.quantisation,
+            "budget": self.budget,
+            "run": self.run,
+        }
+        lines = []
+        for name, section in sections.items():
+            lines += [f"[{name}]", *(f"{k} = {to_text(v)}" for k, v in flat_items(section)), ""]
+        lines += ["[coefficients]", *(f"{k} = {v!r}" for k, v in self.coefficients.items()), ""]
+        return "\n".join(lines)

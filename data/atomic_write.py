@@ -1,0 +1,40 @@
+"""A file that appears under its name whole and on the disk, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes this name at the end: a reader finds the old one or the new one."""
+    part = unfinished(path, os.getpid())
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def unfinished(path: Path, pid: int) -> Path:
+    """Where a process writes it meanwhile; one that is killed leaves it there."""
+    return path.with_name(f".{path.name}.{pid}")
+
+
+def clear(folder: Path) -> None:
+    """Remove what killed processes left unfinished, from a folder that none is writing to."""
+    for leftover in folder.glob(".*"):
+        leftover.unlink()
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Text is written as UTF-8."""
+    with atomic_write(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)

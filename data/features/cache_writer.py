@@ -1,0 +1,191 @@
+"""Writes a cache shard by shard, and knows which shards an earlier run has finished."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from config import Mel, UserError
+from data.atomic_write import clear, write
+from data.features.mel_cache import front_end_fields, sha256_of
+from data.tables.clips import FILES, ClipTable, files_of
+
+SHARD_BYTES = 64 * 2**20
+Stamps = dict[str, tuple[int, ...]]  # path of a recording -> its size in bytes, its time in ns
+ABSENT = (-1, -1)  # the stamp of a recording that is not there
+
+
+class BadClip(NamedTuple):
+    """A line of bad_clips.csv."""
+
+    id: str
+    path: str
+    reason: str
+
+
+class CacheWriter:
+    """One cache of the clips of `table`, whose features have `shape`.
+
+    A shard covers a fixed number of rows of the table: a power of two, so that the shards of the
+    caches of one table nest. Its identity is made of id, path, start and length of its clips and
+    the stamps of their files: a changed annotation or file makes stale the shards that it touches
+    and no other. Clips that turn out bad are taken out of a shard when it is finished.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mel, shape: tuple[int, ...], table: ClipTable, stamps: Stamps
+    ) -> None:
+        self.folder, self.settings, self.shape = folder, settings, shape
+        self.table, self.stamps = table, stamps
+        self.clip_bytes = 2 * math.prod(shape)
+        self.shard_clips = 2 ** max(0, int(math.log2(SHARD_BYTES / self.clip_bytes)))
+        self.shards = -(-len(table) // self.shard_clips)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, shard: int, suffix: str = ".npy") -> Path:
+        return self.folder / f"shard_{shard:05d}{suffix}"
+
+    def rows(self, shard: int) -> range:
+        start = shard * self.shard_clips
+        return range(start, min(start + self.shard_clips, len(self.table)))
+
+    def identity(self, shard: int) -> str:
+        rows = self.rows(shard)
+        columns = [
+            self.table.columns[name][rows.start : rows.stop].tolist()
+            for name in ("id", "path", "start_seconds", "seconds")
+        ]
+        digest = hashlib.sha256(repr(self.shape).encode())
+        for name, path, start, seconds in zip(*columns, strict=True):
+            clip = (name, path, start, seconds, *self.stamps[path])
+            digest.update(repr(clip).encode())
+        return digest.hexdigest()
+
+    def finished(self, shard: int) -> dict[str, Any] | None:
+        """What is written beside a shard, if that is whole and was made from these very clips."""
+        try:
+            described = json.loads(self.path(shard, ".json").read_text())
+            whole = described["bytes"] == self.path(shard).stat().st_size
+            return described if whole and described["identity"] == self.identity(shard) else None
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def begin(self, shard: int) -> tuple[Path, int]:
+        """A file for the clips of a shard and the byte where the first one starts.
+
+        The marks of an earlier shard and of a complete cache go.
+        """
+        (self.folder / "front_end.json").unlink(missing_ok=True)
+        self.path(shard, ".json").unlink(missing_ok=True)
+        part, shape = self.path(shard, ".part"), (len(self.rows(shard)), *self.shape)
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        with part.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            return part, file.tell()
+
+    def finish(self, shard: int, bad: Iterable[BadClip] = ()) -> None:
+        part, bad, rows = self.path(shard, ".part"), sorted(bad), self.rows(shard)
+        if bad:
+            good = ~np.isin(self.table.ids[rows.start : rows.stop], [clip.id for clip in bad])
+            kept = np.load(part)[good]
+            with part.open("wb") as file:
+                np.save(file, kept)
+        described = {
+            "identity": self.identity(shard),
+            "clips": len(rows) - len(bad),
+            "bytes": part.stat().st_size,
+            "bad": bad,
+        }
+        put(part, self.path(shard))
+        write(self.path(shard, ".json"), json.dumps(described, indent=1))
+
+    def discard(self, shard: int) -> None:
+        self.path(shard, ".part").unlink(missing_ok=True)
+
+    def finalise(self) -> bool:
+        """Write the clip table and the mark of a complete cache; False where they were there.
+
+        Raises UserError for an unfinished shard and where no clip is left.
+        """
+        shards = [described for k in range(self.shards) if (described := self.finished(k))]
+        if len(shards) < self.shards:
+            raise UserError(f"{self.folder}: {self.shards - len(shards)} shards are unfinished")
+        bad = [BadClip(*clip) for shard in shards for clip in shard["bad"]]
+        good = ~np.isin(self.table.ids, [clip.id for clip in bad])
+        if not good.any():
+            raise UserError(f"{self.folder}: none of the {len(good)} clips can be read")
+        fresh = self.folder / "fresh"
+        fresh.mkdir(exist_ok=True)
+        self.table.take(good).write(fresh)
+        described = {
+            "fingerprint": self.folder.name,
+            "mel": front_end_fields(self.settings),
+            "shape": self.shape,
+            "clips": int(good.sum()),
+            "sha256": {name: sha256_of(fresh / name) for name in FILES},
+            "shards": [
+                {"name": self.path(k).name, "clips": shard["clips"], "bytes": shard["bytes"]}
+                for k, shard in enumerate(shards)
+                if shard["clips"]
+            ],
+        }
+        mark, text = self.folder / "front_end.json", json.dumps(described, indent=1)
+        changed = not mark.is_file() or mark.read_text() != text
+        if changed:
+            mark.unlink(missing_ok=True)
+            write_bad_clips(self.folder, bad)
+        for name in FILES:
+            put(fresh / name, self.folder / name)
+        for leftover in fresh.iterdir():
+            leftover.unlink()
+        fresh.rmdir()
+        known = {self.path(k, suffix) for k in range(self.shards) for suffix in (".npy", ".json")}
+        for leftover in set(self.folder.glob("shard_*")) - known:
+            leftover.unlink()
+        clear(self.folder)
+        if changed:
+            write(mark, text)
+        return changed
+
+
+def stamps_of(paths: Iterable[str]) -> Stamps:
+    stamps = {}
+    for path in set(paths):
+        try:
+            found = map(os.stat, files_of(path))
+            stamps[path] = tuple(n for file in found for n in (file.st_size, file.st_mtime_ns))
+        except OSError:
+            stamps[path] = ABSENT
+    return stamps
+
+
+def write_rows(part: Path, offset: int, features: Tensor) -> None:
+    """Put clips (n, *shape) float16 at a byte of a shard that was begun, beside other processes."""
+    with part.open("r+b", buffering=0) as file:
+        file.seek(offset)
+        left = memoryview(features.contiguous().numpy()).cast("B")
+        while left:
+            left = left[file.write(left) :]
+
+
+def write_bad_clips(folder: Path, bad: Iterable[BadClip]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([BadClip._fields, *bad])
+    write(folder / "bad_clips.csv", text.getvalue())
+
+
+def put(fresh: Path, path: Path) -> None:
+    """Rename a file once its bytes are on the disk."""
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(fresh, path)

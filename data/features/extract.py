@@ -1,0 +1,337 @@
+"""Recordings -> shards of features, on all cores; each recording is decoded once for all roles."""
+
+from __future__ import annotations
+
+import errno
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from itertools import islice
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from config import Mel, UserError
+from data.features.cache_writer import BadClip, CacheWriter, write_rows
+from data.features.decode import BadAudio, convert, read, read_in_turn
+from data.features.front_end import FrontEnd
+from data.features.mel_cache import NORMALISATION
+from data.tables.clips import files_of
+
+CHUNK = 16  # clips that a worker is given at a time
+TOGETHER = 2  # clips that are transformed at a time: few enough for a core's cache
+LARGEST = float(np.finfo(np.float16).max)
+
+Source = tuple[int, int]  # sample rate in Hz, channels
+
+
+class Target(NamedTuple):
+    """Where the features of a chunk go: which front end's, the file of a shard and a byte in it."""
+
+    cache: int
+    part: Path
+    offset: int
+
+
+class Chunk(NamedTuple):
+    """A few neighbouring rows of the clip table, and the shards that lack them."""
+
+    row: int
+    clips: list[tuple[str, float, float]]  # path or paths, start_seconds, seconds (NaN: to the end)
+    targets: list[Target]
+
+
+class Extractor:
+    """Decodes a chunk, transforms it for each front end and writes it into the shards.
+
+    On one thread: the processes are the parallelism, and the bits do not depend on their number.
+    `device` transforms; the rest is the processor's. `stereo`: a recording of one channel is bad
+    where a front end wants two; otherwise it is heard on both.
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[Mel],
+        clip_seconds: float,
+        device: str = "cpu",
+        stereo: bool = False,
+    ) -> None:
+        torch.set_num_threads(1)
+        self.stereo = stereo
+        self.front_ends = [FrontEnd(mel).to(device) for mel in settings]
+        self.clip_seconds, self.device = clip_seconds, device
+        self.together = TOGETHER if device == "cpu" else CHUNK
+
+    @torch.inference_mode()
+    def __call__(self, chunk: Chunk) -> dict[int, str]:
+        """The reasons of the bad clips, by their place in the chunk; silence stands for them."""
+        wanted = {source(self.front_ends[target.cache].settings) for target in chunk.targets}
+        waveforms, lengths, bad = self.decode(chunk, wanted)
+        spectra: dict[tuple[Any, ...], list[Tensor]] = {}
+        for cache, part, offset in chunk.targets:
+            front_end = self.front_ends[cache]
+            settings = front_end.settings
+            batches = waveforms[source(settings)].to(self.device).split(self.together)
+            if settings.front_end == "waveform":
+                features = torch.cat([front_end(batch) for batch in batches])
+            else:
+                key = spectrum_key(settings)
+                if key not in spectra:
+                    spectra[key] = [front_end.spectrum(batch) for batch in batches]
+                real = lengths[source(settings)].split(self.together)
+                features = torch.cat(list(map(front_end.log_mel, spectra[key], real)))
+            for place, largest in enumerate(features.flatten(1).abs().amax(1).tolist()):
+                if not largest <= LARGEST:
+                    bad[place] = f"its features reach {largest:g}, float16 holds {LARGEST:g}"
+            write_rows(part, offset, features.half().cpu())
+        return bad
+
+    def decode(
+        self, chunk: Chunk, wanted: set[Source]
+    ) -> tuple[dict[Source, Tensor], dict[Source, Tensor], dict[int, str]]:
+        """Waveforms (n, C, S), their lengths (n,) before padding, and what is wrong with some."""
+        count, bad = len(chunk.clips), {}
+        waveforms = {
+            (rate, channels): torch.zeros(count, channels, round(self.clip_seconds * rate))
+            for rate, channels in wanted
+        }
+        lengths = {kind: torch.zeros(count, dtype=torch.long) for kind in wanted}
+        for place, (path, start, seconds) in enumerate(chunk.clips):
+            stretch = min(self.clip_seconds, math.inf if math.isnan(seconds) else seconds)
+            files = files_of(path)
+            try:
+                recording, own_rate = (
+                    read_in_turn(files) if len(files) > 1 else read(files[0], start, stretch)
+                )
+            except BadAudio as error:
+                bad[place] = error.reason
+                continue
+            if self.stereo and recording.shape[1] < max(channels for _, channels in wanted):
+                bad[place] = "it is mono, this data set is stereo and [mel] CHANNELS is 2"
+                continue
+            for kind in wanted:
+                whole = torch.from_numpy(convert(recording, own_rate, *kind))
+                samples = whole[:, : waveforms[kind].shape[-1]]
+                waveforms[kind][place, :, : samples.shape[-1]] = samples
+                lengths[kind][place] = samples.shape[-1]
+        return waveforms, lengths, bad
+
+
+def source(settings: Mel) -> Source:
+    return settings.sample_rate, settings.channels
+
+
+def spectrum_key(settings: Mel) -> tuple[Any, ...]:
+    """Equal for front ends that differ after the spectrum alone, and so share it."""
+    later = ("num_bands", "mel_min_hz", "mel_max_hz", "mel_scale", "log", "log_offset")
+    later += ("padding", *NORMALISATION)
+    return tuple(value for name, value in asdict(settings).items() if name not in later)
+
+
+def extract(
+    caches: Sequence[CacheWriter],
+    clip_seconds: float,
+    *,
+    strict: bool = True,
+    workers: int = 1,
+    context: BaseContext | None = None,
+    pool: Executor | None = None,
+    device: str = "cpu",
+    stereo: bool = False,
+    rank: int = 0,
+    world: int = 1,
+    show: bool = False,
+) -> tuple[int, list[BadClip]]:
+    """Make the shards that caches of one clip table lack: how many clips were read, and bad ones.
+
+    A shard with a bad clip is left unmade where `strict`, and else made without it. The processes
+    are those of `pool`, a `worker_pool` that goes on afterwards, or are started here. `device`
+    transforms what they decode; `stereo` is the data set's, see Extractor. Process `rank` of
+    `world` makes every world-th group of shards.
+    Raises UserError for a full disk and a worker that was killed; finished shards stay.
+    """
+    table = caches[0].table
+    work = Work(caches, strict, rank, world)
+    if not work.rows:
+        return 0, []
+    check_space(caches, work.stale)
+    settings = [cache.settings for cache in caches]
+    if workers == 1:
+        results = run_here(work.chunks(), Extractor(settings, clip_seconds, device, stereo))
+    else:
+        new = (settings, clip_seconds, workers, context, device, stereo)
+        pools = nullcontext(pool) if pool else worker_pool(*new)
+        results = run_in(pools, work.chunks(), workers)
+    bad: set[BadClip] = set()
+    total = sum(min(work.step, len(table) - row) for row in work.rows)
+    try:
+        with tqdm(total=total, unit="clip", disable=not show) as bar:
+            for chunk, reasons in results:
+                clips = [
+                    BadClip(str(table.ids[chunk.row + place]), chunk.clips[place][0], reason)
+                    for place, reason in reasons.items()
+                ]
+                bad.update(clips)
+                work.done(chunk, clips)
+                bar.update(len(chunk.clips))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        work.discard()
+        raise UserError(
+            f"{caches[0].folder.parent}: the disk is full; make room and start again, "
+            "the finished shards stay"
+        ) from error
+    return total, sorted(bad)
+
+
+class Work:
+    """The shards that are to be made by this process, and how far each has come."""
+
+    def __init__(
+        self, caches: Sequence[CacheWriter], strict: bool, rank: int = 0, world: int = 1
+    ) -> None:
+        self.caches, self.strict = caches, strict
+        self.table = caches[0].table
+        self.step = min(CHUNK, *(cache.shard_clips for cache in caches))
+        group = max(cache.shard_clips for cache in caches)
+        mine = [row for row in range(0, len(self.table), self.step) if row // group % world == rank]
+        self.stale = [
+            {
+                shard
+                for shard in {row // cache.shard_clips for row in mine}
+                if self.lacks(cache, shard)
+            }
+            for cache in caches
+        ]
+        self.rows = [row for row in mine if self.shards_at(row)]
+        self.parts: dict[tuple[int, int], tuple[Path, int]] = {}
+        self.left: dict[tuple[int, int], int] = {}
+        self.bad: dict[tuple[int, int], list[BadClip]] = {}
+
+    def lacks(self, cache: CacheWriter, shard: int) -> bool:
+        described = cache.finished(shard)
+        return described is None or (self.strict and bool(described["bad"]))
+
+    def shards_at(self, row: int) -> list[tuple[int, int]]:
+        """(cache, shard) of the shards to be made that cover a row."""
+        numbers = ((k, row // cache.shard_clips) for k, cache in enumerate(self.caches))
+        return [(k, shard) for k, shard in numbers if shard in self.stale[k]]
+
+    def chunks(self) -> Iterator[Chunk]:
+        columns = [self.table.columns[name] for name in ("path", "start_seconds", "seconds")]
+        for row in self.rows:
+            targets = []
+            for k, shard in self.shards_at(row):
+                cache = self.caches[k]
+                rows = cache.rows(shard)
+                if row == rows.start:
+                    self.parts[k, shard] = cache.begin(shard)
+                    self.left[k, shard], self.bad[k, shard] = len(rows), []
+                part, start = self.parts[k, shard]
+                targets.append(Target(k, part, start + (row - rows.start) * cache.clip_bytes))
+            clips = [column[row : row + self.step].tolist() for column in columns]
+            yield Chunk(row, list(zip(*clips, strict=True)), targets)
+
+    def done(self, chunk: Chunk, bad: list[BadClip]) -> None:
+        for k, shard in self.shards_at(chunk.row):
+            self.left[k, shard] -= len(chunk.clips)
+            self.bad[k, shard] += bad
+            if self.left[k, shard] == 0:
+                if self.strict and self.bad[k, shard]:
+                    self.caches[k].discard(shard)
+                else:
+                    self.caches[k].finish(shard, self.bad[k, shard])
+
+    def discard(self) -> None:
+        for k, shard in self.parts:
+            self.caches[k].discard(shard)
+
+
+def check_space(caches: Sequence[CacheWriter], stale: Sequence[set[int]]) -> None:
+    folder = caches[0].folder.parent
+    wanted = sum(
+        len(cache.rows(shard)) * cache.clip_bytes
+        for cache, shards in zip(caches, stale, strict=True)
+        for shard in shards
+    )
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        raise UserError(
+            f"{folder}: want {wanted / 1e9:.2f} GB for the features, {free / 1e9:.2f} GB are free"
+        )
+
+
+# Processes ----------------------------------------------------------------------------------------
+
+
+Results = Iterator[tuple[Chunk, dict[int, str]]]  # each chunk and its bad clips, in any order
+
+
+def run_here(chunks: Iterable[Chunk], extractor: Extractor) -> Results:
+    yield from ((chunk, extractor(chunk)) for chunk in chunks)
+
+
+def run_in(
+    pools: AbstractContextManager[Executor], chunks: Iterable[Chunk], workers: int
+) -> Results:
+    """A few chunks a worker are under way at a time."""
+    chunks, under_way = iter(chunks), {}
+    with pools as pool:
+        while True:
+            for chunk in islice(chunks, 4 * workers - len(under_way)):
+                under_way[pool.submit(extract_chunk, chunk)] = chunk
+            if not under_way:
+                return
+            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                try:
+                    yield under_way.pop(done), done.result()
+                except BrokenProcessPool:
+                    raise UserError(
+                        "a worker process was killed, perhaps for want of memory: "
+                        "start again, with a smaller [run] WORKERS"
+                    ) from None
+
+
+def worker_pool(
+    settings: Sequence[Mel],
+    clip_seconds: float,
+    workers: int,
+    context: BaseContext | None = None,
+    device: str = "cpu",
+    stereo: bool = False,
+) -> Executor:
+    """Processes that extract chunks for these front ends."""
+    arguments = (settings, clip_seconds, device, stereo)
+    return ProcessPoolExecutor(workers, context, start_worker, arguments)
+
+
+def start_worker(settings: Sequence[Mel], clip_seconds: float, device: str, stereo: bool) -> None:
+    global extractor
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the parent's to handle
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    extractor = Extractor(settings, clip_seconds, device, stereo)
+
+
+def end_with_parent() -> None:
+    """Without this, a worker whose parent is killed waits for work for ever."""
+    wait_for([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def extract_chunk(chunk: Chunk) -> dict[int, str]:
+    return extractor(chunk)

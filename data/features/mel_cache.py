@@ -1,0 +1,155 @@
+"""Features on disk: one folder a front end, shards of float16 that training maps into memory.
+
+    features/<data set>/<fingerprint>/
+        shard_00000.npy   (clips, C, T, F), or (clips, C, S) of waveforms
+        shard_00000.json  which clips it was made from: the mark that it is finished
+        clips.csv, classes.json, bad_clips.csv; clips.npz, the table for programs
+        front_end.json    the mark that the cache is complete
+
+Written by data/features/cache_writer.py, each file under another name that is then changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from config import Config, Mel, UserError
+from data.tables.clips import FILES, ClipTable
+
+NORMALISATION = ("normalise", "mean", "std")
+FORMAT = 1  # raised whenever the same settings come to give other bytes
+AGAIN = "run make_mel.py with this configuration"
+
+
+def front_end_fields(settings: Mel) -> dict[str, Any]:
+    """The settings that the features depend on; they are normalised in training."""
+    kept = {k: v for k, v in asdict(settings).items() if k not in NORMALISATION}
+    if settings.front_end == "waveform":
+        kept = {k: kept[k] for k in ("front_end", "sample_rate", "channels", "pre_emphasis")}
+    return kept
+
+
+def cache_folder(config: Config, role: str) -> Path:
+    """features/<data set>/<fingerprint>, below the working directory, of "teacher" or "student".
+
+    The fingerprint covers the front end, the data set with its root and options, and the length of
+    a clip: a changed setting cannot meet an old cache. Roles with one front end share a folder.
+    """
+    data = config.data
+    described = {
+        "format": FORMAT,
+        "mel": front_end_fields(config.mel_of(role)),
+        "dataset": data.dataset,
+        "root": data.root,
+        "options": dict(data.options),
+        "clip_seconds": data.clip_seconds,
+    }
+    text = json.dumps(described, sort_keys=True)
+    return Path("features") / data.dataset / hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def recordings_folder(config: Config, role: str) -> Path:
+    """Beside a cache of slices: of the recordings that training cuts its clips out of."""
+    folder = cache_folder(config, role)
+    return folder.with_name(f"{folder.name}_recordings")
+
+
+class MelCache:
+    """A complete cache: row r holds the features of row r of `table`, each clip of one `shape`.
+
+    `settings` are those of the front end that made it (without normalisation).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        table: ClipTable,
+        settings: Mel,
+        shape: tuple[int, ...],
+        shards: Sequence[Tensor],
+    ) -> None:
+        self.folder, self.table, self.settings = folder, table, settings
+        self.shape, self.shards = shape, shards
+        self.starts = np.cumsum([0, *(len(shard) for shard in shards)])[:-1]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @classmethod
+    def open(cls, folder: Path) -> MelCache:
+        """Raises UserError that says what is wrong: no cache, half a cache, a damaged file."""
+        try:
+            described = json.loads((folder / "front_end.json").read_text())
+        except FileNotFoundError:
+            if any(folder.glob("shard_*")):
+                raise UserError(f"{folder}: the cache is incomplete; {AGAIN} again") from None
+            raise UserError(f"{folder}: no cache there; {AGAIN} first") from None
+        except ValueError as error:
+            raise UserError(f"{folder}/front_end.json: {error}; {AGAIN} again") from None
+        if described["fingerprint"] != folder.name:
+            raise UserError(
+                f"{folder}: this is the cache of another front end, {described['fingerprint']}"
+            )
+        for name in FILES:
+            if not (folder / name).is_file():
+                raise UserError(f"{folder / name}: missing; {AGAIN} again")
+            if sha256_of(folder / name) != described["sha256"].get(name):
+                raise UserError(f"{folder / name}: changed since the cache was made; {AGAIN} again")
+        shape = tuple(described["shape"])
+        shards = [map_shard(folder / shard["name"], shard, shape) for shard in described["shards"]]
+        return cls(folder, ClipTable.read(folder), Mel(**described["mel"]), shape, shards)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the front end, the clip table, and the very recordings that the features are of."""
+        shards = hashlib.sha256()
+        for path in sorted(self.folder.glob("shard_*.json")):
+            shards.update(path.read_bytes())
+        return {
+            "front end": self.folder.name,
+            "clips.csv": sha256_of(self.folder / "clips.csv"),
+            "shards": shards.hexdigest(),
+        }
+
+    def gather(self, rows: np.ndarray, *, pinned: bool = False) -> Tensor:
+        """The clips of these rows, in this order. Shapes: (B,) -> (B, *shape) float16.
+
+        `pinned`: in page-locked memory, from which a GPU copies while it computes.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of a cache of {len(self)} clips")
+        shards = np.searchsorted(self.starts, rows, side="right") - 1
+        places = zip(shards.tolist(), (rows - self.starts[shards]).tolist(), strict=True)
+        # One copy of views is faster than an index_select a shard, for one shard and for many.
+        clips = [self.shards[shard][row] for shard, row in places]
+        found = torch.empty((len(rows), *self.shape), dtype=torch.float16, pin_memory=pinned)
+        return torch.stack(clips, out=found) if clips else found
+
+    def read_all(self) -> Tensor:
+        """Every clip, in memory: (N, *shape) float16."""
+        return torch.cat(list(self.shards))
+
+
+def map_shard(path: Path, described: dict[str, Any], shape: tuple[int, ...]) -> Tensor:
+    """The array of a .npy file, mapped; no file stays open, so that there may be thousands."""
+    size = path.stat().st_size if path.is_file() else 0
+    if size != described["bytes"]:
+        raise UserError(f"{path}: found {size} bytes, want {described['bytes']}; {AGAIN} again")
+    shape = (described["clips"], *shape)
+    mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+    return mapped[size - 2 * math.prod(shape) :].view(torch.float16).view(shape)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,96 @@
+"""Which clips an epoch holds, and in which order they come into its batches."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from config import UserError
+from data.tables.targets import Targets
+
+
+class Sampler(Protocol):
+    def __len__(self) -> int:
+        """Clips of an epoch."""
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Their positions in the clip table, for one epoch: (len,), drawn from the generator."""
+
+
+class Shuffled:
+    """Every clip of `rows` once."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows = torch.as_tensor(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        return permuted(self.rows, generator)
+
+
+class HalfAndHalf:
+    """Batches half of which are clips of `target`, each once an epoch, and half of `others`, drawn
+    anew for each epoch.
+
+    Source: the specialists of Jung et al., DCASE 2019 Task 1a.
+    Shapes: target (M,), others (N,) positions in the clip table -> 2 M a epoch.
+    Raises UserError where there is nothing to draw.
+    """
+
+    def __init__(self, target: np.ndarray, others: np.ndarray, batch_size: int) -> None:
+        if not len(target) or not len(others):
+            raise UserError(f"want clips on both sides, found {len(target)} and {len(others)}")
+        self.target, self.others = torch.as_tensor(target), torch.as_tensor(others)
+        self.half = batch_size // 2
+
+    def __len__(self) -> int:
+        return 2 * len(self.target)
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        target = permuted(self.target, generator)
+        rounds = -(-len(target) // len(self.others))
+        others = torch.cat([permuted(self.others, generator) for _ in range(rounds)])
+        halves = zip(target.split(self.half), others[: len(target)].split(self.half), strict=True)
+        return torch.cat([part for pair in halves for part in pair])
+
+
+class Balanced:
+    r"""`draws` with replacement, so that rare classes come as often; 0: as many as there are clips.
+
+    .. math:: w_i = \sum_{k \in y_i} \frac{1000}{n_k + 0.01}
+
+    for the labels y_i of clip i and the n_k clips of class k; a target from 0.5 up is a label. A
+    clip without labels is never drawn.
+
+    Source: Gong et al., PSLA, arXiv:2102.01243, section III-B.
+    Shapes: rows (N,) positions in the clip table, targets (N, K) theirs.
+    Raises UserError where no clip has a label.
+    """
+
+    def __init__(self, rows: np.ndarray, targets: Targets, draws: int = 0) -> None:
+        self.rows, self.draws = torch.as_tensor(rows), draws or len(rows)
+        labels = targets.values >= 0.5
+        counts = np.bincount(targets.columns[labels], minlength=targets.shape[1])
+        of_label = np.where(labels, 1000 / (counts[targets.columns] + 0.01), 0.0)
+        upto = np.concatenate([[0.0], of_label.cumsum()])
+        weights = upto[targets.starts[1:]] - upto[targets.starts[:-1]]
+        if not labels.any():
+            raise UserError("SAMPLING = balanced wants labels, found none among the training clips")
+        self.upto = torch.from_numpy(weights.cumsum())
+
+    def __len__(self) -> int:
+        return self.draws
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        points = torch.rand(len(self), generator=generator, dtype=torch.float64) * self.upto[-1]
+        found = torch.searchsorted(self.upto, points, right=True)
+        return self.rows[found.clamp(max=len(self.rows) - 1)]
+
+
+def permuted(rows: Tensor, generator: torch.Generator) -> Tensor:
+    return rows[torch.randperm(len(rows), generator=generator)]

@@ -1,0 +1,271 @@
+"""A clip is what every data set yields; a clip table holds all clips of one as columns."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from config import UserError, nearest
+from data.atomic_write import atomic_write
+from data.tables.columns import Column, StoredColumns, write_columns
+from data.tables.targets import Targets
+
+Task = Literal["single_label", "multi_label"]
+NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
+COLUMNS = {"id", "path", "split", "group", "labels", *NUMBERS}
+BLANK = {"fold": 0, "group": b"", "start_seconds": 0.0, "seconds": np.nan}
+HELD = ("id", "split", "fold", "group")  # what training asks a table for
+FILES = ("clips.csv", "clips.npz", "classes.json")  # of a table
+BLOCK = 2**16  # clips that are written at a time
+BETWEEN = "\0"  # paths that stand in the place of one: no path holds it
+MOST_GROUPS = 20  # values of an extra: of more, each would be of few clips
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One labelled stretch of one recording.
+
+    Splits, folds, caches, predictions and teacher outputs are keyed by `id`, never by position.
+    """
+
+    id: str  # unique in its data set; the file name, for the public sets
+    path: Path  # of the recording, below the data set's root
+    labels: Mapping[str, float]  # class -> target in [0, 1]; a class that is not named is 0
+    split: str = ""  # "train", "validate", "test"; empty where the data set has folds instead
+    fold: int = 0  # from 1; 0 where the data set has no folds
+    group: str = ""  # the recording, sensor or place that must not straddle a split
+    start_seconds: float = 0.0
+    seconds: float | None = None  # None: to the end of the recording
+    extras: Mapping[str, str] = field(default_factory=dict)  # device, city, recording …
+
+
+class Dataset(Protocol):
+    """A description of a data set: it tables its clips and never decodes one.
+
+    Its INI options are the annotated keyword-only parameters of its constructor. What only the
+    files can tell (the classes and their order, the number of folds) is the table's.
+    """
+
+    task: Task
+    metric: str  # name in metrics.METRICS: what the table shows and the epoch is chosen by
+    clip_seconds: float
+    embedded: bool  # download() needs no network: make_mel.py calls it unasked
+    stereo: bool  # a recording of one channel is bad where a front end wants two
+    recording_seconds: float  # of what training cuts its clips out of, see ClipTable.recordings; 0
+    licence: str  # of the recordings: it goes with every exported student
+
+    def table(self, root: Path) -> ClipTable:
+        """All labelled clips below `root`, checked. Raises UserError that names what is wrong.
+
+        Whether the recordings themselves are there and can be read is for make_mel.py to find out:
+        the path of one that is missing is where it should lie.
+        """
+        ...
+
+    def download(self, root: Path) -> None:
+        """Fetch (or synthesise) what is not below `root` yet. Raises UserError."""
+        ...
+
+
+class ClipTable:
+    """The clips of a data set as columns, in the order of their ids.
+
+    `columns`: id, path, split, fold, group, start_seconds, seconds (NaN: to the end) and one a kind
+    of extra. `targets` is (N, K) float32, in the order of `classes`. Of a table that was read, the
+    paths, the stretches and the extras stay on the disk until they are asked for.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, Column], targets: Targets, classes: Sequence[str], task: Task
+    ) -> None:
+        self.columns, self.targets, self.classes, self.task = columns, targets, tuple(classes), task
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def ids(self) -> Column:
+        return self.columns["id"]
+
+    @property
+    def folds(self) -> int:
+        """How many; 0 where the data set has splits instead."""
+        return int(self.columns["fold"][:].max())
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All columns, indexed by id: for people, at half a kilobyte a clip."""
+        frame = pd.DataFrame({name: column[:] for name, column in self.columns.items()})
+        return frame.set_index("id").astype(NUMBERS)
+
+    @classmethod
+    def of(cls, clips: Iterable[Clip], classes: Sequence[str], task: Task) -> ClipTable:
+        """Raises UserError for no clips, an id given twice, an unknown or a missing label."""
+        clips = list(clips)
+        check_clips(clips, classes, task)
+        columns = {
+            "id": Column.of(clip.id for clip in clips),
+            "path": Column.of(clip.path.as_posix() for clip in clips),
+            "split": Column.of(clip.split for clip in clips),
+            "fold": Column.of(clip.fold for clip in clips),
+            "group": Column.of(clip.group for clip in clips),
+            "start_seconds": Column.of(float(clip.start_seconds) for clip in clips),
+            "seconds": Column.of(
+                np.nan if clip.seconds is None else float(clip.seconds) for clip in clips
+            ),
+        }
+        for kind in sorted({kind for clip in clips for kind in clip.extras}):
+            columns[kind] = Column.of(clip.extras.get(kind, "") for clip in clips)
+        targets = Targets.of([clip.labels for clip in clips], classes)
+        return cls.of_columns(columns, targets, classes, task)
+
+    @classmethod
+    def of_columns(
+        cls, columns: Mapping[str, Column], targets: Targets, classes: Sequence[str], task: Task
+    ) -> ClipTable:
+        """Of millions of clips, in any order, without an object each.
+
+        Of the columns of a table, id, path and split are wanted; others say nothing unless given.
+        Raises UserError for no clips, an id given twice and classes that cannot be.
+        """
+        count = len(columns["id"])
+        if not count:
+            raise UserError("the data set has no labelled clip")
+        if len(set(classes)) < len(classes) or any(";" in name for name in classes):
+            raise UserError(f"want each class once and without ';', found {', '.join(classes)}")
+        order = np.argsort(columns["id"].raw(), kind="stable")
+        ids = columns["id"].raw(order)
+        if (again := ids[1:] == ids[:-1]).any():
+            raise UserError(f"two clips have the id {ids[1:][again][0].decode()!r}")
+        ordered = {
+            name: columns[name].take(order)
+            if name in columns
+            else Column.filled(BLANK[name], count)
+            for name in dict.fromkeys(("id", "path", "split", *BLANK, *columns))
+        }
+        return cls(ordered, targets.take(order), classes, task)
+
+    def rows_of(self, ids: Column | Iterable[str]) -> np.ndarray:
+        """The row of each id; -1 where there is none."""
+        own = self.ids.raw()
+        wanted = (ids if isinstance(ids, Column) else Column.of(map(str, ids))).raw()
+        order = np.argsort(own, kind="stable")
+        places = np.searchsorted(own, wanted, sorter=order)
+        rows = order[np.minimum(places, len(own) - 1)]
+        return np.where(own[rows] == wanted, rows, -1)
+
+    def groupings(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The extras that divide these clips into a few groups, such as their devices: each with
+        its value for every clip of the table, (N,) str.
+        """
+        extras = {
+            name: column[:].astype(str)
+            for name, column in self.columns.items()
+            if name not in COLUMNS
+        }
+        return {
+            name: values
+            for name, values in extras.items()
+            if 2 <= len(np.unique(values[rows])) <= MOST_GROUPS
+        }
+
+    def take(self, rows: Any) -> ClipTable:
+        """The clips of some rows, given as positions, a slice or a mask."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return ClipTable(columns, self.targets.take(rows), self.classes, self.task)
+
+    def recordings(self) -> ClipTable:
+        """What clips with the extra `recording` are slices of, each with the paths of its slices,
+        in the order of their ids, in the place of one: see `files_of`.
+        """
+        names, paths = self.columns["recording"].raw(), self.columns["path"][:]
+        slices = np.flatnonzero(names != b"")
+        slices = slices[np.argsort(names[slices], kind="stable")]
+        ids, first = np.unique(names[slices], return_index=True)
+        columns = {
+            "id": Column(ids),
+            "path": Column.of(BETWEEN.join(paths[own]) for own in np.split(slices, first[1:])),
+            "split": self.columns["split"].take(slices[first]),
+        }
+        targets = self.targets.take(slices[first])
+        return ClipTable.of_columns(columns, targets, self.classes, self.task)
+
+    def write(self, folder: Path) -> None:
+        """clips.csv and classes.json, readable by people, and clips.npz, which `read` reads."""
+        with atomic_write(folder / "classes.json") as file:
+            described = {"task": self.task, "classes": self.classes}
+            file.write(json.dumps(described, ensure_ascii=False, indent=1).encode())
+        with atomic_write(folder / "clips.csv") as file:
+            for start in range(0, len(self), BLOCK):
+                part = self.take(slice(start, start + BLOCK))
+                frame = part.frame.assign(labels=part.targets.texts(self.classes))
+                # A carriage return in a name is a character like any other.
+                file.write(frame.to_csv(header=start == 0, lineterminator="\n").encode())
+        with atomic_write(folder / "clips.npz") as file:
+            write_columns(file, self.columns, self.targets.arrays())
+
+    @classmethod
+    def read(cls, folder: Path) -> ClipTable:
+        described = json.loads((folder / "classes.json").read_text("utf-8"))
+        classes, columns = described["classes"], StoredColumns(folder / "clips.npz", HELD)
+        return cls(columns, Targets.read(columns.path, len(classes)), classes, described["task"])
+
+
+def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> None:
+    """What each clip says, whatever the others are. Raises UserError."""
+    known = set(classes)
+    for clip in clips:
+        if not known.issuperset(clip.labels):
+            unknown = next(name for name in clip.labels if name not in known)
+            raise UserError(
+                f"clip {clip.id!r} has the unknown label {unknown!r}{nearest(unknown, classes)}"
+            )
+        targets = clip.labels.values()
+        if not all(0 <= target <= 1 for target in targets):
+            raise UserError(f"clip {clip.id!r} wants targets from 0 to 1, has {dict(clip.labels)}")
+        if task == "single_label" and [target for target in targets if target] != [1]:
+            raise UserError(f"clip {clip.id!r} wants exactly one label, has {dict(clip.labels)}")
+        if taken := COLUMNS.intersection(clip.extras):
+            raise UserError(f"clip {clip.id!r}: no extra may have the name {min(taken)!r}")
+
+
+def read_csv(
+    path: Path, wanted: Iterable[str], delimiter: str = ","
+) -> list[tuple[int, dict[str, str]]]:
+    """(line number, row) of each row of a small CSV file; `wanted` are columns that it must have.
+
+    Raises UserError for a missing or repeated column and for a row that does not fit the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter)
+            columns = list(reader.fieldnames or ())
+            rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+    if missing := [name for name in wanted if name not in columns]:
+        raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(columns) or 'none'})")
+    if len(set(columns)) < len(columns):
+        raise UserError(f"{path}: two columns have the same name ({', '.join(columns)})")
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise UserError(f"{path} line {line}: want {len(columns)} fields, as in the header")
+    return rows
+
+
+def files_of(path: str) -> list[Path]:
+    """Of a `path` in a clip table: more than one where it is of `ClipTable.recordings`."""
+    return list(map(Path, path.split(BETWEEN)))
+
+
+def first_of(names: list[str], shown: int = 5) -> str:
+    """The first names, a line each, and how many there are besides."""
+    more = [f"and {len(names) - shown} more"] if len(names) > shown else []
+    return "".join(f"\n  {line}" for line in names[:shown] + more)

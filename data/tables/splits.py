@@ -1,0 +1,111 @@
+"""Training, validation and test clips of each fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from config import ConfigError, UserError
+from data.tables.clips import ClipTable
+
+CANDIDATES = 200
+SHUFFLED = 10**7  # groups, by all candidates together: of very many, one draw is as good as another
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Positions in the clip table. `validation` is empty where the last epoch is kept."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    test_name: str  # "test", "validate" or "fold 3"
+    validation_name: str  # "validate", "held-out training clips", "the test split" or "none"
+
+
+def folds_of(table: ClipTable, wanted: tuple[int, ...]) -> tuple[int, ...]:
+    """The folds to run; (0,) where the data set has splits. Raises ConfigError."""
+    there = tuple(sorted(set(np.unique(table.columns["fold"]).tolist()) - {0}))
+    if missing := set(wanted) - set(there):
+        has = f"the data set has {', '.join(map(str, there))}" if there else "the data set has none"
+        raise ConfigError("[data] folds", f"found {min(missing)}; {has}")
+    return tuple(wanted) or there or (0,)
+
+
+def split_clips(
+    table: ClipTable, fold: int, protocol: Literal["held_out", "paper"], hold_out: float
+) -> Split:
+    """Training, validation and test clips of one fold (0: of the data set's own splits).
+
+    `held_out` keeps the test clips out of validation: `validate` is the validation set where there
+    is a `test` split; otherwise a share `hold_out` of the training groups is held out. `paper`
+    validates on the test clips. The split depends on the table alone, not on a seed: repetitions
+    differ in their training, never in their data.
+    """
+    split, folds = table.columns["split"][:], table.columns["fold"][:]
+    if fold:
+        train, test, name = folds != fold, folds == fold, f"fold {fold}"
+        validation = np.zeros(len(table), bool)
+    else:
+        name = "test" if (split == "test").any() else "validate"
+        train, test = split == "train", split == name
+        validation = (split == "validate") & (name == "test")
+    if not train.any() or not test.any():
+        raise UserError(f"no clips to {'train on' if not train.any() else 'test'} ({name})")
+    validation_name = "validate"
+    if protocol == "paper":
+        validation, validation_name = test, "the test split"
+    elif not validation.any():
+        held = hold_out_groups(table, np.flatnonzero(train), hold_out)
+        validation[held] = True
+        train = train & ~validation
+        validation_name = "held-out training clips" if len(held) else "none"
+    train, validation, test = map(np.flatnonzero, (train, validation, test))
+    if protocol == "held_out":
+        check_disjoint(table, train, test)
+    return Split(train, validation, test, name, validation_name)
+
+
+def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndarray:
+    """Rows of whole groups, about `share` of `rows`, with each class as frequent as in all of them.
+
+    Of many seeded draws of groups the one is taken whose size and class shares are nearest.
+    """
+    if share == 0:
+        return np.array([], np.int64)
+    groups, member = np.unique(table.columns["group"][rows], return_inverse=True)
+    if len(groups) < 2:
+        raise UserError("hold_out needs at least two groups of training clips")
+    targets, sizes = table.targets.take(rows), np.bincount(member)
+
+    def totals(held: np.ndarray) -> np.ndarray:
+        """Of the rows that are held: how much of each class there is, and how many they are."""
+        return np.append(targets.sum(held), held.sum())
+
+    wanted = share * totals(np.ones(len(rows), bool))
+    scale = np.maximum(wanted, 1)
+    generator = np.random.default_rng(0)
+    best, least = None, np.inf
+    for _ in range(max(1, min(CANDIDATES, SHUFFLED // len(groups)))):
+        order = generator.permutation(len(groups))
+        count = np.searchsorted(np.cumsum(sizes[order]), wanted[-1]) + 1
+        chosen = np.zeros(len(groups), bool)
+        chosen[order[: np.clip(count, 1, len(groups) - 1)]] = True
+        held = chosen[member]
+        error = np.square((totals(held) - wanted) / scale).sum()
+        if error < least:
+            best, least = held, error
+    return rows[best]
+
+
+def check_disjoint(table: ClipTable, train: np.ndarray, test: np.ndarray) -> None:
+    """No recording, sensor or place on both sides."""
+    group = table.columns["group"][:]
+    both = (set(group[train]) & set(group[test])) - {""}
+    if both:
+        raise UserError(
+            f"the group {min(both)!r} is in both the training and the test set; fix the data set's "
+            "splits or folds, or set [data] PROTOCOL = paper"
+        )

@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config import ConfigError, UserError
+from data.tables.clips import Clip, ClipTable
+from data.tables.splits import folds_of, hold_out_groups, split_clips
+
+
+def table_of(rows):
+    """rows of (split, fold, group, label)."""
+    clips = [
+        Clip(
+            id=f"{n:04d}",
+            path=Path(f"{n}.wav"),
+            labels={label: 1.0},
+            split=split,
+            fold=fold,
+            group=group,
+        )
+        for n, (split, fold, group, label) in enumerate(rows)
+    ]
+    return ClipTable.of(clips, ("a", "b"), "single_label")
+
+
+def splits(*names):
+    return table_of([(s, 0, f"{s}{g}", "ab"[g % 2]) for s in names for g in range(6)])
+
+
+def test_the_test_split_is_reported_and_validate_chooses_the_epoch():
+    found = split_clips(splits("train", "validate", "test"), 0, "held_out", 0.15)
+    assert (len(found.train), len(found.validation), len(found.test)) == (6, 6, 6)
+    assert (found.test_name, found.validation_name) == ("test", "validate")
+
+
+def test_without_a_test_split_training_groups_are_held_out():
+    table = splits("train", "validate")
+    found = split_clips(table, 0, "held_out", 0.34)
+    assert found.test_name == "validate"
+    assert found.validation_name == "held-out training clips"
+    assert set(table.frame["split"].iloc[found.validation]) == {"train"}
+    assert len(found.train) + len(found.validation) == 6
+    assert not set(found.train) & set(found.validation)
+
+
+def test_the_paper_chose_on_the_reported_split_and_trained_on_all():
+    found = split_clips(splits("train", "validate"), 0, "paper", 0.15)
+    assert len(found.train) == 6
+    np.testing.assert_array_equal(found.validation, found.test)
+    assert found.validation_name == "the test split"
+
+
+def test_nothing_held_out_keeps_the_last_epoch():
+    found = split_clips(splits("train", "validate"), 0, "held_out", 0.0)
+    assert len(found.validation) == 0
+    assert found.validation_name == "none"
+
+
+def test_a_fold_is_reported_and_the_others_are_trained_on():
+    table = table_of(
+        [("", fold, f"{fold}-{n}", "ab"[n % 2]) for fold in (1, 2, 3) for n in range(4)]
+    )
+    found = split_clips(table, 2, "held_out", 0.25)
+    assert set(table.frame["fold"].iloc[found.test]) == {2}
+    assert set(table.frame["fold"].iloc[np.r_[found.train, found.validation]]) == {1, 3}
+    assert found.test_name == "fold 2"
+
+
+def test_a_group_on_both_sides_is_refused():
+    table = table_of(
+        [("train", 0, "same", "a"), ("train", 0, "x", "a"), ("validate", 0, "same", "b")]
+    )
+    with pytest.raises(UserError, match="'same'"):
+        split_clips(table, 0, "held_out", 0.0)
+
+
+def test_folds_that_are_not_there_are_named():
+    table = table_of([("", fold, "", "a") for fold in (1, 2)])
+    assert folds_of(table, ()) == (1, 2)
+    assert folds_of(table, (2,)) == (2,)
+    with pytest.raises(ConfigError, match="found 3; the data set has 1, 2"):
+        folds_of(table, (3,))
+    assert folds_of(splits("train", "validate"), ()) == (0,)
+
+
+def test_an_empty_split_is_named():
+    with pytest.raises(UserError, match="train on"):
+        split_clips(splits("validate", "test"), 0, "held_out", 0.15)
+
+
+@pytest.mark.parametrize(("groups", "draws"), [(6, 200), (12, 100), (2400, 1)])
+def test_of_very_many_groups_fewer_draws_are_made(monkeypatch, groups, draws):
+    made = []
+
+    class Counting:
+        def permutation(self, count):
+            made.append(count)
+            return np.arange(count)
+
+    monkeypatch.setattr("data.tables.splits.SHUFFLED", 1200)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: Counting())
+    table = table_of([("train", 0, f"g{n}", "ab"[n % 2]) for n in range(groups)])
+    assert len(hold_out_groups(table, np.arange(groups), 0.5)) == groups // 2
+    assert made == [groups] * draws
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from("ab")), min_size=8, max_size=80),
+    st.floats(0.05, 0.5),
+)
+def test_held_out_groups_are_whole_and_near_the_share(members, share):
+    table = table_of([("train", 0, f"g{group}", label) for group, label in members])
+    if len(set(table.frame["group"])) < 2:
+        return
+    rows = np.arange(len(table))
+    held = hold_out_groups(table, rows, share)
+    group = table.frame["group"].to_numpy()
+    assert 0 < len(held) < len(rows)
+    assert not set(group[held]) & set(np.delete(group, held))
+    np.testing.assert_array_equal(held, hold_out_groups(table, rows, share))
+    largest = max(np.unique(group, return_counts=True)[1])
+    assert len(held) <= share * len(rows) + largest
