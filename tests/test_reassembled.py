@@ -50,7 +50,7 @@ TIME_MASK_SECONDS = 0.2
 [distillation]
 VARIANTS = ce+kd
 TEACHER = cached
-VIEWS = 2
+AUGMENTED_VIEWS = 2
 [run]
 DEVICE = cpu
 WORKERS = 1
@@ -188,7 +188,7 @@ def test_a_cached_teacher_has_heard_the_replayed_stretches(place):
         ),
         (
             (*PLAIN, "distillation.augmented_views=0"),
-            "'cached', but .* REASSEMBLE draws each clip anew",
+            "'cached', but .* REASSEMBLE changes each clip in every",
         ),
         (("data.clip_seconds=12",), r"\[data\] clip_seconds: found 12, but a recording is 10 s"),
     ],

@@ -65,7 +65,7 @@ def test_a_table_without_pytorch(place, poisoned):
 
 def inside(folder, before, after, *arguments):
     """The last line that is printed by tag_audio's main with a program before and after it."""
-    main = "tag_audio.main(tag_audio.script_parser().parse_args(sys.argv[1:]))"
+    main = "tag_audio.main(tag_audio.command_line().parse_args(sys.argv[1:]))"
     program = "\n".join(["import sys, tag_audio", before, main, after])
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
