@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: .venv/installed  ## the three scripts with config.ini on the embedded data set
 	.venv/bin/python make_mel.py
@@ -10,7 +10,11 @@ demo: .venv/installed  ## the three scripts with config.ini on the embedded data
 test: .venv/installed .venv/installed-web
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mkdocs build --strict --quiet --site-dir .site
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+
+docs: .venv/installed  ## the documentation as a site, .site/index.html
+	.venv/bin/mkdocs build --strict --site-dir .site
 
 clean:  ## what the demo left behind
 	rm -rf audio/street_sounds features/street_sounds runs/config

@@ -1,13 +1,13 @@
-"""Fill the generated parts of the project's pages: `python -m report.readme`.
+"""Fill the generated parts of the documentation: `python -m report.pages`.
 
-    <!-- keys -->                                    every key of config.ini
+    <!-- configuration -->                           every key and option of config.ini
     <!-- results recipes/results/NAME.csv METRIC --> the table of a committed results.csv
-    <!-- runs recipes/results/NAME.csv METRIC ROLE --> those of several, one beside another
+    <!-- runs recipes/results/NAME.csv METRIC ROLE --> the table of several runs
     <!-- matrix recipes/results/NAME.csv -->         the tables of a committed matrix
     <!-- benchmarks -->                              the newest rows of benchmarks/results/
 
 Each part ends with <!-- end -->. The picture at the head of README.md and that of the matrix are
-drawn from the same results. Nothing of all this is typed in by hand.
+plotted from the same results. No figure of these parts is typed in by hand.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from config import keys_table
 from report.beside import runs_markdown
+from report.configuration import configuration
 from report.matrix import judged, matrix_markdown, matrix_picture
 from report.overview import overview
 from report.table import markdown
@@ -26,19 +26,26 @@ from report.table import markdown
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "recipes/results/overview.svg"
 MATRIX = ROOT / "recipes/results/cmkd_esc10.csv"  # and its picture, .svg
-PAGES = ("README.md", "recipes/README.md")
-KINDS = "keys|results|runs|benchmarks|matrix"
+PAGES = (
+    "README.md",
+    "docs/configuration.md",
+    "docs/performance.md",
+    "docs/quickstart.md",
+    "docs/reproduce.md",
+    "recipes/README.md",
+)
+KINDS = "configuration|results|runs|benchmarks|matrix"
 PART = re.compile(rf"(<!-- ({KINDS})([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
-    """The page with its parts made anew."""
+    """The page with its generated parts up to date."""
     return PART.sub(lambda found: f"{found[1]}\n{part(found[2], found[3])}\n\n{found[4]}", text)
 
 
 def part(kind: str, arguments: str) -> str:
-    if kind == "keys":
-        return keys_table()
+    if kind == "configuration":
+        return configuration()
     if kind == "benchmarks":
         return benchmarks_table()
     if kind == "matrix":
@@ -50,7 +57,7 @@ def part(kind: str, arguments: str) -> str:
 
 
 def benchmarks_table() -> str:
-    """A table of the benchmarks with a row a run, then one for each with a row a model."""
+    """One table of all benchmarks, then one for each benchmark that compares models."""
     rows = ["| benchmark | figure | value | machine |", "| --- | --- | ---: | --- |"]
     by_model = []
     for path in sorted((ROOT / "benchmarks/results").glob("*.csv")):
@@ -89,4 +96,4 @@ if __name__ == "__main__":
     MATRIX.with_suffix(".svg").write_text(matrix, encoding="utf-8")
     for page in PAGES:
         path = ROOT / page
-        path.write_text(filled(path.read_text()))
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
