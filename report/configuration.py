@@ -29,11 +29,11 @@ GROUPS = (  # sections with the same keys share a table
 )
 NOTES = {
     "data": "Further keys are the [options of the data set](#data-set-options).",
-    "mel": "A key of `[mel]` with the suffix `_TEACHER` or `_STUDENT` applies to that role only, as do "
-    "the keys of `[mel.teacher]` and `[mel.student]`.",
+    "mel": "A key of `[mel]` with the suffix `_TEACHER` or `_STUDENT` applies to that role only, "
+    "as do the keys of `[mel.teacher]` and `[mel.student]`.",
     "teacher": "Further keys are the [options of the model](#model-options).",
-    "augment": "A key of `[augment]` with the suffix `_TEACHER`, `_SPECIALISTS` or `_STUDENT` applies "
-    "to the training of that role only.",
+    "augment": "A key of `[augment]` with the suffix `_TEACHER`, `_SPECIALISTS` or `_STUDENT` "
+    "applies to the training of that role only.",
     "ensembles": "Each further key names an ensemble and lists its members with optional weights, "
     "such as `FUSION = teacher, 2 * student/kd`. [Ensembles](ensembles.md) lists the kinds of "
     "members.",
@@ -139,16 +139,31 @@ def literals(hint: Any) -> tuple[str, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
+def options(constructor: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The keyword-only parameters of a constructor that are keys of the INI file."""
+    return [
+        p
+        for p in inspect.signature(constructor).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name not in DATA_DECIDES
+    ]
+
+
+def option_names(constructors: Mapping[str, Callable[..., Any]] | None = None) -> set[str]:
+    """The options of these constructors, by default of all models and data sets."""
+    if constructors is None:
+        constructors = {**MODELS, **DATASETS}
+    return {p.name for constructor in constructors.values() for p in options(constructor)}
+
+
 def options_table(name: str, constructor: Callable[..., Any]) -> str:
-    """The keyword-only parameters of a constructor, which are keys of the INI file."""
+    """The options of a constructor under a heading."""
     initialise = constructor.__init__ if inspect.isclass(constructor) else constructor
     hints = typing.get_type_hints(initialise)
     meanings = documented_options(constructor)
     rows = [
         f"| `{p.name.upper()}` | {code(to_text(p.default))} | "
         f"{with_limits(meanings.get(p.name, ''), hints.get(p.name))} |"
-        for p in inspect.signature(constructor).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in DATA_DECIDES
+        for p in options(constructor)
     ]
     if not rows:
         return f"### {name}\n\nNo options."
