@@ -10,7 +10,6 @@ from config.command_line import run_script, script_parser
 from config.errors import ConfigError, UserError, choose, nearest
 from config.fields import flat_items, key_fields, options_field, to_text
 from config.options import constructor_options
-from config.reference import keys_table
 from config.resolve import load
 from config.sections import (
     SECTIONS,
@@ -45,7 +44,6 @@ __all__ = [
     "Ensembles",
     "flat_items",
     "key_fields",
-    "keys_table",
     "links",
     "load",
     "Matrix",

@@ -1,4 +1,4 @@
-"""Every section and key, as text for the terminal and as a table for the documentation."""
+"""Every section and key, as text for the terminal; docs/configuration.md is made from it, too."""
 
 from __future__ import annotations
 
@@ -51,20 +51,6 @@ def section_text(name: str) -> str:
     if further := further_keys(kind):
         blocks.append(f"…\n{indented(further)}")
     return "\n".join(blocks)
-
-
-def keys_table() -> str:
-    """Every section and key as a Markdown table."""
-    rows: dict[str, list[str]] = {}  # key, default and meaning -> the sections that share them
-    for name, kind in SECTIONS.items():
-        for f, meaning in meanings(kind):
-            row = f"{f.name.upper()} | {to_text(f.default)} | {meaning}"
-            rows.setdefault(row, []).append(f"[{name}]")
-        if further := further_keys(kind):
-            rows.setdefault(f"… | | {further}", []).append(f"[{name}]")
-    rows[f"name of a loss | 1 | {COEFFICIENTS}"] = ["[coefficients]"]
-    head = "| section | key | default | meaning |\n| --- | --- | --- | --- |\n"
-    return head + "\n".join(f"| {' '.join(names)} | {row} |" for row, names in rows.items())
 
 
 def meanings(kind: type) -> Iterator[tuple[Field[Any], str]]:

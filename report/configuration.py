@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from config import SECTIONS
-from config.fields import allowed_range, key_fields, to_text
+from config import SECTIONS, to_text
+from config.reference import meanings, summary
 from data.datasets import DATASETS
 from models import MODELS
 
@@ -43,9 +43,10 @@ COEFFICIENTS = (
     "## [coefficients]\n\nThe weight of each loss in the sum, by its name, such as `KD = 1.5`. "
     "The default is 1."
 )
+HEAD = ("", "| key | default | meaning |", "| --- | --- | --- |")
 DATA_DECIDES = ("num_classes", "input_shape")  # parameters that are no options
 OPTIONS_BLOCK = re.compile(r"^Options?:[ ]*\n((?:[ ]+.*\n|\n)*)", re.MULTILINE)
-OPTION = re.compile(r"^(\w+):[ ]+(.*(?:\n[ ]+.*)*)", re.MULTILINE)
+OPTION = re.compile(r"^(\w+(?:, \w+)*):[ ]+(.*(?:\n[ ]+.*)*)", re.MULTILINE)
 
 
 @dataclass
@@ -98,45 +99,16 @@ def configuration() -> str:
 
 def section_table(names: Sequence[str]) -> str:
     """The keys of sections that share a table, under a heading that lists them."""
-    kind = SECTIONS[names[0]]
     keys: dict[str, Key] = {}
     for name in names:
-        hints = typing.get_type_hints(SECTIONS[name])
-        for f in key_fields(SECTIONS[name]).values():
-            limits = allowed_range(f) if has_range(f.metadata) else ""
-            meaning = with_limits(f.metadata["doc"], hints[f.name], limits)
-            found = keys.setdefault(f.name, Key(f.name.upper(), meaning))
-            found.defaults[name] = to_text(f.default)
-    about = (inspect.getdoc(kind) or "").partition("\n")[0]
-    about = re.sub(r"^(\[[\w.]+\](, | and )?)+:? *", "", about)
+        for f, meaning in meanings(SECTIONS[name]):
+            key = keys.setdefault(f.name, Key(f.name.upper(), as_cell(meaning)))
+            key.defaults[name] = to_text(f.default)
+    about = as_cell(summary(SECTIONS[names[0]]))
     lines = [f"## {', '.join(f'[{name}]' for name in names)}"]
-    lines += ["", sentence(about)] if about else []
+    lines += ["", f"{about[0].upper()}{about[1:]}."]
     lines += ["", NOTES[names[0]]] if names[0] in NOTES else []
-    head = ["", "| key | default | meaning |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *head, *(key.cells(names) for key in keys.values())])
-
-
-def sentence(text: str) -> str:
-    text = as_cell(text)
-    return f"{text[0].upper()}{text[1:].rstrip('.:')}."
-
-
-def has_range(metadata: Mapping[str, Any]) -> bool:
-    return metadata["low"] is not None or metadata["high"] is not None
-
-
-def with_limits(meaning: str, hint: Any, limits: str = "") -> str:
-    text = as_cell(meaning)
-    if choices := list(literals(hint)):
-        limits = f"one of {', '.join(f'`{choice}`' for choice in choices)}"
-    return f"{text} ({limits})".strip() if limits else text
-
-
-def literals(hint: Any) -> tuple[str, ...]:
-    """The choices of a Literal, alone or in a tuple of any length."""
-    if typing.get_origin(hint) is tuple:
-        hint = typing.get_args(hint)[0]
-    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+    return "\n".join([*lines, *HEAD, *(key.cells(names) for key in keys.values())])
 
 
 def options(constructor: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -157,23 +129,29 @@ def option_names(constructors: Mapping[str, Callable[..., Any]] | None = None) -
 
 def options_table(name: str, constructor: Callable[..., Any]) -> str:
     """The options of a constructor under a heading."""
+    found = options(constructor)
+    if not found:
+        return f"### {name}\n\nNo options."
     initialise = constructor.__init__ if inspect.isclass(constructor) else constructor
     hints = typing.get_type_hints(initialise)
-    meanings = documented_options(constructor)
-    rows = [
-        f"| `{p.name.upper()}` | {code(to_text(p.default))} | "
-        f"{with_limits(meanings.get(p.name, ''), hints.get(p.name))} |"
-        for p in options(constructor)
-    ]
-    if not rows:
-        return f"### {name}\n\nNo options."
-    return "\n".join(
-        [f"### {name}", "", "| key | default | meaning |", "| --- | --- | --- |", *rows]
-    )
+    documented = documented_options(constructor)
+    rows = []
+    for p in found:
+        meaning = documented.get(p.name, "")
+        if typing.get_origin(hints.get(p.name)) is Literal:
+            choices = ", ".join(map(str, typing.get_args(hints[p.name])))
+            meaning = f"{meaning} (one of {choices})".strip()
+        cells = [f"`{p.name.upper()}`", code(to_text(p.default)), as_cell(meaning)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([f"### {name}", *HEAD, *rows])
 
 
 def documented_options(constructor: Callable[..., Any]) -> dict[str, str]:
-    """Option -> meaning, from the block `Options:` of the docstring, one `name: meaning` each."""
+    """Option -> meaning, from the lines `name: meaning` in the docstring's block `Options:`."""
     block = OPTIONS_BLOCK.search((inspect.getdoc(constructor) or "") + "\n")
     lines = inspect.cleandoc("\n" + block[1]) if block else ""
-    return {found[1]: " ".join(found[2].split()) for found in OPTION.finditer(lines)}
+    return {
+        name: " ".join(meaning.split())
+        for names, meaning in OPTION.findall(lines)
+        for name in names.split(", ")
+    }

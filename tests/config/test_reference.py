@@ -1,29 +1,10 @@
-"""`python -m config` and the table of the documentation."""
+"""`python -m config`."""
 
 import pytest
 
 import config
-from config.reference import keys_table, overview, section_text
+from config.reference import overview, section_text
 from tests.config.test_command_line import python
-
-
-def test_the_table_has_a_row_for_every_key():
-    head, rule, *rows = keys_table().splitlines()
-    assert head == "| section | key | default | meaning |"
-    assert rule == "| --- | --- | --- | --- |"
-    cells = [[cell.strip() for cell in row.strip("|").split(" | ", 3)] for row in rows]
-    listed = {(name, row[1]) for row in cells for name in row[0].split()}
-    for name, kind in config.SECTIONS.items():
-        for key_name in config.key_fields(kind):
-            assert (f"[{name}]", key_name.upper()) in listed
-    by_key = {(row[0], row[1]): row for row in cells}
-    assert by_key["[mel.student]", "NUM_BANDS"][2] == "20"
-    assert by_key["[mel] [mel.teacher]", "NUM_BANDS"][2] == "64"
-    assert by_key["[data]", "HOLD_OUT"][2:] == [
-        "0.15",
-        "fraction of the training groups (sensors, recordings) that serve as validation set where "
-        "the data set has none; 0: no validation, the last epoch is kept (0 to 0.5)",
-    ]
 
 
 def test_the_overview_has_a_line_for_every_section():

@@ -54,6 +54,7 @@ class Example:
         width: of all layers; 1 is
             the published one.
         kind: of the blocks.
+        rows, columns: number of patches.
 
     Source: nowhere.
     """
@@ -72,12 +73,14 @@ def test_meanings_of_options_are_read_from_the_docstring():
     assert documented_options(Example) == {
         "width": "of all layers; 1 is the published one.",
         "kind": "of the blocks.",
+        "rows": "number of patches.",
+        "columns": "number of patches.",
     }
 
 
 def test_the_table_of_options_has_defaults_choices_and_meanings():
     assert options_table("example", Example).splitlines()[4:] == [
         "| `WIDTH` | `1.0` | of all layers; 1 is the published one. |",
-        "| `KIND` | `plain` | of the blocks. (one of `plain`, `wide`) |",
+        "| `KIND` | `plain` | of the blocks. (one of plain, wide) |",
         "| `DEPTH` | empty |  |",
     ]
