@@ -87,8 +87,8 @@ def test_squeeze_and_excitation_by_hand():
 
 def test_an_input_whose_last_map_is_a_single_value_is_an_error():
     for strides, smallest in (("2222", 32), ("2221", 16), ("2211", 8)):
-        said = f"at least {smallest + 1} frames or bands, found {smallest} x {smallest}"
-        with pytest.raises(ConfigError, match=said):
+        message = f"at least {smallest + 1} frames or bands, found {smallest} x {smallest}"
+        with pytest.raises(ConfigError, match=message):
             build((1, smallest, smallest), strides=strides)
         model = build((1, smallest + 1, 1), strides=strides).train()
         assert model(torch.randn(1, 1, smallest + 1, 1)).logits.isfinite().all()

@@ -33,11 +33,11 @@ def adapted(**settings):
 
 def test_its_outputs_are_those_of_its_submodules():
     model, mels = adapted(embedding="pooled", map="encoder.0"), torch.randn(2, 1, 70, 20)
-    output, theirs = model(mels), model.module
-    heard = mels[:, 0].transpose(1, 2)
-    assert torch.equal(output.logits, theirs(heard)["scores"])
-    assert torch.equal(output.maps[-1], theirs.encoder[0](heard))
-    assert torch.equal(output.embedding, theirs.pooled(theirs.encoder(heard)))
+    output, module = model(mels), model.module
+    swapped = mels[:, 0].transpose(1, 2)
+    assert torch.equal(output.logits, module(swapped)["scores"])
+    assert torch.equal(output.maps[-1], module.encoder[0](swapped))
+    assert torch.equal(output.embedding, module.pooled(module.encoder(swapped)))
     assert not any(module._forward_hooks for module in model.modules())
 
 

@@ -72,7 +72,7 @@ def test_structured_patchout_drops_whole_columns_and_rows_in_training_only(witho
         assert left.shape == (2, 128, 3, 2)
         there = torch.isin(whole[0, 0], left[0, 0])
         columns, rows = (there.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
-        assert torch.equal(whole[:, :, columns][..., rows], left)  # of all clips alike, in order
+        assert torch.equal(whole[:, :, columns][..., rows], left)  # equal in all clips
         chosen.add((*columns, *rows))
     assert len(chosen) > 10  # of 10 x 3
 
