@@ -18,6 +18,9 @@ _TRAINING = {
     "average_from_epoch": "SWA_START_EPOCH",
     "ensemble_from_epoch": "ENSEMBLE_START_EPOCH",
     "centre_rate": "CENTRE_LR",
+    "last_padding": "LAST_CONV_PADDING",
+    "published_reading": "TIME_FIRST, with the opposite meaning",
+    "reading": "VERSION",
     # other tools
     "arch": "MODEL",
     "backbone": "MODEL",

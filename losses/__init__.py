@@ -1,16 +1,17 @@
-"""One loss a file. To add one: write the file, add a line here; [coefficients] then weighs it.
+"""One loss per file. To add one: write the file and add a line here; [coefficients] weighs it.
 
-A loss is an `nn.Module` whose class attributes say which tensors it takes: `student` is "logits",
-"map" (the last of `Output.maps`) or "embedding"; `target` is "labels" (the targets, (B, K)) or
-"teacher" (the same tensor of the teacher). `forward(student, other)` gives a scalar. It takes its
-keyword-only parameters from `task`, `temperature`, `temperature_on`, `squared_temperature`,
-`standardise_logits`, `kd_reduction`, `label_smoothing` and `centre_lr`, and never differentiates
-the teacher. What it learns by itself is in its `state_dict()`, and changes in training alone.
-Losses compute in the precision of their inputs: give them float32, outside autocast.
+A loss is an `nn.Module` whose class attributes name its inputs. `student` is "logits", "map" (the
+last of `Output.maps`) or "embedding"; `target` is "labels" (the targets, (B, K)) or "teacher" (the
+same tensor of the teacher). `forward(student, target)` returns a scalar. The keyword-only
+parameters are some of `task`, `temperature`, `temperature_on`, `squared_temperature`,
+`standardise_logits`, `kd_reduction`, `label_smoothing` and `centre_lr`. The teacher's tensor is
+detached. State of a loss, such as class centres, is in its `state_dict()` and is updated in
+training mode only. Losses compute in the precision of their inputs: call them with float32, outside
+autocast.
 
-A loss that sees the teacher only through the inner products of its clips also has
-`forward_gram(student, gram)`, which takes these, (B, B), in place of the teacher's tensor: they are
-small enough to be kept for all pairs of clips.
+A loss that depends on the teacher only through the inner products of its clips also has
+`forward_gram(student, gram)`, which takes the Gram matrix (B, B) in place of the teacher's tensor:
+it is small enough to be cached for all pairs of clips.
 """
 
 from losses.bce import BinaryCrossEntropy

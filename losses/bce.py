@@ -1,16 +1,18 @@
-"""Binary cross-entropy: the labels-only loss of tagging."""
+"""Binary cross-entropy: the loss of multi-label tagging, from labels only."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class BinaryCrossEntropy(nn.Module):
-    r"""Each class by itself is present or absent, as the targets say.
+    r"""Binary cross-entropy with logits, averaged over clips and classes.
 
     .. math:: -\frac{1}{BK} \sum y \log \sigma(s) + (1 - y) \log(1 - \sigma(s))
 
-    With label smoothing :math:`\epsilon`, :math:`y` becomes :math:`(1 - \epsilon) y + \epsilon /
-    2`.
+    Options:
+        label_smoothing: :math:`\epsilon` of :math:`(1 - \epsilon) y + \epsilon / 2`,
+            which replaces :math:`y`.
+
     Shapes: student logits (B, K), labels (B, K) in [0, 1] -> (), the mean over B x K.
     """
 

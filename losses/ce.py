@@ -1,16 +1,18 @@
-"""Cross-entropy: the labels-only loss of recognition, where a clip has one class."""
+"""Cross-entropy: the loss of single-label classification, from labels only."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class CrossEntropy(nn.Module):
-    r"""One class a clip, given as a one-hot or soft (mixed) target.
+    r"""Cross-entropy of one-hot or soft (mixed) targets.
 
     .. math:: -\frac{1}{B} \sum y \log \operatorname{softmax}(s)
 
-    With label smoothing :math:`\epsilon`, :math:`y` becomes :math:`(1 - \epsilon) y + \epsilon /
-    K`.
+    Options:
+        label_smoothing: :math:`\epsilon` of :math:`(1 - \epsilon) y + \epsilon / K`,
+            which replaces :math:`y`.
+
     Shapes: student logits (B, K), labels (B, K) with rows that sum to 1 -> (), the mean over B.
     """
 

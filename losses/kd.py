@@ -8,26 +8,30 @@ from torch import Tensor, nn
 
 
 class KnowledgeDistillation(nn.Module):
-    r"""The student gives each class the softened probability that the teacher gives it.
+    r"""The KL divergence of the softened probabilities of teacher and student.
 
     .. math:: \operatorname{KL}(p(t / T) \,\|\, p(s / T))
 
-    times :math:`T^2` with `squared_temperature`.
-    `single_label`: :math:`p` is the softmax over the K classes; the mean over B of the sum over K.
-    `multi_label`: each class is a Bernoulli variable with :math:`p = \sigma`; the mean over B x K.
-    `kd_reduction` "sum" or "mean" says otherwise: they differ by a factor of K, which shifts the
-    balance with the labels. Published systems have either, or do not say.
-    `standardise_logits` takes z-scores of both, over the classes of each clip, before the division:
-    student and teacher then agree where their logits differ by a shift and a factor alone.
-    `temperature_on` "teacher" divides the teacher's logits alone: the loss is then zero where s = t
-    / T, so at s = t only for temperature 1.
+    Options:
+        task: `single_label`: :math:`p` is the softmax over the K classes; the mean over B of the
+            sum over K. `multi_label`: each class is a Bernoulli variable with :math:`p = \sigma`;
+            the mean over B x K.
+        temperature: :math:`T`.
+        temperature_on: `both`, or `teacher` to divide the teacher's logits only: the loss is then
+            zero at s = t / T.
+        squared_temperature: multiply the loss by :math:`T^2`.
+        standardise_logits: use z-scores of both logits, over the classes of each clip, before the
+            division: the loss is then invariant to a shift and a scale of the logits.
+        kd_reduction: over the classes: `sum`, `mean`, or `auto` as given for each task. They differ
+            by a factor of K, which changes the balance with the losses from labels. Published
+            systems use either, or do not state it.
 
     Source: Hinton, Vinyals & Dean, arXiv:1503.02531, section 2; the Bernoulli form is that of the
     published urban sound tagging system, binary cross-entropy against the teacher's probabilities;
     z-scores: Sun et al., CVPR 2024, arXiv:2403.01427.
-    Differs: the teacher's entropy is subtracted from the cross-entropy of both, so that perfect
-    imitation scores zero. It does not depend on the student: the gradients are the same.
-    The variance of a z-score is the mean over K; the code of Sun et al. divides by K - 1.
+    Differs: the teacher's entropy is subtracted from the cross-entropy, so that the loss is zero at
+    s = t; the gradients are the same. The variance of a z-score is the mean over K; the code of Sun
+    et al. divides by K - 1.
     Shapes: student logits (B, K), teacher logits (B, K) -> ().
     """
 
@@ -66,7 +70,7 @@ class KnowledgeDistillation(nn.Module):
 
 
 def z_scores(logits: Tensor) -> Tensor:
-    """(B, K), each clip less its mean, over its standard deviation; zero where all are alike."""
+    """(B, K): (x - mean) / std over the classes of each clip; zero where all logits are equal."""
     return F.layer_norm(logits, logits.shape[-1:], eps=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""What the name of a variant says: which losses are added up, and who teaches."""
+"""Parsing the name of a variant: its losses, and the teachers of its distillation losses."""
 
 from collections.abc import Collection
 
@@ -19,15 +19,15 @@ def teachers_of(variant: str, ensembles: Collection[str] = ()) -> str:
 
     Raises ConfigError.
     """
-    _, at, who = variant.partition("@")
+    _, at, teacher = variant.partition("@")
     if not at:
         return "all"
-    return choose(WHERE, {name: name for name in (*TEACHERS, *ensembles)}, who.strip().lower())
+    return choose(WHERE, {name: name for name in (*TEACHERS, *ensembles)}, teacher.strip().lower())
 
 
 def uses_teacher(variant: str) -> bool:
-    """Whether a loss of the mix wants a teacher. Raises ConfigError for one that is not known."""
+    """Whether a loss of the mix requires a teacher. Raises ConfigError for an unknown loss."""
     found = [choose(WHERE, LOSSES, name).target == "teacher" for name in names_of(variant)]
     if "@" in variant and not any(found):
-        raise ConfigError(WHERE, f"found {variant!r}, but none of its losses wants a teacher")
+        raise ConfigError(WHERE, f"found {variant!r}, but none of its losses requires a teacher")
     return any(found)

@@ -5,15 +5,14 @@ from torch import Tensor, nn
 
 
 class SimilarityPreserving(nn.Module):
-    r"""Pairs of clips that the teacher finds alike should look alike to the student.
+    r"""The pairwise similarities of the clips in student and teacher should be equal.
 
     .. math:: \frac{1}{B^2} \lVert \hat G_t - \hat G_s \rVert_F^2, \quad
               G = F F^\top, \ \hat G \text{ with rows of length 1}
 
     Source: Tung & Mori, ICCV 2019, eq. 3-5. The published urban sound tagging system divides the
     columns instead: G is symmetric, so the value is the same.
-    Differs: a row of zeros (a clip whose map is all zero) stays zero and does not poison the loss
-    with 0 / 0.
+    Differs: a row of zeros (a clip whose map is all zero) stays zero instead of giving 0 / 0.
     Shapes: student map (B, ...), teacher map (B, ...) -> (). The trailing sizes may differ. Zero
     for B = 1.
     """
@@ -24,7 +23,7 @@ class SimilarityPreserving(nn.Module):
         return self.forward_gram(student, gram(teacher))
 
     def forward_gram(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The same from the teacher's Gram matrix: student map (B, ...), (B, B) -> ()."""
+        """As `forward`, from the Gram matrix of the teacher: student map (B, ...), (B, B) -> ()."""
         difference = row_normalised(teacher.detach()) - row_normalised(gram(student))
         return difference.square().mean()  # mean over the B x B entries is 1 / B^2
 

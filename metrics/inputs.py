@@ -1,4 +1,4 @@
-"""What every metric takes: probabilities (N, K) and labels (N, K), checked once in one way."""
+"""Input checks of all metrics: probabilities (N, K) and labels (N, K)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from config import UserError
 
 Task = Literal["single_label", "multi_label"]
 
-# A float16 softmax over hundreds of classes stays within it, sigmoids seldom do.
+# Wide enough for a float16 softmax over hundreds of classes; sigmoids seldom pass.
 ROW_SUM_TOLERANCE = 0.01
 
 
@@ -25,10 +25,9 @@ def check(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores as float64 and targets as bool, or a UserError that names the clip and the class.
 
-    Scores are probabilities, 0 to 1; those of a single-label clip sum to 1. Targets are 0 or 1, one
-    1 a clip for single labels: what volunteers agreed on by half can be trained on but not
-    evaluated. `classes` and `clips` name columns and rows in messages; without them they are
-    numbered from 0.
+    Scores are probabilities, 0 to 1; those of a single-label clip sum to 1. Targets are 0 or 1,
+    with exactly one 1 per clip for single labels. Soft targets can be trained on but not evaluated.
+    `classes` and `clips` name columns and rows in messages; without them they are numbered from 0.
 
     Shapes: scores (N, K), targets (N, K) -> (N, K) float64, (N, K) bool; N, K > 0.
     """
@@ -42,10 +41,10 @@ def check(
         )
     if classes is not None and (len(classes), len(set(classes))) != (scores.shape[1],) * 2:
         raise UserError(
-            f"want {scores.shape[1]} different class names, one a column; found {list(classes)}"
+            f"want {scores.shape[1]} different class names, one per column; found {list(classes)}"
         )
 
-    def complain(wrong: np.ndarray, found: np.ndarray, want: str) -> None:
+    def raise_where(wrong: np.ndarray, found: np.ndarray, want: str) -> None:
         if not wrong.any():
             return
         row, *column = np.argwhere(wrong)[0]
@@ -54,16 +53,16 @@ def check(
             where += f", class {classes[column[0]] if classes is not None else column[0]}"
         raise UserError(f"{where}: {want}, found {found[(row, *column)]:g}")
 
-    complain(~((scores >= 0) & (scores <= 1)), scores, "want a probability as score, 0 to 1")
-    complain((targets != 0) & (targets != 1), targets, "want 0 or 1 as label")
+    raise_where(~((scores >= 0) & (scores <= 1)), scores, "want a probability as score, 0 to 1")
+    raise_where((targets != 0) & (targets != 1), targets, "want 0 or 1 as label")
     if task == "single_label":
-        complain(targets.sum(axis=1) != 1, targets.sum(axis=1), "want exactly one label")
+        raise_where(targets.sum(axis=1) != 1, targets.sum(axis=1), "want exactly one label")
         total = scores.sum(axis=1)
-        complain(abs(total - 1) > ROW_SUM_TOLERANCE, total, "want scores that sum to 1")
+        raise_where(abs(total - 1) > ROW_SUM_TOLERANCE, total, "want scores that sum to 1")
     return scores, targets.astype(bool)
 
 
 def mean_of_defined(values: np.ndarray) -> float:
-    """The macro average: classes whose figure is NaN are left out; NaN where none has a figure."""
+    """The macro average over the values that are not NaN; NaN where none is left."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")

@@ -1,7 +1,7 @@
-"""Figures of a ranking of clips, for tagging: average precision, ROC-AUC and d'.
+"""Ranking metrics of tagging: average precision, ROC-AUC and d'.
 
-A class that is present in all clips or in none says nothing about a ranking: its figure is NaN and
-the averages leave it out. They are NaN where no class is left.
+A class that all clips have, or none, has no ranking: its value is NaN and the averages leave it
+out. They are NaN where no class is left.
 """
 
 from __future__ import annotations
@@ -15,63 +15,67 @@ from metrics.inputs import check, mean_of_defined
 
 
 def class_average_precision(scores: ArrayLike, targets: ArrayLike) -> np.ndarray:
-    r"""How pure the top of each class's ranking is: the mean precision at its positives.
+    r"""Average precision of each class, by scikit-learn's `average_precision_score`.
 
     .. math:: AP = \sum_i (R_i - R_{i-1}) P_i \quad \text{over the distinct scores, descending}
 
-    Clips of equal score enter together, so that their order does not matter.
+    Clips of equal score enter together, so their order does not matter.
 
-    Source: scikit-learn's average_precision_score; the figure of AudioSet and FSD50K.
-    Differs: a class without positives or without negatives is NaN, not 0 or 1.
+    Source: the metric of AudioSet and FSD50K.
+    Differs: a class without positives or without negatives is NaN; scikit-learn gives 0 or 1.
     Shapes: scores (N, K), targets (N, K) -> (K,). Raises UserError, see `inputs.check`.
     """
-    return by_class(average_precision, scores, targets)
+    from sklearn.metrics import average_precision_score
+
+    return by_class(average_precision_score, scores, targets)
 
 
 def mean_average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
-    """mAP: the mean of `class_average_precision` over the classes that have one.
+    """mAP: the mean of `class_average_precision` over the classes where it is defined.
 
-    Differs: scikit-learn counts a class that no clip has as 0. No class of the evaluation sets of
-    FSD50K and AudioSet is such a one; of a share of AudioSet's recordings some may be.
+    Differs: scikit-learn counts a class without clips as 0. The evaluation sets of FSD50K and
+    AudioSet have no such class; a subset of AudioSet may have some.
     """
     return mean_of_defined(class_average_precision(scores, targets))
 
 
 def class_roc_auc(scores: ArrayLike, targets: ArrayLike) -> np.ndarray:
-    r"""The chance that a clip with the class scores above one without; equal scores count half.
+    r"""Area under the ROC curve of each class.
 
     .. math:: AUC = P(s^+ > s^-) + \tfrac12 P(s^+ = s^-)
 
-    Source: Hanley & McNeil, Radiology 143, 1982 (the area under the ROC curve as a Mann-Whitney
-    statistic).
-    Differs: a class without positives or without negatives is NaN.
+    Own code: scikit-learn's `roc_auc_score`, which gives the same, takes five times as long (3 ms
+    to 15 ms for a class of 40,000 clips, 1.6 s to 8 s for the 527 of AudioSet).
+
+    Source: Hanley & McNeil, Radiology 143, 1982 (the area as a Mann-Whitney statistic).
+    Differs: a class without positives or without negatives is NaN, without a warning.
     Shapes: scores (N, K), targets (N, K) -> (K,). Raises UserError, see `inputs.check`.
     """
-    return by_class(roc_auc_of_class, scores, targets)
+    return by_class(mann_whitney, scores, targets)
 
 
 def roc_auc(scores: ArrayLike, targets: ArrayLike) -> float:
-    """Macro ROC-AUC: the mean of `class_roc_auc` over the classes that have one."""
+    """Macro ROC-AUC: the mean of `class_roc_auc` over the classes where it is defined."""
     return mean_of_defined(class_roc_auc(scores, targets))
 
 
 def d_prime(scores: ArrayLike, targets: ArrayLike) -> float:
-    """`d_prime_of_auc` of the macro ROC-AUC, as PSLA and AST state it.
+    """`d_prime_of_auc` of the macro ROC-AUC, as PSLA and AST report it.
 
-    Differs: the mean of the d' of each class, which some state, is mostly higher, and infinite as
-    soon as one class is ranked perfectly.
+    Differs: some publications report the mean of the d' of each class; it is mostly higher, and
+    infinite as soon as one class is ranked perfectly.
     """
     return d_prime_of_auc(roc_auc(scores, targets))
 
 
 def d_prime_of_auc(auc: float) -> float:
-    r"""How far apart, in standard deviations, two normal distributions of that ROC-AUC lie.
+    r"""The distance, in standard deviations, of two normal distributions with that ROC-AUC.
 
     .. math:: d' = \sqrt 2 \, \Phi^{-1}(AUC)
 
     It is infinite for a perfect ranking and NaN for NaN.
 
-    Source: Hershey et al., ICASSP 2017; AudioSet's third figure, taken of the averaged AUC.
+    Source: Hershey et al., ICASSP 2017; on AudioSet it is computed from the averaged AUC.
     """
     from scipy.special import ndtri
 
@@ -79,29 +83,18 @@ def d_prime_of_auc(auc: float) -> float:
 
 
 def by_class(
-    figure: Callable[[np.ndarray, np.ndarray], float], scores: ArrayLike, targets: ArrayLike
+    metric: Callable[[np.ndarray, np.ndarray], float], scores: ArrayLike, targets: ArrayLike
 ) -> np.ndarray:
-    scores, present = check(scores, targets, "multi_label")
-    ranked = present.any(axis=0) & ~present.all(axis=0)
-    return np.array(
-        [
-            figure(scores[:, k], present[:, k]) if ranked[k] else np.nan
-            for k in range(scores.shape[1])
-        ]
-    )
+    """`metric(truth, scores)` of each class with positives and negatives, NaN for the others."""
+    probabilities, present = check(scores, targets, "multi_label")
+    values = np.full(present.shape[1], np.nan)
+    for k in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
+        values[k] = metric(present[:, k], probabilities[:, k])
+    return values
 
 
-def average_precision(scores: np.ndarray, present: np.ndarray) -> float:
-    """One class: (N,), (N,) bool -> its average precision."""
-    order = np.argsort(-scores)
-    scores, hits = scores[order], present[order].cumsum()
-    last_of_equals = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
-    precision = hits[last_of_equals] / (last_of_equals + 1)
-    return float(np.diff(hits[last_of_equals], prepend=0) @ precision / hits[-1])
-
-
-def roc_auc_of_class(scores: np.ndarray, present: np.ndarray) -> float:
-    """One class: (N,), (N,) bool -> its ROC-AUC."""
+def mann_whitney(present: np.ndarray, scores: np.ndarray) -> float:
+    """The ROC-AUC of one class: (N,) bool, (N,) -> ()."""
     positives, negatives = scores[present], np.sort(scores[~present])
     below = np.searchsorted(negatives, positives, "left")
     not_above = np.searchsorted(negatives, positives, "right")

@@ -2,7 +2,7 @@
 
 python -m metrics.urban_sound_tagging PREDICTIONS ANNOTATIONS TAXONOMY --level coarse|fine
 
-The arithmetic is `precision_recall.score`.
+`precision_recall.score` computes the metric.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ def score_files(
     split: str = "validate",
     tie_order: str = "numpy",
 ) -> Score:
-    """The official figures of a submission, by the names of the categories ("1_engine").
+    """The official metrics of a submission, by the names of the categories ("1_engine").
 
-    predictions: CSV, a column audio_filename and one a tag, in any order; a tag "X" that has no
-    column is never predicted. annotations: the truth is the rows of `split` whose annotator_id is
-    0, with a column <tag>_presence each. taxonomy: dcase-ust-taxonomy.yaml.
+    predictions: a CSV with the column audio_filename and one column per tag, in any order; a tag
+    "X" without a column is never predicted. annotations: the truth is the rows of `split` whose
+    annotator_id is 0, with the columns <tag>_presence. taxonomy: dcase-ust-taxonomy.yaml.
 
-    Differs: any other missing column is an error; the official script warns and takes zeros. It
-    knows no split but validate.
-    Raises UserError: no such file, column or split, a clip given twice, a clip that one table has
-    and the other lacks, a score that is no probability, a label other than 0 and 1.
+    Differs: any other missing column is an error, where the official script warns and uses zeros.
+    The script evaluates the split validate only.
+    Raises UserError for a missing file, column or split, a duplicate clip, a clip that only one of
+    the tables has, a score that is not a probability and a label other than 0 and 1.
     """
     names, tags = read_taxonomy(taxonomy, level)
-    truth = read_table(annotations, ["split", "annotator_id"], [f"{tag}_presence" for tag in tags])
-    verified = truth[truth["annotator_id"] == 0]
+    presence = [f"{tag}_presence" for tag in tags]
+    annotated = read_table(annotations, ["split", "annotator_id"], presence)
+    verified = annotated[annotated["annotator_id"] == 0]
     truth = verified[verified["split"] == split]
     if truth.empty:
         found = ", ".join(sorted(map(str, set(verified["split"])))) or "none"
@@ -59,32 +60,32 @@ def score_files(
     predicted = read_table(predictions, [], tags, optional)
     for path, table in ((predictions, predicted), (annotations, truth)):
         if table.index.has_duplicates:
-            twice = table.index[table.index.duplicated()][0]
-            raise UserError(f"{path}: clip {twice} is there twice")
+            duplicate = table.index[table.index.duplicated()][0]
+            raise UserError(f"{path}: clip {duplicate} is listed twice")
     verified_rows = f"{annotations} (split {split!r}, annotator 0)"
     if len(missing := truth.index.difference(predicted.index)):
-        raise UserError(f"{predictions}: lacks {some(missing)} of {verified_rows}")
+        raise UserError(f"{predictions}: lacks {first_names(missing)} of {verified_rows}")
     if len(extra := predicted.index.difference(truth.index)):
-        raise UserError(f"{predictions}: has {some(extra)} that are not in {verified_rows}")
+        raise UserError(f"{predictions}: has {first_names(extra)} that are not in {verified_rows}")
     clips = truth.index
-    predicted, truth = check(
+    scores, targets = check(
         predicted.loc[clips, tags].to_numpy(),
-        truth[[f"{tag}_presence" for tag in tags]].to_numpy(),
+        truth[presence].to_numpy(),
         "multi_label",
         tags,
-        clips,
+        list(clips),
     )
-    figures = score(predicted, truth, tags, tie_order)
-    by_name = {names.get(key, key): value for key, value in figures.classwise.items()}
-    return figures._replace(classwise=by_name)
+    official = score(scores, targets, tags, tie_order)
+    by_name = {names.get(key, key): value for key, value in official.classwise.items()}
+    return official._replace(classwise=by_name)
 
 
-def some(clips: pd.Index) -> str:
+def first_names(clips: pd.Index) -> str:
     return f"{len(clips)} clips ({', '.join(map(str, clips[:3]))}{' ...' * (len(clips) > 3)})"
 
 
 def read_taxonomy(path: Path, level: Level) -> tuple[dict[str, str], list[str]]:
-    """Names of the categories by their numbers ("1": "1_engine"), and the tags of a level."""
+    """Number -> name of the categories ("1": "1_engine"), and the tags of a level."""
     import yaml
 
     try:
@@ -105,12 +106,12 @@ def read_taxonomy(path: Path, level: Level) -> tuple[dict[str, str], list[str]]:
 def read_table(
     path: Path, keys: Sequence[str], numbers: Sequence[str], optional: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Columns of a CSV by audio_filename; `numbers` become float64, and 0 where optional."""
+    """Columns of a CSV by audio_filename; `numbers` as float64, 0 for a missing optional one."""
     import pandas as pd
 
-    wanted = {"audio_filename", *keys, *numbers}
+    columns = {"audio_filename", *keys, *numbers}
     try:
-        table = pd.read_csv(path, usecols=wanted.__contains__, dtype={"audio_filename": str})
+        table = pd.read_csv(path, usecols=columns.__contains__, dtype={"audio_filename": str})
     except ValueError as error:
         raise UserError(f"{path}: not a readable CSV table: {error}") from None
     missing = [name for name in ("audio_filename", *keys, *numbers) if name not in table]
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m metrics.urban_sound_tagging",
         description="The official metric of DCASE 2019 and 2020 Task 5, urban sound tagging.",
     )
-    parser.add_argument("predictions", type=Path, help="CSV: audio_filename and one column a tag")
+    parser.add_argument("predictions", type=Path, help="CSV: audio_filename and one column per tag")
     parser.add_argument("annotations", type=Path, help="annotations.csv of SONYC-UST")
     parser.add_argument("taxonomy", type=Path, help="dcase-ust-taxonomy.yaml")
     parser.add_argument("--level", choices=("coarse", "fine"), required=True)
@@ -140,20 +141,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--tie-order",
         choices=tuple(SORTS),
         default="numpy",
-        help="of points of equal recall; numpy (default) is the official script's",
+        help="of points of equal recall; numpy (default) as in the official script",
     )
     options = vars(parser.parse_args(arguments))
     try:
-        figures = score_files(**options)
+        official = score_files(**options)
     except (UserError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return getattr(error, "exit_status", 1)
-    figures = figures._replace(
-        macro_auprc=null_if_nan(figures.macro_auprc),
-        classwise={name: null_if_nan(value) for name, value in figures.classwise.items()},
-    )
-    settings = {name: options[name] for name in ("level", "split", "tie_order")}
-    print(json.dumps(settings | figures._asdict(), indent=2))
+    printed = {name: options[name] for name in ("level", "split", "tie_order")} | {
+        "micro_auprc": official.micro_auprc,
+        "macro_auprc": null_if_nan(official.macro_auprc),
+        "micro_f1": official.micro_f1,
+        "classwise": {name: null_if_nan(value) for name, value in official.classwise.items()},
+    }
+    print(json.dumps(printed, indent=2))
     return 0
 
 

@@ -1,10 +1,10 @@
-"""One architecture a file. To add one: write the file, add a line here; MODEL then takes its name.
+"""One architecture per file. To add one: write the file and add a line here.
 
-Built as `MODELS[name](num_classes=…, input_shape=(C, T, F), **options)`; the options are the
-constructor's other keyword-only parameters, and keys of the INI file. `forward((B, C, T, F))` gives
-an `Output`; a model on raw waveforms has (C, S) and (B, C, S) in their place. In evaluation a clip
-may be longer than `input_shape`, which is that of training. `python -m models` lists them. A model
-that is not ours is `file.py:function`, see `models.own`.
+A model is built by `MODELS[name](num_classes=…, input_shape=(C, T, F), **options)`. The options are
+the other keyword-only parameters of the constructor, and keys of the INI file. `forward` maps
+(B, C, T, F) to an `Output`; for a model on raw waveforms the shapes are (C, S) and (B, C, S).
+`input_shape` is that of training; in evaluation a clip may be longer. `python -m models` lists all
+models. `file.py:function` names a user's own model, see `models.own`.
 """
 
 from collections.abc import Callable
@@ -43,10 +43,10 @@ MODELS = {
 
 
 def family(name: str) -> str:
-    """transformer, or convolutional, as all are that do not say otherwise."""
+    """The family of a model: "transformer" or, by default, "convolutional"."""
     return getattr(MODELS.get(name), "family", "convolutional")
 
 
 def find_model(where: str, name: str) -> Callable[..., nn.Module]:
-    """What builds the model of this name. Raises ConfigError that names `where`."""
+    """The constructor of the model `name`. Raises ConfigError that names `where`."""
     return load_builder(where, name) if ":" in name else choose(where, MODELS, name)

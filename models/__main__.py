@@ -1,9 +1,12 @@
-"""`python -m models`: list the models, or count one as a JSON object."""
+"""`python -m models`: list the models, describe one, or print its cost as a JSON object."""
 
 import argparse
+import inspect
 import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from config import ConfigError, UserError, constructor_options, options_field
@@ -19,10 +22,15 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m models",
-        description="List every model, or print parameters, macs and weight_bytes of one.",
+        description="List all models, or print parameters, macs and weight_bytes of one.",
     )
     parser.add_argument(
-        "name", nargs="?", help="a model, or file.py:function of yours; without it, all are listed"
+        "name",
+        nargs="?",
+        help="a model, or your own as file.py:function; without it, all are listed",
+    )
+    parser.add_argument(
+        "--describe", action="store_true", help="print the model's description and options instead"
     )
     parser.add_argument("option", nargs="*", help="option=value, such as width_mult=0.5")
     parser.add_argument("--classes", type=int, default=8, metavar="K", help="default: 8")
@@ -34,11 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_intermixed_args(arguments)
     if given.name is None:
-        for name, model in MODELS.items():
-            print(f"{name:<12} {model.__doc__.partition(chr(10))[0]}")
+        for name, listed in MODELS.items():
+            print(f"{name:<12} {first_line(listed)}")
         return 0
     try:
         constructor = find_model("model", given.name)
+        if given.describe:
+            print(wrapped(inspect.getdoc(constructor) or "no description"))
+            return 0
         options = Options(dict(map(split_option, given.option)))
         if given.classes < 1:
             raise ConfigError("--classes", f"found {given.classes}, want at least 1")
@@ -53,6 +64,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     print(json.dumps({"model": given.name, **cost(model, input_shape)._asdict()}))
     return 0
+
+
+def first_line(constructor: Callable[..., object]) -> str:
+    return (inspect.getdoc(constructor) or "").partition("\n")[0]
+
+
+def wrapped(text: str) -> str:
+    """A docstring for a terminal of 80 columns. Options and "Source:" and the like start lines."""
+    lines: list[str] = []
+    for part in re.split(r"\n(?=\n|    \w+: |[A-Z]\w+:|Raises )", text):
+        indent = "    " if part.startswith("    ") else ""
+        hanging = indent and "        "
+        paragraph = textwrap.fill(
+            " ".join(part.split()),
+            80,
+            initial_indent=indent,
+            subsequent_indent=hanging,
+            break_on_hyphens=False,
+        )
+        lines.append("\n" + paragraph if part.startswith("\n") else paragraph)
+    return "\n".join(lines)
 
 
 def split_option(text: str) -> tuple[str, str]:

@@ -12,32 +12,37 @@ from models.vision_transformer import (
     PATCH,
     SIZES,
     Block,
-    attended,
-    drawn,
-    fitted,
-    patches,
+    encode,
+    interpolate_positions,
+    num_patches,
+    random_parameter,
 )
 
 
 class SpectrogramTransformer(nn.Module):
-    """AST: attention over overlapping patches of a mel, 5.7 to 86.6 million parameters.
+    """AST: a transformer on mel patches, 5.7 to 86.6 million parameters.
 
-    Patches of 16 frames and 16 bands every `stride_time` frames and `stride_frequency` bands become
-    tokens, to which positions are added; a class and a distillation token go with them through
-    `depth` blocks; what these two have become is averaged, normalised and classified. At the
-    published settings, 128 bands and 527 classes: tiny 5.7, small 22.1 and base 86.6 million
-    parameters; 1024 frames are 101 x 12 = 1212 patches, 1000 frames 99 x 12. `micro`, of width 128,
-    is ours, for a machine without a GPU.
+    Overlapping patches of 16 frames x 16 bands are embedded as tokens and position embeddings are
+    added. A class and a distillation token are prepended; after the last block the mean of these
+    two is normalised and classified. At the published settings, 128 bands and 527 classes: tiny
+    5.7, small 22.1 and base 86.6 million parameters; 1024 frames are 101 x 12 = 1212 patches, 1000
+    frames 99 x 12.
 
-    A clip of any length: where it has fewer patches in time than in training, it takes the middle
-    of the positions, where it has more, positions in between; see `models.vision_transformer`. A
-    rest of frames or bands that fills no patch is not heard.
+    Clips of any length: with fewer patches in time than in training, the position embeddings are
+    cropped to the middle, with more, they are interpolated (see `models.vision_transformer`).
+    Frames and bands at the end that do not fill a patch are ignored.
 
-    Source: Gong et al., arXiv:2104.01778, and its code, whose published weights load, see
+    Options:
+        size: width and heads as in DeiT; `micro`, of width 128, is for a machine without a GPU.
+        depth: number of transformer blocks.
+        stride_time: frames from one patch to the next.
+        stride_frequency: bands from one patch to the next.
+
+    Source: Gong et al., arXiv:2104.01778, and its code, whose published weights can be loaded, see
     `models.published`; DeiT, arXiv:2012.12877.
-    Differs: a special token and its position are one parameter.
+    Differs: a special token and its position embedding are one parameter.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, D), four maps (B, D, T', F'), at every
-    quarter of the depth, T' = (T - 16) // stride_time + 1 and F' alike.
+    quarter of the depth, T' = (T - 16) // stride_time + 1, likewise F'.
     Raises ConfigError for fewer than 16 frames or bands and for options out of range.
     """
 
@@ -60,9 +65,9 @@ class SpectrogramTransformer(nn.Module):
         width = SIZES[size].width
         self.imagenet = IMAGENET.get(size, "") if depth == DEPTH else ""
         self.patch_embed = nn.Conv2d(channels, width, PATCH, (stride_time, stride_frequency))
-        self.special_tokens = drawn(2, width)
-        self.positions = drawn(
-            patches(frames, stride_time), patches(bands, stride_frequency), width
+        self.special_tokens = random_parameter(2, width)
+        self.positions = random_parameter(
+            num_patches(frames, stride_time), num_patches(bands, stride_frequency), width
         )
         self.blocks = nn.ModuleList(Block(*SIZES[size]) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
@@ -70,7 +75,7 @@ class SpectrogramTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         x = self.patch_embed(x).permute(0, 2, 3, 1)
-        x = x + fitted(self.positions, 0, x.shape[1])
-        special, maps = attended(self.blocks, self.special_tokens, x)
+        x = x + interpolate_positions(self.positions, 0, x.shape[1])
+        special, maps = encode(self.blocks, self.special_tokens, x)
         embedding = self.norm(special).mean(dim=1)
         return Output(self.classifier(embedding), embedding, maps)

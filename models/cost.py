@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-accumulates and bytes of weights."""
+"""The cost of a model: parameters, multiply-accumulates and bytes of weights."""
 
 import copy
 from functools import partial
@@ -12,43 +12,42 @@ from models.quantised import QuantisedLayer
 
 
 class Cost(NamedTuple):
-    """Figures of one model and one clip."""
+    """The cost of a model and one clip."""
 
-    parameters: int  # trained or frozen; a shared one counts once
-    macs: int  # of one clip: products of convolutions, linears, recurrences and attention
+    parameters: int  # trained and frozen; a shared one counts once
+    macs: int  # per clip, of convolutions, linear layers, recurrences and attention
     weight_bytes: int  # of parameters and buffers; a weight in int8, stored as float32, is one byte
 
 
 def cost(model: nn.Module, input_shape: tuple[int, ...], training: bool = False) -> Cost:
     """Count a model at an input shape (C, T, F) or (C, samples), without a batch axis.
 
-    The multiply-accumulates are those of the model in evaluation or, forwards, in `training`, where
-    it may leave patches out. They are counted on a copy without data (PyTorch's meta device): the
-    kernels that fuse attention are not used there, so every product is seen; those of recurrences
-    follow from their sizes. Biases, activations, normalisation, pooling and Fourier transforms are
-    not counted.
+    The multiply-accumulates are those of a forward pass in evaluation or, with `training`, in
+    training mode, where a model can drop patches. They are counted on PyTorch's meta device, which
+    has no fused attention kernels, so every product is counted; those of recurrences follow from
+    their sizes. Biases, activations, normalisation, pooling and Fourier transforms are not counted.
     """
     shadow = copy.deepcopy(model).to("meta").train(training)
     recurrences = [module for module in shadow.modules() if isinstance(module, nn.RNNBase)]
     for module in recurrences:
-        module.forward = partial(unrolled, module)
+        module.forward = partial(recurrence_products, module)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(torch.zeros(1, *input_shape, device="meta"))
-    in_int8 = [module for module in model.modules() if isinstance(module, QuantisedLayer)]
+    in_int8 = [module.layer for module in model.modules() if isinstance(module, QuantisedLayer)]
     stored = sum(t.numel() * t.element_size() for t in model.state_dict().values())
     return Cost(
         parameters=sum(p.numel() for p in model.parameters()),
         macs=counter.get_total_flops() // 2,  # a multiplication and an addition each
-        weight_bytes=stored - sum(3 * module.layer.weight.numel() for module in in_int8),
+        weight_bytes=stored - sum(3 * layer.weight.numel() for layer in in_int8),
     )
 
 
-def unrolled(module: nn.RNNBase, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-    """What a recurrence gives, in its shapes, after one product of each of its weights a step.
+def recurrence_products(module: nn.RNNBase, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    """The output shapes of a recurrence, after one product per weight matrix with all steps.
 
-    Step by step, as PyTorch runs it without data, a thousand steps take seconds to count.
+    PyTorch's own meta implementation runs step by step and takes seconds for a thousand steps.
     """
-    steps, directions = x[..., 0].numel(), 1 + module.bidirectional
+    steps, directions = x[..., 0].numel(), 2 if module.bidirectional else 1
     for name, weight in module.named_parameters():
         if name.startswith("weight"):
             x.new_empty(steps, weight.shape[1]) @ weight.T

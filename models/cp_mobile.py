@@ -1,4 +1,4 @@
-"""CP-Mobile, the baseline of DCASE 2024 for scenes heard by small devices."""
+"""CP-Mobile, the baseline of DCASE 2024 Task 1, low-complexity acoustic scene classification."""
 
 from typing import Literal, NamedTuple
 
@@ -12,11 +12,11 @@ STAGES = (("b1", "b2", "b3"), ("b4", "b5"), ("b6",))
 
 
 class Version(NamedTuple):
-    """In what the two published networks differ."""
+    """The differences of the two published networks."""
 
     channels_multiplier: float
     expansion_rate: float
-    strides: dict[str, tuple[int, int]]  # (time, frequency) of the blocks that shrink the map
+    strides: dict[str, tuple[int, int]]  # (time, frequency) of the blocks that downsample
     response_norm: bool
 
 
@@ -27,26 +27,28 @@ VERSIONS = {
 
 
 class CpMobile(nn.Module):
-    """Inverted residuals within 128 kB and 30 million multiply-accumulates a second of sound.
+    """CP-Mobile: inverted residuals on mels, 0.06 million parameters.
 
-    Two 3x3 convolutions of stride 2; six inverted residuals b1 to b6 in three stages, each a 1x1
+    Designed for 128 kB and 30 million multiply-accumulates per second of audio. Two 3x3
+    convolutions of stride 2; six inverted residuals b1 to b6 in three stages, each a 1x1
     convolution that expands, a depthwise 3x3 one and a 1x1 one that projects; a 1x1 convolution to
     the classes, batch normalisation, the mean over time and frequency. 61,148 parameters for one
     channel and 10 classes; with 8, 16 or 24 `base_channels` 5,722, 18,624 or 35,062.
 
-    At 65 frames of 256 bands these are 29,416,448 multiply-accumulates. The published 29,419,156
-    count, as torchinfo does, two more for each of the 1,354 channels that are normalised.
+    At 65 frames of 256 bands it has 29,416,448 multiply-accumulates. The published 29,419,156
+    include, as torchinfo counts, two more for each of the 1,354 channels that are normalised.
 
-    `base_channels`: of the stem and the first stage; all widths are rounded to multiples of 8.
-    `version`: the baseline of DCASE 2024, or the winner of 2023, which shrinks the map earlier and
-    normalises the response of each block (see `GlobalResponseNorm`): 126,952 parameters and
-    28,889,088 multiply-accumulates at the 64 frames that its front end makes of a second.
-    `channels_multiplier`, from a stage to the next, and `expansion_rate`, within a block: 1.8 and
-    2.1 (2024), 2.3 and 3 (2023) where empty.
+    Options:
+        base_channels: of the stem and the first stage; all widths are rounded to multiples of 8.
+        version: the baseline of DCASE 2024, or the winner of 2023, which downsamples earlier and
+            normalises the response of each block (see `GlobalResponseNorm`): 126,952 parameters and
+            28,889,088 multiply-accumulates at its 64 frames per second.
+        channels_multiplier: from one stage to the next; default 1.8 (2024) or 2.3 (2023).
+        expansion_rate: within a block; default 2.1 (2024) or 3 (2023).
 
     Source: Schmid et al., DCASE 2023 Task 1, technical report, and "Data-efficient low-complexity
     acoustic scene classification in the DCASE 2024 challenge", arXiv:2405.10018; their published
-    weights load, see `models.published`.
+    weights can be loaded, see `models.published`.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 104), maps: the end of each stage, the last
     (B, 104, ceil(T / 8), ceil(F / 8)). 2023's: 168 and ceil(F / 16).
     Raises ConfigError for fewer than 9 frames, whose last map could be a single value, and for
@@ -104,8 +106,8 @@ class CpMobile(nn.Module):
 class Block(nn.Module):
     """Expansion, depthwise 3x3 convolution, projection; ReLU at the end.
 
-    Where the channels stay, the input is added: its 3x3 mean where the map shrinks. The response
-    norm, of 2023's alone, comes before the ReLU.
+    Where the number of channels stays, the input is added, average-pooled (3x3) where the block
+    downsamples. The response norm of the 2023 version is before the ReLU.
     Shapes: (B, C, T, F) -> (B, C', ceil(T / stride), ceil(F / stride)).
     """
 
@@ -137,17 +139,17 @@ class Block(nn.Module):
 
 
 class GlobalResponseNorm(nn.Module):
-    r"""Channels that respond more than the others of their clip are strengthened.
+    r"""Channels with a stronger response than the others of their clip are amplified.
 
     .. math:: x_c + \beta + \gamma x_c \frac{\lVert x_c \rVert_2}{\operatorname{mean}_k
               \lVert x_k \rVert_2 + 10^{-6}}
 
-    The norms run over time and frequency. Both weights start at 0, where nothing changes.
+    The norms are over time and frequency. Both weights start at 0, where it is the identity.
 
     Source: Woo et al., ConvNeXt V2, arXiv:2301.00808.
-    Differs: one gamma and one beta for all channels, as CP-Mobile has them. Root mean squares stand
-    for the norms, and 1e-7 for 1e-6: the same shares, of numbers that do not grow with the clip
-    beyond what int8 was calibrated on.
+    Differs: one gamma and one beta for all channels, as in CP-Mobile. Root mean squares replace the
+    norms, and 1e-7 replaces 1e-6: the ratios are the same, and the values do not grow with the
+    length of the clip beyond the range that int8 was calibrated on.
     Shapes: (B, C, T, F) -> (B, C, T, F).
     """
 
@@ -159,8 +161,8 @@ class GlobalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         mean_square = x.float().square().mean(dim=(2, 3), keepdim=True)
         response = (mean_square + 1e-12).sqrt()  # silence has a gradient too
-        share = response / (response.mean(dim=1, keepdim=True) + 1e-7)
-        return x + self.gamma * x * share.to(x.dtype) + self.beta
+        ratio = response / (response.mean(dim=1, keepdim=True) + 1e-7)
+        return x + self.gamma * x * ratio.to(x.dtype) + self.beta
 
 
 def convolution(
@@ -172,10 +174,10 @@ def convolution(
     groups: int = 1,
     activation: bool = True,
 ) -> nn.Sequential:
-    """Convolution without bias, batch normalisation and, unless told otherwise, ReLU."""
+    """Convolution without bias, batch normalisation and, with `activation`, ReLU."""
     conv = nn.Conv2d(
         channels_in, channels_out, size, stride, padding=size // 2, groups=groups, bias=False
     )
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    layers = [conv, nn.BatchNorm2d(channels_out)]
-    return nn.Sequential(*layers, nn.ReLU()) if activation else nn.Sequential(*layers)
+    norm = nn.BatchNorm2d(channels_out)
+    return nn.Sequential(conv, norm, nn.ReLU()) if activation else nn.Sequential(conv, norm)

@@ -8,25 +8,27 @@ from config import ConfigError
 from models.output import Output
 from models.shapes import check_mel_shape
 
-FROM_RHO = ((1, None), (2, 3), (4, 5), (8, 9))  # of each block: its convolutions are 3x3 from it on
+NEVER = 10
+MIN_RHO = ((1, NEVER), (2, 3), (4, 5), (8, 9))  # from which the convolutions of a block are 3x3
 
 
 class CpResnet(nn.Module):
-    """Residual convolutions of a bounded receptive field on a mel, 0.13 million parameters.
+    """CP-ResNet: bounded receptive field, 0.13 million parameters.
 
-    A 5x5 convolution of stride 2 and maximum pooling of 2; two blocks of 32 channels, each followed
-    by pooling of two bands; one of 64 channels in two groups; one of 92; a 1x1 convolution to the
-    classes, batch normalisation, the mean over time and frequency. 127,684 parameters for one
-    channel and 10 classes. The last convolution starts at 0, so that all classes are alike before
-    the first step.
+    A residual network on mels. A 5x5 convolution of stride 2 and maximum pooling of 2; two blocks
+    of 32 channels, each followed by pooling of two bands; one of 64 channels in two groups; one of
+    92; a 1x1 convolution to the classes, batch normalisation, the mean over time and frequency.
+    127,684 parameters for one channel and 10 classes. The last convolution is initialised with 0,
+    so all logits are equal before the first step.
 
-    `rho`, 1 to 9, bounds what a value of the last map hears: the more, the more convolutions are
-    3x3, not 1x1. 8 gives 55 frames x 155 bands; 5 to 7 are alike in a network of so few blocks.
-    `base_channels`: n, 2n and 4n - 36 in the three stages; even, at least 12.
+    Options:
+        base_channels: n; the three stages have n, 2n and 4n - 36 channels. Even, at least 12.
+        rho: 1 to 9, bounds the receptive field: the higher, the more convolutions are 3x3 and not
+            1x1. 8 gives 55 frames x 155 bands; 5 to 7 are the same in a network of this depth.
 
     Source: Koutini et al., "Receptive field regularization techniques for audio classification and
     tagging with deep convolutional neural networks", IEEE/ACM TASLP 2021 (arXiv:2105.12395), with
-    the settings of the published system for DCASE 2023 Task 1; its weights load, see
+    the settings of the published system for DCASE 2023 Task 1; its weights can be loaded, see
     `models.published`.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 92), maps: the end of each stage, the last
     (B, 92, ~T / 4, ~F / 16).
@@ -49,10 +51,9 @@ class CpResnet(nn.Module):
         if not 1 <= rho <= 9:
             raise ConfigError("cp_resnet rho", f"found {rho}, want 1 to 9")
         first, second, third = base_channels, 2 * base_channels, 4 * base_channels - 36
-        sizes = [tuple(3 if n and rho >= n else 1 for n in block) for block in FROM_RHO]
-        self.stem = nn.Sequential(
-            nn.Conv2d(channels, first, 5, stride=2, padding=1, bias=False), nn.BatchNorm2d(first)
-        )
+        sizes = [(3 if rho >= a else 1, 3 if rho >= b else 1) for a, b in MIN_RHO]
+        stem = nn.Conv2d(channels, first, 5, stride=2, padding=1, bias=False)
+        self.stem = nn.Sequential(stem, nn.BatchNorm2d(first))
         self.blocks = nn.ModuleList(
             [
                 Block(first, first, sizes[0]),
@@ -61,11 +62,10 @@ class CpResnet(nn.Module):
                 Block(second, third, sizes[3]),
             ]
         )
-        self.classifier = nn.Sequential(
-            nn.Conv2d(third, num_classes, 1, bias=False), nn.BatchNorm2d(num_classes)
-        )
-        nn.init.kaiming_normal_(self.stem[0].weight, nonlinearity="relu")
-        nn.init.zeros_(self.classifier[0].weight)
+        classifier = nn.Conv2d(third, num_classes, 1, bias=False)
+        self.classifier = nn.Sequential(classifier, nn.BatchNorm2d(num_classes))
+        nn.init.kaiming_normal_(stem.weight, nonlinearity="relu")
+        nn.init.zeros_(classifier.weight)
 
     def forward(self, x: Tensor) -> Output:
         x = F.max_pool2d(self.stem(x).relu(), 2)
@@ -82,9 +82,9 @@ class CpResnet(nn.Module):
 class Block(nn.Module):
     """Two convolutions with batch normalisation, added to their input, ReLU.
 
-    Where the channels change, what is added is a 1x1 convolution of the input, normalised too. As
-    in Fixup (Zhang et al., arXiv:1901.09321), the second convolution starts at 0 and the first is
-    divided by the root of the number of blocks.
+    Where the number of channels changes, the shortcut is a normalised 1x1 convolution. As in Fixup
+    (Zhang et al., arXiv:1901.09321), the second convolution is initialised with 0 and the first is
+    divided by the square root of the number of blocks.
     Shapes: (B, C, T, F) -> (B, C', T, F).
     """
 
@@ -98,7 +98,7 @@ class Block(nn.Module):
         self.norm2 = nn.BatchNorm2d(channels_out)
         nn.init.zeros_(self.conv2.weight)
         with torch.no_grad():
-            self.conv1.weight.mul_(len(FROM_RHO) ** -0.5)
+            self.conv1.weight.mul_(len(MIN_RHO) ** -0.5)
         self.projection = None
         if channels_in != channels_out:
             conv = convolution(channels_in, channels_out, 1, groups)

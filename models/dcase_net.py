@@ -4,16 +4,21 @@ from models.vgg import Vgg
 
 
 class DcaseNet(Vgg):
-    """VGGish convolutions and a new head, 13 million parameters: the teacher.
+    """DCASE Net: VGGish and a new head, 13 million parameters.
 
     64, 128, 256, 256, 512, 512 channels, then 2048, 128 and the classes: 13,153,672 parameters for
-    64 bands and 8 classes. Its convolutions take the published VGGish weights; see
-    `models.published`.
+    64 bands and 8 classes. Its convolutions can be initialised with the published VGGish weights,
+    see `models.published`.
+
+    Options:
+        width_mult: factor of the channels of all layers, none below 8.
+        batch_norm: batch normalisation after each convolution.
+        dropout: of the embedding, before the classifier.
 
     Source: submission Kim_2 to DCASE 2019 Task 5, and the published distillation system for urban
     sound tagging, whose teacher it is.
     Differs: any number of bands from 8; `width_mult`, `batch_norm` and `dropout` are not in the
-    published net.
+    published network.
     Shapes: see `models.vgg.Vgg`.
     """
 

@@ -4,14 +4,19 @@ from models.vgg import Vgg
 
 
 class DcaseSmall(Vgg):
-    """dcase_net with a quarter of its channels, 0.3 million parameters: the student.
+    """DCASE Net with a quarter of the channels, 0.3 million parameters.
 
     16, 32, 64, 64, 128, 128 channels, then 128, 64 and the classes: 323,336 parameters for 20 bands
     and 8 classes.
 
+    Options:
+        width_mult: factor of the channels of all layers, none below 8.
+        batch_norm: batch normalisation after each convolution.
+        dropout: of the embedding, before the classifier.
+
     Source: the published distillation system for urban sound tagging.
     Differs: any number of bands from 8; `width_mult`, `batch_norm` and `dropout` are not in the
-    published net.
+    published network.
     Shapes: see `models.vgg.Vgg`.
     """
 

@@ -19,30 +19,32 @@ VARIANTS = {  # width and depth
     "b6": (1.8, 2.6),
     "b7": (2.0, 3.1),
 }
-STAGE_ENDS = (0, 1, 2, 4)  # the last of timm's seven stages at each resolution before the head's
-BY_THE_AUTHORS = ("b6", "b7")  # timm has no weights of its own for these
+STAGE_ENDS = (0, 1, 2, 4)  # the last of timm's seven stages at each resolution
+AUTHORS_WEIGHTS = ("b6", "b7")  # timm has only the authors' TensorFlow weights of these
 HEADS = 4
-TINY = 1e-7  # how near an attention or a probability comes to 0 and 1
+EPSILON = 1e-7  # the distance of an attention weight or a probability from 0 and 1
 
 
 class EfficientNet(nn.Module):
-    """Inverted residuals that scale in width and depth, 4.3 (b0) to 64 million parameters.
+    """EfficientNet on mels, by timm, 4.3 (b0) to 64 million parameters.
 
-    timm's EfficientNet: a stem, seven stages of inverted residuals with squeeze and excitation,
+    A stem, seven stages of inverted residuals with squeeze and excitation,
     1280 channels (x width) at the end. 4,263,172 parameters for b0, one channel and 200 classes;
-    8.44 million for b2 and 527 classes, 13.64 with attention.
+    8.44 million for b2 and 527 classes, 13.64 with attention pooling.
 
-    `pooling`: `mean` over time and frequency, then a linear layer; or PSLA's `attention`, see
-    `AttentionPooling`. The embedding is the mean either way.
-    `drop_path`: in training, how often the last block is passed by; earlier ones less often.
-    `width_mult` and `depth_mult` come on top of the variant's own: no layer falls below 8 channels,
-    no stage below one block.
+    Options:
+        variant: b0 to b7, which set width and depth.
+        pooling: `mean` over time and frequency, then a linear layer; or the `attention` of PSLA,
+            see `AttentionPooling`. The embedding is the mean in both cases.
+        drop_path: stochastic depth rate of the last block in training; lower for earlier blocks.
+        width_mult: a further factor of the channels, none below 8.
+        depth_mult: a further factor of the blocks per stage, at least one.
 
     Source: Tan & Le, arXiv:1905.11946, by way of timm; on sounds PSLA, Gong et al.,
     arXiv:2102.01243, and CMKD, Gong et al., arXiv:2203.06760.
-    Differs: convolutions are padded alike on both sides, as timm's own weights want; those of the
-    published systems, and of the authors' weights (b6 and b7), are padded by one less at the start
-    of an axis of even length. PSLA's `mean` is of probabilities.
+    Differs: convolutions are padded symmetrically, as timm's own weights require; those of the
+    published systems, and of the authors' weights (b6 and b7), have one less at the start of an
+    axis of even length. The `mean` of PSLA is of probabilities.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 1280 x width), maps: the end of each
     resolution, the last (B, 1280 x width, ceil(T / 32), ceil(F / 32)).
     Raises ConfigError for an input of at most 32 x 32, whose last map would be a single value, and
@@ -69,15 +71,15 @@ class EfficientNet(nn.Module):
             raise ConfigError("efficientnet drop_path", found)
         if max(frames, bands) <= 32:
             raise ConfigError(
-                "efficientnet", f"wants at least 33 frames or bands, found {frames} x {bands}"
+                "efficientnet", f"requires at least 33 frames or bands, found {frames} x {bands}"
             )
         from timm.models.efficientnet import _gen_efficientnet  # the one that takes multipliers
 
         width, depth = VARIANTS[variant]
         name = f"efficientnet_{variant}"
-        theirs = variant in BY_THE_AUTHORS
-        whole = width_mult == depth_mult == 1
-        self.imagenet = ("tf_" if theirs else "") + name if whole else ""
+        tensorflow = variant in AUTHORS_WEIGHTS
+        published = width_mult == depth_mult == 1
+        self.imagenet = ("tf_" if tensorflow else "") + name if published else ""
         self.features = _gen_efficientnet(
             name,
             width * width_mult,
@@ -86,13 +88,13 @@ class EfficientNet(nn.Module):
             num_classes=0,
             global_pool="",
             drop_path_rate=drop_path,
-            bn_eps=1e-3 if theirs else 1e-5,
+            bn_eps=1e-3 if tensorflow else 1e-5,
         )
         embedding = self.features.num_features
-        self.attends = pooling == "attention"
+        self.attention_pooling = pooling == "attention"
         self.classifier = (
             AttentionPooling(embedding, num_classes)
-            if self.attends
+            if self.attention_pooling
             else nn.Linear(embedding, num_classes)
         )
 
@@ -107,20 +109,20 @@ class EfficientNet(nn.Module):
         x = layers.bn2(layers.conv_head(x))
         frames = x.mean(dim=3).transpose(1, 2)
         embedding = frames.mean(dim=1)
-        logits = self.classifier(frames if self.attends else embedding)
+        logits = self.classifier(frames if self.attention_pooling else embedding)
         return Output(logits, embedding, (*maps, x))
 
 
 class AttentionPooling(nn.Module):
-    r"""Each class listens where it is heard: PSLA's attention over time in four heads, as a logit.
+    r"""The attention pooling of PSLA: per class over time, with four heads, as a logit.
 
     .. math:: p = \sum_h w_h \sum_t \frac{\sigma(a_{ht})}{\sum_u \sigma(a_{hu})} \sigma(c_{ht}),
               \quad \log p - \log (1 - p)
 
-    1 - p is summed up from the sigmoids of -c and is exact where p is all but 1. Both are held
-    above 1e-7 in float32, as PSLA holds p before its cross-entropy, so the loss is that of the
-    published system; logits lie within 16.2 on either side of 0. The weights w are learned and need
-    not sum to 1.
+    1 - p is summed from the sigmoids of -c, so it is exact where p is close to 1. Both are clamped
+    to at least 1e-7 in float32, as PSLA clamps p before its cross-entropy, so the loss equals that
+    of the published system; logits lie within +-16.2. The weights w are learned and need not sum to
+    1.
 
     Source: Gong et al., PSLA, arXiv:2102.01243, section 3.4, and its code.
     Shapes: (B, T, D) -> (B, K).
@@ -133,15 +135,15 @@ class AttentionPooling(nn.Module):
         self.head_weight = nn.Parameter(torch.full((HEADS,), 1 / HEADS))
 
     def forward(self, frames: Tensor) -> Tensor:
-        attention, heard = (
+        attention, scores = (
             layer(frames).float().unflatten(2, (HEADS, -1))
             for layer in (self.attention, self.classes)
         )
-        attention = attention.sigmoid().clamp(TINY, 1 - TINY)
+        attention = attention.sigmoid().clamp(EPSILON, 1 - EPSILON)
         attention = attention / attention.sum(dim=1, keepdim=True)
-        there, absent = (
-            self.head_weight @ (attention * share).sum(dim=1)
-            for share in (heard.sigmoid(), (-heard).sigmoid())
+        present, absent = (
+            self.head_weight @ (attention * probability).sum(dim=1)
+            for probability in (scores.sigmoid(), (-scores).sigmoid())
         )
         absent = absent + (1 - self.head_weight.sum())
-        return there.clamp(TINY, 1 - TINY).log() - absent.clamp(TINY, 1 - TINY).log()
+        return present.clamp(EPSILON, 1 - EPSILON).log() - absent.clamp(EPSILON, 1 - EPSILON).log()

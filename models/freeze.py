@@ -1,4 +1,4 @@
-"""Parts of a model that are not trained."""
+"""Freezing parameters of a model."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,10 @@ from config import UserError, nearest
 
 
 def freeze(model: nn.Module, prefixes: Iterable[str]) -> int:
-    """Stop training the parameters whose names begin with one of `prefixes`; returns their number.
+    """Freeze the parameters whose names begin with one of `prefixes`; returns their number.
 
-    Running statistics of batch normalisation are no parameters: in training they go on following
-    the data. Raises UserError for a prefix that no parameter has.
+    The running statistics of batch normalisation are not parameters: training still updates them.
+    Raises UserError for a prefix that matches no parameter.
     """
     parameters = dict(model.named_parameters())
     for prefix in prefixes:

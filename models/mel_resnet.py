@@ -7,29 +7,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.output import Output
-from models.shapes import check_mel_shape, check_positive, thinned
+from models.shapes import check_mel_shape, check_positive, scale_channels
 
 CHANNELS = (30, 60, 120, 240)
 DOWNSAMPLING = (1, 2, 2, 3)  # of time and frequency, in each of the four blocks
 
 
 class MelResnet(nn.Module):
-    """Residual 2-D convolutions on a mel, 1.1 million parameters.
+    """A pre-activation ResNet on mels, 1.1 million parameters.
 
-    A 7x7 convolution that keeps the frames and leaves 4 bands off; four pre-activation blocks of
-    30, 60, 120 and 240 channels, which make one of 1, 2, 2 and 3 frames and bands; the mean over
-    time and frequency; classes. 256 bands become 252, 126, 63 and 21. 1,081,810 parameters for two
-    channels and 10 classes.
+    A 7x7 convolution that keeps the number of frames and removes 4 bands; four pre-activation
+    blocks of 30, 60, 120 and 240 channels, which downsample time and frequency by 1, 2, 2 and 3;
+    the mean over time and frequency; a linear classifier. 256 bands become 252, 126, 63 and 21.
+    1,081,810 parameters for two channels and 10 classes.
 
-    `downsampling`: by the stride of a block's first convolution and of its shortcut, or by maximum
-    pooling at its end; the same parameters.
-    `width_mult` thins all layers, but none below 8 channels.
+    Options:
+        downsampling: by the stride of a block's first convolution and of its shortcut, or by
+            maximum pooling at its end; the parameters are the same.
+        width_mult: factor of the channels of all layers, none below 8.
 
     Source: report of Jung et al. on DCASE 2019 Task 1A, whose table gives the channels, the sizes
     and the downsampling; blocks as He et al., ECCV 2016 (arXiv:1603.05027), which it cites.
-    Differs: no code of it was published. Read into it are one block a size with two 3x3
-    convolutions, a 1x1 shortcut where channels change, convolutions without bias, drawn as He et
-    al. do, and batch normalisation and ReLU before the mean.
+    Differs: its code is not published. Assumed are one block per size with two 3x3 convolutions, a
+    1x1 shortcut where the channels change, convolutions without bias, initialised as by He et al.,
+    and batch normalisation and ReLU before the mean.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 240), maps: the end of each block, the last
     (B, 240, ~T / 12, ~(F - 4) / 12).
     Raises ConfigError for fewer than 24 frames or 16 bands and for options out of range.
@@ -46,7 +47,7 @@ class MelResnet(nn.Module):
         super().__init__()
         channels, _, _ = check_mel_shape("mel_resnet", input_shape, frames=24, bands=16)
         check_positive("mel_resnet", "width_mult", width_mult)
-        sizes = [thinned(n, width_mult) for n in CHANNELS]
+        sizes = [scale_channels(n, width_mult) for n in CHANNELS]
         self.stem = convolution(channels, sizes[0], 7, padding=(3, 1))
         self.blocks = nn.ModuleList(
             Block(size_in, size_out, factor, downsampling)
@@ -70,7 +71,7 @@ class MelResnet(nn.Module):
 class Block(nn.Module):
     """Batch normalisation, ReLU and a 3x3 convolution, twice, added to the input.
 
-    Where channels or sizes change, what is added is a 1x1 convolution of the normalised input.
+    Where channels or sizes change, the shortcut is a 1x1 convolution of the normalised input.
     Shapes: (B, C, T, F) -> (B, C', T / factor, F / factor), rounded up by stride, down by pooling.
     """
 
@@ -93,9 +94,9 @@ class Block(nn.Module):
         self.pool = nn.MaxPool2d(pool) if pool > 1 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        ready = F.relu(self.norm1(x))
-        shortcut = x if self.projection is None else self.projection(ready)
-        inner = F.relu(self.norm2(self.conv1(ready)))
+        activated = F.relu(self.norm1(x))
+        shortcut = x if self.projection is None else self.projection(activated)
+        inner = F.relu(self.norm2(self.conv1(activated)))
         return self.pool(self.conv2(inner) + shortcut)
 
 

@@ -1,4 +1,4 @@
-"""MobileNetV3 on mels, as EfficientAT has it."""
+"""MobileNetV3 on mels, as in EfficientAT."""
 
 from typing import Literal, NamedTuple
 
@@ -10,12 +10,12 @@ from models.shapes import check_mel_shape, check_positive, multiple_of_8
 
 
 class Shape(NamedTuple):
-    """Of a block of MobileNetV3-large, before `width_mult`."""
+    """A block of MobileNetV3-large, before `width_mult`."""
 
     kernel: int
     inner: int  # channels of its depthwise convolution
-    channels: int  # that it ends with
-    squeezes: bool
+    channels: int  # at its end
+    squeeze: bool  # whether it has squeeze and excitation
     hard_swish: bool  # or ReLU
 
 
@@ -37,33 +37,35 @@ BLOCKS = (
     Shape(5, 960, 160, True, True),
     Shape(5, 960, 160, True, True),
 )
-STRIDED = (1, 3, 6, 12)  # the blocks that shrink the map
+STRIDED = (1, 3, 6, 12)  # the blocks that downsample
 STAGE_ENDS = (1, 3, 6, 12, 16)  # the last of `features` at each published resolution
 LAST, HIDDEN = 6, 1280  # times the last block's channels; units of the head
 
 
 class MN(nn.Module):
-    """MobileNetV3-large with squeeze and excitation of its channels, at any width.
+    """MobileNetV3-large on mels (EfficientAT), 4.9 million parameters.
 
     A 3x3 convolution of stride 2, fifteen inverted residuals, a 1x1 convolution to 960 channels.
     For one channel and 527 classes 4,876,831 parameters; with a `width_mult` of 0.4, 2, 3 or 4
     (mn04, mn20 …) 983,599, 17,909,287, 39,086,367 or 68,427,303. All widths are rounded to
     multiples of 8, and none is less. 1000 frames of 128 bands are 541,078,208 multiply-accumulates.
 
-    `head`: `mlp`: the mean over time and frequency, 1280 units (x width), hard-swish, dropout of
-    0.2, classes; `fully_convolutional`: a 1x1 convolution to the classes, batch normalisation, the
-    mean. The embedding is the mean of the last map either way.
-    `strides`: of the blocks that shrink the map, first to last; 2221 and 2211 are the published
-    ones that see less of a sound at once (mn10_as_fc_s2221, mn10_as_fc_s2211).
+    Options:
+        width_mult: factor of the channels of all layers.
+        head: `mlp`: the mean over time and frequency, 1280 units (x width), hard-swish, dropout of
+            0.2, classifier; `fully_convolutional`: a 1x1 convolution to the classes, batch
+            normalisation, the mean. The embedding is the mean of the last map in both cases.
+        strides: of the blocks that downsample, first to last; 2221 and 2211 are the published ones
+            of smaller receptive field (mn10_as_fc_s2221, mn10_as_fc_s2211).
 
     Source: Howard et al., arXiv:1905.02244; on sounds Schmid et al., ICASSP 2023, arXiv:2211.04772,
-    and its code, whose published weights load, see `models.published`.
-    Differs: squeeze and excitation over time or frequency, pooling by attention and the other
-    options of its code, none of which a published checkpoint has, are left out.
+    and its code, whose published weights can be loaded, see `models.published`.
+    Differs: without squeeze and excitation over time or frequency, attention pooling and the other
+    options of its code, which no published checkpoint uses.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 960 x width), maps: the end of each
     resolution, the last (B, 960 x width, ceil(T / 32), ceil(F / 32)).
     Raises ConfigError for a width that is not positive, and for an input whose last map would be a
-    single value, as of at most 32 x 32 it is.
+    single value, such as one of at most 32 x 32.
     """
 
     def __init__(
@@ -78,15 +80,15 @@ class MN(nn.Module):
         super().__init__()
         channels, frames, bands = check_mel_shape("mn", input_shape, frames=1, bands=1)
         check_positive("mn", "width_mult", width_mult)
-        shrinks = dict(zip(STRIDED, map(int, strides), strict=True))
-        smallest = 2 << list(shrinks.values()).count(2)
+        stride_of = dict(zip(STRIDED, map(int, strides), strict=True))
+        smallest = 2 << list(stride_of.values()).count(2)
         if max(frames, bands) <= smallest:
-            found = f"wants at least {smallest + 1} frames or bands, found {frames} x {bands}"
+            found = f"requires at least {smallest + 1} frames or bands, found {frames} x {bands}"
             raise ConfigError("mn", found)
         width = multiple_of_8(FIRST * width_mult)
         self.features = nn.Sequential(convolution(channels, width, 3, nn.Hardswish(), stride=2))
         for number, shape in enumerate(BLOCKS):
-            block = Block(width, shape, width_mult, shrinks.get(number, 1))
+            block = Block(width, shape, width_mult, stride_of.get(number, 1))
             self.features.append(block)
             width = block.channels
         self.features.append(convolution(width, LAST * width, 1, nn.Hardswish()))
@@ -100,7 +102,7 @@ class MN(nn.Module):
             self.classifier = nn.Sequential(
                 nn.Conv2d(width, num_classes, 1, bias=False), nn.BatchNorm2d(num_classes)
             )
-        self.apply(draw)
+        self.apply(init_weights)
 
     def forward(self, x: Tensor) -> Output:
         maps = []
@@ -117,8 +119,10 @@ class MN(nn.Module):
 
 
 class Block(nn.Module):
-    """Expansion, where there are more channels within; depthwise convolution, squeeze and
-    excitation, projection. The input is added where its shape stays.
+    """Expansion, depthwise convolution, squeeze and excitation, projection.
+
+    The expansion is left out where it would not change the channels. The input is added where the
+    shape stays.
 
     Shapes: (B, C, T, F) -> (B, C', ceil(T / stride), ceil(F / stride)).
     """
@@ -134,18 +138,18 @@ class Block(nn.Module):
         self.block.append(
             convolution(inner, inner, shape.kernel, activation(), stride=stride, groups=inner)
         )
-        if shape.squeezes:
+        if shape.squeeze:
             self.block.append(SqueezeExcitation(inner))
         self.block.append(convolution(inner, self.channels, 1))
-        self.adds = stride == 1 and channels == self.channels
+        self.residual = stride == 1 and channels == self.channels
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.block(x)
-        return x + y if self.adds else y
+        return x + y if self.residual else y
 
 
 class SqueezeExcitation(nn.Module):
-    """Each channel times a share that follows from the means of all: a quarter as many units, ReLU.
+    """Scales each channel by a gate computed from the means of all channels.
 
     Source: Hu et al., arXiv:1709.01507. Shapes: (B, C, T, F) -> (B, C, T, F).
     """
@@ -157,8 +161,8 @@ class SqueezeExcitation(nn.Module):
         self.fc2 = nn.Linear(squeezed, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        share = self.fc2(self.fc1(x.mean(dim=(2, 3))).relu()).sigmoid()
-        return x * share[:, :, None, None]
+        gate = self.fc2(self.fc1(x.mean(dim=(2, 3))).relu()).sigmoid()
+        return x * gate[:, :, None, None]
 
 
 def convolution(
@@ -178,8 +182,8 @@ def convolution(
     return nn.Sequential(conv, norm, *([activation] if activation else []))
 
 
-def draw(layer: nn.Module) -> None:
-    """A layer's first weights, as published."""
+def init_weights(layer: nn.Module) -> None:
+    """The initialisation of the published network."""
     if isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out")
     elif isinstance(layer, nn.Linear):

@@ -11,20 +11,21 @@ STAGE_ENDS = (1, 3, 6, 13, 18)  # the last layer of torchvision's `features` at 
 
 
 class MobileNetV2(nn.Module):
-    """Inverted residuals of depthwise convolutions, 0.7 to 2.9 million parameters.
+    """MobileNetV2 on mels, by torchvision, 0.7 to 2.9 million parameters.
 
     Batch normalisation of the mel, 1x1 convolutions to 10 and 3 channels, torchvision's `features`,
-    the maximum over time and frequency, 512 units, ReLU, batch normalisation, classes. 2,884,927
-    parameters for one channel and 8 classes.
+    the maximum over time and frequency, 512 units, ReLU, batch normalisation, classifier.
+    2,884,927 parameters for one channel and 8 classes.
 
-    `width_mult` thins the blocks, but none below 8 channels (any value up to 0.0277 gives that) and
-    never the 1280 channels at the end: at 0.0005 there are 696,783 parameters left.
+    Options:
+        width_mult: factor of the channels of the blocks, none below 8 (reached at 0.0277); the 1280
+            channels at the end stay. 696,783 parameters at 0.0005.
 
     Source: Sandler et al., arXiv:1801.04381; stem and head of the published distillation system for
     urban sound tagging.
-    Differs: torchvision's unused ImageNet classifier, which that system carries along, is left out.
-    A training batch of a single clip, which has no variance, is normalised in the head by the
-    running statistics and leaves them as they are.
+    Differs: torchvision's unused ImageNet classifier, which that system contains, is left out.
+    In training the head normalises a batch of a single clip, which has no variance, by the
+    running statistics and does not update them.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 512), maps: the end of each resolution, the
     last (B, 1280, ceil(T / 32), ceil(F / 32)).
     Raises ConfigError for an input of at most 32 x 32, whose last map would be a single value.
@@ -42,7 +43,7 @@ class MobileNetV2(nn.Module):
         check_positive("mobilenetv2", "width_mult", width_mult)
         if max(frames, bands) <= 32:
             raise ConfigError(
-                "mobilenetv2", f"wants at least 33 frames or bands, found {frames} x {bands}"
+                "mobilenetv2", f"requires at least 33 frames or bands, found {frames} x {bands}"
             )
         from torchvision.models import MobileNetV2 as TorchvisionMobileNetV2
 
@@ -55,7 +56,7 @@ class MobileNetV2(nn.Module):
         )
         self.features = TorchvisionMobileNetV2(width_mult=width_mult).features
         self.fc = nn.Linear(self.features[-1].out_channels, 512)
-        self.norm = BatchNormOfClips(512)
+        self.norm = SingleClipBatchNorm(512)
         self.classifier = nn.Linear(512, num_classes)
 
     def forward(self, x: Tensor) -> Output:
@@ -69,8 +70,8 @@ class MobileNetV2(nn.Module):
         return Output(self.classifier(embedding), embedding, tuple(maps))
 
 
-class BatchNormOfClips(nn.BatchNorm1d):
-    """Batch normalisation of (B, D) that falls back on its running statistics for B = 1."""
+class SingleClipBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of (B, D) that uses its running statistics for B = 1."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and len(x) == 1:

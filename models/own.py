@@ -1,4 +1,4 @@
-"""Your own PyTorch model, as teacher or student, without a line changed in it."""
+"""A user's own PyTorch model as teacher or student, without changes to it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Layout = Literal["bctf", "bcft", "btf", "bft", "bcs", "bs"]
 
 
 def load_builder(where: str, name: str) -> Callable[..., nn.Module]:
-    """The function or class of `file.py:function`; the file is looked for as every path is.
+    """The function or class that `file.py:function` names.
 
-    Raises ConfigError where there is no such file or name in it, or where it cannot be imported.
+    Raises ConfigError for a missing file or name, and for a file that cannot be imported.
     """
     file, _, attribute = name.rpartition(":")
     path = Path(file)
@@ -28,7 +28,7 @@ def load_builder(where: str, name: str) -> Callable[..., nn.Module]:
         raise ConfigError(where, f"found {name!r}, but there is no file {file!r}")
     try:
         module = import_file(path.resolve())
-    except Exception as error:  # whatever is wrong with it, it is the user's file
+    except Exception as error:  # the user's code can raise anything
         raise ConfigError(where, f"{file}: {type(error).__name__}: {error}") from error
     if not callable(builder := getattr(module, attribute, None)):
         raise ConfigError(where, f"{file} has no function {attribute!r}")
@@ -37,27 +37,28 @@ def load_builder(where: str, name: str) -> Callable[..., nn.Module]:
 
 @functools.cache
 def import_file(path: Path) -> Any:
-    """Executed once; it may import its neighbours."""
+    """Execute a file once; it can import modules of its folder."""
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 class Adapted(nn.Module):
-    """Any module, made to take what every model takes and to give what every model gives.
+    """Wraps any module so that its input and output are those of the project's models.
 
-    `layout` says what the module wants: its axes are those of batch, channel, time, frequency and
-    (for a raw waveform) sample. `logits` is the key or the place of the logits where the module
-    gives a dictionary or a tuple. `embedding` and `map` are paths of submodules, as in
-    `named_modules()`, whose outputs are taken on the way; where they are not given, the map is the
-    embedding, and the embedding the logits.
+    `layout`: the axes of the module's input: batch, channel, time, frequency and (for a raw
+    waveform) sample. `logits`: the key or index of the logits if the module returns a dictionary or
+    a tuple. `embedding` and `map`: paths of submodules, as in `named_modules()`, whose outputs are
+    captured by forward hooks. By default the embedding is the logits and the map is the embedding.
 
     Shapes: (B, C, T, F) or (B, C, S) -> Output.
-    Raises ConfigError for a path that the module does not have, UserError for outputs of other
-    kinds.
+    Raises ConfigError for a path that the module does not have, UserError for outputs of another
+    type.
     """
 
     def __init__(
@@ -74,48 +75,51 @@ class Adapted(nn.Module):
         self.paths = {path for path in (embedding, map) if path}
         self.embedding, self.map = embedding, map
         known = dict(module.named_modules())
-        if lost := self.paths - known.keys():
+        if missing := self.paths - known.keys():
             paths = ", ".join(filter(None, known))
             raise ConfigError(
-                type(module).__name__, f"has no submodule {min(lost)!r} (it has: {paths})"
+                type(module).__name__, f"has no submodule {min(missing)!r} (it has: {paths})"
             )
 
     def forward(self, x: Tensor) -> Output:
-        passed: dict[str, Any] = {}
+        captured: dict[str, Tensor] = {}
 
-        def keep(path: str) -> Any:
+        def capture(path: str) -> Any:
             def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                passed[path] = tensor_of(output, 0, path)
+                captured[path] = select_tensor(output, 0, path)
 
             return self.module.get_submodule(path).register_forward_hook(hook)
 
-        handles = [keep(path) for path in self.paths]
+        handles = [capture(path) for path in self.paths]
         try:
-            logits = tensor_of(self.module(laid_out(x, self.layout)), self.logits, "the module")
+            logits = select_tensor(
+                self.module(to_layout(x, self.layout)), self.logits, "the module"
+            )
         finally:
             for handle in handles:
                 handle.remove()
-        embedding = passed.get(self.embedding, logits)
-        return Output(logits, embedding, (passed.get(self.map, embedding),))
+        embedding = captured.get(self.embedding or "", logits)
+        return Output(logits, embedding, (captured.get(self.map or "", embedding),))
 
 
-def laid_out(x: Tensor, layout: Layout) -> Tensor:
+def to_layout(x: Tensor, layout: Layout) -> Tensor:
+    """(B, C, T, F) or (B, C, S) with the axes of `layout`."""
     if "c" not in layout:
         if x.shape[1] != 1:
-            raise UserError(f"a layout of {layout} wants one channel, found {x.shape[1]}")
+            raise UserError(f"a layout of {layout} requires one channel, found {x.shape[1]}")
         x = x[:, 0]
     if x.ndim != len(layout):
         raise UserError(f"a layout of {layout} does not fit features of {x.ndim} axes")
     return x.transpose(-1, -2) if layout.endswith("ft") else x
 
 
-def tensor_of(said: Any, place: str | int | None, what: str) -> Tensor:
-    """`said`, or what is at `place` of a tuple, a dictionary or an object with attributes."""
-    if not isinstance(said, Tensor) and place is not None:
+def select_tensor(output: Any, key: str | int | None, what: str) -> Tensor:
+    """`output`, or its element `key` if it is a tuple, a dictionary or an object."""
+    if not isinstance(output, Tensor) and key is not None:
         try:
-            said = said[place]
+            output = output[key]
         except (KeyError, IndexError, TypeError):
-            said = getattr(said, str(place), None)
-    if not isinstance(said, Tensor):
-        raise UserError(f"{what} gives {type(said).__name__} at {place!r}, want a tensor")
-    return said
+            output = getattr(output, str(key), None)
+    if not isinstance(output, Tensor):
+        raise UserError(f"{what} returns {type(output).__name__} at {key!r}, want a tensor")
+    return output

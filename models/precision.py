@@ -1,4 +1,4 @@
-"""A trained model in fewer bits."""
+"""Reduced precision of a trained model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from models.quantised import quantise
 
 
 def to_precision(model: nn.Module, precision: str, clips: Sequence[Tensor]) -> nn.Module:
-    """`model` itself, made to compute in float32, float16 or int8; its features stay float32.
+    """Convert `model` in place to float32, float16 or simulated int8; its input stays float32.
 
-    `clips`, batches of (B, *input_shape), say how large the numbers of int8 get. Raises UserError
-    for a model that cannot be quantised.
+    `clips`, batches of (B, *input_shape), calibrate the ranges of int8. Raises UserError for a
+    model that cannot be quantised.
     """
     if precision == "int8":
         return quantise(model, clips)

@@ -1,9 +1,10 @@
-"""Weights from files: our own, and those of published checkpoints under their own names."""
+"""Loading weights from files, including published checkpoints, whose names are translated."""
 
 import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ RAW_RESNET_NAMES = (  # first_conv.weight … block0.conv_downsample.weight … 
     (re.compile(r"^fc2\."), "classifier."),
 )
 
-CP_NAMES = (  # of CP-Mobile and CP-ResNet, in a module of Lightning or alone
+CP_NAMES = (  # of CP-Mobile and CP-ResNet, with or without the prefix of Lightning
     (re.compile(r"^(model\.)?"), ""),
     (re.compile(r"^in_c\."), "stem."),
     (re.compile(r"^stages\.s\d\."), "blocks."),  # stages.s1.b1.block.0.0.weight …
@@ -57,7 +58,7 @@ CP_NAMES = (  # of CP-Mobile and CP-ResNet, in a module of Lightning or alone
 MN_NAMES = (  # features.4.block.2.conc_se_layers.0.fc1.weight … classifier.5.weight
     (re.compile(r"^model\."), ""),
     (re.compile(r"\.conc_se_layers\.0\."), "."),
-    (re.compile(r"^classifier\.2\."), "fc.0."),  # of the mlp; the other head has 0 and 1
+    (re.compile(r"^classifier\.2\."), "fc.0."),  # of the mlp head; the other head has 0 and 1
     (re.compile(r"^classifier\.5\."), "classifier."),
 )
 
@@ -67,7 +68,7 @@ TRANSFORMER_NAMES = (  # module.v.blocks.0.attn.qkv.weight … mlp_head.1.weight
     (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
     (re.compile(r"^(mlp_)?head\.(\d)\."), r"classifier.\2."),
 )
-AST_BANDS = {  # all patches -> those in frequency, of the published checkpoints
+AST_BANDS = {  # number of patches -> those in frequency, of the published checkpoints
     1212: 12,  # 1024 frames, strides of 10
     850: 10,  # 12
     657: 9,  # 14
@@ -82,52 +83,54 @@ PASST_POSITIONS = {
 
 
 def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Fill a model from our own state dict or a published one, whole or not at all.
+    """Load this project's state dict or a published one, completely or not at all.
 
-    Known are the names of VGGish as torchvggish has them (for dcase_net; its convolutions alone are
-    taken), of the published urban sound tagging system (for dcase_net and dcase_small; whole, or
-    convolutions alone), of the published specialist system (for raw_resnet), of AST, of PaSST, of
-    EfficientAT's MobileNetV3 (for mn), and of CP-Mobile and CP-ResNet as the published
-    low-complexity scene systems have them. Raises UserError that names each tensor that is missing,
-    unexpected, or of another shape, and changes nothing then.
+    Supported are the parameter names of torchvggish's VGGish (for dcase_net; only the convolutions
+    are used), of the published urban sound tagging system (for dcase_net and dcase_small; all
+    layers, or the convolutions only), of the published specialist system (for raw_resnet), of AST,
+    PaSST, EfficientAT's MobileNetV3 (for mn), and of CP-Mobile and CP-ResNet of the published
+    low-complexity scene systems. Raises UserError that names each tensor that is missing,
+    unexpected or of another shape; the model is then unchanged.
     """
-    fill(model, as_ours(model, state_dict))
+    fill(model, to_model_names(model, state_dict))
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """As `load_published`, from our own names."""
-    wanted = model.state_dict()
-    misfits = [f"{name} is missing" for name in wanted if name not in weights]
-    misfits += [f"{name} is unexpected" for name in weights if name not in wanted]
-    misfits += [
-        misfit(name, weights[name].shape, tensor.shape)
-        for name, tensor in wanted.items()
+    """As `load_published`, for weights by the names of `model`."""
+    expected = model.state_dict()
+    mismatches = [f"{name} is missing" for name in expected if name not in weights]
+    mismatches += [f"{name} is unexpected" for name in weights if name not in expected]
+    mismatches += [
+        describe_mismatch(name, weights[name].shape, tensor.shape)
+        for name, tensor in expected.items()
         if name in weights and weights[name].shape != tensor.shape
     ]
-    if misfits:
-        raise UserError(f"the weights do not fit {type(model).__name__}: {'; '.join(misfits)}")
+    if mismatches:
+        raise UserError(f"the weights do not fit {type(model).__name__}: {'; '.join(mismatches)}")
     model.load_state_dict(weights)
 
 
-def misfit(name: str, found: Sequence[int], wanted: Sequence[int]) -> str:
-    if name == "positions" and found[-1] == wanted[-1]:
+def describe_mismatch(name: str, found: Sequence[int], expected: Sequence[int]) -> str:
+    """The message for a tensor of another shape; for position embeddings, with the remedy."""
+    if name == "positions" and found[-1] == expected[-1]:
         return (
             f"its positions are {shape(found[:2])} patches (time x frequency), this model's "
-            f"{shape(wanted[:2])}: set STRIDE_TIME, STRIDE_FREQUENCY, the length of the clips or "
+            f"{shape(expected[:2])}: set STRIDE_TIME, STRIDE_FREQUENCY, the length of the clips or "
             "the bands to those that it was trained with"
         )
-    if name in PASST_POSITIONS and found[-1] == wanted[-1]:
+    if name in PASST_POSITIONS and found[-1] == expected[-1]:
         axis, remedy = PASST_POSITIONS[name]
         return (
-            f"its positions in {axis} are {found[0]}, this model's {wanted[0]}: set {remedy} to "
+            f"its positions in {axis} are {found[0]}, this model's {expected[0]}: set {remedy} to "
             "those that it was trained with"
         )
-    return f"{name} is {shape(found)}, want {shape(wanted)}"
+    return f"{name} is {shape(found)}, want {shape(expected)}"
 
 
-def as_ours(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`state_dict` by the names of `model`, whose other layers are added to published convolutions
-    that stand alone.
+def to_model_names(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state_dict` by the names of `model`.
+
+    Published weights of convolutions only are completed by the other layers of `model`.
     """
     own = model.state_dict()
     if state_dict.keys() == own.keys():
@@ -139,7 +142,7 @@ def as_ours(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Published names to ours; names that are not published stay as they are."""
+    """Published names to those of `own`; unknown names stay."""
     if all(f"{name}.weight" in state_dict for name in VGGISH_CONVOLUTIONS):
         return {
             f"{ours}.{kind}": state_dict[f"{theirs}.{kind}"]
@@ -152,23 +155,22 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
     if "conv_stem.weight" in state_dict:
         return translate_efficientnet(state_dict)
     if any(name.endswith("feed_forward.0.weight") for name in state_dict):
-        return transposed(state_dict, CP_NAMES)
+        return rename_and_transpose(state_dict, CP_NAMES)
     if any(".conc_se_layers." in name for name in state_dict):
-        return transposed(state_dict, MN_NAMES)
+        return rename_and_transpose(state_dict, MN_NAMES)
     names = RAW_RESNET_NAMES if "first_conv.weight" in state_dict else DCASE_NAMES
-    return {renamed(name, names): tensor for name, tensor in state_dict.items()}
+    return {rename(name, names): tensor for name, tensor in state_dict.items()}
 
 
 def translate_transformer(
     state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The names of AST, of PaSST, or of DeiT in timm, to ours; the classifiers of ImageNet and
-    PaSST's second one are left out.
+    """Translate AST, PaSST or timm's DeiT, without ImageNet's classifiers and PaSST's second one.
 
-    They see a spectrogram as an image: frequency up, time across. Raises UserError where a tensor
-    that all have is missing, and for positions that make no grid.
+    Their spectrograms are images with frequency as height and time as width. Raises UserError for
+    a missing tensor that all of them have, and for position embeddings that form no grid.
     """
-    weights = {renamed(name, TRANSFORMER_NAMES): tensor for name, tensor in state_dict.items()}
+    weights = {rename(name, TRANSFORMER_NAMES): tensor for name, tensor in state_dict.items()}
     weights = {name: t for name, t in weights.items() if not re.match(r"head(_dist)?\.", name)}
     try:
         special = torch.cat((weights.pop("cls_token")[0], weights.pop("dist_token")[0]))
@@ -180,41 +182,44 @@ def translate_transformer(
             }
         else:
             first, patches = weights.pop("pos_embed")[0].tensor_split([2])
-            heard = "classifier.1.weight" in weights
-            grid = grid_of(patches, own, heard)
-            split = "time_positions" in own and not heard
-            positions = apart(grid, own) if split else {"positions": grid}
+            on_audio = "classifier.1.weight" in weights
+            grid = positions_grid(patches, own, on_audio)
+            split = "time_positions" in own and not on_audio
+            positions = split_positions(grid, own) if split else {"positions": grid}
     except KeyError as error:
         raise UserError(f"{error} is missing, which AST, PaSST and a distilled DeiT have") from None
     weights["patch_embed.weight"] = weights["patch_embed.weight"].transpose(2, 3)
     return weights | positions | {"special_tokens": special + first}
 
 
-def grid_of(patches: Tensor, own: Mapping[str, Tensor], heard: bool) -> Tensor:
-    """Positions of AST, where they have `heard`, or else of a square image, as (T', F', D)."""
-    if heard:
-        here = own["positions"].shape[1] if "positions" in own else 0
-        likely = [AST_BANDS.get(len(patches), 0), here, 12]
+def positions_grid(patches: Tensor, own: Mapping[str, Tensor], on_audio: bool) -> Tensor:
+    """Position embeddings of AST (`on_audio`) or of a square image as (T', F', D)."""
+    if on_audio:
+        rows = own["positions"].shape[1] if "positions" in own else 0
+        candidates = [AST_BANDS.get(len(patches), 0), rows, 12]
     else:
-        likely = [math.isqrt(len(patches))]
-    bands = next((n for n in likely if n and len(patches) % n == 0), None)
+        candidates = [math.isqrt(len(patches))]
+    bands = next((n for n in candidates if n and len(patches) % n == 0), None)
     if bands is None:
-        raise UserError(f"its {len(patches)} positions do not stand in {likely[-1]} bands")
+        raise UserError(
+            f"its {len(patches)} positions do not form a grid of {candidates[-1]} bands"
+        )
     return patches.unflatten(0, (bands, -1)).transpose(0, 1)
 
 
-def apart(grid: Tensor, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """An image's positions in time and in frequency, as PaSST's published code starts from them:
-    stretched to the size of its own, then the means over the other axis.
+def split_positions(grid: Tensor, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Position embeddings of an image as separate ones of time and frequency.
+
+    As in PaSST's published code: interpolated to the new size, then averaged over the other axis.
     """
     size = len(own["time_positions"]), len(own["frequency_positions"])
     image = grid.permute(2, 0, 1)[None]
-    stretched = F.interpolate(image, size, mode="bicubic")[0].permute(1, 2, 0)
-    return {"time_positions": stretched.mean(1), "frequency_positions": stretched.mean(0)}
+    resized = F.interpolate(image, size, mode="bicubic")[0].permute(1, 2, 0)
+    return {"time_positions": resized.mean(1), "frequency_positions": resized.mean(0)}
 
 
 def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """timm's names to ours, without the classifier of ImageNet; time runs across its images."""
+    """Translate timm's EfficientNet, without the classifier; time is the width of its images."""
     return {
         f"features.{name}": tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
         for name, tensor in state_dict.items()
@@ -222,19 +227,19 @@ def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
     }
 
 
-def transposed(
+def rename_and_transpose(
     state_dict: Mapping[str, Tensor], names: Sequence[tuple[re.Pattern[str], str]]
 ) -> dict[str, Tensor]:
-    """Published names to ours, of networks across whose images time runs."""
+    """Translate a network whose images have time as width."""
     return {
-        renamed(name, names): tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
+        rename(name, names): tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
         for name, tensor in state_dict.items()
     }
 
 
-def renamed(name: str, names: Sequence[tuple[re.Pattern[str], str]]) -> str:
-    for pattern, ours in names:
-        name = pattern.sub(ours, name)
+def rename(name: str, names: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, replacement in names:
+        name = pattern.sub(replacement, name)
     return name
 
 
@@ -243,11 +248,10 @@ def shape(sizes: Sequence[int]) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a .safetensors file or of a state dict that torch.save wrote, alone or
-    within a checkpoint of Lightning.
+    """The state dict of a .safetensors file, a file of torch.save or a Lightning checkpoint.
 
-    A pickle that holds anything but tensors is refused unread, since reading it could run its code.
-    Raises UserError for a file that is missing, damaged, refused or no state dict.
+    A pickle with anything but tensors is rejected without loading, since that could execute code.
+    Raises UserError for a file that is missing, damaged, rejected or not a state dict.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
@@ -255,7 +259,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            weights = load_file(path)
+            weights: Any = load_file(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

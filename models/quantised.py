@@ -1,4 +1,4 @@
-"""A model that computes as its int8 file will: weights and inputs of every product are rounded."""
+"""Simulated int8 (fake quantisation): weights and inputs of every layer are rounded."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from config import UserError
-from models.folded import PRODUCTS, fold_batch_norm
+from models.folded import WEIGHTED, Weighted, fold_batch_norm
 
-FOLLOW = 0.01  # of the way to a batch's extremes that a range goes at each step
-SMALLEST = 1e-9  # scale, of what is always 0
-LONGEST = 2**30  # half of what int32 holds
+MOMENTUM = 0.01  # of the moving averages of the ranges
+MIN_SCALE = 1e-9  # of a tensor that is always 0
+MAX_BIAS = 2**30  # half the range of int32
 
 
 class Rounded(torch.autograd.Function):
-    r"""A tensor on a grid of whole numbers, from `low` to `high`; the gradient goes through.
+    r"""A tensor rounded to a grid of integers, with the straight-through gradient.
 
     .. math:: s (\operatorname{clamp}(\operatorname{round}(x / s) + z, low, high) - z)
 
-    No gradient where it was clamped. Source: Jacob et al., CVPR 2018, eq. 12.
+    The gradient is zero where it was clamped. Source: Jacob et al., CVPR 2018, eq. 12.
     """
 
     @staticmethod
@@ -38,17 +38,21 @@ class Rounded(torch.autograd.Function):
 
 
 class QuantisedLayer(nn.Module):
-    """A convolution or linear layer of int8 weights, a scale a channel, and a uint8 input.
+    """A convolution or linear layer with int8 weights, one scale per channel, and a uint8 input.
 
-    The input lies between `low` and `high`, which hold 0; in training they follow the extremes of
-    the batches. The weights lie between -127 and 127 times each channel's scale, and the bias is
-    int32, in units of both scales. So all that is added up is whole; the sum itself is not rounded.
+    The input is clamped to the range `low` to `high`, which contains 0; in training both are moving
+    averages of the extremes of the batches. The weights are -127 to 127 times the scale of their
+    channel, and the bias is int32 in units of the product of both scales. So all summands are
+    integers; the sum is not rounded.
 
-    Source: Jacob et al., CVPR 2018; a scale a channel: Krishnamoorthi, arXiv:1806.08342.
+    Source: Jacob et al., CVPR 2018; per-channel scales: Krishnamoorthi, arXiv:1806.08342.
     Shapes: those of `layer`.
     """
 
-    def __init__(self, layer: nn.Module, low: Tensor, high: Tensor) -> None:
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, layer: Weighted, low: Tensor, high: Tensor) -> None:
         super().__init__()
         self.layer = layer
         self.register_buffer("low", low.clamp(max=0))
@@ -56,51 +60,51 @@ class QuantisedLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            self.follow(x)
+            self.update_range(x)
         scale, zero = self.input_grid()
-        scales, none = self.weight_scale(), torch.zeros_like(zero)
-        rounded = {"weight": Rounded.apply(self.layer.weight, scales, none, -127, 127)}
+        scales, no_offset = self.weight_scale(), torch.zeros_like(zero)
+        rounded = {"weight": Rounded.apply(self.layer.weight, scales, no_offset, -127, 127)}
         if self.layer.bias is not None:
             units = scale * scales.flatten()
-            rounded["bias"] = Rounded.apply(self.layer.bias, units, none, -LONGEST, LONGEST)
+            rounded["bias"] = Rounded.apply(self.layer.bias, units, no_offset, -MAX_BIAS, MAX_BIAS)
         return functional_call(self.layer, rounded, (Rounded.apply(x, scale, zero, 0, 255),))
 
     @torch.no_grad()
-    def follow(self, x: Tensor) -> None:
+    def update_range(self, x: Tensor) -> None:
         low, high = torch.aminmax(x)
-        self.low.lerp_(low.clamp(max=0), FOLLOW)
-        self.high.lerp_(high.clamp(min=0), FOLLOW)
+        self.low.lerp_(low.clamp(max=0), MOMENTUM)
+        self.high.lerp_(high.clamp(min=0), MOMENTUM)
 
     def input_grid(self) -> tuple[Tensor, Tensor]:
-        """The scale, and the whole number that stands for 0: ()."""
-        scale = ((self.high - self.low) / 255).clamp_min(SMALLEST)
+        """The scale and the zero point: ()."""
+        scale = ((self.high - self.low) / 255).clamp_min(MIN_SCALE)
         return scale, (-self.low / scale).round()
 
     @torch.no_grad()
     def weight_scale(self) -> Tensor:
-        """Of each channel that comes out, (K, 1, ...); large enough that int32 holds its bias."""
+        """The scale of each output channel, (K, 1, ...); large enough for its bias to fit int32."""
         weight, bias = self.layer.weight, self.layer.bias
         scale = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / 127
         if bias is not None:
-            least = bias.abs() / (LONGEST * self.input_grid()[0])
+            least = bias.abs() / (MAX_BIAS * self.input_grid()[0])
             scale = scale.maximum(least.reshape(scale.shape))
-        return scale.clamp_min(SMALLEST)
+        return scale.clamp_min(MIN_SCALE)
 
 
 def quantise(model: nn.Module, clips: Sequence[Tensor]) -> nn.Module:
-    """Fold batch normalisation and put a QuantisedLayer for every product, all in place.
+    """Fold batch normalisation and replace each layer by a QuantisedLayer, all in place.
 
-    Their inputs lie between the extremes that they reach on `clips`, batches of (B, *input_shape).
-    Attention's own products, what is added to another layer's result, and all normalisation that is
-    left (CP-Mobile's of the response among it) stay float32.
+    The input ranges are the extremes on `clips`, batches of (B, *input_shape). The products of
+    attention, residual additions and any other normalisation (such as the response norm of
+    CP-Mobile) stay float32.
 
     Source: Schmid et al., DCASE 2023 Task 1, with the quantisation of PyTorch for x86.
-    Differs: batch normalisation is folded before the training, not in it; inputs have all eight
-    bits, there seven; what a layer gives is rounded where the next one takes it, not before.
-    Raises UserError for a model that has recurrences, whose weights would stay so too.
+    Differs: batch normalisation is folded before the quantisation-aware training, not during it;
+    inputs have eight bits, not seven; the output of a layer is rounded at the input of the next.
+    Raises UserError for a model with recurrences, whose weights would stay float32.
     """
     if any(isinstance(module, nn.RNNBase) for module in model.modules()):
-        raise UserError(f"{type(model).__name__} cannot be quantised: it holds a recurrence")
+        raise UserError(f"{type(model).__name__} cannot be quantised: it contains a recurrence")
     fold_batch_norm(model, clips[0])
     for name, (layer, low, high) in ranges(model, clips).items():
         model.set_submodule(name, QuantisedLayer(layer, low, high))
@@ -108,14 +112,12 @@ def quantise(model: nn.Module, clips: Sequence[Tensor]) -> nn.Module:
 
 
 @torch.no_grad()
-def ranges(
-    model: nn.Module, clips: Sequence[Tensor]
-) -> dict[str, tuple[nn.Module, Tensor, Tensor]]:
-    """The products that the model computes, each with the extremes of its input."""
-    found: dict[str, tuple[nn.Module, Tensor, Tensor]] = {}
+def ranges(model: nn.Module, clips: Sequence[Tensor]) -> dict[str, tuple[Weighted, Tensor, Tensor]]:
+    """Name -> layer, lowest and highest input on `clips`, of the layers that the model uses."""
+    found: dict[str, tuple[Weighted, Tensor, Tensor]] = {}
 
-    def hear(name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Tensor]) -> None:
+    def record(name: str) -> Any:
+        def hook(module: Any, inputs: tuple[Tensor]) -> None:
             low, high = torch.aminmax(inputs[0])
             _, lowest, highest = found.get(name, (module, low, high))
             found[name] = module, lowest.minimum(low), highest.maximum(high)
@@ -123,9 +125,9 @@ def ranges(
         return hook
 
     handles = [
-        module.register_forward_pre_hook(hear(name))
+        module.register_forward_pre_hook(record(name))
         for name, module in model.named_modules()
-        if isinstance(module, PRODUCTS)
+        if isinstance(module, WEIGHTED)
     ]
     model.eval()
     for batch in clips:
@@ -135,8 +137,8 @@ def ranges(
     return found
 
 
-def hold(model: nn.Module) -> None:
-    """Ranges and batch statistics follow the clips no longer, until `model.train()`."""
+def freeze_ranges(model: nn.Module) -> None:
+    """Stop updating input ranges and batch statistics, until the next `model.train()`."""
     for module in model.modules():
         if isinstance(module, (QuantisedLayer, _BatchNorm)):
             module.eval()

@@ -9,43 +9,45 @@ from torch import Tensor, nn
 
 from config import ConfigError
 from models.output import Output
-from models.shapes import check_positive, check_waveform_shape, thinned
+from models.shapes import check_positive, check_waveform_shape, scale_channels
 
-STRIDE = 12  # samples a frame of the first convolution
+STRIDE = 12  # samples per frame of the first convolution
 BLOCKS = (64, 64, 128, 128, 128, 128, 128)
 POOL = 3  # after each block
 SLOPE = 0.3  # of LeakyReLU below zero
 
 
-class Reading(NamedTuple):
-    """What code and report say differently."""
+class Version(NamedTuple):
+    """The differences of the published code and its report."""
 
     first: int  # channels of the first convolution
     last: int  # channels of the 1x1 convolution at the end
     embedding: int
-    padding: int  # frames of zeros on both sides of the last map
+    padding: int  # frames of zeros on both sides before the last convolution
 
 
-READINGS = {"code": Reading(128, 128, 128, 3), "report": Reading(64, 64, 64, 0)}
+VERSIONS = {"code": Version(128, 128, 128, 3), "report": Version(64, 64, 64, 0)}
 
 
 class RawResnet(nn.Module):
-    """Residual 1-D convolutions on a raw waveform, 0.6 million parameters.
+    """A residual 1-D network on raw waveforms, 0.6 million parameters.
 
-    A convolution over 12 samples at a time; seven blocks of two convolutions over 3 frames, each
-    followed by maximum pooling of 3; a 1x1 convolution; the mean and the maximum over time beside
-    each other; an embedding without activation; classes without bias. LeakyReLU of slope 0.3 and
-    batch normalisation throughout. 636,736 parameters for two channels and 10 classes.
+    A convolution of size and stride 12; seven blocks of two convolutions of size 3, each followed
+    by maximum pooling of 3; a 1x1 convolution; mean and maximum over time, concatenated; a linear
+    embedding; a classifier without bias. LeakyReLU of slope 0.3 and batch normalisation throughout.
+    636,736 parameters for two channels and 10 classes.
 
-    `reading`: what the published code builds, or what the table of its report says: 64 channels at
-    both ends, so that 128 values are pooled, and an embedding of 64; 564,416 parameters. That the
-    last convolution has half the channels is read from the 128 pooled values.
-    `last_padding`: frames of zeros on both sides of the last map, before its 1x1 convolution. The
-    code has 3, a quarter of what is pooled of 10 s at 48 kHz, and its weights want them; empty:
-    as `reading` has it. `width_mult` thins all layers, but none below 8 channels.
+    Options:
+        version: the network of the published code, or of the table in its report: 64 channels at
+            both ends, so that 128 values are pooled, and an embedding of 64; 564,416 parameters.
+            The channels of the last convolution are inferred from the 128 pooled values.
+        last_conv_padding: frames of zeros on both sides before the last 1x1 convolution; default 3
+            (code) or 0 (report). 3 is a quarter of the pooled frames of 10 s at 48 kHz, and the
+            published weights require it.
+        width_mult: factor of the channels of all layers, none below 8.
 
-    Source: Jung et al., the specialist system of DCASE 2019 Task 1A; its published weights load,
-    see `models.published`.
+    Source: Jung et al., the specialist system of DCASE 2019 Task 1A; its published weights can be
+    loaded, see `models.published`.
     Shapes: (B, C, S) -> logits (B, K), embedding (B, 128), maps: the end of each block, of
     S // 36 frames and a third of them each time, the last (B, 128, S // 26,244).
     Raises ConfigError for less than 26,244 samples, 52,488 without padding, and for options out of
@@ -57,21 +59,21 @@ class RawResnet(nn.Module):
         *,
         num_classes: int,
         input_shape: tuple[int, int],
-        reading: Literal["code", "report"] = "code",
-        last_padding: int | None = None,
+        version: Literal["code", "report"] = "code",
+        last_conv_padding: int | None = None,
         width_mult: float = 1.0,
     ) -> None:
         super().__init__()
-        read = READINGS[reading]
-        padding = read.padding if last_padding is None else last_padding
+        published = VERSIONS[version]
+        padding = published.padding if last_conv_padding is None else last_conv_padding
         if padding < 0:
-            raise ConfigError("raw_resnet last_padding", f"found {padding}, want at least 0")
+            raise ConfigError("raw_resnet last_conv_padding", f"found {padding}, want at least 0")
         check_positive("raw_resnet", "width_mult", width_mult)
         # A single frame of a single clip has no variance for the last batch normalisation.
         fewest = STRIDE * POOL ** len(BLOCKS) * (1 if padding else 2)
         channels, _ = check_waveform_shape("raw_resnet", input_shape, samples=fewest)
-        first, last, embedding = (thinned(n, width_mult) for n in read[:3])
-        sizes = [first, *(thinned(n, width_mult) for n in BLOCKS)]
+        first, last, embedding = (scale_channels(n, width_mult) for n in published[:3])
+        sizes = [first, *(scale_channels(n, width_mult) for n in BLOCKS)]
         self.stem = convolution(channels, first, STRIDE, stride=STRIDE)
         self.blocks = nn.ModuleList(Block(*pair) for pair in pairwise(sizes))
         self.last = convolution(sizes[-1], last, 1, padding=padding)
@@ -90,9 +92,9 @@ class RawResnet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, added to their input, LeakyReLU, a third of the frames.
+    """Two convolutions with a shortcut, LeakyReLU, maximum pooling of 3.
 
-    Where the channels change, what is added is a convolution of the input.
+    Where the number of channels changes, the shortcut is a convolution.
     Shapes: (B, C, T) -> (B, C', T // 3).
     """
 

@@ -1,4 +1,4 @@
-"""A model and all that builds it again, in one file: weights.safetensors and its header."""
+"""weights.safetensors: the weights of a model, with a header that describes how to rebuild it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from models import MODELS, find_model
 from models.precision import to_precision
 from models.published import load_published, read_weights
 
-ENTRY = "soundstill"  # of the header: one, because several have no fixed order
+ENTRY = "soundstill"  # in the header: a single one, because the order of several is not fixed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What builds a trained model again, and hears as it does."""
+    """Everything needed to rebuild a trained model and its front end."""
 
     model: str  # as MODEL in [teacher] and [student]
     options: dict[str, Any]
@@ -30,16 +30,16 @@ class Description:
     classes: tuple[str, ...]
     clip_seconds: float
     front_end: Mel
-    mean: tuple[float, ...]  # one, or one a band: the input is less mean, over std
+    mean: tuple[float, ...]  # one, or one per band: the input is (x - mean) / std
     std: tuple[float, ...]
     precision: str = "float32"  # or float16, int8
 
     def header(self) -> dict[str, str]:
-        """For safetensors, whose header holds text alone."""
+        """The metadata for safetensors, whose values are strings."""
         return {ENTRY: json.dumps(dataclasses.asdict(self))}
 
     def build(self) -> nn.Module:
-        """With random weights, in evaluation mode."""
+        """The model with random weights, in evaluation mode."""
         model = find_model("model", self.model)(
             num_classes=len(self.classes), input_shape=self.input_shape, **self.options
         )
@@ -59,26 +59,26 @@ def read_description(path: Path) -> Description:
         raise UserError(f"{path}: cannot be read as weights: {error}") from None
     if text is None:
         raise UserError(
-            f"{path}: nothing in it says what model it is of; want the weights.safetensors that "
+            f"{path}: has no description of its model; want the weights.safetensors that "
             "train_teacher.py or train_student.py wrote"
         )
     try:
         found = json.loads(text)
         lists = {k: tuple(found[k]) for k in ("input_shape", "classes", "mean", "std")}
-        described = Description(**(found | lists | {"front_end": Mel(**found["front_end"])}))
+        description = Description(**(found | lists | {"front_end": Mel(**found["front_end"])}))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its description is of another version: {error}") from None
-    if ":" not in described.model and described.model not in MODELS:
-        raise UserError(f"{path}: is of a model that is not known here, {described.model!r}")
-    return described
+    if ":" not in description.model and description.model not in MODELS:
+        raise UserError(f"{path}: its model {description.model!r} does not exist")
+    return description
 
 
 def read_model(path: Path) -> tuple[nn.Module, Description]:
-    """The trained model of a weights.safetensors, in evaluation mode. Raises UserError."""
-    described = read_description(path)
-    model = described.build()
+    """The trained model of weights.safetensors, in evaluation mode. Raises UserError."""
+    description = read_description(path)
+    model = description.build()
     try:
         load_published(model, read_weights(path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return model, described
+    return model, description

@@ -1,6 +1,6 @@
-"""What transformers on spectrograms are made of: sizes, patches and their positions, blocks."""
+"""Building blocks of spectrogram transformers: sizes, patches, position embeddings, blocks."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,46 +17,47 @@ class Size(NamedTuple):
 
 
 SIZES = {"micro": Size(128, 2), "tiny": Size(192, 3), "small": Size(384, 6), "base": Size(768, 12)}
-"""Those of DeiT, Touvron et al., arXiv:2012.12877, and a smaller one of ours."""
+"""Those of DeiT, Touvron et al., arXiv:2012.12877, and a smaller one, micro."""
 
-IMAGENET = {  # what timm calls the weights of a size at its published depth
+IMAGENET = {  # timm's name of the ImageNet weights, for the published depth
     "tiny": "deit_tiny_distilled_patch16_224",
     "small": "deit_small_distilled_patch16_224",
     "base": "deit_base_distilled_patch16_384",
 }
 
 
-def patches(length: int, stride: int) -> int:
-    """How many patches fit on an axis of so many frames or bands."""
+def num_patches(length: int, stride: int) -> int:
+    """The number of patches along an axis of `length` frames or bands."""
     return (length - PATCH) // stride + 1
 
 
-def fitted(positions: Tensor, axis: int, length: int, first: int | Tensor | None = None) -> Tensor:
-    """Positions of an axis for another number of patches: where it is less those from `first` on,
-    or from the middle; interpolated linearly where it is more; themselves where it is the same.
+def interpolate_positions(
+    positions: Tensor, axis: int, length: int, first: int | Tensor | None = None
+) -> Tensor:
+    """Position embeddings for another number of patches along an axis.
 
-    As AST does with those of ImageNet. Without a branch, so that an exported graph takes any length
+    Fewer patches: a crop from `first` on, or the middle. More: linear interpolation. As AST adapts
+    the position embeddings of ImageNet. Without branches, so an exported graph accepts any length.
     """
     found = positions.shape[axis]
-    if first is None:
-        first = torch.sym_max(found // 2 - length // 2, 0)
-    step = found / torch.sym_max(length, found)
-    steps = torch.arange(length, device=positions.device)
-    place = ((steps.float() + 0.5) * step - 0.5 + first).clamp(0, found - 1)
-    below = place.long()
+    offset: Any = torch.sym_max(found // 2 - length // 2, 0) if first is None else first
+    scale = found / torch.sym_max(length, found)
+    steps: Tensor = torch.arange(length, device=positions.device)
+    index = ((steps.float() + 0.5) * scale - 0.5 + offset).clamp(0, found - 1)
+    below = index.long()
     above = (below + 1).clamp(max=found - 1)
-    share = (place - below).view(-1, *[1] * (positions.ndim - axis - 1))
+    weight = (index - below).view(-1, *[1] * (positions.ndim - axis - 1))
     lower, upper = (positions.index_select(axis, index) for index in (below, above))
-    return lower * (1 - share) + upper * share
+    return lower * (1 - weight) + upper * weight
 
 
-def attended(
+def encode(
     blocks: nn.ModuleList, special_tokens: Tensor, patches: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Special tokens and patches after all blocks, the patches as maps at every quarter of them.
+    """The special tokens after all blocks, and the patches after each quarter of them as maps.
 
-    Shapes: special tokens (S, D), patches (B, T, F, D) -> (B, S, D), maps (B, D, T, F); patches in
-    no grid, (B, N, D), stay so.
+    Shapes: special tokens (S, D), patches (B, T, F, D) -> (B, S, D), maps (B, D, T, F). Patches
+    without a grid, (B, N, D), give maps (B, N, D).
     """
     clips, *grid, _ = patches.shape
     special = len(special_tokens)
@@ -73,14 +74,14 @@ def attended(
 
 
 def map_ends(depth: int) -> set[int]:
-    """The blocks that end a quarter, counted from 1."""
+    """The last block of each quarter, counted from 1."""
     return {-(-depth * quarter // MAPS) for quarter in range(1, MAPS + 1)}
 
 
 class Block(nn.Module):
-    """Attention and two linear layers with GELU, each normalised before and added to its input.
+    """Pre-norm attention and MLP with residual connections.
 
-    Source: Dosovitskiy et al., arXiv:2010.11929; the names of its parts are timm's.
+    Source: Dosovitskiy et al., arXiv:2010.11929; the parameter names are timm's.
     Shapes: (B, N, D) -> (B, N, D).
     """
 
@@ -97,7 +98,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Scaled dot products of every token with every other. Shapes: (B, N, D) -> (B, N, D)."""
+    """Multi-head self-attention. Shapes: (B, N, D) -> (B, N, D)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -107,12 +108,12 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        heard = F.scaled_dot_product_attention(query, key, value)
-        return self.proj(heard.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return self.proj(attended.transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
-    """Four times as wide in between. Shapes: (B, N, D) -> (B, N, D)."""
+    """Two linear layers with GELU, four times as wide inside. Shapes: (B, N, D) -> (B, N, D)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -130,6 +131,6 @@ def linear(size_in: int, size_out: int) -> nn.Linear:
     return layer
 
 
-def drawn(*shape: int) -> nn.Parameter:
-    """Tokens or positions at random."""
+def random_parameter(*shape: int) -> nn.Parameter:
+    """Randomly initialised tokens or position embeddings."""
     return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))

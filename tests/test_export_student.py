@@ -166,7 +166,7 @@ def test_weights_without_a_description_are_refused(place, asked):
     finally:
         weights.write_bytes(kept)
     assert status == 1
-    assert "nothing in it says what model it is of" in printed
+    assert "has no description of its model" in printed
 
 
 def test_without_the_recordings_noise_is_heard_and_no_score_told(place, asked, tmp_path):

@@ -27,8 +27,8 @@ from losses.mix import teachers_of, uses_teacher
 from models import find_model
 from models.freeze import freeze
 from models.precision import to_precision
+from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
 from models.published import load_published, read_weights
-from models.start import IMAGENET, imagenet_weights, load_start, of_imagenet
 from training.device import choose_device, feature_memory_gb
 from training.distributed import barrier, rank, world
 from training.run_folder import find_training, training_path
@@ -464,10 +464,10 @@ def load_init(model: nn.Module, settings: Role, path: Path, where: str) -> None:
             raise ConfigError(where, error.message) from None
     else:
         weights = read_weights(path)
-    start = not settings.load_classifier or of_imagenet(model, weights)
+    start = not settings.load_classifier or is_imagenet(model, weights)
     try:
         if start:
-            load_start(model, weights, settings.init_colours)
+            load_pretrained(model, weights, settings.init_colours)
         else:
             load_published(model, weights)
     except UserError as error:

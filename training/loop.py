@@ -17,7 +17,7 @@ from tqdm import tqdm
 from config import Role, UserError
 from data.loading.batches import Batches
 from models.output import CLASSIFIER
-from models.quantised import hold
+from models.quantised import freeze_ranges
 from training.averaging import measure_batch_norm, running_mean
 from training.device import forward_precision
 from training.distributed import rank
@@ -94,7 +94,7 @@ def fit(
         torch.manual_seed(seed * 1_000_003 + epoch + rank() * 15_485_863)
         model.train()
         if 0 < freeze_from_epoch <= epoch + 1:
-            hold(model)
+            freeze_ranges(model)
         scores = [row["score"] for row in state["history"] if row["score"] is not None]
         sums: dict[str, Tensor] = {}
         for index, batch in enumerate(batches.epoch(epoch)):

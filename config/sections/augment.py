@@ -75,8 +75,8 @@ class Augment:
             alpha = f"{name.partition('_')[0]}_alpha"
             if (found := getattr(self, name)) != default and not getattr(self, alpha):
                 raise ConfigError(f"[augment] {name}", f"found {found:g}, but {alpha.upper()} is 0")
-        for name, default in (("impulse_response_prob", 1), ("impulse_response_devices", ())):
-            if getattr(self, name) != default and not self.impulse_responses:
+        for name, unset in (("impulse_response_prob", 1), ("impulse_response_devices", ())):
+            if getattr(self, name) != unset and not self.impulse_responses:
                 raise ConfigError(f"[augment] {name}", "requires IMPULSE_RESPONSES, which is empty")
         masks = self.time_mask_seconds or self.frequency_mask_share
         if self.mask_with != "silence" and not masks:

@@ -14,7 +14,7 @@ def test_the_mean_over_clips_of_one_hot_labels():
     assert CrossEntropy()(LOGITS, labels).item() == pytest.approx(by_hand)
 
 
-def test_labels_may_be_mixed():
+def test_labels_can_be_soft():
     labels = torch.tensor([[0.6, 0.4], [0.5, 0.5]])
     by_hand = (-0.6 * log(0.75) - 0.4 * log(0.25) + log(2)) / 2
     assert CrossEntropy()(LOGITS, labels).item() == pytest.approx(by_hand)

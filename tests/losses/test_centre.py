@@ -21,7 +21,7 @@ def test_half_the_mean_squared_distance_and_the_step_of_the_centres_by_hand():
     torch.testing.assert_close(loss.centres, wanted)
 
 
-def test_the_gradient_draws_each_embedding_to_its_centre_and_none_reaches_the_centres():
+def test_the_gradient_is_that_of_the_embeddings_only():
     loss = CentreLoss()
     loss(EMBEDDINGS, LABELS)
     centres = loss.centres.clone()
@@ -32,14 +32,14 @@ def test_the_gradient_draws_each_embedding_to_its_centre_and_none_reaches_the_ce
     assert not list(loss.parameters())
 
 
-def test_a_mixed_clip_belongs_to_its_classes_by_its_shares():
+def test_soft_labels_weight_the_classes():
     loss = CentreLoss(centre_lr=1.0)
     mixed = torch.tensor([[0.75, 0.25]])
     assert loss(torch.tensor([[4.0]]), mixed).item() == pytest.approx(16 / 2)
     torch.testing.assert_close(loss.centres, torch.tensor([[3 / 1.75], [1 / 1.25]]))
 
 
-def test_a_rate_of_zero_and_evaluation_leave_the_centres():
+def test_a_rate_of_zero_and_evaluation_keep_the_centres():
     still = CentreLoss(centre_lr=0.0)
     still(EMBEDDINGS, LABELS)
     assert torch.equal(still.centres, torch.zeros(3, 2))
@@ -50,7 +50,7 @@ def test_a_rate_of_zero_and_evaluation_leave_the_centres():
     assert torch.equal(loss.centres, before)
 
 
-def test_the_centres_arrive_at_the_means_of_their_classes():
+def test_the_centres_converge_to_the_means_of_their_classes():
     loss = CentreLoss()
     for _ in range(60):
         loss(EMBEDDINGS, LABELS)
@@ -58,7 +58,7 @@ def test_the_centres_arrive_at_the_means_of_their_classes():
     torch.testing.assert_close(loss.centres, means, rtol=1e-4, atol=1e-4)
 
 
-def test_the_centres_go_where_the_embeddings_are():
+def test_the_centres_have_the_device_and_dtype_of_the_embeddings():
     loss, twin = CentreLoss(), CentreLoss()
     loss(EMBEDDINGS, LABELS)
     twin.load_state_dict(loss.state_dict())
@@ -66,7 +66,7 @@ def test_the_centres_go_where_the_embeddings_are():
     assert twin.centres.device.type == "meta"
 
 
-def test_a_twin_goes_on_from_the_state():
+def test_the_state_dict_restores_the_centres():
     loss, twin = CentreLoss(), CentreLoss()
     twin.load_state_dict(loss.state_dict())
     assert twin.centres is None

@@ -28,7 +28,7 @@ def test_tags_by_hand(squared):
 
 
 @pytest.mark.parametrize("squared", [False, True])
-def test_one_class_a_clip_by_hand(squared):
+def test_single_labels_by_hand(squared):
     kd = KnowledgeDistillation(task="single_label", temperature=2, squared_temperature=squared)
     teacher = torch.tensor([[2 * log(3.0), 0.0], [1.0, 1.0]])  # at 2: (3/4, 1/4) and (1/2, 1/2)
     by_hand = DIVERGENCE / 2 * (4 if squared else 1)  # the mean of two clips
@@ -36,7 +36,7 @@ def test_one_class_a_clip_by_hand(squared):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_temperature_on_the_teacher_alone_wants_the_softened_logits(task):
+def test_a_temperature_on_the_teacher_only_is_zero_at_the_softened_logits(task):
     _, teacher = logits(0)
     kd = KnowledgeDistillation(task=task, temperature=3, temperature_on="teacher")
     assert kd(teacher / 3, teacher) == 0
@@ -113,7 +113,7 @@ def test_the_gradient_through_z_scores_by_hand():
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e4])
-def test_z_scores_of_logits_that_are_alike_or_huge_are_finite(scale):
+def test_z_scores_of_equal_or_huge_logits_are_finite(scale):
     student, teacher = (t.float() for t in logits(5))
     student = (scale * student).requires_grad_()
     loss = KnowledgeDistillation(task="single_label", standardise_logits=True)(student, teacher)

@@ -1,6 +1,7 @@
-"""What every registered loss promises."""
+"""Tests of every registered loss."""
 
 import inspect
+import re
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ DISTILLATION = sorted(name for name, loss in LOSSES.items() if loss.target == "t
 
 
 def build(name, **changes):
-    """In evaluation, where a loss that learns by itself stays as it is."""
+    """A loss in evaluation mode, where its state is constant."""
     parameters = inspect.signature(LOSSES[name]).parameters
     return LOSSES[name](
         **{key: value for key, value in (POOL | changes).items() if key in parameters}
@@ -40,7 +41,18 @@ def tensors(name, seed=0):
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
-def test_a_loss_says_what_it_takes(name):
+def test_the_docstring_lists_every_option(name):
+    text = inspect.getdoc(LOSSES[name])
+    assert text.splitlines()[0].endswith(".")
+    assert "\nShapes: " in text
+    block = text.partition("\nOptions:\n")[2].partition("\n\n")[0]
+    documented = set(re.findall(r"^    (\w+): ", block, re.MULTILINE))
+    parameters = inspect.signature(LOSSES[name]).parameters.values()
+    assert documented == {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_loss_names_its_inputs(name):
     loss = LOSSES[name]
     assert issubclass(loss, nn.Module)
     assert loss.student in SHAPES
@@ -53,7 +65,7 @@ def test_a_loss_says_what_it_takes(name):
 
 @pytest.mark.parametrize("task", ["single_label", "multi_label"])
 @pytest.mark.parametrize("name", sorted(LOSSES))
-def test_a_loss_is_a_positive_scalar_whose_gradient_reaches_the_student_alone(name, task):
+def test_a_loss_is_a_positive_scalar_with_gradients_for_the_student_only(name, task):
     student, other = (t.requires_grad_() for t in tensors(name))
     loss = build(name, task=task)(student, other)
     loss.backward()
@@ -107,7 +119,7 @@ def test_a_loss_does_not_depend_on_the_order_of_the_clips(name):
 
 
 @pytest.mark.parametrize("name", [n for n in DISTILLATION if hasattr(LOSSES[n], "forward_gram")])
-def test_a_loss_of_pairs_takes_the_inner_products_of_the_teacher_as_well(name):
+def test_forward_gram_equals_forward(name):
     student, teacher = (t.double().requires_grad_() for t in tensors(name))
     gram = teacher.flatten(1) @ teacher.flatten(1).T
     loss = build(name)

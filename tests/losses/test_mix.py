@@ -5,7 +5,7 @@ from losses.mix import names_of, teachers_of, uses_teacher
 
 
 @pytest.mark.parametrize(
-    ("variant", "names", "teachers", "taught"),
+    ("variant", "names", "teachers", "distilled"),
     [
         ("ce", ("ce",), "all", False),
         ("bce+KD + sp", ("bce", "kd", "sp"), "all", True),
@@ -14,26 +14,26 @@ from losses.mix import names_of, teachers_of, uses_teacher
         ("kd @ Specialists", ("kd",), "specialists", True),
     ],
 )
-def test_a_variant_says_its_losses_and_its_teachers(variant, names, teachers, taught):
+def test_the_losses_and_teachers_of_a_variant(variant, names, teachers, distilled):
     assert names_of(variant) == names
     assert teachers_of(variant) == teachers
-    assert uses_teacher(variant) == taught
+    assert uses_teacher(variant) == distilled
 
 
-def test_an_ensemble_may_teach():
+def test_an_ensemble_can_be_the_teacher():
     assert teachers_of("ce+kd@Fusion", ("fusion", "pair")) == "fusion"
     with pytest.raises(ConfigError, match="found 'fusoin'; nearest: fusion"):
         teachers_of("ce+kd@fusoin", ("fusion", "pair"))
 
 
 @pytest.mark.parametrize(
-    ("read", "variant", "said"),
+    ("read", "variant", "message"),
     [
         (teachers_of, "kd@techer", "nearest: teacher"),
         (uses_teacher, "ce+kq", "nearest: kd"),
-        (uses_teacher, "ce@teacher", "none of its losses wants a teacher"),
+        (uses_teacher, "ce@teacher", "none of its losses requires a teacher"),
     ],
 )
-def test_what_cannot_be_meant_is_named(read, variant, said):
-    with pytest.raises(ConfigError, match=said):
+def test_an_invalid_variant_is_an_error(read, variant, message):
+    with pytest.raises(ConfigError, match=message):
         read(variant)

@@ -22,14 +22,14 @@ def published(student, teacher):
     return (teacher_gram - student_gram).square().sum() / len(student) ** 2
 
 
-def test_unlike_clips_against_alike_ones_by_hand():
+def test_different_clips_against_equal_ones_by_hand():
     student = torch.eye(2)  # normalised Gram matrix: the identity
     teacher = torch.ones(2, 3)  # 1 / sqrt(2) everywhere
     by_hand = (2 * (1 - sqrt(0.5)) ** 2 + 2 * 0.5) / 4
     assert SP(student, teacher).item() == pytest.approx(by_hand)
 
 
-def test_a_row_of_zeros_stays_zero_and_the_others_still_learn():
+def test_a_row_of_zeros_stays_zero_and_the_gradients_are_finite():
     student = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], requires_grad=True)
     torch.testing.assert_close(
         row_normalised(gram(student)).detach(),

@@ -1,6 +1,6 @@
 """The official urban sound tagging metric as plain loops over clips, tags and thresholds.
 
-Written from the description of the metric, not from metrics/; slow, and meant to be obvious. A
+Written from the description of the metric, independent of metrics/; slow and simple. A
 category is (scores of its complete tags, their truth, scores of X, truth of X), row by row.
 """
 
@@ -13,13 +13,13 @@ def count(category, threshold):
         predicted = [score >= threshold for score in scores]
         unsure_predicted = unsure_score >= threshold
         hit = False
-        for says, true in zip(predicted, truth, strict=True):
-            if says and true:
+        for positive, true in zip(predicted, truth, strict=True):
+            if positive and true:
                 tp += 1
                 hit = True
-            elif says and not true and not unsure:
+            elif positive and not true and not unsure:
                 fp += 1
-            elif true and not says:
+            elif true and not positive:
                 fn += 1
         anything = any(predicted) or unsure_predicted
         if unsure and anything and not hit:
@@ -78,7 +78,7 @@ def official(categories, tie_order):
 
 
 def coarse(scores, targets, classes):
-    """Every class a category of one complete tag."""
+    """Every class is a category of one complete tag."""
     none = [0] * len(scores)
     return {
         name: ([[s] for s in scores[:, k]], [[t] for t in targets[:, k]], none, none)
@@ -87,19 +87,19 @@ def coarse(scores, targets, classes):
 
 
 def fine(scores, targets, classes):
-    """Categories by what stands before "-" in a name; "X" after it is the incomplete tag."""
+    """Categories by the part of a name before "-"; "X" after it is the incomplete tag."""
     grouped = {}
     for name in classes:
         grouped.setdefault(name.split("-")[0], [])
     for category in grouped:
         own = [k for k, name in enumerate(classes) if name.split("-")[0] == category]
         complete = [k for k in own if not classes[k].split("-")[1].startswith("X_")]
-        unsure = [k for k in own if k not in complete]
+        incomplete = [k for k in own if k not in complete]
         nothing = np.zeros(len(scores))
         grouped[category] = (
             scores[:, complete],
             targets[:, complete],
-            scores[:, unsure[0]] if unsure else nothing,
-            targets[:, unsure[0]] if unsure else nothing,
+            scores[:, incomplete[0]] if incomplete else nothing,
+            targets[:, incomplete[0]] if incomplete else nothing,
         )
     return grouped

@@ -1,4 +1,4 @@
-"""What no metric accepts, and what it says then."""
+"""Invalid inputs of metrics and their error messages."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_shapes_must_agree(shape):
 
 
 @pytest.mark.parametrize("shape", [(0, 2), (2, 0), (0, 0), (3,)])
-def test_no_clip_or_no_class_has_no_figure(shape):
+def test_an_empty_input_is_an_error(shape):
     with pytest.raises(UserError, match="same shape"):
         check(np.zeros(shape), np.zeros(shape), "multi_label")
 
@@ -64,7 +64,7 @@ def test_class_names_are_different_and_as_many_as_columns(classes):
         check(GOOD_SCORES, GOOD_TARGETS, "multi_label", classes)
 
 
-def test_an_unknown_task():
+def test_an_unknown_task_is_an_error():
     with pytest.raises(UserError, match="single_label or multi_label, found 'tags'"):
         check(GOOD_SCORES, GOOD_TARGETS, "tags")
 

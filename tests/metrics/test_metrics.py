@@ -1,4 +1,4 @@
-"""The contract of the table: every metric that is registered, unasked."""
+"""Tests of every registered metric."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ TASKS = tuple(CLASSES)
 
 
 def labels(task, random, clips=60):
-    """Labels in which every class has clips and lacks clips."""
+    """Labels with positive and negative clips in every class."""
     classes = len(CLASSES[task])
     if task == "single_label":
         return np.eye(classes)[np.arange(clips) % classes]
@@ -25,8 +25,8 @@ def labels(task, random, clips=60):
     return targets
 
 
-def blur(targets, task, random, certainty):
-    """Probabilities that know the labels the better the higher the certainty."""
+def noisy_probabilities(targets, task, random, certainty):
+    """Probabilities from noisy labels; the higher the certainty, the less noise."""
     logits = certainty * (2 * targets - 1) + random.normal(size=targets.shape)
     if task == "multi_label":
         return 1 / (1 + np.exp(-logits))
@@ -36,21 +36,21 @@ def blur(targets, task, random, certainty):
 def case(task, certainty=1.0, seed=0):
     random = np.random.default_rng(seed)
     targets = labels(task, random)
-    return blur(targets, task, random, certainty), targets, CLASSES[task]
+    return noisy_probabilities(targets, task, random, certainty), targets, CLASSES[task]
 
 
-def test_the_names_that_data_sets_and_tables_use():
-    wanted = {
+def test_the_registered_names():
+    expected = {
         "multi_label": "micro_auprc macro_auprc micro_f1 mean_average_precision roc_auc d_prime "
         "tag_calibration_error",
         "single_label": "accuracy macro_accuracy log_loss expected_calibration_error",
     }
-    for task, names in wanted.items():
+    for task, names in expected.items():
         assert [name for name, metric in METRICS.items() if metric.task == task] == names.split()
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_a_metric_is_a_float_and_the_better_model_has_the_better_one(name):
+def test_a_better_model_has_a_better_value(name):
     metric = METRICS[name]
     figures = [metric.function(*case(metric.task, certainty)) for certainty in (0.0, 3.0)]
     assert [type(figure) for figure in figures] == [float, float]
@@ -59,7 +59,7 @@ def test_a_metric_is_a_float_and_the_better_model_has_the_better_one(name):
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_a_metric_ignores_the_order_of_clips_and_does_not_touch_its_input(name):
+def test_a_metric_ignores_the_order_of_clips_and_keeps_its_input(name):
     metric = METRICS[name]
     scores, targets, classes = case(metric.task)
     before = scores.copy(), targets.copy()
@@ -73,7 +73,7 @@ def test_a_metric_ignores_the_order_of_clips_and_does_not_touch_its_input(name):
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, bool, np.int64])
-def test_a_metric_takes_narrow_numbers(name, dtype):
+def test_a_metric_accepts_other_dtypes(name, dtype):
     metric = METRICS[name]
     scores, targets, classes = case(metric.task)
     narrow = scores.astype(np.float32)
@@ -83,7 +83,7 @@ def test_a_metric_takes_narrow_numbers(name, dtype):
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 @pytest.mark.parametrize(("which", "value"), [(0, float("nan")), (0, 1.5), (0, -0.5), (1, 1 / 3)])
-def test_a_metric_refuses_what_is_no_probability_and_soft_labels(name, which, value):
+def test_invalid_probabilities_and_soft_labels_are_errors(name, which, value):
     metric = METRICS[name]
     arguments = case(metric.task)
     arguments[which][3, 1] = value
@@ -92,7 +92,7 @@ def test_a_metric_refuses_what_is_no_probability_and_soft_labels(name, which, va
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_evaluate_gives_every_figure_of_the_task(task):
+def test_evaluate_returns_every_metric_of_the_task(task):
     arguments = case(task)
     expected = {
         name: metric.function(*arguments) for name, metric in METRICS.items() if metric.task == task
@@ -139,7 +139,7 @@ def test_classwise_of_tags_averages_to_macro_auprc(classes, names):
         ("roc_auc", "ROC-AUC", roc_auc_score),
     ],
 )
-def test_classwise_of_tags_averages_to_the_ranking_that_is_asked_for(metric, name, by_scikit_learn):
+def test_classwise_of_tags_averages_to_the_ranking_metric(metric, name, by_scikit_learn):
     scores, targets, classes = case("multi_label")
     by_class = classwise(scores, targets, classes, "multi_label", metric)
     assert by_class == {
@@ -161,7 +161,7 @@ def test_class_names_and_task_are_checked(function):
         function(scores, targets, classes, "scenes")
 
 
-def test_importing_the_room_is_cheap():
+def test_the_import_loads_no_heavy_package():
     code = "import sys, metrics; print(*{'torch', 'sklearn', 'pandas', 'scipy'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

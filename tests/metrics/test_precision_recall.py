@@ -1,4 +1,4 @@
-"""The official metric against plain loops, and its values that can be worked out by hand."""
+"""The official metric against plain loops and against values worked out by hand."""
 
 import math
 
@@ -44,8 +44,8 @@ def agrees(scores, targets, classes, level, tie_order):
     )
 
 
-def draw(kind, random, shape, targets):
-    """Scores of one kind: what networks give, and what breaks a metric."""
+def sample_scores(kind, random, shape, targets):
+    """Scores of one kind: typical outputs of networks, and edge cases."""
     noise = random.random(shape)
     match kind:
         case "spread":
@@ -66,7 +66,7 @@ def draw(kind, random, shape, targets):
             return np.where(targets, 0.1 * noise, 1 - 0.1 * noise)
         case "constant":
             return np.full(shape, random.choice(FEW))
-        case "constant a class":
+        case "constant per class":
             return np.broadcast_to(random.choice(FEW, shape[1]), shape)
 
 
@@ -80,7 +80,7 @@ KINDS = (
     "two values",
     "wrong",
     "constant",
-    "constant a class",
+    "constant per class",
 )
 
 
@@ -94,18 +94,18 @@ def test_it_agrees_with_plain_loops(kind, level, tie_order):
         for _ in range(16):
             shape = (int(random.integers(1, 16)), len(classes))
             targets = (random.random(shape) < prevalence).astype(float)
-            agrees(draw(kind, random, shape, targets), targets, classes, level, tie_order)
+            agrees(sample_scores(kind, random, shape, targets), targets, classes, level, tie_order)
 
 
 @pytest.mark.parametrize("tie_order", ["numpy", "stable"])
 @pytest.mark.parametrize("level", LEVELS)
-def test_it_agrees_where_numpy_sorts_long_arrays_in_another_way(level, tie_order):
+def test_it_agrees_on_arrays_for_which_numpy_sorts_differently(level, tie_order):
     random = np.random.default_rng(7)
     classes = LEVELS[level][0]
     for clips in (60, 120):
         targets = (random.random((clips, len(classes))) < 0.15).astype(float)
         for kind in ("spread", "informed"):
-            scores = draw(kind, random, targets.shape, targets)
+            scores = sample_scores(kind, random, targets.shape, targets)
             agrees(scores, targets, classes, level, tie_order)
 
 
@@ -121,13 +121,13 @@ def predictions(draw, classes):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_it_agrees_wherever_hypothesis_looks(level):
+def test_it_agrees_on_examples_of_hypothesis(level):
     classes = LEVELS[level][0]
 
     @settings(max_examples=100, derandomize=True, deadline=None, database=None)
     @given(predictions(classes), st.sampled_from(["numpy", "stable"]))
-    def run(drawn, tie_order):
-        agrees(*drawn, classes, level, tie_order)
+    def run(case, tie_order):
+        agrees(*case, classes, level, tie_order)
 
     run()
 
@@ -155,7 +155,7 @@ def test_one_class_by_hand():
     # The micro curve takes equal recalls the other way round: (1/2, 1/2) before (1, 1/2).
     # 1/2 * (0 + 1/2) / 2 + 1/2 * (1 + 2/3) / 2 = 1/8 + 5/12.
     assert figures.micro_auprc == pytest.approx(13 / 24)
-    assert figures.micro_f1 == pytest.approx(0.5)  # at 0.6: one hit, one false alarm, one miss
+    assert figures.micro_f1 == pytest.approx(0.5)  # at 0.6: TP = FP = FN = 1
     counts = category_counts(column(0.8, 0.6, 0.4), column(1, 0, 1), ["dog"])["dog"]
     recall, precision = curve(counts, "stable")
     assert recall == pytest.approx([0, 0, 1 / 2, 1 / 2, 1, 1])
@@ -163,13 +163,13 @@ def test_one_class_by_hand():
     assert counts.positives == 2
 
 
-def test_a_score_of_one_keeps_the_curve_up():
+def test_a_score_of_one_reaches_the_highest_threshold():
     # At threshold 1 (P, R) is (1, 1/2) already: 1/2 * (1 + 1) / 2 + 1/2 * (1 + 1) / 2.
     figures = score(column(1.0, 0.5, 0.2), column(1, 1, 0), ["dog"], "stable")
     assert figures.classwise["dog"] == pytest.approx(1)
 
 
-def test_a_perfect_ranking_at_two_values_is_punished():
+def test_a_perfect_ranking_of_two_values_scores_less_than_one():
     # Threshold 1 gives (0, 0). Macro then goes straight up to (1, 1): 1/2. Micro meets the point of
     # threshold 0.1 first, whose precision is the prevalence, 1/4: 1/8.
     targets = np.array([[1, 0], [0, 0], [0, 1], [0, 0]])
@@ -180,7 +180,7 @@ def test_a_perfect_ranking_at_two_values_is_punished():
 
 
 @pytest.mark.parametrize("tie_order", ["numpy", "stable"])
-def test_a_constant_half_gives_half_the_prevalence(tie_order):
+def test_a_constant_score_gives_half_the_prevalence(tie_order):
     targets = np.array([[1, 0], [0, 0], [0, 1], [1, 0]])
     figures = score(np.full((4, 2), 0.5), targets, ["dog", "siren"], tie_order)
     assert figures.micro_auprc == pytest.approx(3 / 8 / 2)
@@ -188,7 +188,7 @@ def test_a_constant_half_gives_half_the_prevalence(tie_order):
     assert figures.micro_f1 == pytest.approx(2 * 3 / (2 * 3 + 5))
 
 
-def test_scores_below_the_lowest_threshold_count_nothing():
+def test_scores_below_the_lowest_threshold_are_ignored():
     figures = score(np.full((3, 1), 0.0099), column(1, 0, 1), ["dog"])
     assert figures == (0, 0, 0, {"dog": 0})
     assert score(np.full((3, 1), 0.01), column(1, 0, 1), ["dog"]).micro_auprc == pytest.approx(
@@ -204,16 +204,16 @@ def test_a_class_without_positives_is_left_out_of_macro_and_stays_in_micro():
     assert figures.macro_auprc == figures.classwise["dog"] == pytest.approx(1 / 2)
     # Micro: from (0, 0) to the lowest threshold, where one of four predictions is right: 1/4 / 2.
     assert figures.micro_auprc == pytest.approx(1 / 8)
-    assert figures.micro_f1 == pytest.approx(2 / 3)  # one hit, one false alarm
+    assert figures.micro_f1 == pytest.approx(2 / 3)  # TP = FP = 1
 
 
-def test_no_positive_at_all():
+def test_labels_without_positives():
     figures = score(np.full((2, 2), 0.7), np.zeros((2, 2)), ["dog", "siren"])
     assert figures.micro_auprc == figures.micro_f1 == 0
     assert math.isnan(figures.macro_auprc)
 
 
-def test_a_class_that_every_clip_has():
+def test_a_class_without_negatives():
     # Thresholds 1, .6, .4 -> (0, 0), (1, 1/2), (1, 1): 1/4 + 1/2.
     assert score(column(0.6, 0.4), column(1, 1), ["dog"]).macro_auprc == pytest.approx(3 / 4)
 
@@ -232,10 +232,10 @@ def engine(scores, truth):
         ((0.9, 0.0, 0.0), (1, 0, 0), 1, 0, 0),
         ((0.9, 0.9, 0.0), (1, 0, 0), 1, 1, 0),
         ((0.0, 0.9, 0.0), (1, 0, 0), 0, 1, 1),
-        ((0.9, 0.9, 0.0), (0, 0, 1), 1, 0, 0),  # any tag will do where the truth is X: one hit
-        ((0.9, 0.0, 0.0), (0, 1, 1), 1, 0, 1),  # X is met, the large engine is missed
-        ((0.0, 0.9, 0.0), (0, 1, 1), 1, 0, 0),  # the right tag: X adds no second hit
-        ((0.9, 0.0, 0.9), (1, 0, 0), 1, 0, 0),  # a predicted X beside a true engine does no harm
+        ((0.9, 0.9, 0.0), (0, 0, 1), 1, 0, 0),  # any tag is correct where the truth is X: TP = 1
+        ((0.9, 0.0, 0.0), (0, 1, 1), 1, 0, 1),  # X is found, the large engine is not
+        ((0.0, 0.9, 0.0), (0, 1, 1), 1, 0, 0),  # the correct tag: X adds no second TP
+        ((0.9, 0.0, 0.9), (1, 0, 0), 1, 0, 0),  # a predicted X is no error where an engine is true
     ],
 )
 def test_the_incomplete_tag_by_hand(scores, truth, tp, fp, fn):
@@ -243,25 +243,25 @@ def test_the_incomplete_tag_by_hand(scores, truth, tp, fp, fn):
 
 
 def two_clips(scores, truth):
-    """As `engine`, beside a clip that is right, so that false alarms show in F1."""
+    """As `engine`, with a second clip that is correct, so that false positives change F1."""
     scores, truth = np.array([scores, (0.9, 0, 0)]), np.array([truth, (1, 0, 0)])
     return score(scores, truth, ENGINES).micro_f1
 
 
-def test_a_predicted_x_is_a_false_alarm_where_no_engine_is():
-    assert two_clips((0.0, 0.0, 0.95), (0, 0, 0)) == pytest.approx(2 / 3)  # 1 hit, 1 false alarm
+def test_a_predicted_x_is_a_false_positive_where_no_engine_is():
+    assert two_clips((0.0, 0.0, 0.95), (0, 0, 0)) == pytest.approx(2 / 3)  # TP = FP = 1
     assert two_clips((0.9, 0.0, 0.95), (0, 0, 0)) == pytest.approx(
         2 / 4
     )  # the small engine as well
     assert two_clips((0.9, 0.9, 0.95), (0, 0, 0)) == pytest.approx(2 / 4)  # all tags: X not counted
 
 
-def test_a_missed_x_is_one_miss():
+def test_an_undetected_x_is_one_false_negative():
     assert two_clips((0.0, 0.0, 0.0), (0, 0, 1)) == pytest.approx(2 / 3)
 
 
-def test_scores_of_x_are_no_thresholds():
-    # X is read at the thresholds of the complete tags: 0.5 looks at the next of them, 0.8, which
+def test_scores_of_x_are_not_thresholds():
+    # X is evaluated at the thresholds of the complete tags. The next one from 0.5 is 0.8, which
     # 0.7 does not reach.
     scores, truth = np.array([[0.8, 0, 0], [0, 0, 0.7]]), np.array([[1, 0, 0], [0, 0, 1]])
     assert score(scores, truth, ENGINES).micro_f1 == pytest.approx(2 / 3)
@@ -276,7 +276,7 @@ def test_fine_names_are_grouped_and_others_are_not():
     assert list(score(scores, targets, mixed).classwise) == list(mixed)
 
 
-def test_figures_ignore_the_order_of_clips_and_of_fine_tags():
+def test_the_order_of_clips_and_of_fine_tags_does_not_matter():
     random = np.random.default_rng(1)
     scores, targets = random.random((40, 29)), random.random((40, 29)) < 0.2
     clips, tags = random.permutation(40), random.permutation(29)
@@ -286,7 +286,7 @@ def test_figures_ignore_the_order_of_clips_and_of_fine_tags():
     assert shuffled.classwise == expected.classwise
 
 
-def test_the_stable_curve_of_a_class_runs_by_threshold():
+def test_the_stable_curve_of_a_class_is_ordered_by_threshold():
     random = np.random.default_rng(0)
     targets = random.random((200, 3)) < 0.05
     scores = random.random(targets.shape)
@@ -295,9 +295,9 @@ def test_the_stable_curve_of_a_class_runs_by_threshold():
         points = [(0.0, 1.0)]
         for threshold in (1.0, *np.sort(scores[:, k])[::-1]):
             if threshold >= 0.01:
-                says = scores[:, k] >= threshold
-                hits = (says & targets[:, k]).sum()
-                points.append((hits / targets[:, k].sum(), hits / max(says.sum(), 0.5)))
+                positive = scores[:, k] >= threshold
+                hits = (positive & targets[:, k]).sum()
+                points.append((hits / targets[:, k].sum(), hits / max(positive.sum(), 0.5)))
         recall, precision = np.array([*points, (1.0, 0.0)]).T
         area = ((precision[1:] + precision[:-1]) / 2 * np.diff(recall)).sum()
         assert stable.classwise[name] == pytest.approx(area, abs=1e-12)

@@ -36,7 +36,7 @@ def test_d_prime_by_hand():
 
 
 @pytest.mark.parametrize("decimals", [16, 2, 1, 0])
-def test_ranking_figures_agree_with_scikit_learn(decimals):
+def test_ranking_metrics_agree_with_scikit_learn(decimals):
     random = np.random.default_rng(decimals)
     for _ in range(50):
         targets = random.random((int(random.integers(4, 60)), 3)) < 0.4
@@ -45,12 +45,12 @@ def test_ranking_figures_agree_with_scikit_learn(decimals):
         for k in range(3):
             precision = tagging.class_average_precision(scores, targets)[k]
             auc = tagging.class_roc_auc(scores, targets)[k]
-            truth, given = targets[:, k], scores[:, k]
-            assert precision == pytest.approx(average_precision_score(truth, given), abs=1e-12)
-            assert auc == pytest.approx(roc_auc_score(truth, given), abs=1e-12)
+            truth, predicted = targets[:, k], scores[:, k]
+            assert precision == pytest.approx(average_precision_score(truth, predicted), abs=1e-12)
+            assert auc == pytest.approx(roc_auc_score(truth, predicted), abs=1e-12)
 
 
-def test_the_figures_of_fsd50k_are_macro_averages_of_200_classes():
+def test_the_metrics_of_fsd50k_are_macro_averages_of_200_classes():
     random = np.random.default_rng(0)
     targets = random.random((400, 200)) < random.uniform(0.02, 0.5, 200)
     targets[0], targets[1] = True, False
@@ -63,12 +63,12 @@ def test_the_figures_of_fsd50k_are_macro_averages_of_200_classes():
 
 
 @pytest.mark.parametrize("label", [0, 1])
-@pytest.mark.parametrize("figure", ["average_precision", "roc_auc"])
-def test_a_class_of_one_kind_is_left_out(figure, label):
+@pytest.mark.parametrize("metric", ["average_precision", "roc_auc"])
+def test_a_class_without_positives_or_negatives_is_left_out(metric, label):
     targets = TARGETS.copy()
     targets[:, 1] = label
-    by_class = getattr(tagging, f"class_{figure}")(SCORES, targets)
+    by_class = getattr(tagging, f"class_{metric}")(SCORES, targets)
     assert math.isnan(by_class[1])
-    mean = {"average_precision": tagging.mean_average_precision, "roc_auc": tagging.roc_auc}[figure]
+    mean = {"average_precision": tagging.mean_average_precision, "roc_auc": tagging.roc_auc}[metric]
     assert mean(SCORES, targets) == by_class[0]
     assert math.isnan(mean(SCORES[:, 1:], targets[:, 1:]))

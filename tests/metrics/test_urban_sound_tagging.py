@@ -1,4 +1,4 @@
-"""The official metric from files, as its user meets it, and on the real annotations."""
+"""The official metric from files: the command line, and the real annotations."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ CLIPS = {
 
 @pytest.fixture
 def files(tmp_path):
-    """Predictions in another order than the annotations, which hold volunteers and other splits."""
+    """Predictions in another order than the annotations, which have other annotators and splits."""
     predictions, annotations = tmp_path / "predictions.csv", tmp_path / "annotations.csv"
     with predictions.open("w", newline="") as file:
         table = csv.writer(file)
@@ -93,7 +93,7 @@ def test_the_command_prints_one_json_object(files, level, tie_order):
     }
 
 
-def test_an_undefined_figure_is_null(files, capsys):
+def test_an_undefined_value_is_null(files, capsys):
     change(files[1], "a.wav,0,-1,1,0,0,1,1,1", "a.wav,0,-1,1,0,0,0,1,0")
     assert main([*map(str, files), "--level", "coarse"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -123,7 +123,7 @@ ERRORS = {
     "a word as score": (0, "0.9,0.6", "0.9,high", "predictions.csv, column 1-2_large: .*high"),
     "a tag without scores": (0, "1-2_large", "1-2_big", "predictions.csv: no column 1-2_large"),
     "no clip names": (0, "audio_filename", "file", "predictions.csv: no column audio_filename"),
-    "a clip twice": (0, "b.wav", "a.wav", "predictions.csv: clip a.wav is there twice"),
+    "a clip twice": (0, "b.wav", "a.wav", "predictions.csv: clip a.wav is listed twice"),
     "another clip": (
         0,
         "b.wav",
@@ -142,7 +142,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_what_the_user_can_mend(files, name, capsys):
+def test_errors_that_the_user_can_fix(files, name, capsys):
     which, old, new, message = ERRORS[name]
     change(files[which], old, new)
     with pytest.raises(UserError, match=message):
@@ -156,20 +156,20 @@ def test_what_the_user_can_mend(files, name, capsys):
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("content", [b"", b"\n\n", b'audio_filename\n"a', b"\xff\xfe\x00,1"])
-def test_a_file_that_is_no_table(files, which, content):
+def test_a_file_that_is_not_a_table_is_an_error(files, which, content):
     files[which].write_bytes(content)
     with pytest.raises(UserError, match=files[which].name):
         score_files(*files, "coarse")
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_a_file_that_is_not_there(files, which, capsys):
+def test_a_missing_file_is_an_error(files, which, capsys):
     files[which].unlink()
     assert main([*map(str, files), "--level", "coarse"]) == 1
     assert files[which].name in capsys.readouterr().err
 
 
-def test_the_command_line_is_wrong(files, capsys):
+def test_a_wrong_command_line(files, capsys):
     for arguments in ([], ["--level", "medium"], ["--level", "fine", "--tie-order", "legacy"]):
         with pytest.raises(SystemExit) as stopped:
             main([*map(str, files), *arguments])

@@ -4,7 +4,7 @@ import torch
 from config import ConfigError
 from models import MODELS
 from models.cost import cost
-from models.vision_transformer import fitted, map_ends
+from models.vision_transformer import interpolate_positions, map_ends
 
 
 def build(frames=1024, bands=128, classes=527, **options):
@@ -34,24 +34,24 @@ def test_the_multiply_accumulates_by_hand():
         model = build(size="tiny")
     width, tokens = 192, 101 * 12 + 2
     block = tokens * width * (3 + 1 + 4 + 4) * width + 2 * tokens * tokens * width
-    wanted = 101 * 12 * 16 * 16 * width + 12 * block + width * 527
-    assert cost(model, (1, 1024, 128)).macs == wanted
+    expected = 101 * 12 * 16 * 16 * width + 12 * block + width * 527
+    assert cost(model, (1, 1024, 128)).macs == expected
 
 
 @pytest.mark.parametrize("frames", [98, 498, 998])
-def test_a_clip_of_1_5_or_10_s_takes_its_part_of_the_positions(frames):
+def test_a_clip_of_1_5_or_10_s_crops_the_positions(frames):
     torch.manual_seed(0)
     model = build(498, 32, 3, size="micro", depth=1).eval()
     twin = build(frames, 32, 3, size="micro", depth=1).eval()
     weights = model.state_dict()
-    positions = fitted(weights["positions"], 0, (frames - 16) // 10 + 1)
+    positions = interpolate_positions(weights["positions"], 0, (frames - 16) // 10 + 1)
     twin.load_state_dict(weights | {"positions": positions})
     clips = torch.randn(2, 1, frames, 32)
     with torch.no_grad():
         assert torch.equal(model(clips).logits, twin(clips).logits)
 
 
-def test_a_map_keeps_the_place_of_each_patch():
+def test_a_map_has_the_grid_of_the_patches():
     torch.manual_seed(0)
     model = build(56, 36, 3, size="micro", depth=1).eval()  # 5 x 3 patches
     for parameter in model.blocks.parameters():
@@ -59,8 +59,8 @@ def test_a_map_keeps_the_place_of_each_patch():
     clips = torch.randn(2, 1, 56, 36)
     with torch.no_grad():
         (found,) = model(clips).maps
-        wanted = model.patch_embed(clips) + model.positions.permute(2, 0, 1)
-    assert torch.equal(found, wanted)
+        expected = model.patch_embed(clips) + model.positions.permute(2, 0, 1)
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize(

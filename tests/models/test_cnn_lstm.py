@@ -1,3 +1,5 @@
+"""The order of the axes that the LSTM of cnn_lstm reads."""
+
 import torch
 
 from models import MODELS
@@ -5,16 +7,14 @@ from models import MODELS
 INPUT_SHAPE = (1, 45, 20)  # 21 frames of 32 x 8 after the convolution
 
 
-def build(published_reading):
+def build(time_first):
     torch.manual_seed(0)
-    return MODELS["cnn_lstm"](
-        num_classes=8, input_shape=INPUT_SHAPE, published_reading=published_reading
-    ).eval()
+    return MODELS["cnn_lstm"](num_classes=8, input_shape=INPUT_SHAPE, time_first=time_first).eval()
 
 
-def test_it_walks_the_frames():
-    """Each step is one frame; stepping the LSTM by hand over the frames gives the same."""
-    model = build(False)
+def test_the_steps_are_frames():
+    """Stepping the LSTM by hand over the frames gives the same."""
+    model = build(time_first=True)
     output = model(torch.randn(2, *INPUT_SHAPE))
     feature, state = output.maps[-1], None
     for frame in range(21):
@@ -23,15 +23,15 @@ def test_it_walks_the_frames():
     torch.testing.assert_close(output.embedding, last[:, 0])
 
 
-def test_the_published_reading_reshapes_without_moving_an_axis():
-    model = build(True)
+def test_the_published_order_reshapes_without_transposing():
+    model = build(time_first=False)
     output = model(torch.randn(2, *INPUT_SHAPE))
     steps, _ = model.lstm(output.maps[-1].view(2, 21, 256))
     torch.testing.assert_close(output.embedding, steps[:, -1])
 
 
-def test_the_readings_differ_and_share_their_weights():
-    correct, published = build(False), build(True)
+def test_both_orders_have_the_same_weights_and_different_outputs():
+    correct, published = build(time_first=True), build(time_first=False)
     published.load_state_dict(correct.state_dict())
     x = torch.randn(2, *INPUT_SHAPE)
     assert torch.equal(correct(x).maps[-1], published(x).maps[-1])
@@ -39,4 +39,4 @@ def test_the_readings_differ_and_share_their_weights():
 
 
 def test_the_convolution_has_no_activation():
-    assert build(False)(torch.randn(2, *INPUT_SHAPE)).maps[-1].min() < 0
+    assert build(time_first=True)(torch.randn(2, *INPUT_SHAPE)).maps[-1].min() < 0

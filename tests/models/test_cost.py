@@ -1,11 +1,11 @@
-"""Each kind of layer against products counted by hand."""
+"""Costs of each kind of layer, counted by hand."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.cost import cost, unrolled
+from models.cost import cost, recurrence_products
 
 
 class SelfAttention(nn.Module):
@@ -68,7 +68,7 @@ def test_half_precision_weights_take_half_the_bytes():
     assert cost(nn.Linear(7, 5).half(), (7,)).weight_bytes == 2 * (7 * 5 + 5)
 
 
-def test_the_model_stays_as_it_was():
+def test_the_model_is_not_changed():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     cost(model, (1, 5, 5))
@@ -81,11 +81,11 @@ def test_the_model_stays_as_it_was():
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True, "num_layers": 2}])
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 @pytest.mark.parametrize("input_shape", [(7, 5), (3, 7, 5)])
-def test_a_recurrence_that_is_counted_gives_the_shapes_of_one_that_runs(kind, options, input_shape):
+def test_a_counted_recurrence_has_the_output_shapes_of_pytorch(kind, options, input_shape):
     module = kind(5, 4, batch_first=True, **options)
     x = torch.zeros(input_shape)
     y, state = module(x)
-    counted, its_state = unrolled(module, x)
+    counted, its_state = recurrence_products(module, x)
     assert counted.shape == y.shape
     pairs = zip(state, its_state, strict=True) if kind is nn.LSTM else [(state, its_state)]
     assert all(one.shape == other.shape for one, other in pairs)

@@ -47,7 +47,7 @@ def build(input_shape=(1, 65, 256), **options):
     return MODELS["cp_mobile"](num_classes=10, input_shape=input_shape, **options)
 
 
-def test_the_baseline_has_its_parameters_and_the_published_multiply_accumulates(capsys):
+def test_the_baseline_has_the_published_parameters_and_macs(capsys):
     arguments = ["cp_mobile", "base_channels=32", "--classes", "10", "--input", "1x65x256"]
     assert main(arguments) == 0
     figures = json.loads(capsys.readouterr().out)
@@ -63,20 +63,20 @@ def test_the_published_sizes(base_channels, parameters):
     assert sum(p.numel() for p in build(base_channels=base_channels).parameters()) == parameters
 
 
-def test_the_winner_of_2023_has_its_parameters_and_multiply_accumulates():
+def test_the_2023_version_has_the_published_parameters_and_macs():
     figures = cost(build((1, 64, 256), version="dcase2023"), (1, 64, 256))
     assert figures.parameters == 126_952
     assert round(figures.macs / 1e6, 1) == 28.9
 
 
-def test_what_is_given_goes_before_what_a_version_has():
+def test_options_override_those_of_the_version():
     options = {"channels_multiplier": 1.8, "expansion_rate": 2.1}
     narrow = build(version="dcase2023", **options)
     gammas_and_betas = 2 * 6
     assert sum(p.numel() for p in narrow.parameters()) == 61_148 + gammas_and_betas
 
 
-def test_maps_are_the_ends_of_the_stages_and_the_mean_of_the_last_is_the_embedding():
+def test_maps_are_stage_outputs_and_the_embedding_is_the_mean_of_the_last():
     for version, sizes in (
         ("dcase2024", [(32, 9, 64), (56, 9, 32), (104, 9, 32)]),
         ("dcase2023", [(32, 9, 32), (72, 9, 16), (168, 9, 16)]),
@@ -107,21 +107,21 @@ def test_widths_are_multiples_of_8_that_lose_less_than_a_tenth(channels, rounded
     assert multiple_of_8(channels) == rounded
 
 
-def silenced(*arguments):
+def block_of_zeros(*arguments):
     """A block whose convolutions add nothing to the input."""
     block = Block(*arguments).eval()
     torch.nn.init.zeros_(block.layers[2][1].weight)
     return block
 
 
-def test_a_block_adds_its_input_or_the_mean_of_what_shrinks_only_where_channels_stay():
+def test_the_shortcut_of_a_block():
     x = torch.rand(1, 8, 4, 6)
-    assert torch.equal(silenced(8, 8, 2.0, (1, 1), False)(x), x)
-    shrunk = silenced(8, 8, 2.0, (2, 1), False)(x)
+    assert torch.equal(block_of_zeros(8, 8, 2.0, (1, 1), False)(x), x)
+    shrunk = block_of_zeros(8, 8, 2.0, (2, 1), False)(x)
     assert shrunk.shape == (1, 8, 2, 6)
     torch.testing.assert_close(shrunk[0, :, 1, 2], x[0, :, 1:4, 1:4].sum((1, 2)) / 9)
     torch.testing.assert_close(shrunk[0, :, 0, 0], x[0, :, :2, :2].sum((1, 2)) / 9)  # zeros outside
-    assert not silenced(8, 16, 2.0, (1, 1), False)(x).any()
+    assert not block_of_zeros(8, 16, 2.0, (1, 1), False)(x).any()
 
 
 def test_the_response_norm_by_hand():
@@ -130,18 +130,18 @@ def test_the_response_norm_by_hand():
     torch.nn.init.constant_(norm.gamma, 0.6)
     torch.nn.init.constant_(norm.beta, 0.1)
     # norms of 5 and 1, their mean 3
-    wanted = torch.tensor([[[[3 + 3 + 0.1, 4 + 4 + 0.1]], [[0.1, -1 - 0.2 + 0.1]]]])
-    torch.testing.assert_close(norm(x), wanted)
+    expected = torch.tensor([[[[3 + 3 + 0.1, 4 + 4 + 0.1]], [[0.1, -1 - 0.2 + 0.1]]]])
+    torch.testing.assert_close(norm(x), expected)
 
 
-def test_the_response_norm_learns_from_silence_and_runs_in_half_precision():
+def test_the_response_norm_has_gradients_for_silence_and_runs_in_half_precision():
     norm, x = GlobalResponseNorm(), torch.zeros(1, 2, 3, 3, requires_grad=True)
     norm(x).sum().backward()
     assert torch.equal(x.grad, torch.ones_like(x))
     assert norm.half()(x.half()).dtype == torch.float16
 
 
-def test_the_shortest_mel_still_trains_alone():
+def test_a_single_clip_of_minimal_length_can_be_trained_on():
     model = build((1, 9, 1)).train()
     assert model(torch.randn(1, 1, 9, 1)).logits.isfinite().all()
     with pytest.raises(ConfigError, match="at least 9 frames and 1 bands, found .* 1 x 8 x 256"):
@@ -168,7 +168,7 @@ def published_weights(shapes):
 
 
 def convolved(weights, convolution, norm, image, eps=1e-5, **settings):
-    """By a published convolution and its normalisation: (B, C, F, T) -> (B, C', F', T')."""
+    """A published convolution and its normalisation: (B, C, F, T) -> (B, C', F', T')."""
     x = F.conv2d(image, weights[f"{convolution}.weight"], **settings)
     scale, offset, mean, variance = (
         weights[f"{norm}.{kind}"][:, None, None]
@@ -225,12 +225,12 @@ def test_the_published_weights_give_the_published_logits(version, prefix):
     model = build((1, 37, 45), base_channels=8, version=version).eval()
     load_published(model, {prefix + name: tensor for name, tensor in published.items()})
     mels = torch.randn(2, 1, 37, 45, generator=torch.Generator().manual_seed(1))
-    wanted = cp_mobile_by_names(version, published, mels)
-    assert wanted.std() > 0.1
+    expected = cp_mobile_by_names(version, published, mels)
+    assert expected.std() > 0.1
     with torch.no_grad():
-        torch.testing.assert_close(model(mels).logits, wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(mels).logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_published_weights_of_the_other_version_are_named():
+def test_published_weights_of_the_other_version_are_an_error():
     with pytest.raises(UserError, match=r"blocks\.b1\.response_norm\.gamma is unexpected"):
         load_published(build(base_channels=8), published_cp_mobile("dcase2023"))

@@ -13,7 +13,7 @@ def build(input_shape=(1, 43, 256), **options):
     return MODELS["cp_resnet"](num_classes=10, input_shape=input_shape, **options)
 
 
-def test_the_published_parameters_and_multiply_accumulates_by_hand():
+def test_the_published_parameters_and_macs_by_hand():
     figures = cost(build(), (1, 43, 256))
     layers = (  # products an output, channels, frames x bands of it
         (25, 32, 21 * 127),
@@ -37,7 +37,7 @@ def test_the_published_parameters_and_multiply_accumulates_by_hand():
         (8, 7 + 6 * 8, 7 + 8 + 4 + 2 * 16 + 8 + 3 * 32),
     ],
 )
-def test_rho_bounds_what_a_value_of_the_last_map_hears(rho, frames, bands):
+def test_rho_bounds_the_receptive_field(rho, frames, bands):
     model = build(rho=rho, base_channels=12).double().eval()
     for parameter in model.parameters():
         torch.nn.init.ones_(parameter)
@@ -48,15 +48,15 @@ def test_rho_bounds_what_a_value_of_the_last_map_hears(rho, frames, bands):
     in_frequency = torch.zeros(1 + 256, 1, 9, 256, dtype=torch.float64)
     in_frequency[range(1, 257), 0, 4, range(256)] = 1e6
     with torch.no_grad():
-        for clicks, place, wanted in (
+        for clicks, place, expected in (
             (in_time, (9, 0), frames),
             (in_frequency, (0, 7), bands),
         ):
             value = model(clicks).maps[-1][:, 0, *place]
-            assert (value > value[0] + 1e-6).sum() == wanted
+            assert (value > value[0] + 1e-6).sum() == expected
 
 
-def test_before_the_first_step_blocks_pass_their_input_on_and_all_classes_are_alike():
+def test_the_initialisation_is_the_identity_with_equal_logits():
     torch.manual_seed(0)
     model = build((1, 32, 20)).eval()
     x = torch.rand(2, 32, 5, 4)
@@ -67,7 +67,7 @@ def test_before_the_first_step_blocks_pass_their_input_on_and_all_classes_are_al
     assert output.embedding.std() > 0
 
 
-def test_maps_are_the_ends_of_the_stages_and_the_mean_of_the_last_is_the_embedding():
+def test_maps_are_stage_outputs_and_the_embedding_is_the_mean_of_the_last():
     model = build(base_channels=14).eval()
     with torch.no_grad():
         output = model(torch.randn(1, 1, 43, 256))
@@ -75,16 +75,16 @@ def test_maps_are_the_ends_of_the_stages_and_the_mean_of_the_last_is_the_embeddi
     torch.testing.assert_close(output.embedding, output.maps[-1].flatten(2).mean(2))
 
 
-def test_the_shortest_mel_still_trains_alone():
+def test_a_single_clip_of_minimal_size_can_be_trained_on():
     model = build((1, 9, 17)).train()
     assert model(torch.randn(1, 1, 9, 17)).logits.isfinite().all()
     for shape in ((1, 8, 17), (1, 9, 16)):
-        with pytest.raises(ConfigError, match="cp_resnet: wants at least 9 frames and 17 bands"):
+        with pytest.raises(ConfigError, match="cp_resnet: requires at least 9 frames and 17 bands"):
             build(shape)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"rho": 0}, "cp_resnet rho: found 0, want 1 to 9"),
         ({"rho": 10}, "cp_resnet rho: found 10, want 1 to 9"),
@@ -92,8 +92,8 @@ def test_the_shortest_mel_still_trains_alone():
         ({"base_channels": 33}, "base_channels: found 33, want an even number of at least 12"),
     ],
 )
-def test_options_out_of_range_are_named(options, said):
-    with pytest.raises(ConfigError, match=said):
+def test_options_out_of_range_are_errors(options, message):
+    with pytest.raises(ConfigError, match=message):
         build(**options)
 
 
@@ -141,7 +141,7 @@ def test_the_published_weights_give_the_published_logits():
     model = build((1, 38, 45), base_channels=12).eval()
     load_published(model, published)
     mels = torch.randn(2, 1, 38, 45, generator=torch.Generator().manual_seed(1))
-    wanted = cp_resnet_by_names(published, mels)
-    assert wanted.std() > 0.1
+    expected = cp_resnet_by_names(published, mels)
+    assert expected.std() > 0.1
     with torch.no_grad():
-        torch.testing.assert_close(model(mels).logits, wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(mels).logits, expected, rtol=1e-4, atol=1e-5)

@@ -26,7 +26,7 @@ def test_the_published_parameters(variant, pooling, classes, millions):
     assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == millions
 
 
-def test_the_maps_halve_from_stage_to_stage_and_the_mean_of_the_last_is_classified():
+def test_the_maps_halve_per_stage_and_the_mean_of_the_last_is_classified():
     torch.manual_seed(0)
     model = build(3, width_mult=0.1, depth_mult=0.1).eval()
     with torch.no_grad():
@@ -54,7 +54,7 @@ def pooling(channels=6, classes=3):
 
 def test_attention_pooling_is_the_logit_of_the_published_probability():
     layer, frames = pooling(), torch.randn(2, 5, 6)
-    wanted = torch.zeros(2, 3)
+    expected = torch.zeros(2, 3)
     for clip in range(2):
         for name in range(3):
             for head in range(4):
@@ -66,16 +66,16 @@ def test_attention_pooling_is_the_logit_of_the_published_probability():
                     frames[clip] @ layer.attention.weight[row] + layer.attention.bias[row]
                 )
                 mean = (heard * attention).sum() / attention.sum()
-                wanted[clip, name] += layer.head_weight[head].item() * mean.item()
-    torch.testing.assert_close(layer(frames), torch.logit(wanted), rtol=1e-4, atol=1e-5)
+                expected[clip, name] += layer.head_weight[head].item() * mean.item()
+    torch.testing.assert_close(layer(frames), torch.logit(expected), rtol=1e-4, atol=1e-5)
 
 
-def test_attention_pooling_stays_finite_and_exact_where_it_is_sure():
+def test_attention_pooling_is_finite_and_exact_near_probability_one():
     layer = AttentionPooling(1, 1)
     torch.nn.init.zeros_(layer.attention.weight)
     torch.nn.init.ones_(layer.classes.weight)
     torch.nn.init.zeros_(layer.classes.bias)
-    for score in (12.0, -12.0):  # float32 has no sigmoid(12) that tells its logit to 1e-2
+    for score in (12.0, -12.0):  # sigmoid(12) is too close to 1 in float32
         torch.testing.assert_close(layer(torch.full((1, 3, 1), score)).item(), score)
     for score in (200.0, -200.0):
         frames = torch.full((1, 3, 1), score, requires_grad=True)
@@ -85,7 +85,7 @@ def test_attention_pooling_stays_finite_and_exact_where_it_is_sure():
         assert frames.grad.isfinite().all()
 
 
-def test_blocks_are_passed_by_in_training_alone():
+def test_stochastic_depth_acts_in_training_only():
     torch.manual_seed(0)
     model = build(3, width_mult=0.1, depth_mult=1.0, drop_path=0.5).eval()
     clips = torch.randn(2, 1, 70, 40)
@@ -99,7 +99,7 @@ def test_blocks_are_passed_by_in_training_alone():
 
 
 @pytest.mark.parametrize("drop_path", [-0.1, 1.0])
-def test_a_share_is_below_1(drop_path):
+def test_drop_path_is_below_1(drop_path):
     with pytest.raises(ConfigError, match="efficientnet drop_path"):
         build(drop_path=drop_path)
 

@@ -15,7 +15,7 @@ def test_the_published_teacher_has_its_first_four_convolutions_frozen():
     assert trained == {"conv4_1", "conv4_2", "fc1", "fc2", "classifier"}
 
 
-def test_frozen_parameters_stay_and_the_others_learn():
+def test_only_the_other_parameters_are_trained():
     torch.manual_seed(0)
     model = MODELS["dcase_small"](num_classes=8, input_shape=(1, 32, 20), batch_norm=True)
     freeze(model, ["conv1"])
@@ -33,7 +33,7 @@ def test_nothing_to_freeze():
 
 
 @pytest.mark.parametrize("prefix", ["conv5", "onv1", ""])
-def test_a_prefix_that_matches_nothing_is_named(prefix):
+def test_a_prefix_without_a_match_is_an_error(prefix):
     model = MODELS["dcase_small"](num_classes=8, input_shape=(1, 32, 20))
     with pytest.raises(UserError, match=f"'{prefix}'.*conv4_2"):
         freeze(model, ["conv1", prefix])

@@ -1,5 +1,6 @@
-"""`python -m models` as its user sees it."""
+"""The command line of `python -m models`."""
 
+import inspect
 import json
 
 import pytest
@@ -8,17 +9,17 @@ from models import MODELS
 from models.__main__ import main
 
 
-def test_without_a_name_every_model_is_listed_in_a_line(capsys):
+def test_without_a_name_all_models_are_listed(capsys):
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == sorted(MODELS)
     for line in lines:
         assert line.endswith(".")
-        assert len(line) <= 100
+        assert len(line) <= 80
 
 
 def test_a_model_with_options_is_one_json_object(capsys):
-    arguments = ["cnn_lstm", "PUBLISHED_READING=yes", "--classes", "8", "--input", "1x48x20"]
+    arguments = ["cnn_lstm", "TIME_FIRST=no", "--classes", "8", "--input", "1x48x20"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out) == {
         "model": "cnn_lstm",
@@ -28,11 +29,21 @@ def test_a_model_with_options_is_one_json_object(capsys):
     }
 
 
-def test_options_may_stand_on_either_side(capsys):
+def test_options_before_and_after_the_name(capsys):
     assert main(["dcase_small", "--input", "2x32x20", "width_mult=0.5", "--classes", "5"]) == 0
     first = capsys.readouterr().out
     assert main(["--classes", "5", "dcase_small", "width_mult=0.5", "--input", "2x32x20"]) == 0
     assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_description_fits_80_columns_and_starts_a_line_per_option(name, capsys):
+    assert main([name, "--describe"]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert printed.split() == inspect.getdoc(MODELS[name]).split()
+    assert "\n\nOptions:\n    " in printed
+    assert "\n\nSource: " in printed
 
 
 @pytest.mark.parametrize(

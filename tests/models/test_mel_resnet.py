@@ -27,13 +27,13 @@ def test_the_parameters_of_the_reconstruction(downsampling):
     convolutions += 9 * (120 * 240 + 240 * 240)
     shortcuts = 30 * 60 + 60 * 120 + 120 * 240
     norms = 2 * (30 + 30 + 30 + 60 + 60 + 120 + 120 + 240 + 240)
-    wanted = 2 * 30 * 49 + convolutions + shortcuts + norms + 240 * 10 + 10
+    expected = 2 * 30 * 49 + convolutions + shortcuts + norms + 240 * 10 + 10
     found = cost(build(downsampling=downsampling), (2, 248, 256)).parameters
-    assert found == wanted == 1_081_810
+    assert found == expected == 1_081_810
 
 
 def test_a_block_by_hand():
-    """Kernels of a centre alone leave each value to itself."""
+    """Kernels that are zero except at the centre act per value."""
     block = Block(1, 2, 2, "stride").eval()
     with torch.no_grad():
         for conv, tap in ((block.conv1, 2.0), (block.conv2, 1.5), (block.projection, 1.0)):
@@ -43,18 +43,18 @@ def test_a_block_by_hand():
         x = torch.tensor([[1.0, 9.0, -2.0], [9.0, 9.0, 9.0], [3.0, 9.0, 4.0]])[None, None]
         found = block(x)
     kept = torch.tensor([[1.0, 0.0], [3.0, 4.0]])  # every second value, none below zero
-    wanted = (1.5 * 2.0 * kept + kept).expand(1, 2, 2, 2)
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=0)
+    expected = (1.5 * 2.0 * kept + kept).expand(1, 2, 2, 2)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
 
 
-def test_the_first_block_adds_its_very_input():
+def test_the_first_block_has_an_identity_shortcut():
     block = Block(3, 3, 1, "stride").eval()
     torch.nn.init.zeros_(block.conv2.weight)
     x = torch.randn(2, 3, 5, 4)
     assert torch.equal(block(x), x)
 
 
-def test_the_smallest_mel_still_trains_alone():
+def test_a_single_clip_of_minimal_size_can_be_trained_on():
     for downsampling in ("stride", "pooling"):
         model = build((1, 24, 16), width_mult=0.1, downsampling=downsampling).train()
         assert model(torch.randn(1, 1, 24, 16)).logits.isfinite().all()

@@ -60,7 +60,7 @@ def test_the_published_multiply_accumulates():
     assert cost(model, (1, 1000, 128)).macs == 541_078_208  # 0.54 billion, as its table says
 
 
-def test_maps_are_the_ends_of_each_resolution_and_the_mean_of_the_last_is_the_embedding():
+def test_maps_are_per_resolution_and_the_embedding_is_the_mean_of_the_last():
     torch.manual_seed(0)
     model = build().eval()
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_maps_are_the_ends_of_each_resolution_and_the_mean_of_the_last_is_the_em
     torch.testing.assert_close(output.embedding, output.maps[-1].flatten(2).mean(2))
 
 
-def test_the_squeeze_by_hand():
+def test_squeeze_and_excitation_by_hand():
     layer = SqueezeExcitation(8)
     for parameter in layer.parameters():
         torch.nn.init.zeros_(parameter)
@@ -81,14 +81,14 @@ def test_the_squeeze_by_hand():
     x[:, 0], x[:, 1] = 2.0, -4.0
     found = layer(x)[0, :, 0, 0].tolist()
     sigmoid_of_1 = 0.731059
-    wanted = [1.0, -2.0, sigmoid_of_1, 0.5, 0.5, 0.5, 0.5, 1.0]  # ReLU has silenced the second
-    assert found == pytest.approx(wanted, abs=1e-6)
+    expected = [1.0, -2.0, sigmoid_of_1, 0.5, 0.5, 0.5, 0.5, 1.0]  # ReLU has silenced the second
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_an_input_whose_last_map_is_a_single_value_is_refused():
+def test_an_input_whose_last_map_is_a_single_value_is_an_error():
     for strides, smallest in (("2222", 32), ("2221", 16), ("2211", 8)):
-        said = f"at least {smallest + 1} frames or bands, found {smallest} x {smallest}"
-        with pytest.raises(ConfigError, match=said):
+        message = f"at least {smallest + 1} frames or bands, found {smallest} x {smallest}"
+        with pytest.raises(ConfigError, match=message):
             build((1, smallest, smallest), strides=strides)
         model = build((1, smallest + 1, 1), strides=strides).train()
         assert model(torch.randn(1, 1, smallest + 1, 1)).logits.isfinite().all()
@@ -166,13 +166,13 @@ def test_the_published_weights_give_the_published_logits(head, strides):
     model = build(head=head, strides=strides).eval()
     load_published(model, published)
     mels = torch.randn(2, 1, 70, 40, generator=torch.Generator().manual_seed(1))
-    wanted = mn_by_names(published, mels, strides)
-    assert (wanted[0] - wanted[1]).abs().max() > 1e-3
+    expected = mn_by_names(published, mels, strides)
+    assert (expected[0] - expected[1]).abs().max() > 1e-3
     with torch.no_grad():
-        torch.testing.assert_close(model(mels).logits, wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(mels).logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_published_weights_of_another_head_or_width_are_named():
+def test_published_weights_of_another_head_or_width_are_an_error():
     with pytest.raises(UserError, match=r"fc\.0\.weight is missing"):
         load_published(build(), published_mn("fully_convolutional"))
     with pytest.raises(UserError, match=r"features\.0\.0\.weight is 8x1x3x3, want 16x1x3x3"):

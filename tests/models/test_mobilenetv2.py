@@ -11,7 +11,7 @@ def build(**options):
     return MODELS["mobilenetv2"](num_classes=8, input_shape=INPUT_SHAPE, **options)
 
 
-def test_no_dead_classifier():
+def test_there_is_no_unused_classifier():
     weights = build().state_dict()
     parts = {name.partition(".")[0] for name in weights}
     assert parts == {"stem", "features", "fc", "norm", "classifier"}
@@ -19,7 +19,7 @@ def test_no_dead_classifier():
 
 
 @pytest.mark.parametrize("width_mult", [0.0005, 0.0277])
-def test_no_block_is_thinner_than_eight_channels(width_mult):
+def test_no_block_has_fewer_than_eight_channels(width_mult):
     features = build(width_mult=width_mult).features
     parameters = sum(p.numel() for p in features.parameters())
     assert parameters == 35_728
@@ -38,7 +38,7 @@ def test_a_training_batch_of_one_is_normalised_by_the_running_statistics_of_the_
     assert torch.equal(model.norm.running_var, variance)
 
 
-def test_larger_training_batches_are_normalised_by_themselves():
+def test_larger_training_batches_use_their_own_statistics():
     embedding = build().train()(torch.randn(6, *INPUT_SHAPE)).embedding
     torch.testing.assert_close(embedding.mean(dim=0), torch.zeros(512), atol=1e-5, rtol=0)
 

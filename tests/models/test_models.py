@@ -1,6 +1,7 @@
-"""What every registered model promises, at its published settings and with its options."""
+"""Tests of every registered model, at its published settings and with its options."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from models import MODELS
 from models.cost import cost
 from models.output import Output
 
-REDUCED = {  # of models that are large as published
+REDUCED = {  # smaller settings of the large models
     "ast": {"size": "micro", "depth": 2},
     "efficientnet": {"width_mult": 0.1, "depth_mult": 0.1},
     "mn": {"width_mult": 0.1},
@@ -22,7 +23,7 @@ REDUCED = {  # of models that are large as published
 CASES = [
     *((name, REDUCED.get(name, {})) for name in sorted(MODELS)),
     ("ast", {"size": "micro", "depth": 1, "stride_time": 16, "stride_frequency": 4}),
-    ("cnn_lstm", {"published_reading": True}),
+    ("cnn_lstm", {"time_first": False}),
     ("cp_mobile", {"version": "dcase2023", "base_channels": 8}),
     ("cp_resnet", {"rho": 1, "base_channels": 12}),
     ("dcase_net", {"width_mult": 0.1, "batch_norm": True}),
@@ -34,11 +35,11 @@ CASES = [
     ("mobilenetv2", {"width_mult": 0.0005}),
     ("passt", {"size": "micro", "depth": 1, "time_patches": 9, "patchout_time": 1}),
     ("passt", {"size": "micro", "depth": 1, "stride_time": 4, "patchout": 3}),
-    ("raw_resnet", {"reading": "report", "width_mult": 0.1}),
-    ("raw_resnet", {"last_padding": 0, "width_mult": 0.1}),
+    ("raw_resnet", {"version": "report", "width_mult": 0.1}),
+    ("raw_resnet", {"last_conv_padding": 0, "width_mult": 0.1}),
 ]
 ON_WAVEFORMS = {"raw_resnet"}
-STARTS_AT_ZERO = {"cp_resnet"}  # its logits, and the gradients behind them, until the first step
+STARTS_AT_ZERO = {"cp_resnet"}  # its logits, and most gradients, before the first step
 
 every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 
@@ -73,9 +74,24 @@ def test_options_are_annotated_keywords_with_defaults(name):
             assert parameter.default is not parameter.empty
 
 
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_docstring_is_complete(name):
+    text = inspect.getdoc(MODELS[name])
+    first, blank, *_ = text.splitlines()
+    assert first.endswith(".")
+    assert len(first) <= 67  # so that `python -m models` fits 80 columns
+    assert blank == ""
+    assert "\nSource: " in text
+    assert "\nShapes: " in text
+    block = text.partition("\nOptions:\n")[2].partition("\n\n")[0]
+    documented = [match[1] for match in re.finditer(r"^    (\w+): ", block, re.MULTILINE)]
+    parameters = inspect.signature(MODELS[name]).parameters
+    assert documented == [p for p in parameters if p not in ("num_classes", "input_shape")]
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 @every_case
-def test_the_output_has_its_shapes_and_no_nan(name, options, channels):
+def test_the_output_has_the_documented_shapes_and_is_finite(name, options, channels):
     input_shape = input_shapes(name)[channels - 1]
     output = build(name, options, input_shape)(torch.randn(2, *input_shape))
     assert isinstance(output, Output)
@@ -105,7 +121,7 @@ def test_the_gradient_reaches_every_parameter(name, options, clips):
 
 
 @every_case
-def test_evaluation_is_deterministic_and_clips_do_not_mix(name, options):
+def test_evaluation_is_deterministic_and_independent_of_the_batch(name, options):
     model = build(name, options).eval()
     clips = torch.randn(3, *input_shape_of(name))
     with torch.no_grad():
@@ -139,18 +155,18 @@ def test_weights_survive_safetensors(name, options, tmp_path):
 @every_case
 def test_the_cost_is_that_of_the_weights_file(name, options, tmp_path):
     model = build(name, options)
-    figures = cost(model, input_shape_of(name))
+    found = cost(model, input_shape_of(name))
     path = tmp_path / "weights.safetensors"
     save_file(model.state_dict(), path)
     header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
-    assert figures.weight_bytes == path.stat().st_size - header
-    assert figures.weight_bytes >= 4 * figures.parameters
-    assert figures.macs > figures.parameters / 10
+    assert found.weight_bytes == path.stat().st_size - header
+    assert found.weight_bytes >= 4 * found.parameters
+    assert found.macs > found.parameters / 10
 
 
 @pytest.mark.parametrize("input_shape", [(1, 16_000), (1, 4, 64), (0, 998, 64)], ids=str)
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_an_input_that_does_not_fit_is_named_with_its_figures(name, input_shape):
+def test_an_input_that_is_too_small_is_an_error_with_its_sizes(name, input_shape):
     if name in ("efficientnet", "mn", "mobilenetv2") and input_shape == (1, 4, 64):
         input_shape = (1, 4, 32)
     with pytest.raises(ConfigError, match=f"{name}.*{input_shape[-1]}"):

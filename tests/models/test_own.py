@@ -1,4 +1,4 @@
-"""A module that knows nothing of this project, as a model."""
+"""A user's own module as a model."""
 
 import textwrap
 
@@ -12,8 +12,8 @@ from models.cost import cost
 from models.own import Adapted
 
 
-class Theirs(nn.Module):
-    """Takes (B, F, T), gives a dictionary."""
+class UserModel(nn.Module):
+    """Takes (B, F, T), returns a dictionary."""
 
     def __init__(self, bands=20, classes=3):
         super().__init__()
@@ -28,20 +28,20 @@ class Theirs(nn.Module):
 
 def adapted(**settings):
     torch.manual_seed(0)
-    return Adapted(Theirs(), **{"layout": "bft", "logits": "scores"} | settings)
+    return Adapted(UserModel(), **{"layout": "bft", "logits": "scores"} | settings)
 
 
 def test_its_outputs_are_those_of_its_submodules():
     model, mels = adapted(embedding="pooled", map="encoder.0"), torch.randn(2, 1, 70, 20)
-    output, theirs = model(mels), model.module
-    heard = mels[:, 0].transpose(1, 2)
-    assert torch.equal(output.logits, theirs(heard)["scores"])
-    assert torch.equal(output.maps[-1], theirs.encoder[0](heard))
-    assert torch.equal(output.embedding, theirs.pooled(theirs.encoder(heard)))
+    output, module = model(mels), model.module
+    swapped = mels[:, 0].transpose(1, 2)
+    assert torch.equal(output.logits, module(swapped)["scores"])
+    assert torch.equal(output.maps[-1], module.encoder[0](swapped))
+    assert torch.equal(output.embedding, module.pooled(module.encoder(swapped)))
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_without_paths_the_nearest_tensor_stands_in():
+def test_the_defaults_of_embedding_and_map():
     output = adapted()(torch.randn(2, 1, 70, 20))
     assert output.embedding is output.logits
     assert output.maps == (output.logits,)
@@ -50,7 +50,7 @@ def test_without_paths_the_nearest_tensor_stands_in():
 
 
 @pytest.mark.parametrize(
-    ("layout", "shape", "wanted"),
+    ("layout", "shape", "expected"),
     [
         ("bctf", (2, 3, 5, 4), (2, 3, 5, 4)),
         ("bcft", (2, 3, 5, 4), (2, 3, 4, 5)),
@@ -60,9 +60,9 @@ def test_without_paths_the_nearest_tensor_stands_in():
         ("bs", (2, 1, 50), (2, 50)),
     ],
 )
-def test_it_hears_its_own_layout(layout, shape, wanted):
+def test_the_input_has_the_layout_of_the_module(layout, shape, expected):
     output = Adapted(nn.Identity(), layout=layout)(torch.randn(shape))
-    assert output.logits.shape == wanted
+    assert output.logits.shape == expected
 
 
 @pytest.mark.parametrize("place", [1, "tags"])
@@ -79,7 +79,7 @@ def test_logits_from_a_tuple_and_from_an_object(place):
     assert Adapted(Module(), logits=place)(torch.ones(1, 1, 2, 2)).logits.sum() == 4
 
 
-def test_it_is_counted_and_learns_like_any_other():
+def test_its_cost_and_its_gradients():
     model = adapted(embedding="pooled")
     assert cost(model, (1, 70, 20)).parameters == 20 * 4 * 3 + 4 + 4 * 3 + 3
     model(torch.randn(2, 1, 70, 20)).embedding.sum().backward()
@@ -87,24 +87,24 @@ def test_it_is_counted_and_learns_like_any_other():
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
-        ({"logits": "logit"}, "the module gives NoneType at 'logit', want a tensor"),
-        ({"logits": None}, "the module gives dict at None"),
+        ({"logits": "logit"}, "the module returns NoneType at 'logit', want a tensor"),
+        ({"logits": None}, "the module returns dict at None"),
         ({"layout": "bcs"}, "does not fit features of 4 axes"),
     ],
 )
-def test_what_does_not_fit_is_named(settings, said):
-    with pytest.raises(UserError, match=said):
+def test_an_output_of_another_type_is_an_error(settings, message):
+    with pytest.raises(UserError, match=message):
         adapted(**settings)(torch.randn(2, 1, 70, 20))
 
 
-def test_stereo_needs_a_layout_with_channels():
-    with pytest.raises(UserError, match="a layout of bft wants one channel, found 2"):
+def test_stereo_requires_a_layout_with_channels():
+    with pytest.raises(UserError, match="a layout of bft requires one channel, found 2"):
         adapted()(torch.randn(2, 2, 70, 20))
 
 
-def test_an_unknown_path_is_named_with_those_there_are():
+def test_an_unknown_path_is_an_error_that_lists_the_paths():
     with pytest.raises(ConfigError, match=r"no submodule 'pool' \(it has: encoder, encoder.0"):
         adapted(embedding="pool")
 
@@ -112,14 +112,14 @@ def test_an_unknown_path_is_named_with_those_there_are():
 # From a file ------------------------------------------------------------------------------------
 
 
-def written(folder, text):
+def write_file(folder, text):
     (folder / "theirs.py").write_text(textwrap.dedent(text))
     return f"{folder / 'theirs.py'}:build"
 
 
-def test_a_function_of_a_file_builds_it_and_may_import_its_neighbours(tmp_path):
+def test_a_function_of_a_file_can_import_from_its_folder(tmp_path):
     (tmp_path / "neighbour_of_theirs.py").write_text("SIZE = 5\n")
-    name = written(
+    name = write_file(
         tmp_path,
         """
         from torch import nn
@@ -133,7 +133,7 @@ def test_a_function_of_a_file_builds_it_and_may_import_its_neighbours(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("def make(): ...", "has no function 'build'"),
         ("build = 3", "has no function 'build'"),
@@ -141,11 +141,11 @@ def test_a_function_of_a_file_builds_it_and_may_import_its_neighbours(tmp_path):
         ("def build(:", "SyntaxError"),
     ],
 )
-def test_a_file_that_is_wrong_is_named(tmp_path, text, said):
-    with pytest.raises(ConfigError, match=f"theirs.py.* {said}"):
-        find_model("[teacher] model", written(tmp_path, text))
+def test_an_invalid_file_is_an_error(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=f"theirs.py.* {message}"):
+        find_model("[teacher] model", write_file(tmp_path, text))
 
 
-def test_a_file_that_is_not_there_is_named():
+def test_a_missing_file_is_an_error():
     with pytest.raises(ConfigError, match=r"\[teacher\] model: found 'a.py:b', but there is no"):
         find_model("[teacher] model", "a.py:b")

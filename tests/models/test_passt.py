@@ -4,7 +4,7 @@ import torch
 from config import ConfigError
 from models import MODELS
 from models.cost import cost
-from models.vision_transformer import fitted
+from models.vision_transformer import interpolate_positions
 
 
 def build(frames=56, bands=36, classes=3, **options):
@@ -14,7 +14,7 @@ def build(frames=56, bands=36, classes=3, **options):
 
 
 @pytest.mark.parametrize(("depth", "published"), [(12, 86_153_758), (7, 50_714_398)])
-def test_the_published_parameters_less_those_that_it_does_not_need(depth, published):
+def test_the_published_parameters_without_the_second_classifier(depth, published):
     with torch.device("meta"):
         model = build(998, 128, 527, size="base", depth=depth)
     spared = 2 * 768 + 768 * 527 + 527  # special tokens are their positions; one head, not two
@@ -27,13 +27,13 @@ def test_the_multiply_accumulates_by_hand(training, patches):
         model = build(998, 128, 527, size="tiny", depth=12, patchout_time=40, patchout_frequency=4)
     width, tokens = 192, patches + 2
     block = tokens * width * (3 + 1 + 4 + 4) * width + 2 * tokens * tokens * width
-    wanted = 99 * 12 * 16 * 16 * width + 12 * block + width * 527
-    assert cost(model, (1, 998, 128), training).macs == wanted
+    expected = 99 * 12 * 16 * 16 * width + 12 * block + width * 527
+    assert cost(model, (1, 998, 128), training).macs == expected
 
 
 @pytest.fixture(scope="module")
-def bare():
-    """Blocks that add nothing: the maps are the patches with their positions."""
+def without_blocks():
+    """A model whose blocks are the identity: the maps are the embedded patches with positions."""
 
     def build_bare(**options):
         torch.manual_seed(0)
@@ -54,16 +54,16 @@ def last_map(model, clips, seed=0):
 CLIPS = torch.randn(2, 1, 56, 36, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_patch_has_a_position_in_time_and_one_in_frequency(bare):
-    model = bare()
+def test_a_patch_has_a_position_in_time_and_one_in_frequency(without_blocks):
+    model = without_blocks()
     with torch.no_grad():
-        wanted = model.patch_embed(CLIPS)
-        wanted += model.time_positions.T[:, :, None] + model.frequency_positions.T[:, None]
-    torch.testing.assert_close(last_map(model, CLIPS), wanted)
+        expected = model.patch_embed(CLIPS)
+        expected += model.time_positions.T[:, :, None] + model.frequency_positions.T[:, None]
+    torch.testing.assert_close(last_map(model, CLIPS), expected)
 
 
-def test_structured_patchout_drops_whole_columns_and_rows_in_training_alone(bare):
-    model = bare(patchout_time=2, patchout_frequency=1)
+def test_structured_patchout_drops_whole_columns_and_rows_in_training_only(without_blocks):
+    model = without_blocks(patchout_time=2, patchout_frequency=1)
     whole = last_map(model.eval(), CLIPS)
     assert whole.shape == (2, 128, 5, 3)
     chosen = set()
@@ -72,13 +72,13 @@ def test_structured_patchout_drops_whole_columns_and_rows_in_training_alone(bare
         assert left.shape == (2, 128, 3, 2)
         there = torch.isin(whole[0, 0], left[0, 0])
         columns, rows = (there.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
-        assert torch.equal(whole[:, :, columns][..., rows], left)  # of all clips alike, in order
+        assert torch.equal(whole[:, :, columns][..., rows], left)  # equal in all clips
         chosen.add((*columns, *rows))
     assert len(chosen) > 10  # of 10 x 3
 
 
-def test_unstructured_patchout_drops_patches_of_what_is_left(bare):
-    model = bare(patchout_time=2, patchout=4)
+def test_unstructured_patchout_drops_remaining_patches(without_blocks):
+    model = without_blocks(patchout_time=2, patchout=4)
     whole = last_map(model.eval(), CLIPS).flatten(2)
     left = last_map(model.train(), CLIPS)
     assert left.shape == (2, 3 * 3 - 4, 128)  # in no grid
@@ -87,17 +87,17 @@ def test_unstructured_patchout_drops_patches_of_what_is_left(bare):
     assert torch.equal(whole[:, :, places].transpose(1, 2), left)
 
 
-def test_the_same_seed_drops_the_same_patches(bare):
-    model = bare(patchout=4, time_patches=9)
+def test_the_same_seed_drops_the_same_patches(without_blocks):
+    model = without_blocks(patchout=4, time_patches=9)
     one, again, other = (last_map(model, CLIPS, seed) for seed in (1, 1, 2))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
 
-def test_a_short_clip_takes_positions_from_a_random_place_in_training_and_the_first_afterwards(
-    bare,
+def test_a_short_clip_takes_random_positions_in_training_and_the_first_in_evaluation(
+    without_blocks,
 ):
-    model = bare(time_patches=8)
+    model = without_blocks(time_patches=8)
     positions = model.time_positions.detach()
     model.frequency_positions.data.zero_()
     with torch.no_grad():
@@ -114,11 +114,11 @@ def test_a_short_clip_takes_positions_from_a_random_place_in_training_and_the_fi
 
 
 @pytest.mark.parametrize("frames", [36, 96])
-def test_a_clip_of_another_length_takes_the_first_positions_or_those_in_between(frames):
+def test_positions_of_another_length_are_cropped_or_interpolated(frames):
     torch.manual_seed(0)
     model, twin = build().eval(), build(frames).eval()
     columns = (frames - 16) // 10 + 1
-    positions = fitted(model.time_positions.detach(), 0, columns, 0)
+    positions = interpolate_positions(model.time_positions.detach(), 0, columns, 0)
     if columns < 5:
         assert torch.equal(positions, model.time_positions[:columns])
     twin.load_state_dict(model.state_dict() | {"time_positions": positions})
@@ -128,7 +128,7 @@ def test_a_clip_of_another_length_takes_the_first_positions_or_those_in_between(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"stride_time": 0}, "passt stride_time: found 0, want at least 1"),
         ({"depth": 0}, "passt depth: found 0, want at least 1"),
@@ -140,11 +140,11 @@ def test_a_clip_of_another_length_takes_the_first_positions_or_those_in_between(
         ({"patchout_time": 3, "patchout": 6}, "(time x frequency) none would be left"),
     ],
 )
-def test_options_out_of_range_are_named_with_their_figures(options, said):
+def test_options_out_of_range_are_errors_with_their_values(options, message):
     with pytest.raises(ConfigError) as error:
         build(**options)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_a_single_patch_is_enough(bare):
-    assert last_map(bare(patchout_time=3, patchout=5), CLIPS).shape == (2, 1, 128)
+def test_a_single_patch_is_enough(without_blocks):
+    assert last_map(without_blocks(patchout_time=3, patchout=5), CLIPS).shape == (2, 1, 128)

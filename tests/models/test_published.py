@@ -1,4 +1,4 @@
-"""State dicts with the names and shapes that the published systems have."""
+"""State dicts with the names and shapes of the published systems."""
 
 import pickle
 
@@ -68,7 +68,7 @@ def test_the_published_dcase_small_fills_the_whole_model():
     assert len(model.state_dict()) == 18
 
 
-def test_vggish_gives_its_convolutions_and_leaves_the_head():
+def test_only_the_convolutions_of_vggish_are_loaded():
     vggish, model = random_weights(VGGISH | VGGISH_HEAD), net()
     head = model.fc1.weight.clone()
     load_published(model, vggish)
@@ -78,7 +78,7 @@ def test_vggish_gives_its_convolutions_and_leaves_the_head():
     assert torch.equal(model.fc1.weight, head)
 
 
-def test_published_convolutions_alone_will_do():
+def test_published_convolutions_without_a_head_are_loaded():
     published = {
         name: tensor for name, tensor in published_dcase_small().items() if "_conv" in name
     }
@@ -123,7 +123,7 @@ def published_raw_resnet():
 
 
 def raw_resnet_by_names(weights, x):
-    """The published network, a line a layer, straight from its weights."""
+    """The published network, one line per layer, computed from its weights."""
 
     def conv(name, x, **settings):
         return F.conv1d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], **settings)
@@ -160,11 +160,11 @@ def test_the_published_raw_resnet_gives_the_same_logits():
     waveforms = torch.randn(2, 2, 60_000, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         found = model.eval()(waveforms).logits
-    wanted = raw_resnet_by_names(published, waveforms)
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    expected = raw_resnet_by_names(published, waveforms)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_published_raw_resnet_of_other_sizes_is_named():
+def test_a_published_raw_resnet_of_other_sizes_is_an_error():
     model = MODELS["raw_resnet"](num_classes=3, input_shape=(2, 60_000))
     with pytest.raises(UserError, match=r"classifier\.weight is 10x128, want 3x128"):
         load_published(model, published_raw_resnet())
@@ -174,7 +174,7 @@ WIDTH, BLOCKS, CLASSES = 128, 2, 5  # of a published AST that is quick
 
 
 def published_ast(frames=6, bands=12):
-    """Random weights under the names of AST's checkpoints, for so many patches."""
+    """Random weights under the names of AST's checkpoints, for this number of patches."""
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape):
@@ -202,7 +202,7 @@ def published_ast(frames=6, bands=12):
 
 
 def ast_by_names(weights, x, stride):
-    """The published transformer, straight from its weights: (B, T, F) -> logits."""
+    """The published transformer, computed from its weights: (B, T, F) -> logits."""
     weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
 
     def linear(name, x):
@@ -214,11 +214,11 @@ def ast_by_names(weights, x, stride):
 
     def attention(name, x):
         query, key, value = (part.split(64, 2) for part in linear(f"{name}.qkv", x).split(WIDTH, 2))
-        said = [
+        message = [
             (q @ k.transpose(1, 2) / 8).softmax(2) @ v
             for q, k, v in zip(query, key, value, strict=True)
         ]
-        return linear(f"{name}.proj", torch.cat(said, 2))
+        return linear(f"{name}.proj", torch.cat(message, 2))
 
     image = x.transpose(1, 2)[:, None]  # frequency up, time across
     kernel, bias = (weights[f"v.patch_embed.proj.{kind}"] for kind in ("weight", "bias"))
@@ -250,14 +250,14 @@ def test_the_published_ast_gives_the_same_logits(stride, grid):
     model = micro_ast(stride_time=stride, stride_frequency=stride).eval()
     load_published(model, published)
     mels = torch.randn(2, 66, 128, generator=torch.Generator().manual_seed(1))
-    wanted = ast_by_names(published, mels, stride)
-    assert wanted.std() > 0.1
+    expected = ast_by_names(published, mels, stride)
+    assert expected.std() > 0.1
     with torch.no_grad():
-        torch.testing.assert_close(model(mels[:, None]).logits, wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(mels[:, None]).logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         (
             {"stride_time": 16, "stride_frequency": 16},
@@ -268,18 +268,18 @@ def test_the_published_ast_gives_the_same_logits(stride, grid):
         ({"num_classes": 50}, "classifier.1.weight is 5x128, want 50x128"),
     ],
 )
-def test_a_published_ast_of_other_strides_lengths_bands_or_classes_is_named(model, said):
+def test_a_published_ast_of_other_sizes_is_an_error(model, message):
     with pytest.raises(UserError) as error:
         load_published(micro_ast(**{"frames": 1024} | model), published_ast(101, 12))
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_a_published_ast_is_no_student():
+def test_a_published_ast_does_not_fit_another_model():
     with pytest.raises(UserError, match=r"do not fit DcaseSmall: .*positions is unexpected"):
         load_published(small(), published_ast(101, 12))
 
 
-def test_an_ast_without_its_distillation_token_is_named():
+def test_an_ast_without_its_distillation_token_is_an_error():
     published = published_ast()
     del published["module.v.dist_token"]
     with pytest.raises(UserError, match="'dist_token' is missing"):
@@ -309,7 +309,7 @@ def published_passt(columns=6, rows=12):
 
 
 def passt_by_names(weights, x, stride):
-    """That of AST, where a patch's position is the sum of two, of a clip's first columns."""
+    """As that of AST, with the sum of two position embeddings, of the first columns of a clip."""
     columns = (x.shape[1] - 16) // stride + 1
     positions = weights["freq_new_pos_embed"] + weights["time_new_pos_embed"][..., :columns]
     positions = positions.flatten(2).transpose(1, 2)
@@ -337,14 +337,14 @@ def test_the_published_passt_gives_the_same_logits_for_its_clips_and_shorter_one
     load_published(model, {prefix + name: tensor for name, tensor in published.items()})
     for frames in (66, 37):
         mels = torch.randn(2, frames, 128, generator=torch.Generator().manual_seed(1))
-        wanted = passt_by_names(published, mels, stride)
-        assert wanted.std() > 0.1
+        expected = passt_by_names(published, mels, stride)
+        assert expected.std() > 0.1
         with torch.no_grad():
-            torch.testing.assert_close(model(mels[:, None]).logits, wanted, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(model(mels[:, None]).logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         (
             {"frames": 998, "stride_time": 12, "stride_frequency": 12},
@@ -356,13 +356,13 @@ def test_the_published_passt_gives_the_same_logits_for_its_clips_and_shorter_one
         ),
     ],
 )
-def test_positions_of_a_published_passt_that_do_not_fit_are_named(model, said):
+def test_other_positions_of_a_published_passt_are_an_error(model, message):
     with pytest.raises(UserError) as error:
         load_published(micro_passt(**model), published_passt(83, 10))
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_a_published_ast_is_no_passt_nor_the_other_way_round():
+def test_ast_and_passt_do_not_fit_each_other():
     with pytest.raises(UserError, match=r"time_positions is missing.*; positions is unexpected"):
         load_published(micro_passt(), published_ast())
     with pytest.raises(UserError, match=r"positions is missing.*; time_positions is unexpected"):
@@ -370,16 +370,18 @@ def test_a_published_ast_is_no_passt_nor_the_other_way_round():
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_our_own_weights_load(name):
+def test_own_weights_are_loaded(name):
     model, twin = (build(name, REDUCED.get(name, {})) for _ in range(2))
     for tensor in twin.state_dict().values():
         tensor.zero_()
     load_published(twin, model.state_dict())
-    for found, wanted in zip(twin.state_dict().values(), model.state_dict().values(), strict=True):
-        assert torch.equal(found, wanted)
+    for found, expected in zip(
+        twin.state_dict().values(), model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(found, expected)
 
 
-def test_tensors_that_do_not_fit_are_named_and_nothing_is_changed():
+def test_all_mismatches_are_listed_and_nothing_is_changed():
     published, model = published_dcase_small(), small()
     published["final.0.weight"] = torch.zeros(23, 64)
     published["attention.weight"] = torch.zeros(3)
@@ -397,19 +399,19 @@ def test_tensors_that_do_not_fit_are_named_and_nothing_is_changed():
         assert torch.equal(tensor, before[name])
 
 
-def test_vggish_does_not_fit_a_smaller_net():
+def test_vggish_does_not_fit_a_smaller_network():
     with pytest.raises(UserError, match=r"conv1\.0\.weight is 64x1x3x3, want 16x1x3x3"):
         load_published(small(), random_weights(VGGISH))
 
 
-def test_vggish_needs_every_bias():
+def test_vggish_requires_every_bias():
     vggish = random_weights(VGGISH)
     del vggish["features.8.bias"]
     with pytest.raises(UserError, match=r"conv3_2\.0\.bias is missing"):
         load_published(net(), vggish)
 
 
-def test_our_own_convolutions_alone_are_an_accident():
+def test_own_convolutions_without_a_head_are_an_error():
     weights = {name: t for name, t in small().state_dict().items() if name.startswith("conv")}
     with pytest.raises(UserError, match=r"classifier\.bias is missing"):
         load_published(small(), weights)
@@ -427,7 +429,7 @@ def test_files(tmp_path):
 
 
 class Payload:
-    """A pickle that would leave a file behind if anything ran it."""
+    """A pickle that would create a file if it were executed."""
 
     def __init__(self, path):
         self.path = path
@@ -436,7 +438,7 @@ class Payload:
         return open, (str(self.path), "w")
 
 
-def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
+def test_a_pickle_with_code_is_rejected_and_not_executed(tmp_path):
     torch.save({"weight": Payload(tmp_path / "ran")}, tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(pickle.dumps(Payload(tmp_path / "ran"), protocol=2))
     for name in ("a.pth", "b.pth"):
@@ -447,13 +449,13 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path):
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
 @pytest.mark.parametrize("content", [b"", b"no weights", bytes(range(256)) * 9])
-def test_a_damaged_file_is_named(name, content, tmp_path):
+def test_a_damaged_file_is_an_error(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=f"{name}: cannot be read as weights"):
         read_weights(tmp_path / name)
 
 
-def test_a_truncated_file_is_named(tmp_path):
+def test_a_truncated_file_is_an_error(tmp_path):
     torch.save(published_dcase_small(), tmp_path / "a.pth")
     save_file(published_dcase_small(), tmp_path / "a.safetensors")
     for name in ("a.pth", "a.safetensors"):
@@ -463,13 +465,13 @@ def test_a_truncated_file_is_named(tmp_path):
             read_weights(tmp_path / name)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"none\.pth: no such file"):
         read_weights(tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize("content", [[torch.zeros(2)], {"model": {"weight": torch.zeros(2)}}])
-def test_a_file_without_named_tensors_is_refused(content, tmp_path):
+def test_a_file_without_named_tensors_is_an_error(content, tmp_path):
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(UserError, match=r"a\.pth: want a state dict"):
         read_weights(tmp_path / "a.pth")

@@ -1,4 +1,4 @@
-"""Rounding by hand and by whole numbers, and the contract over all models."""
+"""Rounding by hand, integer arithmetic, and all models in simulated int8."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,12 @@ from config import UserError
 from models import MODELS
 from models.cost import cost
 from models.precision import to_precision
-from models.quantised import QuantisedLayer, Rounded, hold, quantise
+from models.quantised import QuantisedLayer, Rounded, freeze_ranges, quantise
 from tests.deploy.trained import built, described
 
 
 def test_rounding_by_hand():
-    """Steps of 0.5, 0 is number 2 of 0 to 5: from -1 to 1.5."""
+    """Scale 0.5, zero point 2, integers 0 to 5: from -1 to 1.5."""
     x = torch.tensor([-1.2, 0.24, 0.26, 5.0, -1.3], requires_grad=True)
     found = Rounded.apply(x, torch.tensor(0.5), torch.tensor(2.0), 0, 5)
     assert found.tolist() == [-1.0, 0.0, 0.5, 1.5, -1.0]
@@ -27,7 +27,7 @@ def quantised(layer, low, high):
 
 
 @torch.no_grad()
-def test_a_layer_adds_up_whole_numbers():
+def test_a_layer_sums_integers():
     torch.manual_seed(0)
     layer, x = nn.Linear(40, 6), 3 * torch.rand(9, 40) - 1
     found = quantised(layer, -0.9, 1.8)(x).numpy()  # some of x lies beyond
@@ -44,7 +44,7 @@ def test_a_layer_adds_up_whole_numbers():
 
 
 @torch.no_grad()
-def test_a_channel_that_gives_its_bias_alone_keeps_it():
+def test_a_channel_of_zero_weights_keeps_its_bias():
     layer = nn.Linear(4, 2)
     layer.weight.zero_()
     layer.bias.copy_(torch.tensor([40.0, -0.5]))
@@ -53,11 +53,11 @@ def test_a_channel_that_gives_its_bias_alone_keeps_it():
 
 
 @torch.no_grad()
-def test_ranges_follow_the_batches_until_they_are_held():
+def test_ranges_are_moving_averages_until_they_are_frozen():
     layer = quantised(nn.Linear(1, 1), -1.0, 1.0).train()
     layer(torch.tensor([[2.0], [5.0]]))  # lowest 2, but 0 lies between
     assert (layer.low.item(), layer.high.item()) == pytest.approx((-0.99, 1.04))
-    hold(layer)
+    freeze_ranges(layer)
     layer(torch.tensor([[-9.0], [9.0]]))
     assert (layer.low.item(), layer.high.item()) == pytest.approx((-0.99, 1.04))
     assert layer.train().training
@@ -65,7 +65,7 @@ def test_ranges_follow_the_batches_until_they_are_held():
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"cnn_lstm"}))
 @torch.no_grad()
-def test_every_model_says_nearly_the_same(name):
+def test_every_model_has_nearly_the_same_outputs(name):
     description = described(name)
     model = built(description)
     torch.manual_seed(0)
@@ -78,9 +78,9 @@ def test_every_model_says_nearly_the_same(name):
     assert 0 < error < 0.06
 
 
-def test_a_recurrence_is_refused():
+def test_a_recurrence_is_an_error():
     description = described("cnn_lstm")
-    with pytest.raises(UserError, match="CnnLstm cannot be quantised: it holds a recurrence"):
+    with pytest.raises(UserError, match="CnnLstm cannot be quantised: it contains a recurrence"):
         quantise(built(description), [torch.zeros(1, *description.input_shape)])
 
 
@@ -101,7 +101,7 @@ def test_cp_mobile_of_2023_has_the_published_parameters_when_folded():
 
 
 @torch.no_grad()
-def test_half_precision_takes_features_as_they_are():
+def test_a_half_precision_model_accepts_float32_features():
     description = described("cp_mobile", base_channels=8)
     model, x = built(description), torch.randn(2, *description.input_shape)
     before, bytes_before = model(x).logits, cost(model, description.input_shape).weight_bytes

@@ -27,20 +27,20 @@ def test_the_code_has_the_published_parameters_and_multiply_accumulates():
     assert figures.macs == pytest.approx(3.56e9, abs=5e6)
 
 
-def test_a_second_model_is_like_the_first():
+def test_a_second_model_has_the_same_sizes():
     first, second = (build().state_dict() for _ in range(2))
     assert {n: t.shape for n, t in first.items()} == {n: t.shape for n, t in second.items()}
 
 
 def test_the_maps_have_the_published_lengths():
-    wanted = [39_999, 13_333, 4_444, 1_481, 493, 164, 54, 18]
-    assert lengths(build(), 479_999) == [*wanted, 24]
-    assert lengths(build(last_padding=0), 479_999) == [*wanted, 18]
-    assert lengths(build(reading="report"), 479_999) == [*wanted, 18]
+    expected = [39_999, 13_333, 4_444, 1_481, 493, 164, 54, 18]
+    assert lengths(build(), 479_999) == [*expected, 24]
+    assert lengths(build(last_conv_padding=0), 479_999) == [*expected, 18]
+    assert lengths(build(version="report"), 479_999) == [*expected, 18]
 
 
 def test_the_report_pools_128_values_into_an_embedding_of_64():
-    model = build(reading="report")
+    model = build(version="report")
     assert model.stem[0].out_channels == 64
     assert (model.fc.in_features, model.fc.out_features) == (128, 64)
     stem = 2 * 64 * 12 + 64 + 128  # weights, biases, batch normalisation
@@ -64,8 +64,8 @@ def test_the_embedding_is_the_mean_and_the_maximum_of_the_last_map_through_a_lin
     assert output.embedding.min() < 0
 
 
-def test_the_shortest_waveform_still_trains_alone():
-    for samples, options in ((26_244, {}), (52_488, {"last_padding": 0})):
+def test_a_single_clip_of_minimal_length_can_be_trained_on():
+    for samples, options in ((26_244, {}), (52_488, {"last_conv_padding": 0})):
         model = build(samples, width_mult=0.1, **options).train()
         assert model(torch.randn(1, 2, samples)).logits.isfinite().all()
         with pytest.raises(
@@ -75,5 +75,7 @@ def test_the_shortest_waveform_still_trains_alone():
 
 
 def test_padding_must_not_be_negative():
-    with pytest.raises(ConfigError, match="raw_resnet last_padding: found -1, want at least 0"):
-        build(last_padding=-1)
+    with pytest.raises(
+        ConfigError, match="raw_resnet last_conv_padding: found -1, want at least 0"
+    ):
+        build(last_conv_padding=-1)

@@ -1,4 +1,4 @@
-"""A model and its description come back from one file as they went in."""
+"""Saving and loading a model with its description."""
 
 import json
 
@@ -27,7 +27,7 @@ def described(name: str) -> Description:
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_what_is_stored_is_built_again(tmp_path, name):
+def test_a_stored_model_is_rebuilt(tmp_path, name):
     path, description = tmp_path / "weights.safetensors", described(name)
     torch.manual_seed(0)
     model = description.build()
@@ -38,10 +38,10 @@ def test_what_is_stored_is_built_again(tmp_path, name):
     assert torch.equal(again(clips).logits, model(clips).logits)
 
 
-def test_weights_without_a_description_are_refused(tmp_path):
+def test_weights_without_a_description_are_an_error(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"w": torch.zeros(1)}, path)
-    with pytest.raises(UserError, match="nothing in it says what model it is of"):
+    with pytest.raises(UserError, match="has no description of its model"):
         read_description(path)
 
 
@@ -55,14 +55,17 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
-    [({"model": "perceptron"}, "not known here, 'perceptron'"), ({"rate": 3}, "another version")],
+    ("change", "message"),
+    [
+        ({"model": "perceptron"}, "its model 'perceptron' does not exist"),
+        ({"rate": 3}, "another version"),
+    ],
 )
-def test_a_description_of_another_version_is_refused(tmp_path, change, said):
+def test_a_description_of_another_version_is_an_error(tmp_path, change, message):
     path = tmp_path / "weights.safetensors"
     header = json.loads(described("dcase_small").header()[ENTRY])
     save_file({"w": torch.zeros(1)}, path, {ENTRY: json.dumps(header | change)})
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_description(path)
 
 

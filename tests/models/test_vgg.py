@@ -14,7 +14,7 @@ def stage(x, weights, *names):
     return x
 
 
-def test_dcase_small_computes_what_the_published_table_says():
+def test_dcase_small_computes_the_published_table():
     torch.manual_seed(0)
     model = MODELS["dcase_small"](num_classes=8, input_shape=(1, 50, 20)).eval()
     w, x = model.state_dict(), torch.randn(2, 1, 50, 20)
@@ -51,7 +51,7 @@ def test_batch_normalisation_replaces_the_biases_of_the_convolutions():
     assert "conv1.0.bias" not in model.state_dict()
 
 
-def test_with_batch_normalisation_the_signal_keeps_its_strength_through_the_net():
+def test_batch_normalisation_keeps_the_scale_of_the_activations():
     torch.manual_seed(0)
     model = MODELS["dcase_net"](num_classes=8, input_shape=(1, 64, 64), batch_norm=True)
     maps = model(100 * torch.randn(4, 1, 64, 64)).maps
@@ -59,7 +59,7 @@ def test_with_batch_normalisation_the_signal_keeps_its_strength_through_the_net(
         assert feature_map.std().item() == pytest.approx(0.58, abs=0.1)
 
 
-def test_dropout_acts_in_training_and_spares_the_embedding():
+def test_dropout_acts_in_training_on_the_classifier_only():
     torch.manual_seed(0)
     model = MODELS["dcase_small"](num_classes=8, input_shape=(1, 50, 20), dropout=0.5)
     x = torch.randn(2, 1, 50, 20)
@@ -70,12 +70,12 @@ def test_dropout_acts_in_training_and_spares_the_embedding():
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
-def test_dropout_is_a_share(dropout):
+def test_dropout_is_a_rate(dropout):
     with pytest.raises(ConfigError, match="dcase_small dropout: found"):
         MODELS["dcase_small"](num_classes=8, input_shape=(1, 50, 20), dropout=dropout)
 
 
-def test_batch_normalisation_wants_more_than_one_value_a_clip():
+def test_batch_normalisation_requires_more_than_one_value_per_clip():
     with pytest.raises(ConfigError, match="batch_norm.*15 x 8"):
         MODELS["dcase_small"](num_classes=8, input_shape=(1, 15, 8), batch_norm=True)
     model = MODELS["dcase_small"](num_classes=8, input_shape=(1, 16, 8), batch_norm=True)

@@ -3,42 +3,46 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.vision_transformer import Block, fitted
+from models.vision_transformer import Block, interpolate_positions
 
 
-def test_positions_of_the_same_length_are_themselves():
+def test_positions_of_the_same_length_are_unchanged():
     positions = torch.randn(7, 3)
-    assert torch.equal(fitted(positions, 0, 7), positions)
+    assert torch.equal(interpolate_positions(positions, 0, 7), positions)
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "first"), [(24, 12, 6), (24, 9, 8), (101, 50, 25), (5, 4, 0), (4, 1, 2)]
+    ("found", "length", "first"), [(24, 12, 6), (24, 9, 8), (101, 50, 25), (5, 4, 0), (4, 1, 2)]
 )
-def test_a_shorter_axis_takes_the_middle_as_the_published_code_cuts_it(found, wanted, first):
+def test_a_shorter_axis_is_cropped_to_the_middle_as_in_the_published_code(found, length, first):
     positions = torch.randn(2, found)
-    assert torch.equal(fitted(positions, 1, wanted), positions[:, first : first + wanted])
+    assert torch.equal(
+        interpolate_positions(positions, 1, length), positions[:, first : first + length]
+    )
 
 
 @pytest.mark.parametrize("first", [0, 3, torch.tensor(4)])
-def test_a_shorter_axis_may_begin_elsewhere(first):
+def test_a_crop_can_start_elsewhere(first):
     positions = torch.randn(9, 2)
-    assert torch.equal(fitted(positions, 0, 5, first), positions[first : first + 5])
+    assert torch.equal(interpolate_positions(positions, 0, 5, first), positions[first : first + 5])
 
 
-@pytest.mark.parametrize(("found", "wanted"), [(24, 101), (12, 13), (1, 4)])
-def test_a_longer_axis_is_interpolated_as_the_published_code_does(found, wanted):
+@pytest.mark.parametrize(("found", "length"), [(24, 101), (12, 13), (1, 4)])
+def test_a_longer_axis_is_interpolated_as_in_the_published_code(found, length):
     positions = torch.randn(found, 5, 3)
     image = positions.permute(2, 0, 1)[None]
-    expected = F.interpolate(image, size=(wanted, 5), mode="bilinear")[0].permute(1, 2, 0)
-    torch.testing.assert_close(fitted(positions, 0, wanted), expected, rtol=1e-5, atol=1e-5)
+    expected = F.interpolate(image, size=(length, 5), mode="bilinear")[0].permute(1, 2, 0)
+    torch.testing.assert_close(
+        interpolate_positions(positions, 0, length), expected, rtol=1e-5, atol=1e-5
+    )
 
 
-def test_a_place_in_between_by_hand():
+def test_interpolation_by_hand():
     # Centres of 4 cells over those of 2, in units of the 2: 0.25, 0.75, 1.25, 1.75, less a half.
-    assert fitted(torch.tensor([0.0, 8.0]), 0, 4).tolist() == [0.0, 2.0, 6.0, 8.0]
+    assert interpolate_positions(torch.tensor([0.0, 8.0]), 0, 4).tolist() == [0.0, 2.0, 6.0, 8.0]
 
 
-def test_a_block_is_that_of_pytorch():
+def test_a_block_equals_that_of_pytorch():
     torch.manual_seed(0)
     block = Block(128, 2).eval()
     for parameter in block.parameters():

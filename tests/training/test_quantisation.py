@@ -161,7 +161,7 @@ def test_a_student_that_cannot_be_quantised_is_not_trained(place, asked):
     (place / "other.ini").write_text(text.replace(own, "[student]\nMODEL = cnn_lstm"))
     status, printed = asked(train_student, "--config", "other.ini")
     assert status == 2
-    assert "int8: CnnLstm cannot be quantised: it holds a recurrence" in printed
+    assert "int8: CnnLstm cannot be quantised: it contains a recurrence" in printed
     assert not (place / "runs/other").exists()
 
 

@@ -1,4 +1,4 @@
-"""What a model starts from: the weights of ImageNet, or of other classes and clip lengths."""
+"""Initial weights: from ImageNet, or from a model with other classes or clip lengths."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -9,20 +9,21 @@ from config import ConfigError, UserError
 from models.ast import SpectrogramTransformer
 from models.output import CLASSIFIER
 from models.passt import PatchoutTransformer
-from models.published import as_ours, fill
-from models.vision_transformer import fitted
+from models.published import fill, to_model_names
+from models.vision_transformer import interpolate_positions
 
 IMAGENET = "imagenet"
 TIMM_NAMES = ("conv_stem.weight", "patch_embed.proj.weight")
-HEARD = "time_new_pos_embed"  # PaSST has timm's names too
-FIRST_LAYERS = {"features.conv_stem.weight", "patch_embed.weight"}  # of efficientnet, ast and passt
+PASST_NAME = "time_new_pos_embed"  # in PaSST checkpoints, which have timm's names too
+FIRST_LAYERS = {"features.conv_stem.weight", "patch_embed.weight"}
 POSITIONS = {"positions": None, "frequency_positions": None, "time_positions": 0}
-"""Of ast and passt, and the first that shorter clips take in evaluation; None: the middle ones."""
+"""Position embeddings of ast and passt -> where the crop for shorter clips starts; None: middle."""
 
 
 def imagenet_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Of `model.imagenet`, as timm calls it, by way of timm. Raises ConfigError for a model without
-    one, UserError where they are out of reach.
+    """The ImageNet weights of timm's model `model.imagenet`.
+
+    Raises ConfigError for a model without such weights, UserError if they cannot be downloaded.
     """
     name = getattr(model, "imagenet", "")
     if not name:
@@ -35,36 +36,36 @@ def imagenet_weights(model: nn.Module) -> dict[str, Tensor]:
         import timm
 
         return timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:  # timm and its hub raise almost anything
+    except Exception as error:  # timm and the hub can raise anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(
-            f"the ImageNet weights {name} cannot be fetched: {reason}. Where timm reaches its hub, "
+            f"the ImageNet weights {name} cannot be downloaded: {reason}. Where timm can, "
             f"torch.save(timm.create_model({name!r}, pretrained=True).state_dict(), FILE), and set "
-            "INIT to that file; or leave INIT empty, to start at random"
+            "INIT to that file; or leave INIT empty for random weights"
         ) from error
 
 
-def of_imagenet(model: nn.Module, state_dict: Mapping[str, Tensor]) -> bool:
-    """Whether it has timm's names, under which a model of ours is only ever met by images."""
-    named = not state_dict.keys().isdisjoint(TIMM_NAMES) and HEARD not in state_dict
-    return hasattr(model, "imagenet") and named
+def is_imagenet(model: nn.Module, state_dict: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict for `model` is from ImageNet, by its timm names."""
+    timm_names = not state_dict.keys().isdisjoint(TIMM_NAMES) and PASST_NAME not in state_dict
+    return hasattr(model, "imagenet") and timm_names
 
 
-def load_start(
+def load_pretrained(
     model: nn.Module, state_dict: Mapping[str, Tensor], colours: Literal["sum", "average"] = "sum"
 ) -> None:
-    """Fill a model from its own or published weights, all but the classifier.
+    """Load its own or published weights into a model, except the classifier.
 
-    What was learned on images hears the same in all channels, so the first layer's weights become
-    the sum of the three colours (as if the mel were shown in each) or their average, shared among
-    the channels. Positions are cut or interpolated, time and frequency apart: see `POSITIONS` and
-    `models.vision_transformer.fitted`. Raises UserError as `load_published` does.
+    The first layer of ImageNet weights is reduced to the sum of the three colours (as if the mel
+    were repeated in each) or their average, divided among the channels. Position embeddings are
+    cropped or interpolated along time and frequency: see `POSITIONS` and
+    `models.vision_transformer.interpolate_positions`. Raises UserError as `load_published` does.
     """
     own = model.state_dict()
-    weights = as_ours(model, state_dict)
+    weights = to_model_names(model, state_dict)
     weights = {name: t for name, t in weights.items() if not name.startswith(CLASSIFIER)}
     weights |= {name: tensor for name, tensor in own.items() if name.startswith(CLASSIFIER)}
-    if of_imagenet(model, state_dict):
+    if is_imagenet(model, state_dict):
         for name in FIRST_LAYERS & weights.keys() & own.keys():
             grey = weights[name].sum(1, keepdim=True) / (3 if colours == "average" else 1)
             channels = own[name].shape[1]
@@ -72,5 +73,5 @@ def load_start(
     if isinstance(model, SpectrogramTransformer | PatchoutTransformer):
         for name in POSITIONS.keys() & weights.keys() & own.keys():
             for axis, length in enumerate(own[name].shape[:-1]):
-                weights[name] = fitted(weights[name], axis, length, POSITIONS[name])
+                weights[name] = interpolate_positions(weights[name], axis, length, POSITIONS[name])
     fill(model, weights)
