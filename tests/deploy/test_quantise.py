@@ -6,7 +6,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from config import UserError
-from deploy.quantise import float16, float_head, int8, pool_before_relu, written
+from deploy.quantise import float16, float_head, for_onnx, int8, pool_before_relu
 from models.quantised import QuantisedLayer
 
 FLOAT = TensorProto.FLOAT
@@ -51,7 +51,7 @@ def clips(count, seed=0):
     return noise.astype(np.float32)
 
 
-def test_what_stands_before_the_first_wide_product_stays_float():
+def test_the_layers_before_the_first_wide_product_stay_float():
     assert [node.name for node in float_head(narrow_and_wide().graph)] == ["a", "b", "c"]
 
 
@@ -64,7 +64,7 @@ def test_pooling_before_relu_changes_nothing():
     np.testing.assert_array_equal(run(model, clips(2)), before)
 
 
-def test_int8_holds_wide_weights_in_bytes_a_scale_a_channel():
+def test_int8_stores_wide_weights_in_bytes_with_one_scale_per_channel():
     model = narrow_and_wide()
     small = int8(model, [clips(4)])
     assert [node.op_type for node in model.graph.node][:3] == ["Conv", "Relu", "MaxPool"]
@@ -77,7 +77,7 @@ def test_int8_holds_wide_weights_in_bytes_a_scale_a_channel():
     expected, found = run(model, clips(4)), run(small, clips(4))
     error = np.abs(found - expected).max() / np.abs(expected).max()
     assert 0 < error < 0.02
-    assert len(np.unique(run(small, clips(300, seed=1)))) > 512, "logits are no bytes"
+    assert len(np.unique(run(small, clips(300, seed=1)))) > 512, "the logits are not quantised"
 
 
 def test_half_precision_halves_the_weights_and_rounds_them():
@@ -92,9 +92,9 @@ def test_half_precision_halves_the_weights_and_rounds_them():
     assert 0 < error < 2e-3
 
 
-def test_what_cannot_be_quantised_is_said():
+def test_a_model_that_cannot_be_quantised_is_refused():
     pooling = [helper.make_node("GlobalAveragePool", ["features"], ["logits"], "a")]
-    with pytest.raises(UserError, match=r"cannot be quantised to int8: no convolution"):
+    with pytest.raises(UserError, match=r"cannot be quantised to int8: it has no convolution"):
         int8(model_of(pooling, {}), [clips(1)])
     with pytest.raises(UserError, match="cannot be quantised to int8: "):
         int8(narrow_and_wide(), [np.zeros((1, 1, 3, 5, 7), np.float32)])
@@ -104,7 +104,7 @@ LARGEST_INPUT, LARGEST_WEIGHT = 255, 127  # two products of these exceed 16 bits
 
 
 def extreme_weights(generator, *shape):
-    """Whole numbers; each output channel contains the largest, some nothing else."""
+    """Integers; each output channel contains the largest, some nothing else."""
     weights = generator.integers(-LARGEST_WEIGHT, LARGEST_WEIGHT + 1, shape)
     weights[::2] = LARGEST_WEIGHT
     weights[:, 0] = LARGEST_WEIGHT
@@ -112,7 +112,7 @@ def extreme_weights(generator, *shape):
 
 
 def extreme_features(generator, *shape):
-    """Whole numbers from 0 to 255, so that their quantisation has the scale 1 and loses nothing."""
+    """Integers from 0 to 255: their quantisation has the scale 1 and is exact."""
     features = generator.integers(0, LARGEST_INPUT + 1, shape)
     features[0] = LARGEST_INPUT
     features[-1] = 0
@@ -173,7 +173,7 @@ def test_trained_int8_products_do_not_saturate(kind):
     layer.weight.data, layer.bias.data = torch.from_numpy(np.float32(weights)), torch.zeros(32)
     low, high = torch.tensor(0.0), torch.tensor(float(LARGEST_INPUT))
     program = torch.onnx.export(
-        written(QuantisedLayerIn(layer, low, high)).eval(),
+        for_onnx(QuantisedLayerIn(layer, low, high)).eval(),
         (torch.from_numpy(np.float32(features)),),
         dynamo=True,
         input_names=["features"],
