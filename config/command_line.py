@@ -15,22 +15,22 @@ from config.errors import ConfigError, UserError
 from config.resolve import load
 from config.settings import Config
 
-PATIENCE_SECONDS = 5.0
+REPORT_DELAY_SECONDS = 5.0
 
 
-def let_others_speak_first() -> None:
-    """So that several processes say each error once.
+def wait_for_lower_ranks() -> None:
+    """Delay the error message of a process by its rank, so that each error is printed once.
 
-    Most errors meet all of them, and torchrun ends all as soon as one has ended: rank 0 speaks at
-    once, the first of another machine after a while, the others after that, where they still live.
+    Most errors occur in all processes, and torchrun stops all as soon as one has exited: rank 0
+    prints at once, the first process of another machine later, the others last.
     """
     before = [name for name in ("RANK", "LOCAL_RANK") if int(os.environ.get(name, 0)) > 0]
-    time.sleep(PATIENCE_SECONDS * len(before))
+    time.sleep(REPORT_DELAY_SECONDS * len(before))
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> typing.NoReturn:
-        let_others_speak_first()
+        wait_for_lower_ranks()
         super().error(message)
 
 
@@ -64,20 +64,20 @@ def script_parser(description: str, *flags: tuple[str, str]) -> argparse.Argumen
 def run_script(
     main: Callable[[argparse.Namespace, Config], None], parser: argparse.ArgumentParser
 ) -> typing.NoReturn:
-    """Parse, run `main`, and turn the user's errors into one clear message and an exit status."""
+    """Parse the command line, run `main`, and exit: errors of the user are one clear message."""
     arguments = parser.parse_args()
     try:
         main(arguments, load(arguments.config, arguments.set))
     except (UserError, OSError) as error:
-        let_others_speak_first()
+        wait_for_lower_ranks()
         if arguments.debug:
             traceback.print_exc()
         in_file = isinstance(error, ConfigError) and error.where.startswith("[")
-        place = f"{arguments.config} " if in_file else ""  # `load` has named the file itself
+        place = f"{arguments.config} " if in_file else ""  # `load` names the file itself
         print(f"{parser.prog}: {place}{error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_status", 1))
     except KeyboardInterrupt:
-        let_others_speak_first()
-        print(f"{parser.prog}: stopped; start it again and it goes on from here", file=sys.stderr)
+        wait_for_lower_ranks()
+        print(f"{parser.prog}: stopped; start it again to resume", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class UserError(Exception):
-    """What the user can mend: missing audio, a bad archive, a full disk. Exit status 1."""
+    """An error that the user can fix: missing audio, a bad archive, a full disk. Exit status 1."""
 
     exit_status = 1
 

@@ -18,7 +18,7 @@ def key(default: Any, doc: str, *, low: float | None = None, high: float | None 
 
 
 def options_field() -> Any:
-    """The further keys of a section, as text: parameters of the constructor that it names."""
+    """The further keys of a section, as text: options of the model or data set that it names."""
     return field(default_factory=dict, metadata={"options": True})
 
 
@@ -65,14 +65,14 @@ def cast(text: str, hint: Any, where: str) -> Any:
 
 
 def check_value(where: str, f: Field[Any], value: Any) -> None:
-    """Numbers lie in the field's range; a list names nothing twice, though it may weigh alike."""
+    """Raise ConfigError for a number out of range, and for duplicates in a list of no floats."""
     low, high = f.metadata.get("low"), f.metadata.get("high")
     numbers = value if isinstance(value, tuple) else () if value is None else (value,)
     for number in numbers:
         if (low is not None and number < low) or (high is not None and number > high):
             raise ConfigError(where, f"found {number}, want {allowed_range(f)}")
     if isinstance(value, tuple) and len(set(value)) < len(value) and type(value[0]) is not float:
-        raise ConfigError(where, f"found {to_text(value)}, want each only once")
+        raise ConfigError(where, f"found {to_text(value)}, want no duplicates")
 
 
 def allowed_range(f: Field[Any]) -> str:

@@ -41,9 +41,11 @@ def read_ini(path: Path) -> Entries:
         for key_name, text in parser[name].items():
             where = f"{path} [{name}] {key_name}"
             first, *further = text.split("\n")
-            for line in further:  # a list may go on in them; a second key may not hide there
+            for line in further:  # a list may continue there, but not a second key
                 if "=" in line:
-                    raise ConfigError(where, f"goes on in the indented line {line!r}; outdent it")
+                    raise ConfigError(
+                        where, f"continues in the indented line {line!r}; remove its indent"
+                    )
             entries[name][key_name] = Entry(" ".join([first, *further]), where)
     return entries
 

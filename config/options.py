@@ -1,4 +1,4 @@
-"""The keys of a section that belong to what it names: the options of a model or data set."""
+"""The options of a model or data set: further keys of its section."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from config.errors import ConfigError
 from config.fields import cast, key_fields
+from config.renamed import successor
 from config.resolve import collected, raise_together
 from config.sections import no_such_key
 
@@ -17,10 +18,10 @@ def constructor_options(
     where: str, section: Any, constructor: Callable[..., Any]
 ) -> dict[str, Any]:
     """The section's further keys, cast to the types of the constructor's keyword-only parameters
-    (all but num_classes and input_shape, which the data decide).
+    (except num_classes and input_shape, which follow from the data).
 
-    `where` is the section's name in brackets. Raises ConfigError for a key that neither the section
-    nor the constructor knows, and for a value of another type.
+    `where` is the section's name in brackets. Raises ConfigError for a key that is neither one of
+    the section nor a parameter, and for a value of another type.
     """
     hints = typing.get_type_hints(
         constructor.__init__ if inspect.isclass(constructor) else constructor
@@ -37,7 +38,7 @@ def constructor_options(
         with collected(problems):
             if name not in parameters:
                 unknown = f"{constructor.__name__} has {no_such_key(name, known)}"
-                raise ConfigError(f"{where} {name}", unknown)
+                raise ConfigError(f"{where} {name}", successor(where[1:-1], name) or unknown)
             values[name] = cast(text, parameters[name], f"{where} {name}")
     raise_together(where, problems)
     return values

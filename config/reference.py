@@ -1,40 +1,97 @@
-"""Every section and key, for people."""
+"""Every section and key, as text for the terminal and as a table for the documentation."""
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 import typing
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import Field
+from typing import Any, Literal
 
+from config.errors import choose
 from config.fields import allowed_range, key_fields, to_text
-from config.sections import SECTIONS, Data, Ensembles, Matrix
+from config.sections import SECTIONS, Augment, Data, Ensembles, Matrix, Mel
 
-OF_MODEL = "the options of the model itself"
-
-
+OF_MODEL = "options of the model: `python -m models NAME` lists them"
 FURTHER_KEYS = {
-    Data: "the options of the data set itself",
+    Data: "options of the data set: `python -m data NAME` lists them",
     Ensembles: "a system and its members, such as FUSION = teacher, 2 * student/kd; "
-    "teacher@seeds is that of every seed, teacher@epochs the mean of ENSEMBLE_START_EPOCH, "
-    "logits/a.safetensors a file of logits",
-    Matrix: "a model and what it is, such as CNN = MODEL=efficientnet VARIANT=b0",
+    "teacher@seeds: the teachers of all seeds, teacher@epochs: the mean of ENSEMBLE_START_EPOCH, "
+    "logits/a.safetensors: a file of logits",
+    Matrix: "a model and its settings, such as CNN = MODEL=efficientnet VARIANT=b0",
+}
+COEFFICIENTS = "weight of the loss in the sum, such as KD = 1.5"
+BY_ROLE = {
+    Mel: "KEY_TEACHER, KEY_STUDENT: for one role, as in [mel.teacher] and [mel.student]",
+    Augment: "KEY_TEACHER, KEY_SPECIALISTS, KEY_STUDENT: for the training of one role",
 }
 
 
+def overview() -> str:
+    """One line per section."""
+    rows = {name: summary(kind) for name, kind in SECTIONS.items() if "." not in name}
+    rows["coefficients"] = COEFFICIENTS
+    lines = [f"{f'[{name}]':<16} {text}" for name, text in rows.items()]
+    return "\n".join([*lines, "", "`python -m config SECTION` lists the keys of a section."])
+
+
+def section_text(name: str) -> str:
+    """The keys of one section, with default and meaning. ConfigError for an unknown section."""
+    if name == "coefficients":
+        return f"[coefficients]\n\nNAME = 1\n{indented(COEFFICIENTS)}"
+    kind = choose("SECTION", {**SECTIONS, "coefficients": None}, name)
+    blocks = [f"[{name}]: {summary(kind)}"]
+    for f, meaning in meanings(kind):
+        blocks.append(
+            f"{f.name.upper()} = {to_text(f.default)}".rstrip() + f"\n{indented(meaning)}"
+        )
+    if kind in BY_ROLE and "." not in name:
+        blocks.append(f"…\n{indented(BY_ROLE[kind])}")
+    if further := further_keys(kind):
+        blocks.append(f"…\n{indented(further)}")
+    return "\n".join(blocks)
+
+
 def keys_table() -> str:
-    """Every section and key as a Markdown table, for README.md."""
-    rows: dict[str, list[str]] = {}  # key, default and meaning -> the sections that have it so
+    """Every section and key as a Markdown table."""
+    rows: dict[str, list[str]] = {}  # key, default and meaning -> the sections that share them
     for name, kind in SECTIONS.items():
-        hints = typing.get_type_hints(kind)
-        for f in key_fields(kind).values():
-            doc = f.metadata["doc"]
-            if f.metadata["low"] is not None or f.metadata["high"] is not None:
-                doc += f" ({allowed_range(f)})"
-            if typing.get_origin(hints[f.name]) is Literal:
-                doc += f" (one of {', '.join(typing.get_args(hints[f.name]))})"
-            row = f"{f.name.upper()} | {to_text(f.default)} | {doc}"
+        for f, meaning in meanings(kind):
+            row = f"{f.name.upper()} | {to_text(f.default)} | {meaning}"
             rows.setdefault(row, []).append(f"[{name}]")
-        if "options" in hints:
-            rows.setdefault(f"… | | {FURTHER_KEYS.get(kind, OF_MODEL)}", []).append(f"[{name}]")
-    rows["name of a loss | 1 | its weight in the sum, such as KD = 1.5"] = ["[coefficients]"]
+        if further := further_keys(kind):
+            rows.setdefault(f"… | | {further}", []).append(f"[{name}]")
+    rows[f"name of a loss | 1 | {COEFFICIENTS}"] = ["[coefficients]"]
     head = "| section | key | default | meaning |\n| --- | --- | --- | --- |\n"
     return head + "\n".join(f"| {' '.join(names)} | {row} |" for row, names in rows.items())
+
+
+def meanings(kind: type) -> Iterator[tuple[Field[Any], str]]:
+    """Each key of a section and its meaning, with its range or choices."""
+    hints = typing.get_type_hints(kind)
+    for f in key_fields(kind).values():
+        meaning = f.metadata["doc"]
+        if f.metadata["low"] is not None or f.metadata["high"] is not None:
+            meaning += f" ({allowed_range(f)})"
+        if typing.get_origin(hints[f.name]) is Literal:
+            meaning += f" (one of {', '.join(typing.get_args(hints[f.name]))})"
+        yield f, meaning
+
+
+def further_keys(kind: type) -> str:
+    """The meaning of the keys of a section that are no fields; empty where it has none."""
+    return FURTHER_KEYS.get(kind, OF_MODEL) if "options" in typing.get_type_hints(kind) else ""
+
+
+def summary(kind: type) -> str:
+    """The first line of a section's docstring, without its name."""
+    first = (kind.__doc__ or "").partition("\n")[0]
+    return first.partition(": ")[2].rstrip(".:")
+
+
+def indented(text: str) -> str:
+    width = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.fill(
+        text, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+    )

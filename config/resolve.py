@@ -13,7 +13,7 @@ from typing import Any
 from config.errors import ConfigError, nearest
 from config.fields import cast, check_value, key_fields
 from config.ini import Entries, Entry, move_role_keys, read_ini, split_override
-from config.renamed import SUCCESSORS
+from config.renamed import renamed_section, successor
 from config.sections import SECTIONS, no_such_key
 from config.settings import Config
 
@@ -21,8 +21,8 @@ from config.settings import Config
 def load(path: Path, overrides: Iterable[str] = ()) -> Config:
     """Read a configuration file and the `section.key=value` overrides of the command line.
 
-    Raises one ConfigError for all that is wrong, a line a problem: the file, the section, the key,
-    what was found, what is allowed and the nearest name.
+    Raises one ConfigError for all problems, one line each: the file, the section, the key, the
+    value found, the values allowed and the nearest name.
     """
     problems: list[ConfigError] = []
     given: Entries = {}
@@ -31,7 +31,8 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
             if name not in SECTIONS and name != "coefficients":
                 first = next(iter(entries.values()), Entry("", f"{path} [{name}]"))
                 known = nearest(name, [*SECTIONS, "coefficients"])
-                problems.append(ConfigError(first.where, f"no such section{known}"))
+                message = renamed_section(name) or f"no such section{known}"
+                problems.append(ConfigError(first.where, message))
             given.setdefault(name, {}).update(entries)
 
     def section(name: str, *beneath: str) -> Any:
@@ -74,22 +75,22 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
 def build_section(
     where: str, name: str, entries: Mapping[str, Entry], problems: list[ConfigError]
 ) -> Any:
-    """The dataclass of a section; None where something is wrong, which `problems` then holds."""
+    """The dataclass of a section; None if it has problems, which are appended to `problems`."""
     kind = SECTIONS[name]
     known = key_fields(kind)
     takes_options = len(known) < len(fields(kind))
-    successors = SUCCESSORS.get(name.partition(".")[0], {})
     hints = typing.get_type_hints(kind)
     before = len(problems)
     values: dict[str, Any] = {}
     options = {}
+    own_module = ":" in entries.get("model", Entry("", "")).text  # its options have any name
     for key_name, (text, place) in entries.items():
         with collected(problems):
-            if key_name in successors:
-                raise ConfigError(place, successors[key_name])
             if key_name in known:
                 values[key_name] = cast(text, hints[key_name], place)
                 check_value(place, known[key_name], values[key_name])
+            elif not own_module and (message := successor(name, key_name)):
+                raise ConfigError(place, message)
             elif takes_options:
                 options[key_name] = text
             else:
@@ -114,18 +115,18 @@ def collected(problems: list[ConfigError]) -> Iterator[None]:
 
 
 def raise_together(header: str, problems: Iterable[ConfigError]) -> None:
-    """Raise what is wrong, if anything, as one error that says each thing once."""
-    said = dict.fromkeys((error.where, error.message) for error in problems)
-    for above in ("mel", "augment"):  # what holds for all of its roles is the section's own
+    """Raise the problems, if any, as one error without repetitions."""
+    lines = dict.fromkeys((error.where, error.message) for error in problems)
+    for above in ("mel", "augment"):  # the same problem in all of its roles
         roles = [f"[{name}]" for name in SECTIONS if name.startswith(f"{above}.")]
-        for where, message in list(said):
+        for where, message in list(lines):
             twins = [(where.replace(roles[0], role), message) for role in roles]
-            if roles[0] in where and all(twin in said for twin in twins):
+            if roles[0] in where and all(twin in lines for twin in twins):
                 for twin in twins:
-                    del said[twin]
-                said[where.replace(roles[0], f"[{above}]"), message] = None
-    if len(said) == 1:
-        raise ConfigError(*next(iter(said)))
-    if said:
-        lines = "".join(f"\n  {where}: {message}" for where, message in said)
-        raise ConfigError(header, f"{len(said)} problems{lines}")
+                    del lines[twin]
+                lines[where.replace(roles[0], f"[{above}]"), message] = None
+    if len(lines) == 1:
+        raise ConfigError(*next(iter(lines)))
+    if lines:
+        text = "".join(f"\n  {where}: {message}" for where, message in lines)
+        raise ConfigError(header, f"{len(lines)} problems{text}")

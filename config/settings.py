@@ -44,12 +44,12 @@ class Config:
         return self.student_mel if role.startswith("student") else self.teacher_mel
 
     def augment_of(self, role: str) -> Augment:
-        """What disturbs the clips that a teacher, a specialist or a student is trained on."""
+        """[augment] of the training of a teacher, a specialist or a student."""
         own = {"teacher": self.teacher_augment, "student": self.student_augment}
         return own.get(role.partition("@")[0], self.specialists_augment)
 
     def teachers(self) -> tuple[str, ...]:
-        """The roles that teach: the teacher and its specialists, specialist_1 and so on."""
+        """The roles that serve as teachers: teacher, specialist_1, specialist_2 and so on."""
         specialists = (f"specialist_{n + 1}" for n in range(self.specialists.pairs))
         return ("teacher", *specialists)
 
@@ -63,7 +63,7 @@ class Config:
         return unasked | self.ensembles.members()
 
     def to_ini(self) -> str:
-        """The resolved settings as an INI file that gives this very configuration again."""
+        """The resolved settings as an INI file; reading it gives an equal configuration."""
         sections = {
             "data": self.data,
             "mel.teacher": self.teacher_mel,

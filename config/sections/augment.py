@@ -11,65 +11,62 @@ from config.fields import key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augment:
-    """[augment]: disturbances of training clips, drawn once a clip and step for all that hear it.
+    """[augment]: augmentation of training clips, sampled once per clip and step for all roles.
 
-    A key with _TEACHER, _SPECIALISTS or _STUDENT holds for the training of that role alone.
+    A key that ends in _TEACHER, _SPECIALISTS or _STUDENT applies to the training of that role only.
     """
 
-    mixup_alpha: float = key(
-        0.0, "alpha of Beta(alpha, alpha), the weight of a second clip; 0: none", low=0
-    )
-    mixup_prob: float = key(1.0, "share of the clips that are mixed", low=0, high=1)
-    mixup_start_epoch: int = key(0, "epochs that pass before clips are mixed", low=0)
-    roll_seconds: float = key(0.0, "s; largest circular shift in time", low=0)
-    gain_db: float = key(0.0, "dB; largest change of level, up or down", low=0)
-    time_mask_seconds: float = key(0.0, "s; longest stretch of time that is masked", low=0)
+    mixup_alpha: float = key(0.0, "alpha of Beta(alpha, alpha), the mixup weight; 0: off", low=0)
+    mixup_prob: float = key(1.0, "probability that a clip is mixed", low=0, high=1)
+    mixup_start_epoch: int = key(0, "epochs before mixup starts", low=0)
+    roll_seconds: float = key(0.0, "s; maximum circular shift in time", low=0)
+    gain_db: float = key(0.0, "dB; maximum gain, positive or negative", low=0)
+    time_mask_seconds: float = key(0.0, "s; maximum length of the time mask", low=0)
     frequency_mask_share: float = key(
-        0.0, "largest share of the mel axis that is masked", low=0, high=0.9
+        0.0, "maximum width of the frequency mask, as a fraction of the mel axis", low=0, high=0.9
     )
     mask_with: Literal["silence", "zero", "mean"] = key(
         "silence",
-        "silence: the logarithm of nothing; zero: 0 after the logarithm, before NORMALISE; "
+        "value of masked cells; silence: the logarithm of LOG_OFFSET; zero: 0 before NORMALISE; "
         "mean: 0 after NORMALISE",
     )
     warp_share: float = key(
         0.0,
-        "largest stretch of the mel axis, up or down, as a share; 0.02 moves 15 kHz by 1 kHz, "
-        "as PaSST's jitter of the upper edge, but drawn for each clip",
+        "maximum relative warp of the mel axis; 0.02 moves 15 kHz by 1 kHz, as PaSST's jitter of "
+        "the upper edge, but sampled per clip",
         low=0,
         high=0.5,
     )
     noise_db: float = key(
         0.0,
-        "dB; highest level: each cell of a log-mel gets louder by 0 to a level that is drawn for "
-        "each clip; 2 is PSLA's noise of 0.1 standard deviations, 4 AST's",
+        "dB; maximum level of the uniform noise added to each log-mel cell, sampled per clip; 2 is "
+        "PSLA's noise of 0.1 standard deviations, 4 AST's",
         low=0,
     )
     mixstyle_alpha: float = key(
         0.0,
-        "alpha of Beta(alpha, alpha), the weight of a clip's own mean and std in each band, "
-        "the rest being another clip's (Freq-MixStyle); 0: none",
+        "alpha of Beta(alpha, alpha), the Freq-MixStyle weight of a clip's own mean and std per "
+        "band, mixed with those of another clip; 0: off",
         low=0,
     )
     mixstyle_prob: float = key(
         1.0,
-        "share of the batches, or of the clips of AUGMENTED_VIEWS, whose styles are mixed",
+        "probability of Freq-MixStyle per batch, or per clip with AUGMENTED_VIEWS",
         low=0,
         high=1,
     )
     impulse_responses: str = key(
-        "", "folder of WAV files, the impulse responses of devices that clips are heard through"
+        "", "folder of WAV files: impulse responses of devices, convolved with clips"
     )
     impulse_response_prob: float = key(
-        1.0, "share of the clips that are heard through one", low=0, high=1
+        1.0, "probability that a clip is convolved with one", low=0, high=1
     )
     impulse_response_devices: tuple[str, ...] = key(
-        (), "devices whose clips alone are, such as a; empty: all"
+        (), "recording devices whose clips are convolved, such as a; empty: all"
     )
     crop_seconds: float = key(
         0.0,
-        "s; length of the random stretch of each training clip that is heard, the whole clip in "
-        "evaluation; 0: the whole clip",
+        "s; length of a random crop of each training clip; evaluation is on the full clip; 0: off",
         low=0,
     )
 
@@ -77,12 +74,10 @@ class Augment:
         for name, default in (("mixup_prob", 1), ("mixup_start_epoch", 0), ("mixstyle_prob", 1)):
             alpha = f"{name.partition('_')[0]}_alpha"
             if (found := getattr(self, name)) != default and not getattr(self, alpha):
-                raise ConfigError(
-                    f"[augment] {name}", f"found {found:g}, but {alpha.upper()} = 0 mixes nothing"
-                )
+                raise ConfigError(f"[augment] {name}", f"found {found:g}, but {alpha.upper()} is 0")
         for name, default in (("impulse_response_prob", 1), ("impulse_response_devices", ())):
             if getattr(self, name) != default and not self.impulse_responses:
-                raise ConfigError(f"[augment] {name}", "wants IMPULSE_RESPONSES, which is empty")
+                raise ConfigError(f"[augment] {name}", "requires IMPULSE_RESPONSES, which is empty")
         masks = self.time_mask_seconds or self.frequency_mask_share
         if self.mask_with != "silence" and not masks:
             raise ConfigError(

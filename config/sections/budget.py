@@ -10,10 +10,8 @@ from config.fields import key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """[budget]: what a student may cost; train_student.py refuses one that costs more."""
+    """[budget]: limits of the student; train_student.py refuses a larger one."""
 
-    max_bytes: int = key(0, "bytes of all parameters in this precision; 0: any", low=0)
-    precision: Literal["float32", "float16", "int8"] = key(
-        "float32", "in which the parameters are to be stored"
-    )
-    max_macs: int = key(0, "multiply-accumulates of a clip; 0: any", low=0)
+    max_bytes: int = key(0, "maximum bytes of all parameters in PRECISION; 0: no limit", low=0)
+    precision: Literal["float32", "float16", "int8"] = key("float32", "of the stored parameters")
+    max_macs: int = key(0, "maximum multiply-accumulates per clip; 0: no limit", low=0)

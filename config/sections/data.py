@@ -11,31 +11,31 @@ from config.fields import key, options_field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """[data]: which recordings, which labels, which part is trained on and which is reported."""
+    """[data]: the data set, its clips, and how they are split."""
 
-    dataset: str = key("street_sounds", "name in data.datasets.DATASETS")
-    root: str = key("", "folder of the recordings; audio/<dataset> where empty")
+    dataset: str = key("street_sounds", "name of a data set; `python -m data` lists them")
+    root: str = key("", "folder of the recordings; empty: audio/<dataset>")
     clip_seconds: float = key(
-        0.0, "s; every clip is cut or padded to this length; 0: as the data set says", low=0
+        0.0, "s; length to which every clip is cut or padded; 0: that of the data set", low=0
     )
     protocol: Literal["held_out", "paper"] = key(
         "held_out",
-        "held_out: the epoch is chosen on clips that are never reported; "
-        "paper: chosen on the reported split, as the published system did",
+        "held_out: the epoch is chosen on validation clips that are disjoint from the test clips; "
+        "paper: it is chosen on the test clips, as in some publications",
     )
     hold_out: float = key(
         0.15,
-        "share of the training groups (sensors, recordings) that choose the epoch where the data "
-        "set has no split for it; 0: the last epoch is kept",
+        "fraction of the training groups (sensors, recordings) that serve as validation set where "
+        "the data set has none; 0: no validation, the last epoch is kept",
         low=0,
         high=0.5,
     )
     folds: tuple[int, ...] = key(
-        (), "folds to run, such as 1, 2; empty: all that the data set has", low=1
+        (), "cross-validation folds to run, such as 1, 2; empty: all of the data set", low=1
     )
     on_bad_audio: Literal["stop", "skip"] = key(
         "stop",
         "stop: list every unreadable file and end with status 1; "
-        "skip: record them and leave them out",
+        "skip: list them and leave them out",
     )
     options: Mapping[str, str] = options_field()

@@ -11,30 +11,36 @@ from config.fields import key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distillation:
-    """[distillation]: what the student learns from, besides the labels."""
+    """[distillation]: the loss mixes of the students and the outputs of the teacher."""
 
     variants: tuple[str, ...] = key(
         ("bce", "bce+kd", "bce+kd+sp"),
-        "loss mixes to train, each its own student; taught by the teacher and its specialists, or, "
-        "as in kd@teacher, by the teacher alone, or, as in kd@fusion, by FUSION of [ensembles]",
+        "loss mixes, one student each; its teachers are the teacher and the specialists, or the "
+        "teacher alone (kd@teacher), the specialists alone (kd@specialists), or an ensemble of "
+        "[ensembles] (kd@fusion)",
     )
-    softmax_temperature: float = key(2.0, "of kd", low=1e-3)
-    temperature_on: Literal["both", "teacher"] = key("both", "whose logits the temperature divides")
+    softmax_temperature: float = key(2.0, "temperature of kd", low=1e-3)
+    temperature_on: Literal["both", "teacher"] = key(
+        "both",
+        "logits that the temperature divides: of student and teacher, or of the teacher only",
+    )
     squared_temperature: bool = key(False, "multiply kd by the temperature squared (Hinton et al.)")
     standardise_logits: bool = key(
-        False, "kd takes z-scores of logits over the classes of each clip (Sun et al.)"
+        False, "kd takes the z-scores of the logits over the classes of each clip (Sun et al.)"
     )
     kd_reduction: Literal["auto", "sum", "mean"] = key(
-        "auto", "how kd is reduced; auto: the sum for one label a clip, the mean for tags"
+        "auto", "reduction of kd over classes; auto: the sum for one label, the mean for tags"
     )
     teacher: Literal["auto", "online", "cached"] = key(
         "auto",
-        "cached: the teacher's outputs are computed once and kept on disk; "
-        "online: in each step, on the augmented clips; "
+        "cached: the teacher's outputs are computed once and stored on disk; "
+        "online: the teacher runs in each step, on the augmented clips; "
         "auto: cached where the teacher's inputs repeat from epoch to epoch and its outputs fit",
     )
     teacher_weights: tuple[float, ...] = key(
-        (), "of the terms of the teacher and of each specialist; empty: 1 each", low=0
+        (),
+        "weights of the distillation terms of the teacher and of each specialist; empty: 1 each",
+        low=0,
     )
     teacher_input: Literal["augmented", "clean", "concatenated"] = key(
         "augmented",
@@ -58,5 +64,5 @@ class Distillation:
             what = "AUGMENTED_VIEWS" if self.augmented_views else "TEACHER = online"
             raise ConfigError(
                 "[distillation] teacher_input",
-                f"found {self.teacher_input!r}, whose outputs are cached once; {what} does not fit",
+                f"found {self.teacher_input!r}, which computes outputs once and excludes {what}",
             )

@@ -13,7 +13,7 @@ from config.fields import key, options_field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensembles:
-    """[ensembles]: systems that are the mean of others: FUSION = teacher, 2 * student/kd.
+    """[ensembles]: weighted means of systems, such as FUSION = teacher, 2 * student/kd.
 
     teacher@seeds is the teacher of every seed of the run, teacher@epochs that of the epochs from
     ENSEMBLE_START_EPOCH on, runs/OTHER/teacher that of another run, logits/a.safetensors a file
@@ -22,9 +22,9 @@ class Ensembles:
 
     mean_of: Literal["probabilities", "logits", "standardised", "gated"] = key(
         "probabilities",
-        "what is averaged; logits: the normalised geometric mean of what single-label models say; "
-        "standardised: logits as z-scores over the classes of each clip; gated: probabilities, in "
-        "each clip those of a sure member most",
+        "what is averaged: probabilities; logits (for one label, the normalised geometric mean of "
+        "the probabilities); standardised: z-scores of the logits over the classes of each clip; "
+        "gated: probabilities weighted by the confidence of each member in each clip",
     )
     options: Mapping[str, str] = options_field()
 
@@ -32,7 +32,9 @@ class Ensembles:
         self.members()
         for name in self.options:
             if re.fullmatch(r"teacher|student|specialist_\d+|specialists|all", name):
-                raise ConfigError(f"[ensembles] {name}", "is the name of a role; choose another")
+                raise ConfigError(
+                    f"[ensembles] {name}", "is the name of a role; choose another name"
+                )
 
     def members(self) -> dict[str, dict[str, float]]:
         """Name -> member -> weight. Raises ConfigError."""

@@ -12,15 +12,16 @@ from config.sections.mel import Mel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """[matrix]: models that teach one another, for train_matrix.py. Each further key names one:
+    """[matrix]: models for train_matrix.py, each as teacher of each; further keys define them:
 
     CNN = MODEL=efficientnet VARIANT=b0 LEARNING_RATE=5e-4, keys of [teacher], [student] and [mel].
     """
 
-    teachers: tuple[str, ...] = key((), "names of those that teach; empty: all")
-    students: tuple[str, ...] = key((), "names of those that are taught; empty: all")
+    teachers: tuple[str, ...] = key((), "names of the models that serve as teachers; empty: all")
+    students: tuple[str, ...] = key((), "names of the models that serve as students; empty: all")
     chains: tuple[str, ...] = key(
-        (), "distillation that goes on, such as cnn > ast > cnn: each student teaches the next"
+        (),
+        "chains of distillation, such as cnn > ast > cnn: each student is the next one's teacher",
     )
     options: Mapping[str, str] = options_field()
 
@@ -33,7 +34,7 @@ class Matrix:
             self.overrides(name, "teacher")
 
     def overrides(self, name: str, role: str) -> list[str]:
-        """What makes a model the teacher or the student. Raises ConfigError."""
+        """The --set overrides of one model in one role. Raises ConfigError."""
         found = []
         for word in self.options[name].split():
             key_name, equals, value = word.partition("=")

@@ -11,52 +11,51 @@ from config.fields import check_value, key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mel:
-    """[mel]: the front end of both roles; [mel.teacher] and [mel.student] say where a role differs.
+    """[mel]: the front end of both roles; [mel.teacher] and [mel.student] override it for one.
 
-    A key of [mel] that ends in _TEACHER or _STUDENT is that role's own: NUM_BANDS_TEACHER in [mel]
-    is NUM_BANDS in [mel.teacher].
+    NUM_BANDS_TEACHER in [mel] means NUM_BANDS in [mel.teacher], and so on for every key.
     """
 
-    front_end: Literal["mel", "waveform"] = key("mel", "log-mel spectrogram, or the raw waveform")
+    front_end: Literal["mel", "waveform"] = key("mel", "log-mel spectrogram, or raw waveform")
     sample_rate: int = key(16_000, "Hz", low=1, high=768_000)
-    channels: int = key(1, "1: mixed down to mono; 2: stereo", low=1, high=2)
+    channels: int = key(1, "1: mono, mixed down; 2: stereo", low=1, high=2)
     pre_emphasis: float = key(0.0, "y[n] = x[n] - pre_emphasis * x[n - 1]; 0: none", low=0, high=1)
-    stft_window_length_seconds: float = key(0.025, "s", low=1e-4, high=10)
-    stft_hop_length_seconds: float = key(0.010, "s", low=1e-4, high=10)
-    fft_size: int = key(0, "samples; 0: the least power of two that holds the window", low=0)
+    stft_window_length_seconds: float = key(0.025, "s; STFT window", low=1e-4, high=10)
+    stft_hop_length_seconds: float = key(0.010, "s; STFT hop", low=1e-4, high=10)
+    fft_size: int = key(0, "samples; 0: the next power of two of the window", low=0)
     framing: Literal["plain", "centred", "passt", "kaldi"] = key(
         "plain",
-        "plain: frames start at sample 0 and none is padded; "
-        "centred: reflected half a window on both sides; "
-        "passt: as centred, from the second pre-emphasised sample on; "
-        "kaldi: as plain, each frame less its mean and pre-emphasised by itself",
+        "plain: the first frame starts at sample 0, no padding; "
+        "centred: half a window of reflection padding on both sides; "
+        "passt: centred, after dropping the first pre-emphasised sample; "
+        "kaldi: plain, with DC removal and pre-emphasis in each frame",
     )
-    window: Literal["hann", "hann_symmetric", "povey"] = key("hann", "hann is the periodic window")
-    spectrum: Literal["magnitude", "power"] = key("magnitude", "what the mel filters weigh")
-    num_bands: int = key(64, "mel bands", low=1)
-    mel_min_hz: float = key(125.0, "Hz", low=0)
-    mel_max_hz: float = key(7_500.0, "Hz", low=0)
+    window: Literal["hann", "hann_symmetric", "povey"] = key("hann", "hann: periodic")
+    spectrum: Literal["magnitude", "power"] = key("magnitude", "input of the mel filter bank")
+    num_bands: int = key(64, "number of mel bands", low=1)
+    mel_min_hz: float = key(125.0, "Hz; lower edge of the mel filter bank", low=0)
+    mel_max_hz: float = key(7_500.0, "Hz; upper edge of the mel filter bank", low=0)
     mel_scale: Literal["htk", "htk_hertz", "slaney"] = key(
         "htk",
-        "htk: triangles linear in mel; htk_hertz: the same edges, linear in hertz, torchaudio's; "
-        "slaney: linear in hertz, area 1",
+        "htk: triangles linear in mel; htk_hertz: the same edges, triangles linear in hertz, as in "
+        "torchaudio; slaney: triangles linear in hertz, area-normalised, as in librosa",
     )
     log: Literal["natural", "log10", "decibel", "none"] = key("natural", "decibel: 10 log10")
     log_offset: float = key(0.01, "added before the logarithm", low=0)
     padding: Literal["signal", "log_zero"] = key(
         "signal",
-        "a short clip is padded with silence, or, as the reference of urban sound tagging, "
-        "with zeros after the logarithm",
+        "of short clips; signal: silence; log_zero: zeros after the logarithm, as in the published "
+        "urban sound tagging system",
     )
     normalise: Literal["none", "global", "bands", "fixed"] = key(
         "none",
-        "less mean, over standard deviation, of the training clips: one pair, or a pair a band; "
-        "fixed: less MEAN, over STD",
+        "(x - mean) / std; global: statistics of the training clips; bands: the same per band; "
+        "fixed: MEAN and STD",
     )
     mean: float | None = key(None, "of NORMALISE = fixed, in units of the features")
     std: float | None = key(
         None,
-        "of NORMALISE = fixed; AST's (x + 4.2677) / (2 * 4.5690) is MEAN = -4.2677 and STD = 9.138",
+        "of NORMALISE = fixed; AST's (x + 4.2677) / (2 * 4.5690) is MEAN = -4.2677, STD = 9.138",
         low=1e-6,
     )
 
@@ -83,7 +82,7 @@ class Mel:
         if window < 2 or hop < 1:
             raise ConfigError(
                 "[mel] sample_rate",
-                f"{self.sample_rate} Hz makes the window {window} and the hop {hop} samples, "
+                f"at {self.sample_rate} Hz the window has {window} samples and the hop {hop}, "
                 "want at least 2 and 1",
             )
         if 0 < self.fft_size < window:
@@ -101,6 +100,6 @@ class Mel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentMel(Mel):
-    """[mel.student]: as [mel], with fewer bands unless it says otherwise."""
+    """[mel.student]: [mel] with fewer bands by default."""
 
-    num_bands: int = key(20, "mel bands", low=1)
+    num_bands: int = key(20, "number of mel bands", low=1)

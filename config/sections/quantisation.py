@@ -11,22 +11,21 @@ from config.fields import key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantisation:
-    """[quantisation]: the finished student in fewer bits, judged beside itself."""
+    """[quantisation]: the finished student in fewer bits, evaluated as further systems."""
 
     precisions: tuple[Literal["float16", "int8"], ...] = key(
         (),
-        "float16, int8: what the student says in each, as one more system: student@float16, "
-        "student@int8; empty: none",
+        "float16, int8: each one more system, student@float16 and student@int8; empty: none",
     )
     epochs: int = key(
         0,
-        "of quantisation-aware training for int8, with the losses of the variant; 0: the extremes "
-        "that 64 training clips reach are taken as they are",
+        "epochs of quantisation-aware training for int8, with the losses of the variant; 0: "
+        "post-training quantisation, with ranges measured on 64 training clips",
         low=0,
     )
-    learning_rate: float = key(5e-5, "of these epochs, at its highest", low=0)
+    learning_rate: float = key(5e-5, "peak learning rate of these epochs", low=0)
     freeze_epochs: int = key(
-        4, "the last of these epochs, in which ranges and batch statistics stand still", low=0
+        4, "last epochs of these, with ranges and batch statistics frozen", low=0
     )
 
     def __post_init__(self) -> None:
@@ -36,5 +35,5 @@ class Quantisation:
                 f"found {self.freeze_epochs}, want at most epochs, {self.epochs}",
             )
         if self.epochs and "int8" not in self.precisions:
-            found = f"found {self.epochs}, but int8 is none of PRECISIONS"
+            found = f"found {self.epochs}, but PRECISIONS lacks int8"
             raise ConfigError("[quantisation] epochs", found)

@@ -13,25 +13,27 @@ from config.fields import key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """[run]: the name of the run, its repetitions and the machine."""
+    """[run]: the name of the run, its seeds and the machine."""
 
-    name: str = key("", "folder below runs/; the configuration file's name where empty")
-    seeds: tuple[int, ...] = key((0,), "one training each", low=0)
-    device: str = key("auto", "auto, cpu, cuda, cuda:1, mps")
-    precision: Literal["float32", "bfloat16"] = key("float32", "of the forward pass (autocast)")
-    compile: Literal["no", "default", "reduce-overhead"] = key(
-        "no", "mode of torch.compile in training; reduce-overhead takes CUDA graphs"
+    name: str = key("", "folder below runs/; empty: the name of the configuration file")
+    seeds: tuple[int, ...] = key((0,), "random seeds, one training each", low=0)
+    device: str = key("auto", "auto, cpu, cuda, cuda:1 or mps")
+    precision: Literal["float32", "bfloat16"] = key(
+        "float32", "precision of the forward pass (autocast)"
     )
-    workers: int = key(0, "processes that make mels; 0: one a core", low=0)
+    compile: Literal["no", "default", "reduce-overhead"] = key(
+        "no", "mode of torch.compile in training; reduce-overhead uses CUDA graphs"
+    )
+    workers: int = key(0, "processes of make_mel.py; 0: one per core", low=0)
     feature_memory_gb: float | None = key(
         None,
-        "largest cache that is kept on the device during training; empty: half of what is free on "
-        "a GPU, and 4 on a CPU",
+        "GB (10^9 bytes) of features kept in the device's memory during training; empty: half of "
+        "the free memory of a GPU, 4 on a CPU",
         low=0,
     )
     teacher_cache_gb: float = key(
         64.0,
-        "largest share of the disk for a teacher's outputs, and for what they are made from",
+        "GB (10^9 bytes) of disk for the outputs of a teacher",
         low=0,
     )
 

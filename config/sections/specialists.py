@@ -10,13 +10,17 @@ from config.fields import key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specialists:
-    """[specialists]: teachers that go on from the teacher, one for each pair that it confuses."""
+    """[specialists]: teachers fine-tuned from the teacher, one per confused pair of classes."""
 
-    pairs: int = key(0, "most confused pairs of classes, a specialist for each; 0: none", low=0)
+    pairs: int = key(
+        0, "number of most confused pairs of classes, one specialist each; 0: none", low=0
+    )
     epochs: int = key(60, "passes over the clips of the pair", low=1)
-    learning_rate: float | None = key(None, "empty: where the teacher's ended", low=0)
-    batch_size: int = key(24, "clips, half of the pair and half of the rest", low=2)
+    learning_rate: float | None = key(None, "empty: the last learning rate of the teacher", low=0)
+    batch_size: int = key(24, "clips: half of the pair, half of the other classes", low=2)
 
     def __post_init__(self) -> None:
         if self.batch_size % 2:
-            raise ConfigError("[specialists] batch_size", f"found {self.batch_size}, want it even")
+            raise ConfigError(
+                "[specialists] batch_size", f"found {self.batch_size}, want an even number"
+            )

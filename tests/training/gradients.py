@@ -91,7 +91,7 @@ def main(arguments: argparse.Namespace, _: config.Config) -> None:
 
 
 if __name__ == "__main__":
-    config.PATIENCE_SECONDS = 0.3
+    config.command_line.REPORT_DELAY_SECONDS = 0.3
     parser = config.script_parser(__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("broken_rank", type=int, nargs="?")

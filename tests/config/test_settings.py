@@ -1,0 +1,133 @@
+"""The resolved file gives an equal configuration."""
+
+import re
+import typing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import NoneType
+from typing import Literal
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import config
+from config import Config, ConfigError, Mel, load
+
+lines = st.text(max_size=12).filter(
+    lambda text: text == text.strip() and not re.search(r"(^|\s)[#;]|[\r\n]", text)
+)
+
+
+items = lines.filter(lambda text: text and "," not in text)
+
+
+names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+
+
+members = st.lists(st.sampled_from(["teacher", "2 * student/ce+kd", "runs/a/b"]), min_size=1)
+
+
+members = members.map(", ".join)
+
+
+SPECIAL = {
+    "device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:3"]),
+    "name": names,
+    **dict.fromkeys(("teachers", "students", "chains"), st.just(())),
+    "adam_betas": st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
+    "warm_up_epochs": st.integers(0, 3),
+    "warm_up_steps": st.sampled_from([0, 100]),
+    "swa_start_epoch": st.integers(0, 3),
+    "ensemble_start_epoch": st.integers(0, 3),
+}
+
+
+def values_of(f, hint):
+    """What a key may be, from its type and its range."""
+    low, high = f.metadata["low"], f.metadata["high"]
+    if f.name in SPECIAL:
+        return SPECIAL[f.name]
+    if typing.get_origin(hint) is Literal:
+        return st.sampled_from(typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        kind, *_ = typing.get_args(hint)
+        numbers = {int: st.integers(low, high), float: st.floats(low, 1e9)}
+        named = st.sampled_from(typing.get_args(kind) or [""])
+        one = (numbers | {str: items}).get(kind, named)
+        return st.lists(one, max_size=3, unique=True).map(tuple)
+    some = set(typing.get_args(hint)) - {NoneType}
+    if typing.get_args(hint):
+        return st.none() | values_of(f, *some)
+    return {
+        bool: st.booleans(),
+        int: st.integers(low, high),
+        float: st.floats(low, high, allow_nan=False, allow_infinity=False),
+        str: lines,
+    }[hint]
+
+
+@st.composite
+def sections(draw, kind):
+    """A section with some keys set, fewer of them where they contradict one another."""
+    hints = typing.get_type_hints(kind)
+    known = config.key_fields(kind)
+    chosen = draw(st.sets(st.sampled_from(sorted(known)), max_size=5))
+    values = {}
+    if "options" in hints:
+        unknown = names.filter(lambda name: name not in known and name != "softmax_temperature")
+        text = {config.Ensembles: members, config.Matrix: st.just("MODEL=ast")}.get(kind, lines)
+        values["options"] = draw(st.dictionaries(unknown, text, max_size=2))
+    values |= {name: draw(values_of(known[name], hints[name])) for name in sorted(chosen)}
+    while True:
+        try:
+            return kind(**values)
+        except ConfigError:
+            values.popitem()
+
+
+configs = st.builds(
+    Config,
+    data=sections(config.Data),
+    teacher_mel=sections(Mel),
+    student_mel=sections(config.StudentMel),
+    teacher=sections(config.Teacher),
+    student=sections(config.Student),
+    specialists=sections(config.Specialists),
+    distillation=sections(config.Distillation),
+    coefficients=st.dictionaries(names, st.floats(0, 1e6), max_size=3),
+    teacher_augment=sections(config.Augment),
+    specialists_augment=sections(config.Augment),
+    student_augment=sections(config.Augment),
+    ensembles=sections(config.Ensembles),
+    matrix=sections(config.Matrix),
+    quantisation=sections(config.Quantisation),
+    budget=sections(config.Budget),
+    run=sections(config.Run),
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(configs)
+def test_the_resolved_file_gives_the_same_configuration(wanted):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{wanted.run.name or 'unnamed'}.ini"
+        path.write_text(wanted.to_ini(), encoding="utf-8")
+        found = load(path)
+    if not wanted.run.name:
+        wanted = replace(wanted, run=replace(wanted.run, name="unnamed"))
+    assert found == wanted
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(st.text(max_size=10), st.sampled_from(["data.root", "student.init", "teacher.kind"]))
+def test_an_override_that_is_accepted_survives_the_resolved_file(text, where):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a #1.ini"
+        path.touch()
+        try:
+            wanted = load(path, [f"{where}={text}"])
+        except ConfigError:
+            assume(False)
+        path.write_text(wanted.to_ini(), encoding="utf-8")
+        assert load(path) == wanted
