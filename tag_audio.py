@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from config import ConfigError, UserError
+from config import ConfigError, UserError, missing_package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deploy.student import Student
     from deploy.tags import Row
 
+INSTALL = "run `python -m pip install -r requirements-tag.txt`"
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 3600  # of a window and a hop
 
 
@@ -225,7 +226,9 @@ def run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            error = missing_package(error, INSTALL)
         if arguments.debug:
             traceback.print_exc()
         print(f"tag_audio.py: {error}", file=sys.stderr)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import UserError
+from config import UserError, missing_package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,14 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(arguments)
-    from data.datasets.tau_scenes import evaluation_clips
-
     try:
+        from data.datasets.tau_scenes import evaluation_clips
+
         splits = read_splits(given.trainings)
         clips = evaluation_clips(given.evaluation)
         for split, training in splits.items():
             print(submit(training, split, clips, given.precision, given.out / f"split_{split}"))
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            error = missing_package(error)
         if given.debug:
             traceback.print_exc()
         print(f"{parser.prog}: {error}", file=sys.stderr)

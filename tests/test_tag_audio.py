@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import soundfile
 from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
-FORBIDDEN = ("torch", "pandas", "scipy", "sklearn", "librosa", "onnx", "matplotlib")
+FORBIDDEN = ("torch", "pandas", "scipy", "sklearn", "librosa", "onnx", "matplotlib", "yaml")
 LOUD, QUIET = 0.4, 0.1
 
 
@@ -61,6 +62,22 @@ def test_a_table_without_pytorch(place, poisoned):
         f"   00:01.00    00:01.25  quiet {quiet:.2f}\n"  # half of it is padding
     )
     assert complaint == ""
+
+
+def test_a_missing_package_is_one_line(place):
+    """With -S Python has no site-packages."""
+    done = subprocess.run(
+        [sys.executable, "-S", str(ROOT / "tag_audio.py"), "student.onnx", "street.wav"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"tag_audio\.py: the package \w+ is missing: "
+        r"run `python -m pip install -r requirements-tag\.txt`\n",
+        done.stderr,
+    )
 
 
 def inside(folder, before, after, *arguments):
