@@ -145,7 +145,7 @@ class Student:
             "input": f"{d.clip_seconds:g} s ({length}) at {d.sample_rate} Hz, {channels}; "
             + (bands if "mel" in self.outputs else "raw waveform"),
             "classes": f"{'any' if d.task == 'multi_label' else 'one'} of {', '.join(d.classes)}",
-            "scores": f"{scores} ({d.split})",
+            "scores": f"{scores} ({d.split})" if scores else "none",
             "data": f"{d.dataset}; {d.licence}",
             "commit": d.commit,
         }

@@ -39,6 +39,11 @@ def test_about_lists_the_description(tmp_path):
     )
 
 
+def test_about_without_scores(tmp_path):
+    path = make_student(tmp_path / "a.onnx", scores={"accuracy": None})
+    assert "  scores  none\n" in Student(path).about()
+
+
 def test_class_names_with_commas_and_quotes(tmp_path):
     names = ("Child speech, kid speaking", 'a "quoted" sound')
     assert Student(make_student(tmp_path / "a.onnx", classes=names)).description.classes == names
