@@ -1,4 +1,10 @@
 PYTHON ?= python3
+PIP = .venv/bin/python -m pip
+# TORCH=cpu installs PyTorch without the CUDA packages. TORCH_INDEX=URL installs PyTorch from that
+# package index: TORCH=cpu requires one where the default index has only CUDA builds (Linux, x86_64).
+TORCH ?=
+TORCH_INDEX ?=
+TORCH_PACKAGES = $(TORCH_INDEX:%=--index-url %) $$(grep '^torch' requirements.txt)
 
 .PHONY: demo test docs clean
 
@@ -7,23 +13,34 @@ demo: .venv/installed  ## the three scripts with config.ini on the embedded data
 	.venv/bin/python train_teacher.py
 	.venv/bin/python train_student.py
 
-test: .venv/installed .venv/installed-web
+test: .venv/installed-dev .venv/installed-web
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mkdocs build --strict --quiet --site-dir .site
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
-docs: .venv/installed  ## the documentation as a site, .site/index.html
+docs: .venv/installed-dev  ## the documentation as a site, .site/index.html
 	.venv/bin/mkdocs build --strict --site-dir .site
 
-clean:  ## what the demo left behind
+clean:  ## removes the output of the demo
 	rm -rf audio/street_sounds features/street_sounds runs/config
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-tag.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --requirement requirements.txt
+ifeq ($(TORCH),cpu)
+	@if $(PIP) install --dry-run --ignore-installed --quiet --report - $(TORCH_PACKAGES) \
+		| grep --quiet '"name": "nvidia-'; then \
+		echo 'make: TORCH=cpu: pip finds only CUDA builds of PyTorch; set TORCH_INDEX to a package' \
+			'index with CPU builds' >&2; exit 1; fi
+endif
+	$(PIP) install --quiet $(TORCH_PACKAGES)
+	$(PIP) install --quiet --requirement requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(PIP) install --quiet --requirement requirements-dev.txt
 	touch $@
 
 .venv/installed-web: requirements-web.txt .venv/installed
-	.venv/bin/python -m pip install --quiet --requirement requirements-web.txt
+	$(PIP) install --quiet --requirement requirements-web.txt
 	touch $@

@@ -1,4 +1,4 @@
-"""4: student weights -> ONNX files that hear waveforms, checked, and what they cost."""
+"""4: student weights -> ONNX files from waveforms to tags, compared with PyTorch; their cost."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
 
 def chosen_precisions(arguments: argparse.Namespace) -> tuple[str, ...]:
     """In the order of PRECISIONS. Raises ConfigError."""
-    wanted = [name.strip() for name in arguments.precision.split(",") if name.strip()]
-    if unknown := [name for name in wanted if name not in PRECISIONS]:
+    chosen = [name.strip() for name in arguments.precision.split(",") if name.strip()]
+    if unknown := [name for name in chosen if name not in PRECISIONS]:
         raise ConfigError("--precision", f"found {unknown[0]!r}{nearest(unknown[0], PRECISIONS)}")
-    if not wanted:
-        raise ConfigError("--precision", f"found none, want some of {to_text(PRECISIONS)}")
-    if arguments.format == "executorch" and tuple(wanted) not in (PRECISIONS, ("float32",)):
-        raise ConfigError("--precision", "--format executorch knows float32 alone")
-    return tuple(name for name in PRECISIONS if name in wanted)
+    if not chosen:
+        raise ConfigError("--precision", f"found none, expected some of {to_text(PRECISIONS)}")
+    if arguments.format == "executorch" and tuple(chosen) not in (PRECISIONS, ("float32",)):
+        raise ConfigError("--precision", "--format executorch supports only float32")
+    return tuple(name for name in PRECISIONS if name in chosen)
 
 
 def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Training:
-    """What is not chosen is the last variant, the first seed, the first fold.
+    """By default the last variant, the first seed and the first fold.
 
     Raises ConfigError for a variant, a seed or a fold that the configuration does not have.
     """
@@ -60,7 +60,7 @@ def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Tr
     config = experiment.config
     if arguments.role == "teacher":
         if arguments.variant is not None:
-            raise ConfigError("--variant", "a teacher has none: it learns from labels alone")
+            raise ConfigError("--variant", "a teacher has none: it is trained on labels only")
         variant = ""
     else:
         variants = config.distillation.variants
@@ -71,7 +71,7 @@ def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Tr
 
 
 def finished(training: Training, config: Config) -> Path:
-    """The folder of a training. Raises UserError where it has not ended."""
+    """The folder of a training. Raises UserError for one that is not finished."""
     folder = training.folder(config)
     if not (folder / "metrics.json").exists():
         script = f"train_{training.role.partition('@')[0]}.py"
@@ -88,7 +88,7 @@ def one_of(option: str, found: Any, known: tuple[Any, ...], default: Any) -> Any
 
 
 def read_trained(experiment: Experiment, training: Training, folder: Path) -> Trained:
-    """Raises UserError for weights without a description, and for those of other data."""
+    """Raises UserError for weights without a description, or trained on other data."""
     from data.datasets import DATASETS
     from deploy.export import Trained
     from models.stored import read_model
@@ -114,7 +114,7 @@ def read_trained(experiment: Experiment, training: Training, folder: Path) -> Tr
 
 
 def read_quantised(config: Config, training: Training) -> nn.Module | None:
-    """The student in int8, where [quantisation] has it; with this, what its file is made from."""
+    """The student that was trained in int8, if [quantisation] has one: the source of its file."""
     from models.stored import read_model
 
     if training.role != "student" or "int8" not in config.quantisation.precisions:
@@ -126,14 +126,15 @@ def read_quantised(config: Config, training: Training) -> nn.Module | None:
 def check_same_data(
     experiment: Experiment, role: str, described: Description, folder: Path
 ) -> None:
-    """The clips that calibrate and judge are heard as those that it was trained on."""
+    """Raises UserError if the front end or the classes differ from those of the training."""
     config = experiment.config
     now = asdict(config.mel_of(role)) | {"classes": experiment.table.classes}
     then = asdict(described.front_end) | {"classes": described.classes}
     if changed := [name for name in now if now[name] != then[name]]:
         found = "; ".join(f"{n}: {to_text(then[n])} -> {to_text(now[n])}" for n in changed)
         raise UserError(
-            f"{folder} was trained with other settings ({found}); export it with its own: "
+            f"{folder} was trained with other settings ({found}); export it with "
+            "those of the training: "
             f"--config runs/{config.run.name}/config.ini"
         )
 

@@ -1,7 +1,7 @@
 """5: exported students + recordings -> tags, window by window.
 
-Files that end in .onnx are students, all else are recordings, folders of them, or - for raw samples
-from a pipe. Several students give the mean of their probabilities.
+Files that end in .onnx are students; other paths are recordings, folders of recordings, or - for
+raw samples from a pipe. The probabilities of several students are averaged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from config import ConfigError, UserError
+from config import ConfigError, UserError, missing_package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from deploy.student import Student
     from deploy.tags import Row
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 3600  # of a window, and of the step to the next
+INSTALL = "run `python -m pip install -r requirements-tag.txt`"
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 3600  # of a window and a hop
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -33,23 +34,47 @@ def command_line() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        epilog="Such as: tag_audio.py student.onnx street.wav\n"
-        "     or: arecord -f S16_LE -r 16000 | tag_audio.py student.onnx - --hop 1",
+        epilog="Examples: tag_audio.py student.onnx street.wav\n"
+        "          arecord -f S16_LE -r 16000 | tag_audio.py student.onnx - --hop 1",
     )
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="a student, a recording, a folder, or -")
     add("--format", choices=("table", "csv", "jsonl", "audacity"), default="table")
-    add("--output", type=Path, metavar="FILE", help="default: the screen")
-    add("--threshold", type=float, metavar="P", help="least probability of a tag; default: 0.5")
-    add("--top", type=int, metavar="N", help="most tags of a window; default: 1 of single-label")
-    add("--window", type=float, metavar="SECONDS", help="default: the clips it was trained on")
-    add("--hop", type=float, metavar="SECONDS", help="from window to window; default: a window")
-    add("--raw-format", choices=("s16le", "s32le", "f32le"), help="of -; default: s16le")
-    add("--rate", type=int, metavar="HZ", help="of -; default: the first student's")
-    add("--channels", type=int, metavar="N", help="of -, interleaved; default: 1")
-    add("--about", action="store_true", help="say what the students are, and hear nothing")
-    add("--web", action="store_true", help="serve a page to try the students, side by side")
-    add("--port", type=int, default=7860, help="of --web; default: 7860")
+    add("--output", type=Path, metavar="FILE", help="default: standard output")
+    add("--threshold", type=float, metavar="P", help="minimum probability of a tag; default: 0.5")
+    add(
+        "--top",
+        type=int,
+        metavar="N",
+        help="maximum number of tags per window; default: 1 if single-label",
+    )
+    add(
+        "--window",
+        type=float,
+        metavar="SECONDS",
+        help="window length; default: that of the training clips",
+    )
+    add(
+        "--hop",
+        type=float,
+        metavar="SECONDS",
+        help="time between window starts; default: the window length",
+    )
+    add(
+        "--raw-format",
+        choices=("s16le", "s32le", "f32le"),
+        help="sample format of -; default: s16le",
+    )
+    add(
+        "--rate",
+        type=int,
+        metavar="HZ",
+        help="sample rate of -; default: that of the first student",
+    )
+    add("--channels", type=int, metavar="N", help="interleaved channels of -; default: 1")
+    add("--about", action="store_true", help="describe the students and exit")
+    add("--web", action="store_true", help="serve a web page that compares the students")
+    add("--port", type=int, default=7860, help="port of --web; default: 7860")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -71,15 +96,17 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def check(arguments: argparse.Namespace, students: list[str], recordings: list[str]) -> None:
-    """What the command line alone can tell. Raises ConfigError."""
+    """Check the arguments before any file is read. Raises ConfigError."""
     if not students:
-        raise ConfigError("command line", "want a student, a file that ends in .onnx")
-    listens = not (arguments.about or arguments.web)
-    if listens and not recordings:
-        raise ConfigError("command line", "want a recording, a folder of them, or - for a pipe")
-    if recordings and not listens:
+        raise ConfigError("command line", "expected a student, a file that ends in .onnx")
+    needs_recordings = not (arguments.about or arguments.web)
+    if needs_recordings and not recordings:
+        raise ConfigError(
+            "command line", "expected a recording, a folder of recordings, or - for a pipe"
+        )
+    if recordings and not needs_recordings:
         switch = "--about" if arguments.about else "--web"
-        raise ConfigError(switch, f"takes students alone, found {recordings[0]}")
+        raise ConfigError(switch, f"takes students only, found {recordings[0]}")
     if "-" not in recordings:
         for name in ("raw_format", "rate", "channels"):
             if getattr(arguments, name) is not None:
@@ -98,61 +125,63 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
         if value is None:
             continue
         if not value >= low or (high is not None and value > high):
-            wanted = f"{low} to {high}" if high is not None else f"at least {low}"
-            raise ConfigError(f"--{name}", f"found {value}, want {wanted}")
+            expected = f"{low} to {high}" if high is not None else f"at least {low}"
+            raise ConfigError(f"--{name}", f"found {value}, expected {expected}")
 
 
 def tag(arguments: argparse.Namespace, students: list[Student], recordings: list[str]) -> None:
-    """Print, or write, the tags of all recordings. Raises UserError that lists the unusable."""
+    """Print or write the tags of all recordings. Raises UserError that lists those that failed."""
     from deploy.ensemble import check_agreement, window_and_hop
     from deploy.recordings import find_recordings
-    from deploy.tags import FORMATS, Naming
+    from deploy.tags import FORMATS, TagSelection
 
     check_agreement(students)
     seconds, hop = window_and_hop(students, arguments.window, arguments.hop)
     recordings = find_recordings(recordings)
     if arguments.format == "audacity" and len(recordings) > 1:
-        found = f"found {len(recordings)} recordings, but labels belong to one"
+        found = f"found {len(recordings)} recordings, a label file describes one"
         raise ConfigError("--format audacity", found)
-    named = Naming.of(students[0].description, arguments.threshold, arguments.top)
+    selection = TagSelection.of(students[0].description, arguments.threshold, arguments.top)
     sources = {name: source(name, arguments, students[0]) for name in recordings}
     bad: list[BadAudio] = []
-    heard = rows(sources, students, seconds, hop, bad)
+    predictions = rows(sources, students, seconds, hop, bad)
     with output(arguments.output, [*arguments.paths, *recordings]) as file:
-        for line in FORMATS[arguments.format](heard, named):
+        for line in FORMATS[arguments.format](predictions, selection):
             print(line, file=file, flush=True)
     if bad:
         lines = "".join(f"\n  {error}" for error in bad)
-        many = f"{len(bad)} of {len(recordings)} recordings could not be heard to the end:{lines}"
+        many = (
+            f"{len(bad)} of {len(recordings)} recordings could not be processed completely:{lines}"
+        )
         raise UserError(many if len(recordings) > 1 else str(bad[0]))
 
 
 def serve_page(arguments: argparse.Namespace, students: list[Student]) -> None:
     from deploy.ensemble import window_and_hop
-    from deploy.tags import Naming
-    from deploy.web import Listener, serve
+    from deploy.tags import TagSelection
+    from deploy.web import Tagger, serve
 
-    listeners = [
-        Listener(
+    taggers = [
+        Tagger(
             student,
-            Naming.of(student.description, arguments.threshold, arguments.top),
+            TagSelection.of(student.description, arguments.threshold, arguments.top),
             *window_and_hop([student], arguments.window, arguments.hop),
         )
         for student in students
     ]
-    serve(listeners, arguments.port)
+    serve(taggers, arguments.port)
 
 
 def source(
     recording: str, arguments: argparse.Namespace, student: Student
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """The blocks of samples of a recording, which is opened when the first is asked for."""
+    """The blocks of samples of a recording, which is opened when the first block is requested."""
     from data.features.decode import read_blocks
     from deploy.recordings import PIPE, raw_blocks
 
     if recording != PIPE:
         return read_blocks(Path(recording))
-    rate, channels = arguments.rate or student.hearing.sample_rate, arguments.channels or 1
+    rate, channels = arguments.rate or student.audio_spec.sample_rate, arguments.channels or 1
     return raw_blocks(sys.stdin.buffer, arguments.raw_format or "s16le", rate, channels)
 
 
@@ -163,41 +192,43 @@ def rows(
     hop: float,
     bad: list[BadAudio],
 ) -> Iterator[Row]:
-    """Every window of every recording. What cannot be used is added to `bad`; a fault that shows
-    later takes nothing back of what was heard before it.
+    """Every window of every recording. Errors are added to `bad`; the windows before an error are
+    kept.
     """
     from data.features.decode import BadAudio
-    from deploy.ensemble import listen
+    from deploy.ensemble import predict_windows
     from deploy.tags import Row
 
     for recording, blocks in sources.items():
         try:
-            for heard in listen(students, blocks, seconds, hop):
-                yield Row(recording, *heard)
+            for prediction in predict_windows(students, blocks, seconds, hop):
+                yield Row(recording, *prediction)
         except BadAudio as error:
             bad.append(error)
 
 
 @contextmanager
-def output(path: Path | None, heard: list[str]) -> Iterator[TextIO]:
-    """The screen, or the file, which grows line by line so that a pipe's can be followed."""
+def output(path: Path | None, inputs: list[str]) -> Iterator[TextIO]:
+    """Standard output, or the file, which is flushed after each line."""
     if path is None:
         yield sys.stdout
         return
-    if path.resolve() in {Path(name).resolve() for name in heard}:
-        raise ConfigError("--output", f"{path} is what is to be heard")
+    if path.resolve() in {Path(name).resolve() for name in inputs}:
+        raise ConfigError("--output", f"{path} is an input")
     with path.open("w", encoding="utf-8", newline="\n") as file:
         yield file
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The exit status. What the user can mend is one clear message."""
+    """The exit status. An error that the user can fix is one clear message."""
     try:
         main(arguments)
-    except BrokenPipeError:  # whoever read the lines has enough of them
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            error = missing_package(error, INSTALL)
         if arguments.debug:
             traceback.print_exc()
         print(f"tag_audio.py: {error}", file=sys.stderr)

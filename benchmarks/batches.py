@@ -1,13 +1,13 @@
-"""What batches from the disk cost: training epochs from the cache against ready tensors in memory.
+"""Training epochs from the cache on disk, compared with batches in memory.
 
     python -m benchmarks.batches
 
-An epoch is DCASE Small's forward pass, loss, backward pass and step on ten seconds in 20 bands,
-normalised: the cheapest model that is distilled in earnest. `in memory` trains on batches that were
-made before the clock started. `from the cache` maps shards (which lie in the page cache of the
-system: what is measured is our work, not the disk's), `without prefetch` gathers in the training
-thread, `resident` keeps the whole cache as one tensor. All train on the same clips in the same
-order.
+An epoch is DCASE Small's forward pass, loss, backward pass and optimiser step on normalised mels of
+ten seconds and 20 bands: the cheapest model of a practical distillation. `in memory` trains on
+batches that were loaded before the timing. `from the cache` maps shards, which are in the page
+cache of the system, so the speed of the disk is not measured. `without prefetch` gathers in the
+training thread. `resident` holds the full cache as one tensor. All train on the same clips in the
+same order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
+from benchmarks.measure import alternate, command_line, keep_cores, medians, report
 from benchmarks.synthetic import clip_table, write_cache
 from data.loading.batches import Batch, Batches, ClipFeatures, DeviceTargets
 from losses import LOSSES
@@ -33,7 +33,7 @@ SHAPE, CLASSES = (1, 998, 20), 8
 
 
 def trainer(model: nn.Module) -> Callable[[Iterable[Batch]], float]:
-    """Trains on batches and gives the seconds."""
+    """Trains on batches and returns the seconds."""
     step = Step(model, "student", {"bce": LOSSES["bce"]()}, {})
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
 
@@ -61,30 +61,30 @@ def main() -> None:
         cache = write_cache(Path(folder, "student"), table, SHAPE, shard_clips=64)
 
         def batches(gigabytes: float, prefetch: bool) -> Batches:
-            view, rows = ClipFeatures(cache, table.ids, CPU, gigabytes), np.arange(len(table))
-            view.normalise("global", rows)
+            features, rows = ClipFeatures(cache, table.ids, CPU, gigabytes), np.arange(len(table))
+            features.normalise("global", rows)
             targets = DeviceTargets(table.targets, CPU)
             settings = (arguments.batch_size, 0)  # and a seed
-            return Batches({"student": view}, targets, rows, *settings, prefetch=prefetch)
+            return Batches({"student": features}, targets, rows, *settings, prefetch=prefetch)
 
         torch.manual_seed(0)
         model = MODELS["dcase_small"](num_classes=CLASSES, input_shape=SHAPE)
         train = trainer(model.to(memory_format=torch.channels_last))
-        plain, ahead, resident = batches(0, False), batches(0, True), batches(100, False)
+        plain, prefetched, resident = batches(0, False), batches(0, True), batches(100, False)
         ready = list(plain.epoch(0))
         contenders = {
             "in memory": lambda: train(ready),
-            "from the cache": lambda: train(ahead.epoch(0)),
+            "from the cache": lambda: train(prefetched.epoch(0)),
             "without prefetch": lambda: train(plain.epoch(0)),
             "resident": lambda: train(resident.epoch(0)),
         }
-        take_turns(contenders, 1)
-        seconds = medians(take_turns(contenders, arguments.rounds))
+        alternate(contenders, 1)
+        seconds = medians(alternate(contenders, arguments.rounds))
     memory, cache = seconds["in memory"], seconds["from the cache"]
     report(
         "batches",
         arguments,
-        ("batches", "clips per second", "of in memory"),
+        ("batches", "clips per second", "relative to in memory"),
         [(name, arguments.clips / value, memory / value) for name, value in seconds.items()],
         {
             "throughput_ratio": memory / cache,

@@ -1,14 +1,14 @@
-"""What teachers cost an epoch: cached, three of them cached, online, and left out.
+"""The cost of teachers per epoch: one cached, three cached, one online, and none.
 
-The published urban sound tagging system's sizes: a dcase_net teacher on 998 x 64 mels, a
-dcase_small student on 998 x 20, batches of 8, labels of 8 tags, on synthetic features. All train
-on the same clips in the same batches; repetitions take turns, so that a disturbance of the machine
-meets all alike, and the medians are compared. (The three teachers are one that is looked up three
-times: what a generalist and two specialists cost.)
+The sizes of the published urban sound tagging system: a dcase_net teacher on 998 x 64 mels, a
+dcase_small student on 998 x 20, batches of 8, labels of 8 tags, on synthetic features. All train on
+the same clips in the same batches. Repetitions alternate, so that other load on the machine affects
+all of them, and the medians are compared. (The three teachers are one that is read three times, as
+for a generalist and two specialists.)
 
-Then one student learns from the cached teacher in float32, and at every step the online teacher's
-loss of the same weights and clips is compared with the one it learns from. (Two students that learn
-apart would show how training amplifies the last bit, not what the cache changes.)
+Then one student is trained with the cached teacher in float32, and at every step its loss is
+compared with the loss that the online teacher gives for the same weights and clips. (Two separate
+trainings would amplify rounding errors, and not show the difference that the cache makes.)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ COEFFICIENTS = {"bce": 1.5, "kd": 1.5, "sp": 10.0}
 
 
 def features_of(bands: int, clips: int) -> ClipFeatures:
-    """Synthetic mels of all clips, in memory, as a mel cache gives them."""
+    """Synthetic mels of all clips, in memory, with the interface of a mel cache."""
     names = [f"{n:04d}" for n in range(clips)]
     table = ClipTable.of(
         [Clip(id=name, path=Path(name), labels={"tag": 1.0}) for name in names],
@@ -61,19 +61,19 @@ def features_of(bands: int, clips: int) -> ClipFeatures:
     return ClipFeatures(cache, table.ids, torch.device("cpu"), 4.0)
 
 
-def model_of(name: str, view: ClipFeatures) -> nn.Module:
+def model_of(name: str, features: ClipFeatures) -> nn.Module:
     torch.manual_seed(0)
-    return MODELS[name](num_classes=CLASSES, input_shape=view.shape)
+    return MODELS[name](num_classes=CLASSES, input_shape=features.shape)
 
 
 class Training:
-    """A student with its optimiser, its losses and the teachers that these want."""
+    """A student with its optimiser, its losses and the teachers that they require."""
 
     def __init__(
         self,
         variant: str,
         student: nn.Module,
-        views: dict[str, ClipFeatures],
+        features: dict[str, ClipFeatures],
         teachers: list[Teacher],
         augmentation: Augmentation | None = None,
         replay: Replay | None = None,
@@ -84,13 +84,13 @@ class Training:
             losses["kd"] = LOSSES["kd"](task="multi_label", temperature=2.0)
         self.step = Step(self.student, "student", losses, COEFFICIENTS, teachers)
         self.optimiser = torch.optim.Adam(self.student.parameters(), lr=1e-4)
-        heard = ["student", *(role for teacher in teachers for role in teacher.input_roles)]
-        clips = len(views["student"].cache.table)
+        roles = ["student", *(role for teacher in teachers for role in teacher.input_roles)]
+        clips = len(features["student"].cache.table)
         generator = torch.Generator().manual_seed(1)
         targets = (torch.rand(clips, CLASSES, generator=generator) < 0.2).float()
-        views = {role: views[role] for role in heard}
+        features = {role: features[role] for role in roles}
         rows = np.arange(clips)
-        self.batches = Batches(views, targets, rows, BATCH, 0, augmentation, replay)
+        self.batches = Batches(features, targets, rows, BATCH, 0, augmentation, replay)
 
     def epoch(self, number: int) -> list[Tensor]:
         losses = []
@@ -110,37 +110,37 @@ def seconds_of(training: Training, number: int) -> float:
 
 
 def compared_losses(training: Training, teacher: Teacher, steps: int) -> tuple[Tensor, Tensor]:
-    """What `training` learns from at each step, and what `teacher` would have it learn from."""
+    """The loss of `training` at each step, and the loss with `teacher` in its place."""
     other = Step(training.student, "student", training.step.losses, COEFFICIENTS, [teacher])
-    own, compared = [], []
+    losses, compared = [], []
 
     def step(batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
             compared.append(other(batch)["loss"])
-        return learned(batch)
+        return original(batch)
 
-    learned, training.step = training.step, step
-    while len(own) < steps:
-        own += training.epoch(len(own))
-    return torch.stack(own[:steps]).double(), torch.stack(compared[:steps]).double()
+    original, training.step = training.step, step
+    while len(losses) < steps:
+        losses += training.epoch(len(losses))
+    return torch.stack(losses[:steps]).double(), torch.stack(compared[:steps]).double()
 
 
 def main() -> None:
     parser = command_line(__doc__.splitlines()[0])
-    parser.add_argument("--batches", type=int, default=6, help="of an epoch")
-    parser.add_argument("--repetitions", type=int, default=9, help="of the epochs compared")
-    parser.add_argument("--steps", type=int, default=50, help="whose losses are compared")
+    parser.add_argument("--batches", type=int, default=6, help="per epoch")
+    parser.add_argument("--repetitions", type=int, default=9, help="per contender")
+    parser.add_argument("--steps", type=int, default=50, help="number of compared losses")
     arguments = parser.parse_args()
     clips = arguments.batches * BATCH
-    views = {role: features_of(bands, clips) for role, bands in BANDS.items()}
-    student = model_of(MODEL["student"], views["student"])
-    online = OnlineTeacher(model_of(MODEL["teacher"], views["teacher"]))
+    features = {role: features_of(bands, clips) for role, bands in BANDS.items()}
+    student = model_of(MODEL["student"], features["student"])
+    online = OnlineTeacher(model_of(MODEL["teacher"], features["teacher"]))
 
     with tempfile.TemporaryDirectory() as folder:
-        rows, ids = np.arange(clips), views["teacher"].cache.table.ids
+        rows, ids = np.arange(clips), features["teacher"].cache.table.ids
         place = outputs_folder(Path(folder), {"weights": "random"}, ids)
         started = time.perf_counter()
-        cache = TeacherCache(online.model, views["teacher"], rows, None, [place], 4.0, 64.0)
+        cache = TeacherCache(online.model, features["teacher"], rows, None, [place], 4.0, 64.0)
         cache.fill(required_outputs("bce+kd+sp"))
         once = time.perf_counter() - started
         cached = cache.teacher(required_outputs("bce+kd+sp"))
@@ -149,7 +149,7 @@ def main() -> None:
     mixes["three cached"] = ("bce+kd+sp", [cached] * 3)
     mixes["online"] = ("bce+kd+sp", [online])
     trainings = {
-        name: Training(variant, student, views, teachers)
+        name: Training(variant, student, features, teachers)
         for name, (variant, teachers) in mixes.items()
     }
     seconds: dict[str, list[float]] = {name: [] for name in mixes}
@@ -157,19 +157,19 @@ def main() -> None:
         training.epoch(0)
     for number in range(1, arguments.repetitions + 1):
         for name, training in trainings.items():
-            if name != "online" or number % 3 == 1:  # a third of them: it takes so much longer
+            if name != "online" or number % 3 == 1:  # fewer repetitions: it is much slower
                 seconds[name].append(seconds_of(training, number))
     median = {name: statistics.median(values) for name, values in seconds.items()}
 
-    learning = Training("bce+kd+sp", student, views, [cached])
-    learning.batches.features = views  # the online teacher hears them too
-    own, compared = compared_losses(learning, online, arguments.steps)
-    difference = ((own - compared).abs() / compared.abs()).max().item()
+    learning = Training("bce+kd+sp", student, features, [cached])
+    learning.batches.features = features  # the online teacher needs its features too
+    losses, compared = compared_losses(learning, online, arguments.steps)
+    difference = ((losses - compared).abs() / compared.abs()).max().item()
 
     report(
         "distillation_step",
         arguments,
-        ("an epoch of", "ms a step", "of plain", "n"),
+        ("training", "ms per step", "relative to plain", "n"),
         [
             (
                 f"{variant} {name}",

@@ -1,10 +1,10 @@
-"""bce+kd+sp in one process of batch 32 against two of batch 16 (gloo), one core each.
+"""bce+kd+sp in one process with batch 32, compared with two with batch 16 (gloo), one core each.
 
-`python -m benchmarks.distributed`. Both take the same augmented batches of an epoch, the last of
-which is short and odd, with the same weights, and leave the gradients of each. The difference of
-two gradients is the norm of it over that of the gradient, a tensor each; what is left of it is the
-rounding of float32 sums in another order. Augmentation, both models, the losses and their gradients
-are timed, the median of an epoch's steps after the first two.
+`python -m benchmarks.distributed`. Both process the same augmented batches of an epoch, the last of
+which is short and odd, with the same weights, and save the gradients of each step. The relative
+difference of two gradients is the norm of the difference over the norm of the gradient, per tensor;
+it is caused by the order of float32 sums. The time covers augmentation, both models, the losses and
+their gradients: the median over the steps of an epoch after the first two.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SECONDS = 4.0
 
 def main() -> None:
     if "RANK" in os.environ:
-        take_part(Path(sys.argv[1]))
+        run_rank(Path(sys.argv[1]))
         return
     arguments = command_line(__doc__.splitlines()[0]).parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +47,7 @@ def main() -> None:
     report(
         "distributed",
         arguments,
-        ("processes", "batch each", "ms a step", "clips per second"),
+        ("processes", "batch per process", "ms per step", "clips per second"),
         [
             (count, BATCH_SIZE // count, 1000 * found["seconds"], BATCH_SIZE / found["seconds"])
             for count, found in ((1, one), (2, two))
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def start(count: int, file: Path) -> dict[str, list[dict[str, Tensor]] | float]:
-    """What `count` processes found, each on one core."""
+    """Gradients, losses and seconds of `count` processes, each on one core."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     command = [sys.executable, *launcher, "-m", "benchmarks.distributed", str(file)]
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -69,7 +69,7 @@ def start(count: int, file: Path) -> dict[str, list[dict[str, Tensor]] | float]:
 
 
 def difference(one: list[dict[str, Tensor]], two: list[dict[str, Tensor]]) -> float:
-    """The largest, over batches and tensors."""
+    """The largest relative difference, over batches and tensors."""
     return max(
         ((b[name] - a[name]).norm() / a[name].norm()).item()
         for a, b in zip(one, two, strict=True)
@@ -77,15 +77,15 @@ def difference(one: list[dict[str, Tensor]], two: list[dict[str, Tensor]]) -> fl
     )
 
 
-def take_part(file: Path) -> None:
+def run_rank(file: Path) -> None:
     with processes("cpu"):
         step, batches = build()
         gradients, losses, seconds = [], [], []
-        drawn = batches.epoch(0)
+        epoch = batches.epoch(0)
         for _ in range(len(batches)):
             step.model.zero_grad()
             began = time.perf_counter()
-            terms = step(next(drawn))
+            terms = step(next(epoch))
             terms["loss"].backward()
             seconds.append(time.perf_counter() - began)
             parameters = (p.grad.clone() for p in step.model.parameters())
@@ -97,25 +97,25 @@ def take_part(file: Path) -> None:
 
 
 def build() -> tuple[Step, Batches]:
-    """DCASE Small at half its width learns from DCASE Net at a quarter of its."""
+    """A DCASE Small of width 0.5 is distilled from a DCASE Net of width 0.25."""
     generator = np.random.default_rng(0)
     clips = [
         Clip(id=f"{n:04d}", path=Path(f"{n}.wav"), labels=dict.fromkeys(CLASSES[n % 8 :: 3], 1.0))
         for n in range(CLIPS)
     ]
     table = ClipTable.of(clips, CLASSES, "multi_label")
-    views = {}
+    features = {}
     for role, mel in (("teacher", Mel(num_bands=64)), ("student", StudentMel())):
         shape = (1, 198, mel.num_bands)
-        spectra = 2 * generator.normal(size=(CLIPS, 1, 1, mel.num_bands))  # a clip has its own
-        features = (spectra + generator.normal(size=(CLIPS, *shape))).astype(np.float16)
-        cache = MelCache(Path(role), table, mel, shape, [torch.from_numpy(features)])
-        views[role] = ClipFeatures(cache, table.ids, torch.device("cpu"), 1.0)
+        spectra = 2 * generator.normal(size=(CLIPS, 1, 1, mel.num_bands))  # per clip
+        mels = (spectra + generator.normal(size=(CLIPS, *shape))).astype(np.float16)
+        cache = MelCache(Path(role), table, mel, shape, [torch.from_numpy(mels)])
+        features[role] = ClipFeatures(cache, table.ids, torch.device("cpu"), 1.0)
     models = {}
     for role, name, width in (("teacher", "dcase_net", 0.25), ("student", "dcase_small", 0.5)):
         torch.manual_seed(0)
         models[role] = MODELS[name](
-            num_classes=len(CLASSES), input_shape=views[role].shape, width_mult=width
+            num_classes=len(CLASSES), input_shape=features[role].shape, width_mult=width
         ).to(memory_format=torch.channels_last)
     losses = {
         "bce": LOSSES["bce"](),
@@ -124,7 +124,7 @@ def build() -> tuple[Step, Batches]:
     }
     augment = Augment(mixup_alpha=0.3, roll_seconds=1.0, gain_db=6, time_mask_seconds=0.5)
     batches = Batches(
-        views,
+        features,
         torch.from_numpy(table.targets[:]),
         np.arange(CLIPS),
         BATCH_SIZE,

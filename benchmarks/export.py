@@ -1,13 +1,13 @@
-"""What an exported student gains: ONNX in float32 and int8 beside PyTorch eager, on one core.
+"""Speed and accuracy of exported models: ONNX float32 and int8, and PyTorch eager, on one core.
 
     python -m benchmarks.export
 
-Each model in MODELS stands as published: its bands, 8 tags, clips of 10 s at 16 kHz with a hop of
-10 ms. All contenders start from the same waveform, front end included, and take turns. PyTorch runs
-in inference mode with the memory layout that a model has when it is read; `channels_last_ms` is
-PyTorch again with the other layout. For `score_lost` each model is first trained for a moment on
-synthesised tags in clips of 1 s; int8 is calibrated on some of the training clips and both are
-judged by micro AUPRC on others.
+Each model in MODELS has its published settings: its bands, 8 tags, clips of 10 s at 16 kHz with a
+hop of 10 ms. All contenders process the same waveform, including the front end, and alternate.
+PyTorch runs in inference mode with the default memory layout; `channels_last_ms` is that of the
+other layout. For `score_lost` each model is first trained briefly on synthesised tags in clips of
+1 s; int8 is calibrated on some of the training clips, and both are evaluated by micro AUPRC on
+test clips.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from data.features.front_end import FrontEnd
 from deploy import onnx_file
 from deploy.budget import milliseconds, one_core
 from deploy.export import onnx_models
-from deploy.parity import probabilities
-from deploy.whole import Whole
+from deploy.full_model import FullModel
+from deploy.verification import probabilities
 from losses import LOSSES
 from metrics import evaluate
 from models import MODELS
 from models.stored import Description
 
 RATE, SECONDS, TAGS = 16_000, 10.0, 8
-TRAINED, JUDGED = 320, 240  # clips of 1 s
+TRAINING_CLIPS, TEST_CLIPS = 320, 240  # clips of 1 s
 BATCH, CALIBRATION = 16, 64
 
 
@@ -45,10 +45,10 @@ class Settings:
     epochs: int = 8
     learning_rate: float = 3e-3
     front_end: str = "mel"
-    times: int = 1  # a sound is heard in a row, where a model wants longer clips than it lasts
+    repeats: int = 1  # of a clip, for a model that requires longer ones
 
 
-PUBLISHED = {  # of a model that is not here: as it stands
+PUBLISHED = {  # other models have the default settings
     "ast": Settings(128, {"size": "tiny"}, epochs=3, learning_rate=3e-4),
     "cnn_lstm": Settings(20, epochs=4),
     "dcase_net": Settings(64, epochs=3, learning_rate=3e-4),
@@ -56,7 +56,7 @@ PUBLISHED = {  # of a model that is not here: as it stands
     "efficientnet": Settings(128, epochs=3),
     "mel_resnet": Settings(64, epochs=3),
     "mobilenetv2": Settings(20, {"width_mult": 0.0005}),
-    "raw_resnet": Settings(epochs=6, front_end="waveform", times=2),
+    "raw_resnet": Settings(epochs=6, front_end="waveform", repeats=2),
 }
 
 
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     keep_cores(2)
-    sounds, tags = synthesised(TRAINED + JUDGED)
+    sounds, tags = synthesised(TRAINING_CLIPS + TEST_CLIPS)
     found = [model_figures(name, sounds, tags, arguments.rounds) for name in arguments.models]
     shares = [row["int8_bytes"] / row["float32_bytes"] for row in found]
     summary = {
@@ -81,14 +81,14 @@ def main() -> None:
 
 
 def synthesised(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clips of 1 s, (N, 1, S), and their tags (N, K): each tag a pitch of its own, under noise."""
+    """Clips of 1 s, (N, 1, S), and their tags (N, K): a tone of one pitch per tag, and noise."""
     generator = np.random.default_rng(0)
     seconds = np.arange(RATE) / RATE
     tags = generator.random((count, TAGS)) < 0.3
     pitch = 200 * 1.6 ** np.arange(TAGS)[:, None]  # Hz
     sounds = np.empty((count, 1, RATE), np.float32)
-    for sound, heard in zip(sounds, tags, strict=True):
-        level = heard * 0.1 ** generator.uniform(0.2, 1.0, TAGS)
+    for sound, active in zip(sounds, tags, strict=True):
+        level = active * 0.1 ** generator.uniform(0.2, 1.0, TAGS)
         detuned = pitch * generator.uniform(0.97, 1.03, (TAGS, 1))
         tones = np.sin(2 * np.pi * detuned * seconds)
         sound[:] = level @ tones + 0.1 * generator.standard_normal(RATE)
@@ -100,11 +100,11 @@ def model_figures(
 ) -> dict[str, Any]:
     settings = PUBLISHED.get(name, Settings())
     mel = Mel(front_end=settings.front_end, sample_rate=RATE, num_bands=settings.bands)
-    sounds = sounds.repeat(1, 1, settings.times)
+    sounds = sounds.repeat(1, 1, settings.repeats)
     front_end = FrontEnd(mel)
     with torch.inference_mode():
         features = torch.cat([front_end(part) for part in sounds.split(BATCH)])
-    mean, std = features[:TRAINED].mean(), features[:TRAINED].std()
+    mean, std = features[:TRAINING_CLIPS].mean(), features[:TRAINING_CLIPS].std()
     features = ((features - mean) / std).clone()
     described = Description(
         model=name,
@@ -117,15 +117,15 @@ def model_figures(
         mean=(mean.item(),),
         std=(std.item(),),
     )
-    model = trained(described, settings, features[:TRAINED], tags[:TRAINED])
+    model = trained(described, settings, features[:TRAINING_CLIPS], tags[:TRAINING_CLIPS])
     calibration = list(features[:CALIBRATION].numpy()[:, None])
     models, _ = onnx_models(model, described, ("float32", "int8"), calibration)
     students = {kind: onnx_file.session(found) for kind, found in models.items()}
     score = {
-        kind: micro_auprc(student, sounds[TRAINED:], tags[TRAINED:])
+        kind: micro_auprc(student, sounds[TRAINING_CLIPS:], tags[TRAINING_CLIPS:])
         for kind, student in students.items()
     }
-    taken = clip_milliseconds(Whole(model, described), students, rounds)
+    taken = clip_milliseconds(FullModel(model, described), students, rounds)
     return {
         "model": name,
         "eager_ms": taken["eager"],
@@ -158,16 +158,18 @@ def trained(
 def micro_auprc(student: Any, sounds: torch.Tensor, tags: torch.Tensor) -> float:
     logits = [onnx_file.logits(student, part.numpy()) for part in sounds.split(BATCH)]
     names = [f"tag {k}" for k in range(TAGS)]
-    said = probabilities(np.concatenate(logits), "multi_label")
-    return evaluate(said, tags.numpy(), names, "multi_label")["micro_auprc"]
+    predicted = probabilities(np.concatenate(logits), "multi_label")
+    return evaluate(predicted, tags.numpy(), names, "multi_label")["micro_auprc"]
 
 
-def clip_milliseconds(whole: Whole, students: dict[str, Any], rounds: int) -> dict[str, float]:
-    """Of one clip of SECONDS, the same for all, on one core."""
+def clip_milliseconds(
+    full_model: FullModel, students: dict[str, Any], rounds: int
+) -> dict[str, float]:
+    """Time of one clip of SECONDS, the same for all, on one core."""
     generator = torch.Generator().manual_seed(0)
     clip = 0.1 * torch.randn(1, 1, round(SECONDS * RATE), generator=generator)
-    other = copy.deepcopy(whole).to(memory_format=torch.channels_last)
-    contenders = {"eager": lambda: whole(clip), "channels_last": lambda: other(clip)}
+    other = copy.deepcopy(full_model).to(memory_format=torch.channels_last)
+    contenders = {"eager": lambda: full_model(clip), "channels_last": lambda: other(clip)}
     for name, student in students.items():
         contenders[name] = lambda student=student: student.run(
             ["probabilities"], {"waveform": clip.numpy()}

@@ -1,20 +1,18 @@
-"""make_mel against librosa on one core, and against decoding and resampling alone.
+"""make_mel compared with librosa on one core, and with decoding and resampling only.
 
     python -m benchmarks.make_mel
 
 200 synthesised WAV files of ten seconds, 44.1 kHz, 16 bits; two front ends, 64 and 20 bands at
-16 kHz. Three contenders take turns:
+16 kHz. Three contenders alternate:
 
-- ours, on two cores: what make_mel.py does from its list of clips to two complete caches, with the
-  bytes flushed to the disk;
+- ours, on two cores: make_mel.py from its list of clips to two caches, flushed to the disk;
 - the floor, on two cores: the same files decoded and resampled to 16 kHz with the same libraries in
-  the same chunks, and thrown away;
+  the same chunks, and discarded;
 - librosa, on one core: for each file `librosa.load` at 16 kHz, once, then
   `librosa.feature.melspectrogram`, the logarithm and `numpy.save` for each of the two front ends.
 
-Counted is the work alone. The processes of all three run, have imported their libraries and have
-seen a clip before the clock starts; `whole commands` are the same from a shell's point of view,
-with start-up, for our script and for librosa's.
+The time excludes start-up: all processes have imported their libraries and processed a clip before.
+The `whole command` rows are the full commands with start-up, of our script and of librosa's.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
+from benchmarks.measure import alternate, command_line, keep_cores, medians, report
 from config import Mel
 from data.datasets import DATASETS
 from data.features.cache_writer import CacheWriter, stamps_of
@@ -96,7 +94,7 @@ def exhaust(results: Iterable[None]) -> None:
 
 
 def librosa_all(paths: list[str], folder: Path) -> None:
-    """As a script would that was written for one clip after another."""
+    """As a simple script that processes one clip after another."""
     import librosa
 
     for path in paths:
@@ -128,7 +126,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started: each has its core
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the started processes: each has one core
     keep_cores(2)
     context = get_context("spawn")
     with (
@@ -144,12 +142,12 @@ def main() -> None:
         chunks = [paths[k : k + CHUNK] for k in range(0, len(paths), CHUNK)]
         (folder / "librosa").mkdir()
 
-        def ours_whole(out: Path) -> None:
+        def our_command(out: Path) -> None:
             command = [sys.executable, str(ROOT / "make_mel.py")]
             subprocess.run(command, cwd=out, check=True, capture_output=True)
             shutil.rmtree(out / "features")
 
-        def librosa_whole() -> None:
+        def librosa_command() -> None:
             command = "import sys; from pathlib import Path; from benchmarks.make_mel import *; "
             command += "on_one_core(); librosa_all(sys.argv[2:], Path(sys.argv[1]))"
             run = [sys.executable, "-c", command, str(folder / "librosa"), *paths]
@@ -165,17 +163,17 @@ def main() -> None:
         make_caches(folder / "warm", warm, ours)
         exhaust(floor.map(decode_all, [paths[:2]] * 4))
         one.submit(librosa_all, paths[:2], folder / "librosa").result()
-        seconds = medians(take_turns(contenders, arguments.rounds))
+        seconds = medians(alternate(contenders, arguments.rounds))
         commands = {
-            "ours, whole command": lambda: ours_whole(folder),
-            "librosa, whole command": librosa_whole,
+            "ours, whole command": lambda: our_command(folder),
+            "librosa, whole command": librosa_command,
         }
-        seconds |= medians(take_turns(commands, 2))
+        seconds |= medians(alternate(commands, 2))
     made = seconds["ours, 2 cores"]
     report(
         "make_mel",
         arguments,
-        ("contender", "seconds", "clips per second", "times ours"),
+        ("contender", "seconds", "clips per second", "relative to ours"),
         [(who, value, arguments.clips / value, value / made) for who, value in seconds.items()],
         {
             "clips_per_second": arguments.clips / made,

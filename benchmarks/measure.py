@@ -1,4 +1,4 @@
-"""What all benchmarks share: contenders that take turns, medians, a table and one JSON object."""
+"""Timing of alternating contenders, medians, and the report as a table and one JSON object."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ def command_line(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def take_turns(
+def alternate(
     contenders: Mapping[str, Callable[[], float | None]], rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each contender in each round; what disturbs the machine disturbs them all.
+    """Seconds of each contender in each round; they alternate, so other load affects all of them.
 
-    A contender that gives seconds has measured them itself. Every other round goes backwards.
+    A contender that returns seconds has measured them itself. Every other round is reversed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
         for name in list(contenders)[:: -1 if number % 2 else 1]:
             began = time.perf_counter()
-            own = contenders[name]()
-            seconds[name].append(time.perf_counter() - began if own is None else own)
+            measured = contenders[name]()
+            elapsed = time.perf_counter() - began
+            seconds[name].append(elapsed if measured is None else measured)
     return seconds
 
 
@@ -46,7 +47,7 @@ def medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
 
 def keep_cores(count: int) -> int:
-    """Bind this process and those that it starts to `count` cores, where there are as many."""
+    """Bind this process and its children to at most `count` cores."""
     if not hasattr(os, "sched_setaffinity"):
         return os.cpu_count() or 1
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
@@ -54,7 +55,7 @@ def keep_cores(count: int) -> int:
 
 
 def hardware() -> str:
-    """Processor, cores that may be used, and the GPU if there is one."""
+    """Processor, usable cores, and the GPU if there is one."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -77,10 +78,10 @@ def report(
     columns: Sequence[str],
     rows: Sequence[Sequence[Any]],
     figures: Mapping[str, Any],
-    kept: Sequence[Mapping[str, Any]] = (),
+    csv_rows: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Print hardware, table and, last, the figures as JSON; with --csv also keep the figures, or
-    the rows of `kept` in their place.
+    """Print the hardware, the table and, last, the figures as JSON. With --csv also store the
+    figures, or `csv_rows` if given.
     """
     machine = hardware()
     print(f"benchmarks.{name} on {machine}")
@@ -88,16 +89,18 @@ def report(
     print(json.dumps({key: rounded(value) for key, value in figures.items()}), flush=True)
     if arguments.csv:
         stamp = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "hardware": machine}
-        lines = [stamp | {k: rounded(v) for k, v in row.items()} for row in kept or [figures]]
+        lines = [stamp | {k: rounded(v) for k, v in row.items()} for row in csv_rows or [figures]]
         append(RESULTS / f"{name}.csv", lines)
 
 
 def append(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows to a CSV file; a file with other columns is left alone and named."""
+    """Add rows to a CSV file. Exits with a message if the file has other columns."""
     path.parent.mkdir(exist_ok=True)
     fresh = not path.exists()
     if not fresh and (found := path.read_text().splitlines()[0].split(",")) != list(rows[0]):
-        raise SystemExit(f"{path} has the columns {', '.join(found)}, want {', '.join(rows[0])}")
+        raise SystemExit(
+            f"{path} has the columns {', '.join(found)}, expected {', '.join(rows[0])}"
+        )
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         if fresh:

@@ -1,13 +1,13 @@
-"""What patchout spares a training step of PaSST: seconds, and bytes that are kept for its gradient.
+"""Seconds and memory that patchout saves in a training step of PaSST.
 
     python -m benchmarks.patchout
     python -m benchmarks.patchout --size base --batch-size 64    # on a GPU
 
-`whole` trains on all 99 x 12 patches of 10 s, `structured` as published without 40 columns and 4
-rows of them, `unstructured` without as many that lie anywhere. A step is forward pass, loss,
-backward pass and Adam, in float32. On a CPU the seconds are those of the processor, one core, and
-the bytes what autograd keeps from the forward pass, less the parameters; on a GPU (in bfloat16)
-they are those of the clock, and the most that is allocated above what was before the step.
+`full` trains on all 99 x 12 patches of 10 s, `structured` without 40 columns and 4 rows of them, as
+published, `unstructured` without the same number of random patches. A step is forward pass, loss,
+backward pass and Adam, in float32. On a CPU, seconds are CPU time on one core, and bytes are those
+that autograd stores for the backward pass, without the parameters. On a GPU (in bfloat16), seconds
+are elapsed time, and bytes are the peak allocation of the step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
+from benchmarks.measure import alternate, command_line, keep_cores, medians, report
 from losses import LOSSES
 from models import MODELS
 from models.vision_transformer import SIZES
@@ -27,14 +27,14 @@ from training.device import choose_device, forward_precision
 SHAPE, CLASSES, PATCHES = (1, 998, 128), 527, 99 * 12
 LEFT = (99 - 40) * (12 - 4)
 CONTENDERS = {
-    "whole": {},
+    "full": {},
     "structured": {"patchout_time": 40, "patchout_frequency": 4},
     "unstructured": {"patchout": PATCHES - LEFT},
 }
 
 
 class Training:
-    """A model, its optimiser and a batch that is always the same."""
+    """A model, its optimiser and a constant batch."""
 
     def __init__(self, size: str, options: dict[str, int], clips: int, device: torch.device):
         torch.manual_seed(0)
@@ -70,15 +70,15 @@ class Training:
 
     def memory(self) -> int:
         if self.device.type != "cuda":
-            return kept_bytes(self.model, self.forward)
+            return saved_bytes(self.model, self.forward)
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         self.step()
         return torch.cuda.max_memory_allocated() - before
 
 
-def kept_bytes(model: nn.Module, forward: Callable[[], torch.Tensor]) -> int:
-    """Of all that autograd keeps until the backward pass, each storage once, no parameter."""
+def saved_bytes(model: nn.Module, forward: Callable[[], torch.Tensor]) -> int:
+    """Bytes that autograd stores until the backward pass: each storage once, no parameters."""
     storages = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -87,7 +87,7 @@ def kept_bytes(model: nn.Module, forward: Callable[[], torch.Tensor]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = forward()  # while it is there, so are they, and no address is taken twice
+        loss = forward()  # keeps the storages alive, so no address is reused
     for parameter in model.parameters():
         storages.pop(parameter.untyped_storage().data_ptr(), None)
     del loss
@@ -107,31 +107,31 @@ def main() -> None:
         for name, options in CONTENDERS.items()
     }
     contenders = {name: training.seconds for name, training in trainings.items()}
-    take_turns(contenders, 1)
-    seconds = medians(take_turns(contenders, arguments.rounds))
-    kept = {name: training.memory() for name, training in trainings.items()}
-    whole = seconds["whole"], kept["whole"]
+    alternate(contenders, 1)
+    seconds = medians(alternate(contenders, arguments.rounds))
+    memory = {name: training.memory() for name, training in trainings.items()}
+    full = seconds["full"], memory["full"]
     rows = [
         (
             name,
             1000 * seconds[name],
             arguments.batch_size / seconds[name],
-            seconds[name] / whole[0],
-            kept[name] / 1e6,
-            kept[name] / whole[1],
+            seconds[name] / full[0],
+            memory[name] / 1e6,
+            memory[name] / full[1],
         )
         for name in CONTENDERS
     ]
-    figures: dict[str, float] = {"patches_over_whole": LEFT / PATCHES}
+    figures: dict[str, float] = {"patches_over_full": LEFT / PATCHES}
     for name, _, clips_per_second, time_share, _, memory_share in rows[1:]:
         figures |= {
             f"{name}_clips_per_second": clips_per_second,
-            f"{name}_seconds_over_whole": time_share,
-            f"{name}_bytes_over_whole": memory_share,
+            f"{name}_seconds_over_full": time_share,
+            f"{name}_bytes_over_full": memory_share,
         }
-    columns = ("a step on", "ms", "clips a second", "of whole", "MB kept", "of whole")
-    kept_row = {"model": f"passt {arguments.size}, {arguments.batch_size} clips", **figures}
-    report("patchout", arguments, columns, rows, figures, [kept_row])
+    columns = ("patches", "ms", "clips per second", "relative to full", "MB", "relative to full")
+    csv_row = {"model": f"passt {arguments.size}, {arguments.batch_size} clips", **figures}
+    report("patchout", arguments, columns, rows, figures, [csv_row])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Does a million clips cost more than a million times one: time a batch, bytes a clip, start-up.
+"""Scaling with the number of clips: time per batch, bytes per clip, start-up.
 
     python -m benchmarks.scale
 
-Caches of 1 k, 30 k and 1 M clips with tiny mels, AudioSet's 527 classes and three labels a clip, in
-shards of 512 clips: as many shards as mels of full size would have. Two roles open each cache; the
-batches, of 32 random training clips with both views and targets, come from the memory map, without
-a thread that fetches ahead, and the three sizes take turns batch by batch.
+Caches of 1 k, 30 k and 1 M clips with tiny mels, AudioSet's 527 classes and three labels per clip,
+in shards of 512 clips: as many shards as with mels of full size. Two roles open each cache. The
+batches of 32 random training clips, with the features of both roles and targets, are read from the
+memory map, without prefetching; the three sizes alternate batch by batch.
 
-Bytes a clip are those of the arrays that a training holds: both tables (ids, split, fold, group,
-sparse targets), where each clip lies, the training clips and the order of an epoch.
+Bytes per clip are those of the arrays that a training holds: both tables (ids, split, fold, group,
+sparse targets), the position of each clip in the cache, the training clips and their order.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Opened:
         began = time.perf_counter()
         self.caches = [MelCache.open(folder) for _ in ("teacher", "student")]
         table = self.caches[0].table
-        self.views = {
+        self.features = {
             role: ClipFeatures(cache, table.ids, CPU, feature_memory_gb=0.0)
             for role, cache in zip(("teacher", "student"), self.caches, strict=True)
         }
@@ -48,14 +48,14 @@ class Opened:
         train = split_clips(table, 0, "held_out", 0.15).train
         self.split_seconds = time.perf_counter() - began
         targets = DeviceTargets(table.targets, CPU)
-        self.batches = Batches(self.views, targets, train, BATCH, seed=0, prefetch=False)
+        self.batches = Batches(self.features, targets, train, BATCH, seed=0, prefetch=False)
         self.clips = len(table)
 
     def endless(self) -> Iterator[Batch]:
         for epoch in range(10**9):
-            whole = len(self.batches.sampler.rows) // BATCH
+            full_batches = len(self.batches.sampler.rows) // BATCH
             for number, batch in enumerate(self.batches.epoch(epoch)):
-                if number < whole:
+                if number < full_batches:
                     yield batch
 
     @property
@@ -64,8 +64,10 @@ class Opened:
         held = sum(column.nbytes for table in tables for column in table.columns.held.values())
         held += sum(table.targets.nbytes for table in tables)
         held += sum(cache.starts.nbytes for cache in self.caches)
-        held += sum(view.position.nbytes for view in self.views.values())
-        return held + 3 * self.batches.sampler.rows.nbytes  # the training clips, permuted, in order
+        held += sum(one.position.nbytes for one in self.features.values())
+        return (
+            held + 3 * self.batches.sampler.rows.nbytes
+        )  # the training clips: sorted, permuted, and positions
 
 
 def batch_milliseconds(opened: dict[str, Opened], turns: int) -> dict[str, float]:
@@ -89,17 +91,22 @@ def main() -> None:
     keep_cores(2)
     names = ("1k", "30k", "1m")
     with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
-        made, opened = {}, {}
+        writing, opened = {}, {}
         for name, clips in zip(names, arguments.clips, strict=True):
             began = time.perf_counter()
             write_cache(Path(folder, name), clip_table(clips, CLASSES, LABELS), SHAPE, SHARD_CLIPS)
-            made[name] = time.perf_counter() - began
+            writing[name] = time.perf_counter() - began
             opened[name] = Opened(Path(folder, name))
         milliseconds = batch_milliseconds(opened, arguments.turns)
         rows = [
             (
                 *(f"{one.clips:,}", len(one.caches[0].shards), milliseconds[name]),
-                *(one.index_bytes / one.clips, made[name], one.open_seconds, one.split_seconds),
+                *(
+                    one.index_bytes / one.clips,
+                    writing[name],
+                    one.open_seconds,
+                    one.split_seconds,
+                ),
             )
             for name, one in opened.items()
         ]
@@ -107,7 +114,15 @@ def main() -> None:
     report(
         "scale",
         arguments,
-        ("clips", "shards", "ms a batch", "bytes a clip", "s to make", "s to open", "s to split"),
+        (
+            "clips",
+            "shards",
+            "ms per batch",
+            "bytes per clip",
+            "s to write",
+            "s to open",
+            "s to split",
+        ),
         rows,
         {
             **{f"batch_ms_{name}": value for name, value in milliseconds.items()},

@@ -1,8 +1,8 @@
-"""How long `train_student.py --help` takes, beside a Python that does nothing.
+"""The time of `train_student.py --help`, compared with an empty Python program.
 
     python -m benchmarks.startup
 
-Each is a process from its start to its end, and they take turns.
+Each is a process from its start to its end; they alternate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.measure import command_line, medians, report, take_turns
+from benchmarks.measure import alternate, command_line, medians, report
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ("train_student.py", "train_teacher.py", "make_mel.py")
@@ -28,13 +28,13 @@ def main() -> None:
     contenders = {"python -c pass": lambda: start("-c", "pass")}
     for script in SCRIPTS:
         contenders[f"{script} --help"] = lambda script=script: start(script, "--help")
-    take_turns(contenders, 1)  # from here on the files lie in memory
-    seconds = medians(take_turns(contenders, arguments.rounds))
+    alternate(contenders, 1)  # fills the file cache of the system
+    seconds = medians(alternate(contenders, arguments.rounds))
     nothing = seconds["python -c pass"]
     report(
         "startup",
         arguments,
-        ("command", "ms", "times python"),
+        ("command", "ms", "relative to python"),
         [(name, 1e3 * value, value / nothing) for name, value in seconds.items()],
         {
             "help_seconds_over_python": seconds["train_student.py --help"] / nothing,

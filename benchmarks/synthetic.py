@@ -1,4 +1,4 @@
-"""Data sets and caches made of noise, through the cache's own writer."""
+"""Synthetic data sets and caches of noise, written by the cache writer."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from data.tables.clips import ClipTable
 from data.tables.columns import Column
 from data.tables.targets import Targets
 
-CLIPS_A_SENSOR = 100
+CLIPS_PER_SENSOR = 100
 
 
 def clip_table(clips: int, classes: int, labels: int, seed: int = 0) -> ClipTable:
-    """Clips named as AudioSet's are, each with `labels` of `classes` and a sensor as its group."""
+    """Clips with names like AudioSet's, each with `labels` of `classes` and a sensor as group."""
     generator = np.random.default_rng(seed)
     numbers = range(clips)
-    # Labels that differ within a clip: a first one, and steps of less than classes / labels.
+    # Distinct labels per clip: a first one, and increments of less than classes / labels.
     steps = generator.integers(1, max(2, classes // labels), (clips, labels))
-    heard = np.sort((generator.integers(classes, size=(clips, 1)) + steps.cumsum(1)) % classes, 1)
+    present = np.sort((generator.integers(classes, size=(clips, 1)) + steps.cumsum(1)) % classes, 1)
     columns = {
         "id": Column.of(f"{n:011d}_30000.wav" for n in numbers),
         "path": Column.of(f"audio/synthetic/{n:011d}_30000.wav" for n in numbers),
         "split": Column.of(("train", "train", "train", "validate", "test")[n % 5] for n in numbers),
         "fold": Column.of(0 for _ in numbers),
-        "group": Column.of(f"sensor_{n % 5}_{n // 5 // CLIPS_A_SENSOR:08d}" for n in numbers),
+        "group": Column.of(f"sensor_{n % 5}_{n // 5 // CLIPS_PER_SENSOR:08d}" for n in numbers),
         "start_seconds": Column.of(0.0 for _ in numbers),
         "seconds": Column.of(np.nan for _ in numbers),
     }
     targets = Targets(
         np.arange(clips + 1) * labels,
-        heard.reshape(-1).astype(np.int16),
+        present.reshape(-1).astype(np.int16),
         np.ones(clips * labels, np.float32),
         classes,
     )
@@ -49,9 +49,9 @@ def clip_table(clips: int, classes: int, labels: int, seed: int = 0) -> ClipTabl
 def write_cache(
     folder: Path, table: ClipTable, shape: tuple[int, ...], shard_clips: int
 ) -> MelCache:
-    """A complete cache of noise; `shard_clips`, a power of two, lie in one shard.
+    """A complete cache of noise with `shard_clips` clips per shard, a power of two.
 
-    It is thrown away soon, so nothing waits until its bytes are on the disk.
+    It is temporary, so its files are not flushed to the disk.
     """
     shard_bytes = shard_clips * 2 * int(np.prod(shape))
     generator = torch.Generator().manual_seed(0)

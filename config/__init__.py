@@ -6,7 +6,7 @@ parameters of that thing's constructor: they are kept as text in `options` until
 `constructor_options` checks them against the constructor, which happens before any data is read.
 """
 
-from config.command_line import run_script, script_parser
+from config.command_line import missing_package, run_script, script_parser
 from config.errors import ConfigError, UserError, choose, nearest
 from config.fields import flat_items, key_fields, options_field, to_text
 from config.options import constructor_options
@@ -48,6 +48,7 @@ __all__ = [
     "load",
     "Matrix",
     "Mel",
+    "missing_package",
     "nearest",
     "options_field",
     "Quantisation",

@@ -15,7 +15,17 @@ from config.errors import ConfigError, UserError
 from config.resolve import load
 from config.settings import Config
 
+ROOT = Path(__file__).parents[1]
 REPORT_DELAY_SECONDS = 5.0
+INSTALL = "run `make demo`, or `python -m pip install -r requirements.txt`"
+
+
+def missing_package(error: ModuleNotFoundError, install: str = INSTALL) -> UserError:
+    """The message for a package that is not installed. Reraises the error of a project module."""
+    package = (error.name or "").partition(".")[0]
+    if not package or (ROOT / package).is_dir() or (ROOT / f"{package}.py").is_file():
+        raise error
+    return UserError(f"the package {package} is missing: {install}")
 
 
 def wait_for_lower_ranks() -> None:
@@ -68,7 +78,9 @@ def run_script(
     arguments = parser.parse_args()
     try:
         main(arguments, load(arguments.config, arguments.set))
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            error = missing_package(error)
         wait_for_lower_ranks()
         if arguments.debug:
             traceback.print_exc()

@@ -1,4 +1,4 @@
-"""What a student costs on a device: bytes, memory of activations, and time on one core."""
+"""The cost of a student on a device: bytes, memory of activations, and time on one core."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import torch
 if TYPE_CHECKING:
     import onnx
 
-ROUND_SECONDS = 0.02  # a contender runs at least this long before the next one has its turn
+ROUND_SECONDS = 0.02  # a contender runs at least this long in each round
 
 
 def weight_bytes(model: onnx.ModelProto) -> int:
-    """All constants of the file, those of the front end among them."""
+    """All constants of the file, including those of the front end."""
     from onnx import helper
 
     return sum(
@@ -32,15 +32,16 @@ def weight_bytes(model: onnx.ModelProto) -> int:
 
 
 def peak_activation_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> int:
-    """The largest sum of the tensors that are alive at once, in the order of the graph.
+    """The largest total size of the tensors that are alive at the same time.
 
-    The graph is the one that onnxruntime runs, with its operators fused; each node's results lie
-    beside its inputs, and a tensor lives until the last node that reads it.
+    The nodes run in the order of the graph that onnxruntime runs, with its operators fused. A
+    node's inputs and outputs are alive together; a tensor is alive until the last node that reads
+    it.
     """
     fused = fused_graph(model)
     sizes = tensor_bytes(fused, waveform)
     nodes = fused.graph.node
-    kept = {output.name for output in fused.graph.output}
+    outputs = {output.name for output in fused.graph.output}
     readers = Counter(name for node in nodes for name in set(node.input))
     alive, most = {"waveform": sizes["waveform"]}, 0
     for node in nodes:
@@ -48,13 +49,13 @@ def peak_activation_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> int:
         most = max(most, sum(alive.values()))
         for name in set(node.input):
             readers[name] -= 1
-            if not readers[name] and name not in kept:
+            if not readers[name] and name not in outputs:
                 alive.pop(name, None)
     return most
 
 
 def fused_graph(model: onnx.ModelProto) -> onnx.ModelProto:
-    """As onnxruntime fuses it, but for layouts that belong to one processor."""
+    """The graph as onnxruntime fuses it, without the layouts that are specific to a processor."""
     import onnx
     import onnxruntime
 
@@ -71,7 +72,7 @@ def fused_graph(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def tensor_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> dict[str, int]:
-    """Of the waveform and of every result of every node, measured by running it once."""
+    """Bytes of the waveform and of every output of every node, measured by running it once."""
     import onnx
     import onnxruntime
 
@@ -92,7 +93,7 @@ def tensor_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> dict[str, int]
 
 
 def milliseconds(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median of each contender's rounds. They take turns: what disturbs one disturbs all."""
+    """The median over the rounds of each contender, which alternate: other load affects all."""
     repeats = {}
     for name, contender in contenders.items():
         contender()
@@ -113,7 +114,7 @@ def seconds(contender: Callable[[], object], repeats: int) -> float:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """PyTorch computes on one thread."""
+    """Limit PyTorch to one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -125,22 +126,22 @@ def one_core() -> Iterator[None]:
 # The table ----------------------------------------------------------------------------------------
 
 
-COLUMNS = {  # heading -> what stands in a row of the budget, and how it is written
+COLUMNS = {  # heading -> key of a row of the budget, and its format
     "": ("precision", str),
     "file": ("file_bytes", lambda value: with_unit(value, "B")),
     "weights": ("weight_bytes", lambda value: with_unit(value, "B")),
     "activations": ("peak_activation_bytes", lambda value: with_unit(value, "B")),
-    "ms a clip": ("milliseconds", "{:.2f}".format),
+    "ms per clip": ("milliseconds", "{:.2f}".format),
     "real-time factor": ("real_time_factor", "{:.2g}".format),
-    "times PyTorch's speed": ("times_eager", "{:.2f}".format),
-    "logits off by": ("largest_logit_difference", "{:.1g}".format),
+    "speed-up": ("times_eager", "{:.2f}".format),
+    "logit error": ("largest_logit_difference", "{:.1g}".format),
     "score": ("score", "{:.4f}".format),
-    "lost": ("score_lost", lambda value: f"{round(value, 4) + 0.0:.4f}"),  # never -0.0000
+    "score drop": ("score_lost", lambda value: f"{round(value, 4) + 0.0:.4f}"),  # never -0.0000
 }
 
 
 def budget_text(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """`rows`: one a precision, PyTorch among them; what a row lacks is a dash."""
+    """`rows`: one per precision, and PyTorch; a missing value is a dash."""
     columns = [heading for heading, (key, _) in COLUMNS.items() if any(key in row for row in rows)]
     cells = [
         [COLUMNS[h][1](row[COLUMNS[h][0]]) if COLUMNS[h][0] in row else "-" for h in columns]
@@ -152,10 +153,11 @@ def budget_text(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
         for row in (headings, *cells)
     ]
-    judged = f"; {about['clips']} clips of {about['split']}" if about["clips"] else ""
+    evaluated = f"; {about['clips']} clips of {about['split']}" if about["clips"] else ""
     title = (
         f"{about['name']}: {about['model']}, {with_unit(about['parameters'])} parameters, "
-        f"{with_unit(about['macs'])} MACs; clips of {about['clip_seconds']:g} s on one core{judged}"
+        f"{with_unit(about['macs'])} MACs; clips of {about['clip_seconds']:g} s on one core"
+        f"{evaluated}"
     )
     return "\n".join(["", title, *lines])
 

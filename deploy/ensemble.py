@@ -1,4 +1,4 @@
-"""Several students that hear the same windows and speak with one voice: their mean."""
+"""An ensemble of students: the mean of their probabilities for each window."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from deploy.windows import windows
 NAMED = 5  # classes in an error, at most
 
 
-def listen(
+def predict_windows(
     students: Sequence[Student],
     blocks: Iterable[tuple[np.ndarray, int]],
     seconds: float,
     hop: float,
 ) -> Iterator[tuple[float, float, np.ndarray]]:
-    """(start, end, mean probabilities (K,)) of each window; `blocks` and times as of `windows`.
+    """(start, end, mean probabilities (K,)) of each window; `blocks` and times as in `windows`.
 
-    One window at a time: on one core a batch is no faster, and a stream is not kept waiting.
+    One window at a time: on one core a batch is no faster, and a stream has no extra latency.
     """
-    hearings = {student.hearing for student in students}
-    for start, end, waveforms in windows(blocks, hearings, seconds, hop):
-        said = [student.hear(waveforms[student.hearing]).probabilities for student in students]
-        yield start, end, np.mean(said, axis=0)
+    specs = {student.audio_spec for student in students}
+    for start, end, waveforms in windows(blocks, specs, seconds, hop):
+        predictions = [student.predict(waveforms[student.audio_spec]) for student in students]
+        yield start, end, np.mean([p.probabilities for p in predictions], axis=0)
 
 
 def check_agreement(students: Sequence[Student]) -> None:
-    """The mean makes sense where all say the same classes. Raises UserError."""
+    """Raises UserError for students whose tasks or classes differ."""
     first, *others = students
     for other in others:
-        mine, its = first.description, other.description
-        if its.task != mine.task:
-            raise UserError(f"{other.path} is {its.task}, {first.path} is {mine.task}")
-        if its.classes != mine.classes:
-            differs = difference(mine.classes, its.classes)
-            raise UserError(f"{other.path} has not the classes of {first.path}: it {differs}")
+        expected, found = first.description, other.description
+        if found.task != expected.task:
+            raise UserError(f"{other.path} is {found.task}, {first.path} is {expected.task}")
+        if found.classes != expected.classes:
+            differs = difference(expected.classes, found.classes)
+            raise UserError(f"{other.path} has other classes than {first.path}: it {differs}")
 
 
-def difference(mine: Sequence[str], its: Sequence[str]) -> str:
-    lacks = [name for name in mine if name not in its]
-    adds = [name for name in its if name not in mine]
+def difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    lacks = [name for name in expected if name not in found]
+    adds = [name for name in found if name not in expected]
     parts = [
         f"{verb} {', '.join(names[:NAMED])}{', …' * (len(names) > NAMED)}"
         for verb, names in (("lacks", lacks), ("adds", adds))
@@ -55,16 +55,16 @@ def difference(mine: Sequence[str], its: Sequence[str]) -> str:
 def window_and_hop(
     students: Sequence[Student], window: float | None, hop: float | None
 ) -> tuple[float, float]:
-    """In seconds; unless given, the window is the first student's clip, the hop the window.
+    """In seconds; by default the clip length of the first student, and a hop of one window.
 
-    Raises ConfigError for what not all of them can hear, or would leave gaps.
+    Raises ConfigError for a window that a student does not support, and for a hop that leaves gaps.
     """
     seconds = window or students[0].description.clip_seconds
     for student in students:
-        own = student.description.clip_seconds
-        if not student.description.any_length and own != seconds:
-            found = f"found {seconds:g} s, but {student.path} hears windows of {own:g} s alone"
+        length = student.description.clip_seconds
+        if not student.description.any_length and length != seconds:
+            found = f"found {seconds:g} s, but {student.path} takes only windows of {length:g} s"
             raise ConfigError("--window", found)
     if hop and hop > seconds:
-        raise ConfigError("--hop", f"found {hop:g} s, want at most the window, {seconds:g} s")
+        raise ConfigError("--hop", f"found {hop:g} s, must be at most the window, {seconds:g} s")
     return seconds, hop or seconds

@@ -1,4 +1,4 @@
-"""A student for microcontrollers and phones: an ExecuTorch program, float32."""
+"""A student for microcontrollers and phones: a float32 ExecuTorch program."""
 
 from __future__ import annotations
 
@@ -6,50 +6,50 @@ import torch
 from torch import Tensor, nn
 
 from config import UserError
+from deploy.full_model import FullModel
 from deploy.model_graph import quiet
-from deploy.whole import Whole
 
-WANTED = (
-    "--format executorch wants the package executorch, which is not part of requirements.txt: "
+MISSING = (
+    "--format executorch requires the package executorch, which is not in requirements.txt: "
     "python -m pip install executorch"
 )
 
 
-class Outputs(nn.Module):
-    """ExecuTorch knows no named tuple."""
+class TupleOutput(nn.Module):
+    """The outputs as a plain tuple: ExecuTorch does not support named tuples."""
 
-    def __init__(self, whole: Whole) -> None:
+    def __init__(self, full_model: FullModel) -> None:
         super().__init__()
-        self.whole = whole
+        self.full_model = full_model
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.whole(waveform))
+        return tuple(self.full_model(waveform))
 
 
-def executorch_program(whole: Whole, samples: int) -> bytes:
-    """One clip, (1, C, samples) -> probabilities (1, K), logits (1, K), mel; front end inside.
+def executorch_program(full_model: FullModel, samples: int) -> bytes:
+    """One clip, (1, C, samples) -> probabilities (1, K), logits (1, K), mel; with the front end.
 
-    Lowered for XNNPACK; what that lacks, such as the Fourier transform, runs on portable kernels.
-    Raises UserError where the package is absent or cannot lower the model.
+    Lowered to XNNPACK; other operators, such as the Fourier transform, run on portable kernels.
+    Raises UserError if the package is missing or cannot compile the model.
     """
     try:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
     except ImportError as error:
-        raise UserError(WANTED) from error
-    example = torch.zeros(1, whole.front_end.settings.channels, samples)
+        raise UserError(MISSING) from error
+    example = torch.zeros(1, full_model.front_end.settings.channels, samples)
     try:
         with quiet():
-            program = torch.export.export(Outputs(whole).eval(), (example,))
-            to_precision = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-            return to_precision.to_executorch().buffer
+            program = torch.export.export(TupleOutput(full_model).eval(), (example,))
+            edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+            return edge.to_executorch().buffer
     except Exception as error:  # the compiler raises almost anything
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"ExecuTorch cannot lower the model: {reason}") from error
+        raise UserError(f"ExecuTorch cannot compile the model: {reason}") from error
 
 
 def executorch_logits(program: bytes, waveform: Tensor) -> Tensor:
-    """What the program says of one clip, (1, C, S) -> (1, K)."""
+    """The logits of one clip, (1, C, S) -> (1, K)."""
     from executorch.runtime import Runtime
 
     method = Runtime.get().load_program(program).load_method("forward")

@@ -1,4 +1,4 @@
-"""A trained model to files: exported, checked on clips of the reported split, and measured."""
+"""Export of a trained model: its files, compared with PyTorch on the test set, and their cost."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from deploy.budget import (
     weight_bytes,
 )
 from deploy.executorch_file import executorch_logits, executorch_program
+from deploy.full_model import FullModel
 from deploy.model_graph import OPSET, ModelGraph, model_graph
-from deploy.parity import EAGER, all_logits, noise, probabilities, recordings
-from deploy.whole import Whole
+from deploy.verification import EAGER, all_logits, noise, probabilities, recordings
 from metrics import METRICS, evaluate
 from models.cost import Cost, cost
 from models.stored import Description
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-TOLERANCE = 1e-4  # of float32, from PyTorch: of 1, or of the largest logit if that is more
-ROUNDS = 9  # of the clock
+TOLERANCE = 1e-4  # of the float32 logits, relative to the largest of PyTorch or to 1
+ROUNDS = 9  # of the timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A trained model, the clips that judge it and those that calibrate int8."""
+    """A trained model, its test clips, and the clips that calibrate int8."""
 
-    name: str  # as it is shown
+    name: str  # for display
     model: nn.Module
     described: Description
     dataset: str
     licence: str  # of the data set
     commit: str  # of this program
-    table: ClipTable  # of the reported split
-    split: str  # its name
-    metric: str  # name in metrics.METRICS: the data set's headline
+    table: ClipTable  # of the test set
+    split: str  # name of the test set
+    metric: str  # name in metrics.METRICS: the main one of the data set
     calibration: Sequence[np.ndarray]  # training clips, (B, *input_shape) each
-    quantised: nn.Module | None = None  # what the model is in int8, where it was trained to be
+    quantised: nn.Module | None = None  # the student trained in int8, if there is one
 
     @property
     def samples(self) -> int:
@@ -66,7 +66,7 @@ class Trained:
         return any(Path(path).is_file() for path in self.table.columns["path"])
 
     def clips(self) -> Iterable[np.ndarray]:
-        """Batches of waveforms (B, C, S): the reported split, or noise where it lies nowhere."""
+        """Batches of waveforms (B, C, S): the test set, or noise if its recordings are missing."""
         settings, seconds = self.described.front_end, self.described.clip_seconds
         if self.has_recordings:
             return recordings(self.table, settings, seconds)
@@ -80,16 +80,16 @@ def onnx_models(
     calibration: Sequence[np.ndarray],
     quantised: nn.Module | None = None,
 ) -> tuple[dict[str, onnx.ModelProto], bool]:
-    """An ONNX model a precision, and whether they take clips of any length. Raises UserError.
+    """An ONNX model per precision, and whether they take clips of any length. Raises UserError.
 
-    int8 is `quantised`, where that is given; else it is calibrated.
+    int8 is exported from `quantised` if given, and calibrated otherwise.
     """
-    plain = cache(lambda: model_graph(model, described.input_shape))
+    float_graph = cache(lambda: model_graph(model, described.input_shape))
 
     def graph(precision: str) -> ModelGraph:
         if precision == "int8" and quantised is not None:
-            return model_graph(quantise.written(quantised), described.input_shape)
-        found = plain()
+            return model_graph(quantise.for_onnx(quantised), described.input_shape)
+        found = float_graph()
         if precision == "float16":
             return found._replace(model=quantise.float16(found.model))
         if precision == "int8":
@@ -106,17 +106,17 @@ def onnx_models(
 
 
 def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> None:
-    """<precision>.onnx and budget.json into `folder`; the budget on the screen.
+    """Write <precision>.onnx and budget.json into `folder`, and print the budget.
 
-    Raises UserError, and writes nothing, where float32 differs from PyTorch by more than TOLERANCE.
+    Raises UserError, and writes nothing, if float32 differs from PyTorch by more than TOLERANCE.
     """
     described = trained.described
     models, any_length = onnx_models(
         trained.model, described, precisions, trained.calibration, trained.quantised
     )
-    whole = Whole(trained.model, described)
+    full_model = FullModel(trained.model, described)
     students = {name: onnx_file.session(model) for name, model in models.items()}
-    logits = all_logits(whole, students, trained.clips())
+    logits = all_logits(full_model, students, trained.clips())
     if "float32" in models:
         check_float32(logits["float32"], logits[EAGER])
     scores = {name: scores_of(trained, values) for name, values in logits.items()}
@@ -126,7 +126,7 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
         onnx_file.describe(model, about | {"precision": name, "scores": scores[name]})
         onnx_file.write(folder / f"{name}.onnx", model)
     clip = noise(described.front_end, described.clip_seconds)[:1]
-    times = clip_milliseconds(whole, students, clip)
+    times = clip_milliseconds(full_model, students, clip)
     rows = [{"precision": EAGER, "weight_bytes": costs.weight_bytes}]
     rows += [
         {
@@ -141,11 +141,11 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     for row in rows:
         name = row["precision"]
         row |= speed(times[name], times[EAGER], described.clip_seconds)
-        row |= judgement(trained.metric, scores[name], scores[EAGER])
-    judged = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
+        row |= score_and_drop(trained.metric, scores[name], scores[EAGER])
+    evaluated = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
     with atomic_write(folder / "budget.json") as file:
-        file.write(json.dumps(about | judged | {"budget": rows}, indent=1).encode())
-    print(budget_text(about | judged, rows))
+        file.write(json.dumps(about | evaluated | {"budget": rows}, indent=1).encode())
+    print(budget_text(about | evaluated, rows))
     remarks = notes(trained)
     if trained.quantised is not None and "int8" in models:
         remarks.append(agreement(trained, logits["int8"]))
@@ -153,16 +153,18 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
 
 
 def export_executorch(trained: Trained, folder: Path) -> None:
-    """float32.pte into `folder`. Raises UserError where it differs from PyTorch."""
-    whole = Whole(trained.model, trained.described)
-    program = executorch_program(whole, trained.samples)
+    """Write float32.pte into `folder`. Raises UserError if it differs from PyTorch."""
+    full_model = FullModel(trained.model, trained.described)
+    program = executorch_program(full_model, trained.samples)
     clip = next(iter(trained.clips()))[:1]
     with torch.inference_mode():
-        expected = whole(torch.from_numpy(clip)).logits.numpy()
+        expected = full_model(torch.from_numpy(clip)).logits.numpy()
     check_float32(executorch_logits(program, torch.from_numpy(clip)).numpy(), expected)
     with atomic_write(folder / "float32.pte") as file:
         file.write(program)
-    print(f"{folder / 'float32.pte'}: {len(program):,} bytes, as PyTorch on one clip")
+    print(
+        f"{folder / 'float32.pte'}: {len(program):,} bytes; its logits equal PyTorch's on one clip"
+    )
 
 
 def check_float32(found: np.ndarray, expected: np.ndarray) -> None:
@@ -170,7 +172,7 @@ def check_float32(found: np.ndarray, expected: np.ndarray) -> None:
     most = TOLERANCE * max(1, np.abs(expected).max())
     if not difference <= most:  # NaN, too
         raise UserError(
-            f"the exported model differs from PyTorch: a logit by {difference:.2g}, want at most "
+            f"the exported model differs from PyTorch: a logit by {difference:.2g}, more than "
             f"{most:.2g}; nothing was written"
         )
 
@@ -180,17 +182,19 @@ def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def agreement(trained: Trained, found: np.ndarray) -> str:
-    """How far the file in int8 is from the model that was trained in it."""
-    expected = all_logits(Whole(trained.quantised, trained.described), {}, trained.clips())[EAGER]
+    """The difference between the int8 file and the model that was trained in int8."""
+    expected = all_logits(FullModel(trained.quantised, trained.described), {}, trained.clips())[
+        EAGER
+    ]
     difference, step = largest_difference(found, expected), np.ptp(expected) / 255
     return (
-        f"int8 is as it was trained: its logits differ by {difference:.1g} at most, "
-        f"a 255th of their range is {step:.1g}."
+        f"int8 compared with the student trained in int8: largest logit difference "
+        f"{difference:.1g}; 1/255 of the range of logits is {step:.1g}."
     )
 
 
 def scores_of(trained: Trained, logits: np.ndarray) -> dict[str, float]:
-    """The defined figures of the reported split; none where its recordings are not there."""
+    """The defined metrics on the test set; empty if its recordings are missing."""
     if not trained.has_recordings:
         return {}
     described = trained.described
@@ -203,30 +207,30 @@ def scores_of(trained: Trained, logits: np.ndarray) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def judgement(
-    metric: str, own: Mapping[str, float], eager: Mapping[str, float]
+def score_and_drop(
+    metric: str, scores: Mapping[str, float], eager: Mapping[str, float]
 ) -> dict[str, float]:
-    """The headline figure, and what was lost of PyTorch's; nothing where it is not defined."""
-    if metric not in own or metric not in eager:
+    """The main metric, and its drop from PyTorch's; empty where it is undefined."""
+    if metric not in scores or metric not in eager:
         return {}
-    lost = eager[metric] - own[metric]
+    drop = eager[metric] - scores[metric]
     return {
-        "score": own[metric],
-        "score_lost": lost if METRICS[metric].higher_is_better else -lost,
+        "score": scores[metric],
+        "score_lost": drop if METRICS[metric].higher_is_better else -drop,
     }
 
 
-def speed(own: float, eager: float, clip_seconds: float) -> dict[str, float]:
-    """Of milliseconds a clip."""
+def speed(student: float, eager: float, clip_seconds: float) -> dict[str, float]:
+    """From milliseconds per clip."""
     return {
-        "milliseconds": own,
-        "real_time_factor": own / 1e3 / clip_seconds,
-        "times_eager": eager / own,
+        "milliseconds": student,
+        "real_time_factor": student / 1e3 / clip_seconds,
+        "times_eager": eager / student,
     }
 
 
 def metadata(trained: Trained, costs: Cost, any_length: bool) -> dict[str, Any]:
-    """What every file says of itself, but for its precision and scores."""
+    """The metadata that all precisions share: all but the precision and the scores."""
     described = trained.described
     return {
         "name": trained.name,
@@ -251,28 +255,26 @@ def metadata(trained: Trained, costs: Cost, any_length: bool) -> dict[str, Any]:
 
 
 def clip_milliseconds(
-    whole: Whole, students: Mapping[str, onnxruntime.InferenceSession], clip: np.ndarray
+    full_model: FullModel, students: Mapping[str, onnxruntime.InferenceSession], clip: np.ndarray
 ) -> dict[str, float]:
-    """Of one clip, (1, C, S), from waveform to probabilities, on one core."""
-    heard = torch.from_numpy(clip)
+    """Time of one clip, (1, C, S), from waveform to probabilities, on one core."""
+    tensor = torch.from_numpy(clip)
 
     def run(student: onnxruntime.InferenceSession) -> Callable[[], object]:
         return lambda: student.run(["probabilities"], {"waveform": clip})
 
     with one_core(), torch.inference_mode():
         contenders = {name: run(student) for name, student in students.items()}
-        return milliseconds({EAGER: lambda: whole(heard), **contenders}, ROUNDS)
+        return milliseconds({EAGER: lambda: full_model(tensor), **contenders}, ROUNDS)
 
 
 def notes(trained: Trained) -> list[str]:
-    """What a reader of the budget has to know besides."""
+    """Remarks below the budget."""
     found = []
     if not trained.has_recordings:
         found.append(
-            f"The recordings of {trained.split} are not there: checked on noise, no score measured."
+            f"The recordings of {trained.split} are missing: compared on noise, no score computed."
         )
     if trained.described.front_end.padding == "log_zero":
-        found.append(
-            "PADDING = log_zero: exported, a clip counts as full-length, to its last zero."
-        )
+        found.append("PADDING = log_zero: the exported model treats padding as part of the clip.")
     return found

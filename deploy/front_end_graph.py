@@ -15,11 +15,11 @@ from deploy.graph import Graph, Value
 if TYPE_CHECKING:
     import onnx
 
-OUTSIDE = -1.0  # mel or Hz: a place below every filter
+OUTSIDE = -1.0  # mel or Hz: below every filter
 
 
 def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) -> onnx.GraphProto:
-    r"""What data.features.front_end.FrontEnd computes, less mean, over std; to about 1e-6.
+    r"""(x - mean) / std of the features x of data.features.front_end.FrontEnd, to about 1e-6.
 
     A Fourier transform of N = N1 N2 samples is two small products (Cooley and Tukey): with
     n = N2 m + n2 and k = k1 + N1 k2,
@@ -27,15 +27,15 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
     .. math:: X[k] = \sum_{n_2} e^{-2 \pi i k_2 n_2 / N_2}
               \Bigl( \sum_m w[n] \, e^{-2 \pi i k_1 n / N} \, x[n] \Bigr)
 
-    The inner sums are one strided convolution a phase n2, which also frames and windows; the outer
-    ones a matrix product. Only k1 up to N1 / 2 is computed: the other bins are mirror images, and
-    the mel filters are laid where their frequencies come out. onnxruntime's own DFT and STFT take
-    many times as long. The tables of the convolution and the filters are computed from vectors,
-    once, when a runtime folds constants: written out they would be most of a small student.
+    The inner sums are one strided convolution per phase n2, which also frames and windows; the
+    outer ones are a matrix product. Only k1 up to N1 / 2 is computed: the other bins are mirror
+    images, and the mel filters are computed at the frequencies of the bins. onnxruntime's own DFT
+    and STFT take many times as long. The graph computes the tables of the convolution and the
+    filters from vectors, once, when a runtime folds constants: stored, they would dominate the file
+    of a small student.
 
-    Clips count as full-length: padding = log_zero, which asks how much of a clip is padding, is not
-    asked here.
-    Shapes: waveform (B, C, S) -> mel (B, C, T, F); features (B, C, S) where there is no mel.
+    Clips count as full-length: padding = log_zero is ignored.
+    Shapes: waveform (B, C, S) -> mel (B, C, T, F); features (B, C, S) of a raw-waveform model.
     """
     graph, front_end = Graph("front_end"), FrontEnd(settings)
     waveform = graph.reshape("waveform", (-1, 1, 0))  # (B C, 1, S)
@@ -59,7 +59,7 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
 def spectrum_of(graph: Graph, waveform: Value, front_end: FrontEnd) -> tuple[Value, np.ndarray]:
     """(B C, 1, S) -> magnitudes or powers (B C, bins, T), and the frequency of each bin in Hz.
 
-    A frequency is OUTSIDE where the bin repeats another one's.
+    The frequency is OUTSIDE for a bin that duplicates another one.
     """
     settings, size, hop = front_end.settings, front_end.fft_size, front_end.hop_length
     phases, steps = factors(size, 0 if settings.framing == "kaldi" else hop)
@@ -94,7 +94,7 @@ def spectrum_of(graph: Graph, waveform: Value, front_end: FrontEnd) -> tuple[Val
 def factors(size: int, hop: int) -> tuple[int, int]:
     """N2 and N1 of N = `size`: near the least work, and N2 divides `hop` if that costs little.
 
-    Where it does, no frame is copied. The work is about 2 (N1 + 2 N2) N products a frame.
+    If it does, no frame is copied. The work is about 2 (N1 + 2 N2) N products per frame.
     """
 
     def largest_divisor(number: int) -> int:
@@ -107,22 +107,22 @@ def factors(size: int, hop: int) -> tuple[int, int]:
 
 
 def in_blocks(graph: Graph, waveform: Value, length: int, spare: int) -> Value:
-    """(B C, 1, S) -> (B C, (S + spare) / length, length): what is left over is cut off."""
+    """(B C, 1, S) -> (B C, (S + spare) / length, length); the remainder is dropped."""
     if spare:
         waveform = graph("Pad", waveform, np.int64([0, 0, 0, 0, 0, spare]))
     count = graph("Div", graph("Shape", waveform, start=2), np.int64([length]))
     end = graph("Mul", count, np.int64([length]))
-    whole = graph("Slice", waveform, np.int64([0]), end, np.int64([2]))
-    return graph.reshape(whole, (0, -1, length))
+    blocks = graph("Slice", waveform, np.int64([0]), end, np.int64([2]))
+    return graph.reshape(blocks, (0, -1, length))
 
 
 def frames_end_to_end(graph: Graph, waveform: Value, front_end: FrontEnd, phases: int) -> Value:
-    """(B C, 1, S) -> (B C, T taps, N2): the phases of frames that do not overlap any more.
+    """(B C, 1, S) -> (B C, T taps, N2): the phases of all frames, one after the other.
 
-    A frame is put together from blocks as long as the hop, which are copied whole.
+    A frame is a concatenation of copied blocks of one hop each.
     """
     window, hop, settings = front_end.window_length, front_end.hop_length, front_end.settings
-    count = -(-window // hop)  # blocks a frame
+    count = -(-window // hop)  # blocks per frame
     blocks = in_blocks(graph, waveform, hop, count * hop - window)
     starts = graph("Sub", graph("Shape", blocks, start=1, end=2), np.int64([count - 1]))
     starts = graph("Range", np.int64(0), graph("Squeeze", starts, np.int64([0])), np.int64(1))
@@ -147,7 +147,7 @@ def cut(graph: Graph, value: Value, start: int, end: int) -> Value:
 def inner_table(graph: Graph, front_end: FrontEnd, phases: int, steps: int) -> Value:
     """The window times e^(-2 pi i k1 n / N), as weights of a grouped convolution.
 
-    A group is a phase n2; its channels are the real parts of all k1, then the imaginary parts.
+    Each phase n2 is a group; its channels are the real parts of all k1, then the imaginary parts.
     cos(x) = sin(x + 1/4 turn) and -sin(x) = sin(x + 1/2 turn).
     Shapes: -> (N2 * 2 * (N1 / 2 + 1), 1, taps).
     """
@@ -165,7 +165,7 @@ def inner_table(graph: Graph, front_end: FrontEnd, phases: int, steps: int) -> V
 
 
 def outer_tables(phases: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N2, 2 N2) each: real and imaginary part of the outer sum, from those of the inner ones."""
+    """(N2, 2 N2) each: real and imaginary part of the outer sum, from those of the inner sums."""
     k2 = np.arange(phases)
     wave = np.exp(-2j * np.pi * np.outer(k2, k2) / phases)
     real = np.stack([wave.real, -wave.imag], axis=2)
@@ -199,5 +199,5 @@ def logarithm(graph: Graph, mel: Value, settings: Mel) -> Value:
 
 
 def normalised(graph: Graph, features: Value, mean: Sequence[float], std: Sequence[float]) -> Value:
-    """One pair, or a pair a band: the last axis."""
+    """(features - mean) / std, with one value each or one per band (the last axis)."""
     return graph("Div", graph("Sub", features, np.float32(mean)), np.float32(std))

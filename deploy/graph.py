@@ -1,4 +1,4 @@
-"""An ONNX graph that is written node by node, as one calls functions."""
+"""An ONNX graph, built node by node with function calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Value = str | np.ndarray | np.generic  # the name of a tensor in the graph, or a
 
 
 class Graph:
-    """graph("Add", x, np.float32(1)) adds a node and gives the name of its result."""
+    """graph("Add", x, np.float32(1)) adds a node and returns the name of its output."""
 
     FLOAT = 1  # onnx.TensorProto.FLOAT
 
@@ -39,7 +39,7 @@ class Graph:
         return name
 
     def reshape(self, value: Value, shape: Sequence[int]) -> str:
-        """0 keeps the size of that axis, -1 takes what is left."""
+        """0 keeps the size of that axis, -1 infers it."""
         return self("Reshape", value, np.int64(shape))
 
     def new_name(self) -> str:
@@ -47,7 +47,7 @@ class Graph:
         return f"{self.prefix}_{self.count}"
 
     def finished(self, value: str, name: str) -> onnx.GraphProto:
-        """The nodes so far, of which `value` is called `name`; its inputs are what no node made."""
+        """The graph so far, with `value` as the output `name`."""
         from onnx import helper
 
         self.nodes.append(helper.make_node("Identity", [value], [name], name))

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-FEW = 16  # frames; a recurrence is traced step by step, so a short example is a quick one
+FEW = 16  # frames; a recurrence is traced step by step, so a short example is faster
 
 
 class ModelGraph(NamedTuple):
-    """`model` reads `features` (B, *input_shape) and gives `logits` (B, K)."""
+    """`model`: `features` (B, *input_shape) -> `logits` (B, K)."""
 
     model: onnx.ModelProto
-    any_length: bool  # or clips of input_shape alone
+    any_length: bool  # False: only clips of input_shape
 
 
 class Clamp(nn.Module):
-    """ReLU6 as one operator, which the exporter need not take apart for seconds a layer."""
+    """ReLU6 as one operator: the exporter takes seconds per layer to decompose the original."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.clamp(0, 6)
@@ -51,17 +51,17 @@ class Logits(nn.Module):
 def model_graph(model: nn.Module, input_shape: tuple[int, ...]) -> ModelGraph:
     """Raises UserError for a model that PyTorch cannot export.
 
-    `input_shape` is (C, T, F), or (C, S) of a waveform: of one clip, without the batch.
+    `input_shape` is that of one clip, without the batch: (C, T, F), or (C, S) for a waveform.
     """
     channels, length, *bands = input_shape
     model = prepared(model, input_shape)
-    ways = [(False, length)]
+    attempts = [(False, length)]
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     for example in (FEW, length) if recurrent else (length,):
         if all(accepts(model, (channels, n, *bands)) for n in (example, 2 * length)):
-            ways.insert(0, (True, example))
+            attempts.insert(0, (True, example))
             break
-    for any_length, example in ways:
+    for any_length, example in attempts:
         try:
             found = exported(model, (2, channels, example, *bands), any_length)
         except torch.onnx.errors.OnnxExporterError as error:
@@ -73,7 +73,7 @@ def model_graph(model: nn.Module, input_shape: tuple[int, ...]) -> ModelGraph:
 
 
 def prepared(model: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
-    """A copy with less in it to trace: batch normalisation folded, where that changes nothing."""
+    """A copy that is simpler to trace: batch normalisation is folded, if the outputs stay equal."""
     found = copy.deepcopy(model)
     try:
         clips = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
@@ -96,7 +96,7 @@ def accepts(model: nn.Module, shape: tuple[int, ...]) -> bool:
 
 
 def exported(model: nn.Module, shape: tuple[int, ...], any_length: bool) -> onnx.ModelProto:
-    """Traced at `shape`, with an open batch and, if wanted, an open length."""
+    """Traced at `shape`, with a dynamic batch and, with `any_length`, a dynamic length."""
     dynamic = torch.export.Dim.DYNAMIC
     axes = {0: dynamic, 2: dynamic} if any_length else {0: dynamic}
     with quiet():
@@ -115,7 +115,7 @@ def exported(model: nn.Module, shape: tuple[int, ...], any_length: bool) -> onnx
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Exporter and quantiser speak of their own inner workings."""
+    """Suppress the output of the exporter and the quantiser."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -126,10 +126,10 @@ def quiet() -> Iterator[None]:
 
 
 def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Constants folded, and nothing left of the machine and the source that it was exported from.
+    """Fold constants, and remove references to the machine and the source code of the export.
 
-    onnxruntime's basic optimisations keep to standard operators; the quantiser finds the weights of
-    a recurrence only where they are folded.
+    onnxruntime's basic optimisations use standard operators only; the quantiser finds the weights
+    of a recurrence only if they are folded.
     """
     import onnx
     import onnxruntime

@@ -1,4 +1,4 @@
-"""One ONNX file that hears waveforms: front end, model and probabilities, and what it is."""
+"""One ONNX file from waveforms to probabilities: front end, model, and its metadata."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
-IR_VERSION = 8  # of opset 18: what older runtimes read
-MICROSOFT = "com.microsoft"  # onnxruntime's own operators: LSTM in int8 is one
+IR_VERSION = 8  # of opset 18, which older runtimes read too
+MICROSOFT = "com.microsoft"  # onnxruntime's own operators, such as the LSTM in int8
 
 
-def assembled(back: onnx.ModelProto, described: Description, any_length: bool) -> onnx.ModelProto:
-    """waveform (B, C, S) -> probabilities (B, K), logits (B, K) and, if heard, mel (B, C, T, F).
+def assembled(model: onnx.ModelProto, described: Description, any_length: bool) -> onnx.ModelProto:
+    """waveform (B, C, S) -> probabilities (B, K), logits (B, K) and mel (B, C, T, F), if used.
 
-    `back` is features -> logits. S and T stay open where it takes clips of any length.
+    `model` is features -> logits. S and T are dynamic with `any_length`.
     """
     from onnx import TensorProto, checker, compose, helper
 
     front = front_end_graph(described.front_end, described.mean, described.std)
-    heard = front.node[-1].output[0]
+    features = front.node[-1].output[0]
     tail, classes = Graph("tail"), len(described.classes)
     if described.task == "multi_label":
         probabilities = tail("Sigmoid", "logits")
@@ -40,14 +40,14 @@ def assembled(back: onnx.ModelProto, described: Description, any_length: bool) -
         probabilities = tail("Softmax", "logits", axis=-1)
     tail = tail.finished(probabilities, "probabilities")
     body = compose.add_prefix_graph(
-        back.graph, "model_", rename_inputs=False, rename_outputs=False, inplace=False
+        model.graph, "model_", rename_inputs=False, rename_outputs=False, inplace=False
     )
     for node in body.node:
-        node.input[:] = [heard if name == "features" else name for name in node.input]
+        node.input[:] = [features if name == "features" else name for name in node.input]
     parts = (front, body, tail)
     channels, float32 = described.front_end.channels, TensorProto.FLOAT
     shapes = {"probabilities": ["batch", classes], "logits": ["batch", classes]}
-    if heard == "mel":
+    if features == "mel":
         bands = described.front_end.num_bands
         frames = "frames" if any_length else described.input_shape[1]
         shapes["mel"] = ["batch", channels, frames, bands]
@@ -63,11 +63,11 @@ def assembled(back: onnx.ModelProto, described: Description, any_length: bool) -
     opsets = [helper.make_opsetid("", OPSET)]
     if any(node.domain == MICROSOFT for node in graph.node):
         opsets.append(helper.make_opsetid(MICROSOFT, 1))
-    whole = helper.make_model(
+    assembled_model = helper.make_model(
         graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=ENTRY
     )
-    checker.check_model(whole)
-    return whole
+    checker.check_model(assembled_model)
+    return assembled_model
 
 
 def describe(model: onnx.ModelProto, description: Mapping[str, Any]) -> None:

@@ -1,5 +1,5 @@
-"""What a student heard and said of a recording, as a piece of HTML that needs nothing from outside:
-its mel, and below it on the same axis of time how probable each tag was.
+"""The predictions of students for a recording as self-contained HTML: the mel spectrogram, and
+below it the probability of each class over time.
 """
 
 from __future__ import annotations
@@ -13,59 +13,59 @@ from html import escape
 import numpy as np
 
 from deploy.student import Description
-from deploy.tags import Naming, Row, clock
+from deploy.tags import Row, TagSelection, clock
 
-SHOWN = 12  # classes; the page says how many more there are
+SHOWN = 12  # classes; the page names the total
 COLOURS = ("#090c22", "#361967", "#89286e", "#db544a", "#f9a13e", "#fdf3be")  # quiet to loud
 
 STYLE = """
-.heard { --tag: #db544a; --soft: color-mix(in srgb, var(--body-text-color) 68%, transparent);
+.predictions { --tag: #db544a; --soft: color-mix(in srgb, var(--body-text-color) 68%, transparent);
   display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr));
   gap: 2rem 2.5rem; font-size: .85rem; }
-.heard .student { min-width: 0; container-type: inline-size; }
-.heard h3 { margin: 0; font-size: 1.1rem; overflow-wrap: anywhere; }
-.heard p, .heard .name, .heard .peak, .heard .axis { color: var(--soft); }
-.heard p { margin: .1rem 0 .8rem; }
-.heard .chart { display: grid; grid-template-columns: 10rem 1fr 2.2rem; grid-auto-flow: dense;
+.predictions .student { min-width: 0; container-type: inline-size; }
+.predictions h3 { margin: 0; font-size: 1.1rem; overflow-wrap: anywhere; }
+.predictions p, .predictions .name, .predictions .peak, .predictions .axis { color: var(--soft); }
+.predictions p { margin: .1rem 0 .8rem; }
+.predictions .chart { display: grid; grid-template-columns: 10rem 1fr 2.2rem; grid-auto-flow: dense;
   gap: .3rem .7rem; align-items: center; }
-.heard .name { grid-column: 1; text-align: right; overflow: hidden; text-overflow: ellipsis;
+.predictions .name { grid-column: 1; text-align: right; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; }
-.heard .strip { grid-column: 2; width: 100%; display: block; border-radius: 4px; }
-.heard .peak { grid-column: 3; text-align: right; font-variant-numeric: tabular-nums; }
-.heard .tagged { font-weight: 600; color: var(--body-text-color); }
-.heard img.strip { height: 7.5rem; margin: 0; }
-.heard svg.strip { height: 1.5rem;
+.predictions .strip { grid-column: 2; width: 100%; display: block; border-radius: 4px; }
+.predictions .peak { grid-column: 3; text-align: right; font-variant-numeric: tabular-nums; }
+.predictions .tagged { font-weight: 600; color: var(--body-text-color); }
+.predictions img.strip { height: 7.5rem; margin: 0; }
+.predictions svg.strip { height: 1.5rem;
   background: color-mix(in srgb, var(--body-text-color) 7%, transparent); }
-.heard rect { fill: color-mix(in srgb, var(--body-text-color) 34%, transparent); }
-.heard rect.tag { fill: var(--tag); }
-.heard .axis { grid-column: 2; display: flex; justify-content: space-between; }
-.heard details { margin-top: .8rem; }
-.heard summary { cursor: pointer; }
-.heard table { margin-top: .4rem; }
-.heard td { padding: .15rem 1rem .15rem 0; vertical-align: top; }
-.heard td:first-child { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.predictions rect { fill: color-mix(in srgb, var(--body-text-color) 34%, transparent); }
+.predictions rect.tag { fill: var(--tag); }
+.predictions .axis { grid-column: 2; display: flex; justify-content: space-between; }
+.predictions details { margin-top: .8rem; }
+.predictions summary { cursor: pointer; }
+.predictions table { margin-top: .4rem; }
+.predictions td { padding: .15rem 1rem .15rem 0; vertical-align: top; }
+.predictions td:first-child { white-space: nowrap; font-variant-numeric: tabular-nums; }
 @container (max-width: 28rem) {
-  .heard .chart { grid-template-columns: 1fr auto; }
-  .heard .name { text-align: left; margin-top: .3rem; }
-  .heard .peak { grid-column: 2; }
-  .heard .strip, .heard .axis { grid-column: 1 / -1; }
+  .predictions .chart { grid-template-columns: 1fr auto; }
+  .predictions .name { text-align: left; margin-top: .3rem; }
+  .predictions .peak { grid-column: 2; }
+  .predictions .strip, .predictions .axis { grid-column: 1 / -1; }
 }
 """
 
 
 @dataclass(slots=True)
-class Listening:
-    """What one student heard of a recording."""
+class RecordingPrediction:
+    """The predictions of one student for a recording, window by window."""
 
     description: Description
-    naming: Naming
+    selection: TagSelection
     window: float  # s
     rows: list[Row] = field(default_factory=list)
-    mels: list[np.ndarray] = field(default_factory=list)  # (T, F), one a row
+    mels: list[np.ndarray] = field(default_factory=list)  # (T, F), one per row
 
     @property
     def ends(self) -> list[float]:
-        """Of each row's time alone: where the next one starts, or the recording ends."""
+        """The end of each row's share of the time: the start of the next one, or the end."""
         return [*(row.start for row in self.rows[1:]), self.rows[-1].end]
 
     @property
@@ -74,7 +74,7 @@ class Listening:
 
     @property
     def mel(self) -> np.ndarray:
-        """(T, F) of the whole, each time from the window whose own it is."""
+        """(T, F) of the recording; each window contributes its share of the time."""
         shares = [
             (end - row.start) / self.window for row, end in zip(self.rows, self.ends, strict=True)
         ]
@@ -83,66 +83,68 @@ class Listening:
         )
 
 
-def heard(listenings: Sequence[Listening]) -> str:
-    """Side by side, their classes in one order: what any of them found likeliest stands first."""
-    likeliest: dict[str, float] = {}
-    for listening in listenings:
-        for name, peak in zip(listening.naming.classes, listening.peaks, strict=True):
-            likeliest[name] = max(peak, likeliest.get(name, 0.0))
-    order = sorted(likeliest, key=lambda name: -likeliest[name])
-    sections = "".join(section(listening, order) for listening in listenings)
-    return f'<style>{STYLE}</style><div class="heard">{sections}</div>'
+def predictions_html(predictions: Sequence[RecordingPrediction]) -> str:
+    """Side by side; all list the classes by the largest probability that any of them found."""
+    largest: dict[str, float] = {}
+    for prediction in predictions:
+        for name, peak in zip(prediction.selection.classes, prediction.peaks, strict=True):
+            largest[name] = max(peak, largest.get(name, 0.0))
+    order = sorted(largest, key=lambda name: -largest[name])
+    sections = "".join(section(prediction, order) for prediction in predictions)
+    return f'<style>{STYLE}</style><div class="predictions">{sections}</div>'
 
 
-def section(listening: Listening, order: Sequence[str]) -> str:
-    described, classes = listening.description, listening.naming.classes
+def section(prediction: RecordingPrediction, order: Sequence[str]) -> str:
+    described, classes = prediction.description, prediction.selection.classes
     names = [name for name in order if name in classes]
-    lines = "".join(line(listening, classes.index(name)) for name in names[:SHOWN])
-    more = f" · the likeliest {SHOWN} of {len(names)} classes" if len(names) > SHOWN else ""
+    lines = "".join(line(prediction, classes.index(name)) for name in names[:SHOWN])
+    more = f" · the {SHOWN} most probable of {len(names)} classes" if len(names) > SHOWN else ""
     return (
         f'<section class="student"><h3>{escape(described.name)}</h3>'
         f"<p>{escape(described.model)}, {escape(described.precision)} · "
         f"{described.parameters:,} parameters{more}</p>"
-        f'<div class="chart">{mel_line(listening)}{lines}'
-        f'<div class="axis"><span>0 s</span><span>{listening.ends[-1]:.4g} s</span></div></div>'
-        f"{by_window(listening)}</section>"
+        f'<div class="chart">{mel_line(prediction)}{lines}'
+        f'<div class="axis"><span>0 s</span><span>{prediction.ends[-1]:.4g} s</span></div></div>'
+        f"{by_window(prediction)}</section>"
     )
 
 
-def mel_line(listening: Listening) -> str:
-    if not listening.mels:
+def mel_line(prediction: RecordingPrediction) -> str:
+    if not prediction.mels:
         return ""
-    picture = base64.b64encode(png(listening.mel)).decode()
+    picture = base64.b64encode(png(prediction.mel)).decode()
     return (
-        '<span class="name">what it hears</span><span class="peak"></span>'
-        '<img class="strip" alt="the mel spectrogram that the model hears" '
+        '<span class="name">mel spectrogram</span><span class="peak"></span>'
+        '<img class="strip" alt="mel spectrogram, the input of the model" '
         f'src="data:image/png;base64,{picture}">'
     )
 
 
-def line(listening: Listening, k: int) -> str:
-    """Class k: a bar a window, as high as its probability; those that are tags in colour."""
-    name, rows = listening.naming.classes[k], listening.rows
-    tagged = [name in dict(listening.naming.tags(row.probabilities)) for row in rows]
+def line(prediction: RecordingPrediction, k: int) -> str:
+    """Class k: one bar per window, its height the probability; tags are coloured."""
+    name, rows = prediction.selection.classes[k], prediction.rows
+    tagged = [name in dict(prediction.selection.tags(row.probabilities)) for row in rows]
     bars = "".join(
         f'<rect{" class=tag" * is_tag} x="{row.start:.3f}" width="{end - row.start:.3f}" '
         f'y="{1 - row.probabilities[k]:.3f}" height="{row.probabilities[k]:.3f}">'
         f"<title>{clock(row.start)} {row.probabilities[k]:.2f}</title></rect>"
-        for row, end, is_tag in zip(rows, listening.ends, tagged, strict=True)
+        for row, end, is_tag in zip(rows, prediction.ends, tagged, strict=True)
     )
-    said = " tagged" * any(tagged)
+    css_class = " tagged" * any(tagged)
     return (
-        f'<span class="name{said}" title="{escape(name)}">{escape(name)}</span>'
-        f'<span class="peak{said}">{listening.peaks[k]:.2f}</span>'
-        f'<svg class="strip" viewBox="0 0 {listening.ends[-1]:.3f} 1" preserveAspectRatio="none">'
+        f'<span class="name{css_class}" title="{escape(name)}">{escape(name)}</span>'
+        f'<span class="peak{css_class}">{prediction.peaks[k]:.2f}</span>'
+        f'<svg class="strip" viewBox="0 0 {prediction.ends[-1]:.3f} 1" preserveAspectRatio="none">'
         f"{bars}</svg>"
     )
 
 
-def by_window(listening: Listening) -> str:
+def by_window(prediction: RecordingPrediction) -> str:
     lines = []
-    for row in listening.rows:
-        tags = ", ".join(f"{name} {p:.2f}" for name, p in listening.naming.tags(row.probabilities))
+    for row in prediction.rows:
+        tags = ", ".join(
+            f"{name} {p:.2f}" for name, p in prediction.selection.tags(row.probabilities)
+        )
         times = f"{clock(row.start)} to {clock(row.end)}"
         lines.append(f"<tr><td>{times}</td><td>{escape(tags or '-')}</td></tr>")
     table = f"<table>{''.join(lines)}</table>"
@@ -150,11 +152,11 @@ def by_window(listening: Listening) -> str:
 
 
 def png(mel: np.ndarray) -> bytes:
-    """A mel (T, F) as a picture: time to the right, frequency upwards, a pixel a frame and band.
+    """A mel (T, F) as an image: time to the right, frequency upwards, one pixel per frame and band.
 
-    The colours reach from its 1st to its 99th percentile.
+    The colours range from its 1st to its 99th percentile.
     """
-    from PIL import Image  # comes with Gradio
+    from PIL import Image  # a dependency of Gradio
 
     low, high = np.percentile(mel, (1, 99))
     loudness = np.clip((mel - low) / max(high - low, 1e-9), 0, 1)

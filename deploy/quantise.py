@@ -1,4 +1,4 @@
-"""Smaller numbers in a model's graph: float16, and int8, calibrated on clips or learnt."""
+"""Quantisation of a model's graph: float16, and int8, calibrated on clips or trained."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from models.quantised import QuantisedLayer
 if TYPE_CHECKING:
     import onnx
 
-WIDE = 16  # channels from which products of int8 are faster than those of float32
+WIDE = 16  # channels from which int8 products are faster than float32
 PRODUCTS = ("Conv", "MatMul", "Gemm")
+UNSIGNED_ZERO = 128  # the zero point of int8 weights that are stored as uint8
 
 
 def float16(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -52,14 +53,13 @@ def float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def int8(model: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.ModelProto:
-    """Weights in int8, a scale a channel. Raises UserError for a model that cannot be quantised.
+    """Weights in int8 with one scale per channel. Raises UserError for an unsupported model.
 
-    Convolutions and linear layers: activations in uint8 too, between the extremes that they reach
-    on `calibration`, training clips of (B, *input_shape). The layers before the first product of
-    WIDE channels stay float32, where int8 is slower and loses most, and so do the logits, and all
-    but the products of a transformer, whose sums and normalisations lose much and gain nothing. A
-    recurrence has no such operator: there the LSTM alone is quantised, and measures its activations
-    as it runs.
+    Convolutions and linear layers have uint8 activations, whose ranges are the extremes on
+    `calibration`, training clips of (B, *input_shape). Some parts stay float32: the layers before
+    the first product of WIDE channels, where int8 is slower and least accurate; the logits; and all
+    of a transformer but its products, because its sums and normalisations lose accuracy and gain no
+    speed. In a recurrent model only the LSTM is quantised, with dynamic ranges of its activations.
     """
     import onnx
 
@@ -72,8 +72,8 @@ def int8(model: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.Mode
             elif operators.intersection(PRODUCTS):
                 quantise_products(model, path, calibration)
             else:
-                raise ValueError("no convolution, linear layer or LSTM in it")
-            return onnx.load(path)
+                raise ValueError("it has no convolution, linear layer or LSTM")
+            return with_unsigned_weights(onnx.load(path))
     except Exception as error:  # the quantiser raises almost anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"the model cannot be quantised to int8: {reason}") from error
@@ -119,6 +119,21 @@ def quantise_products(
     )
 
 
+def with_unsigned_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store int8 weights and their zero points as uint8, by adding 128 to both.
+
+    Values and size do not change. x86 processors without VNNI sum pairs of uint8 x int8 products in
+    16 bits (vpmaddubsw), which saturates; uint8 x uint8 products are summed in 32 bits everywhere.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    for constant in model.graph.initializer:
+        if constant.data_type == TensorProto.INT8:
+            values = numpy_helper.to_array(constant).astype(np.int16) + UNSIGNED_ZERO
+            constant.CopyFrom(numpy_helper.from_array(values.astype(np.uint8), constant.name))
+    return model
+
+
 def float_head(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """The nodes before the first product that reads WIDE channels."""
     sizes = {weight.name: weight.dims for weight in graph.initializer}
@@ -135,7 +150,7 @@ def float_head(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
 
 
 def pool_before_relu(graph: onnx.GraphProto, head: Sequence[onnx.NodeProto]) -> None:
-    """Where `head` ends with Relu and MaxPool they change places, and no value changes:
+    """Swap Relu and MaxPool at the end of `head`, which changes no value:
     max(0, max x) = max max(0, x).
 
     onnxruntime moves a quantisation up past a MaxPool, which then takes twenty times as long.
@@ -144,7 +159,7 @@ def pool_before_relu(graph: onnx.GraphProto, head: Sequence[onnx.NodeProto]) -> 
         return
     relu, pool = head[-2:]
     if sum(relu.output[0] in node.input for node in graph.node) > 1:
-        return  # another node reads it before it is pooled
+        return  # another node reads the output of Relu
     source, result = relu.input[0], pool.output[0]
     relu.op_type, pool.op_type = pool.op_type, relu.op_type
     relu.attribute.extend(pool.attribute)
@@ -152,11 +167,11 @@ def pool_before_relu(graph: onnx.GraphProto, head: Sequence[onnx.NodeProto]) -> 
     relu.input[0], pool.output[0] = source, result
 
 
-# Learnt -------------------------------------------------------------------------------------------
+# Trained in int8 ----------------------------------------------------------------------------------
 
 
-class WrittenLayer(nn.Module):
-    """A QuantisedLayer in the operators of ONNX, which a runtime joins to products of int8."""
+class OnnxLayer(nn.Module):
+    """A QuantisedLayer in ONNX operators, which a runtime fuses to int8 products."""
 
     def __init__(self, quantised: QuantisedLayer) -> None:
         super().__init__()
@@ -165,9 +180,11 @@ class WrittenLayer(nn.Module):
         self.register_buffer("scale", scale)
         self.register_buffer("zero", zero.to(torch.uint8))
         scales = quantised.weight_scale()
-        self.register_buffer("weight", (self.layer.weight / scales).round().to(torch.int8))
+        weight = (self.layer.weight / scales).round() + UNSIGNED_ZERO  # see with_unsigned_weights
+        self.register_buffer("weight", weight.to(torch.uint8))
         self.register_buffer("weight_scale", scales.flatten())
-        self.register_buffer("weight_zero", torch.zeros(len(scales), dtype=torch.int8))
+        zeros = torch.full((len(scales),), UNSIGNED_ZERO, dtype=torch.uint8)
+        self.register_buffer("weight_zero", zeros)
         if self.layer.bias is not None:
             self.register_buffer("bias_scale", scale * self.weight_scale)
             self.register_buffer(
@@ -177,27 +194,27 @@ class WrittenLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = symbolic("QuantizeLinear", (x, self.scale, self.zero), dtype=torch.uint8, shape=x.shape)
-        known = {"weight": dequantised(self.weight, self.weight_scale, self.weight_zero)}
+        parameters = {"weight": dequantised(self.weight, self.weight_scale, self.weight_zero)}
         if self.layer.bias is not None:
-            known["bias"] = dequantised(self.bias, self.bias_scale, self.bias_zero)
-        return functional_call(self.layer, known, (dequantised(x, self.scale, self.zero),))
+            parameters["bias"] = dequantised(self.bias, self.bias_scale, self.bias_zero)
+        return functional_call(self.layer, parameters, (dequantised(x, self.scale, self.zero),))
 
 
-def dequantised(whole: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
-    """By one scale, or by one for each place of the first axis."""
+def dequantised(values: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """With one scale, or one per index of the first axis."""
     return symbolic(
         "DequantizeLinear",
-        (whole, scale, zero),
+        (values, scale, zero),
         {"axis": 0} if scale.ndim else {},
         dtype=torch.float32,
-        shape=whole.shape,
+        shape=values.shape,
     )
 
 
-def written(quantised: nn.Module) -> nn.Module:
-    """A copy of a quantised model that can be exported, with the scales that it has learnt."""
+def for_onnx(quantised: nn.Module) -> nn.Module:
+    """A copy of a quantised model that can be exported, with its trained scales."""
     found = copy.deepcopy(quantised)
     for name, module in quantised.named_modules():
         if isinstance(module, QuantisedLayer):
-            found.set_submodule(name, WrittenLayer(module))
+            found.set_submodule(name, OnnxLayer(module))
     return found

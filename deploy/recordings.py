@@ -1,4 +1,4 @@
-"""Where recordings come from: files, folders, and a pipe of raw samples."""
+"""Sources of recordings: files, folders, and a pipe of raw samples."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from config import UserError
 from data.features.decode import BadAudio, up_to_fault
 
-READ = (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3")
-READ += (".aif", ".aiff", ".aifc", ".au", ".snd", ".caf")
-UNREAD = (".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm")  # not passed over in silence
+READABLE = (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3")
+READABLE += (".aif", ".aiff", ".aifc", ".au", ".snd", ".caf")
+UNREADABLE = (".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm")  # reported, not skipped
 PIPE = "-"
-RAW = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # the names that ffmpeg gives them
+RAW = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # ffmpeg's names
 HEADS = (b"RIFF", b"fLaC", b"OggS", b"FORM", b"ID3")
 
 
 def find_recordings(names: Iterable[str]) -> list[str]:
-    """Files and PIPE as they are named; of a folder all recordings below it, in order.
+    """Files and PIPE as given; a folder is replaced by all recordings below it, sorted.
 
-    What a file is in truth is found out when it is read. Raises UserError for an empty folder.
+    The contents of files are not checked here. Raises UserError for a folder without recordings.
     """
     found = []
     for name in names:
@@ -38,24 +38,24 @@ def find_recordings(names: Iterable[str]) -> list[str]:
 
 
 def is_recording(path: Path) -> bool:
-    """By its name. Hidden ones, such as the ._a.wav of a Mac, are none."""
+    """By its name. Hidden files, such as the ._a.wav of macOS, are not."""
     hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in READ + UNREAD and not hidden
+    return path.suffix.lower() in READABLE + UNREADABLE and not hidden
 
 
 def raw_blocks(
     stream: BufferedIOBase, kind: str, rate: int, channels: int
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """(samples, channels) float32 in [-1, 1] and their rate, as soon as they come.
+    """(samples, channels) float32 in [-1, 1] and their rate, as soon as they arrive.
 
-    Raises BadAudio for a pipe without samples, with those that are not finite, or with a header.
+    Raises BadAudio for a pipe without samples, with samples that are not finite, or with a header.
     """
     kind = np.dtype(RAW[kind])
     scale = np.float32(2.0 ** (1 - 8 * kind.itemsize) if kind.kind == "i" else 1.0)
     size, rest, done = kind.itemsize * channels, b"", 0
     while chunk := next_chunk(stream):
         if not done and chunk.startswith(HEADS):
-            raise BadAudio(PIPE, "this is a file with a header; want its samples alone")
+            raise BadAudio(PIPE, "this is a file with a header; expected raw samples")
         rest += chunk
         frames = len(rest) // size
         block = np.frombuffer(rest, kind, frames * channels).reshape(-1, channels) * scale
@@ -68,8 +68,8 @@ def raw_blocks(
 
 
 def next_chunk(stream: BufferedIOBase) -> bytes:
-    """What there is; nothing at the end, which is also how Ctrl-C ends a pipe: the last window is
-    still heard.
+    """The available bytes; empty at the end. Ctrl-C ends a pipe too: the last window is still
+    processed.
     """
     try:
         return stream.read1(2**16)

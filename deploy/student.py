@@ -1,6 +1,6 @@
-"""An exported student: an ONNX file that hears a waveform. export_student.py writes it.
+"""An exported student: an ONNX file from waveform to probabilities, written by export_student.py.
 
-It runs where there is no PyTorch: onnxruntime and numpy are all that it wants.
+It runs without PyTorch: it requires onnxruntime and numpy only.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 
 from config import UserError
 
-ENTRY = "soundstill"  # of the file's metadata
-FORMAT = 1  # of that entry; this program reads it and what is older
+ENTRY = "soundstill"  # key in the file's metadata
+FORMAT = 1  # version of that entry; older ones can be read, newer ones cannot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a student says of itself, in the metadata of its file."""
+    """The metadata of an exported file."""
 
     name: str  # such as "config bce+kd+sp seed 0"
     model: str
@@ -29,8 +29,8 @@ class Description:
     classes: tuple[str, ...]
     sample_rate: int  # Hz
     channels: int
-    clip_seconds: float  # s, what it was trained on
-    any_length: bool  # else it hears clips of clip_seconds alone
+    clip_seconds: float  # s, of the training clips
+    any_length: bool  # False: only clips of clip_seconds
     precision: str
     front_end: dict[str, Any]  # the fields of config.Mel
     hop_seconds: float  # s, of the mel frames
@@ -40,39 +40,39 @@ class Description:
     parameters: int
     macs: int
     scores: dict[str, float | None]  # None: undefined
-    split: str  # that the scores are of
+    split: str  # on which the scores were computed
 
     @classmethod
     def of(cls, text: str) -> Description:
-        """Raises ValueError, which says what is wrong with the text."""
+        """Raises ValueError with the reason, for text that cannot be read."""
         try:
             found = json.loads(text)
             if found["format"] > FORMAT:
-                newer = f"has format {found['format']}, known here is {FORMAT}; update Soundstill"
-                raise ValueError(newer)
+                newer = f"has format {found['format']}, the newest supported is {FORMAT}"
+                raise ValueError(f"{newer}; update Soundstill")
             known = {f.name: found[f.name] for f in fields(cls)}
             known["classes"] = tuple(known["classes"])
         except KeyError as error:
-            raise ValueError(f"lacks {error}; export it again") from None
+            raise ValueError(f"lacks {error}; export the student again") from None
         except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"cannot be understood ({error}); export it again") from None
+            raise ValueError(f"cannot be read ({error}); export the student again") from None
         return cls(**known)
 
 
-class Hearing(NamedTuple):
-    """What a model takes as sound."""
+class AudioSpec(NamedTuple):
+    """The format of a model's input."""
 
     sample_rate: int  # Hz
     channels: int
 
 
-class Heard(NamedTuple):
+class Prediction(NamedTuple):
     probabilities: np.ndarray  # (K,)
-    mel: np.ndarray | None  # (C, T, F), normalised; None of a model that takes the waveform itself
+    mel: np.ndarray | None  # (C, T, F), normalised; None for a model that reads the waveform
 
 
 class Student:
-    """A model on one core, which for tiny ones is as fast as several and leaves the others free.
+    """An onnxruntime session on one core: tiny models are no faster on several.
 
     Raises UserError for a file that is missing, broken or not an exported student.
     """
@@ -85,12 +85,12 @@ class Student:
             raise UserError(f"{path}: no such file")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what is wrong comes as an exception
+        options.log_severity_level = 4  # errors are raised as exceptions
         try:
             self.session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # onnxruntime's have no base of their own
+        except Exception as error:  # onnxruntime's have no common base class
             raise UserError(f"{path}: not readable as an ONNX model ({reason(error)})") from None
         self.description = self.read_description()
         self.outputs = [output.name for output in self.session.get_outputs()]
@@ -103,8 +103,7 @@ class Student:
         text = self.session.get_modelmeta().custom_metadata_map.get(ENTRY)
         if text is None:
             raise UserError(
-                f"{self.path}: nothing in it says what it hears; want a student that "
-                "export_student.py wrote"
+                f"{self.path}: has no description; expected a student that export_student.py wrote"
             )
         try:
             return Description.of(text)
@@ -112,41 +111,41 @@ class Student:
             raise UserError(f"{self.path}: its description {error}") from None
 
     @property
-    def hearing(self) -> Hearing:
-        return Hearing(self.description.sample_rate, self.description.channels)
+    def audio_spec(self) -> AudioSpec:
+        return AudioSpec(self.description.sample_rate, self.description.channels)
 
-    def hear(self, waveform: np.ndarray) -> Heard:
-        """Of one window, (C, S) float32. Raises UserError where the model cannot take its length,
-        or where its numbers overflow.
+    def predict(self, waveform: np.ndarray) -> Prediction:
+        """Of one window, (C, S) float32. Raises UserError for a length that the model does not
+        support, and for probabilities that are not finite.
         """
-        wanted = [name for name in ("probabilities", "mel") if name in self.outputs]
+        names = [name for name in ("probabilities", "mel") if name in self.outputs]
         try:
-            found = self.session.run(wanted, {"waveform": waveform[None]})
+            found = self.session.run(names, {"waveform": waveform[None]})
         except Exception as error:
             seconds = waveform.shape[-1] / self.description.sample_rate
             raise UserError(
-                f"{self.path}: cannot hear a window of {seconds:g} s ({reason(error)})"
+                f"{self.path}: cannot process a window of {seconds:g} s ({reason(error)})"
             ) from None
         probabilities, mel = found[0][0], found[1][0] if len(found) > 1 else None
         if not np.isfinite(probabilities).all():
-            raise UserError(f"{self.path}: says what is no probability: {probabilities}")
-        return Heard(probabilities, mel)
+            raise UserError(f"{self.path}: its probabilities are not finite: {probabilities}")
+        return Prediction(probabilities, mel)
 
     def about(self) -> str:
-        """The description, for people."""
+        """The description as readable text."""
         d = self.description
-        length = "any length" if d.any_length else "that length alone"
+        length = "any length" if d.any_length else "only this length"
         channels = "mono" if d.channels == 1 else f"{d.channels} channels"
         scores = ", ".join(f"{k} {v:.4f}" for k, v in d.scores.items() if v is not None)
         bands = f"{d.front_end['num_bands']} mel bands every {d.hop_seconds:g} s"
         lines = {
             "name": d.name,
             "model": f"{d.model}, {d.precision}, {self.path.stat().st_size:,} bytes",
-            "cost": f"{d.parameters:,} parameters, {d.macs:,} MACs a clip",
-            "hears": f"{d.clip_seconds:g} s ({length}) at {d.sample_rate} Hz, {channels}; "
-            + (bands if "mel" in self.outputs else "the waveform itself"),
-            "says": f"{'any' if d.task == 'multi_label' else 'one'} of {', '.join(d.classes)}",
-            "scores": f"{scores} ({d.split})",
+            "cost": f"{d.parameters:,} parameters, {d.macs:,} MACs per clip",
+            "input": f"{d.clip_seconds:g} s ({length}) at {d.sample_rate} Hz, {channels}; "
+            + (bands if "mel" in self.outputs else "raw waveform"),
+            "classes": f"{'any' if d.task == 'multi_label' else 'one'} of {', '.join(d.classes)}",
+            "scores": f"{scores} ({d.split})" if scores else "none",
             "data": f"{d.dataset}; {d.licence}",
             "commit": d.commit,
         }
@@ -154,7 +153,7 @@ class Student:
 
 
 def reason(error: Exception) -> str:
-    """What onnxruntime says, without its numbers and the places in its source."""
+    """The message of onnxruntime, without error codes and source locations."""
     line = (str(error).strip() or repr(error)).splitlines()[0]
-    said = line.rpartition(" : ")[2].rpartition("failed:")[2].rpartition("Status Message: ")[2]
-    return re.sub(r"^/\S+:\d+ .*?\) ", "", said).strip()
+    text = line.rpartition(" : ")[2].rpartition("failed:")[2].rpartition("Status Message: ")[2]
+    return re.sub(r"^/\S+:\d+ .*?\) ", "", text).strip()

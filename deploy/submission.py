@@ -1,4 +1,4 @@
-"""`python -m deploy.submission`: what DCASE 2024 Task 1 wants of a system, a folder a split."""
+"""`python -m deploy.submission`: a submission to DCASE 2024 Task 1, one folder per split."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import UserError
+from config import UserError, missing_package
 
 if TYPE_CHECKING:
     import numpy as np
 
     from data.tables.clips import ClipTable
 
-BYTES = {"float32": 4, "float16": 2}  # a parameter
+BYTES = {"float32": 4, "float16": 2}  # per parameter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.submission",
-        description="Write split_5/, split_10/ and so on: output.csv (what a student says of the "
-        "clips of the evaluation set), info.json (its size, its scores) and weights.safetensors.",
-        epilog="The split is the training's [data] TRAIN_PERCENT.",
+        description="Write split_5/, split_10/ and so on: output.csv (the predictions of a student "
+        "for the evaluation set), info.json (its size and scores) and weights.safetensors.",
+        epilog="The split is [data] TRAIN_PERCENT of the training.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -33,14 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="+",
         type=Path,
         metavar="TRAINING",
-        help="a finished training of each split, runs/NAME/student/VARIANT/seed_S/fold_F",
+        help="a finished training per split, runs/NAME/student/VARIANT/seed_S/fold_F",
     )
     parser.add_argument(
         "--evaluation",
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="of the evaluation set: evaluation_setup/fold1_test.csv and audio/",
+        help="the evaluation set, with evaluation_setup/fold1_test.csv and audio/",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("submission"), metavar="FOLDER", help="default: submission"
@@ -50,14 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(arguments)
-    from data.datasets.tau_scenes import evaluation_clips
-
     try:
+        from data.datasets.tau_scenes import evaluation_clips
+
         splits = read_splits(given.trainings)
         clips = evaluation_clips(given.evaluation)
         for split, training in splits.items():
             print(submit(training, split, clips, given.precision, given.out / f"split_{split}"))
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            error = missing_package(error)
         if given.debug:
             traceback.print_exc()
         print(f"{parser.prog}: {error}", file=sys.stderr)
@@ -66,52 +68,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_splits(trainings: Sequence[Path]) -> dict[str, Path]:
-    """Split, such as 25 -> the training's folder. Raises UserError."""
+    """Split, such as 25 -> folder of the training. Raises UserError."""
     found: dict[str, Path] = {}
     for training in trainings:
         split = read_metrics(training)["settings"].get("data.train_percent", "100")
         if split in found:
-            raise UserError(
-                f"{training}: trained on {split} % of the clips, as {found[split]} is; want one"
-            )
+            raise UserError(f"{training}: trained on {split} % of the clips, like {found[split]}")
         found[split] = training
     return found
 
 
 def read_metrics(training: Path) -> dict[str, Any]:
-    """Raises UserError for a folder of no finished training, such as that of an ensemble."""
+    """Raises UserError for a folder without a finished training, such as that of an ensemble."""
     if not all((training / name).is_file() for name in ("weights.safetensors", "metrics.json")):
         raise UserError(
-            f"{training}: no finished training; want runs/NAME/student/VARIANT/seed_S/fold_F"
+            f"{training}: no finished training; expected runs/NAME/student/VARIANT/seed_S/fold_F"
         )
     return json.loads((training / "metrics.json").read_text())
 
 
 def submit(training: Path, split: str, clips: ClipTable, precision: str, folder: Path) -> str:
-    """Write the three files of a split; what they hold, in a line. Raises UserError.
+    """Write the three files of a split, and return a summary line. Raises UserError.
 
-    The weights are rounded to `precision`, and what they then say is computed in float32. The
-    scores in info.json are those that the training ended with, before that.
+    The predictions are computed in float32, with weights rounded to `precision`. The scores in
+    info.json are those of the training, before rounding.
     """
     import torch
     from safetensors.torch import save
 
     from data.atomic_write import write
-    from deploy.parity import EAGER, all_logits, probabilities, recordings
-    from deploy.whole import Whole
+    from deploy.full_model import FullModel
+    from deploy.verification import EAGER, all_logits, probabilities, recordings
     from models.cost import cost
     from models.stored import read_model
 
     model, described = read_model(training / "weights.safetensors")
     if described.task != "single_label":
-        raise UserError(f"{training}: is trained on tags; want a student of scenes")
+        raise UserError(f"{training}: is a multi-label model; expected a single-label student")
     model = model.to(getattr(torch, precision))
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     stored = save(weights, described.header())
     model = model.float()
     batches = recordings(clips, described.front_end, described.clip_seconds)
-    said = all_logits(Whole(model, described), {}, batches)[EAGER]
-    output = output_csv(clips.ids[:], probabilities(said, described.task), described.classes)
+    logits = all_logits(FullModel(model, described), {}, batches)[EAGER]
+    output = output_csv(clips.ids[:], probabilities(logits, described.task), described.classes)
     size, metrics = cost(model, described.input_shape), read_metrics(training)
     info = {
         "split": split,
@@ -129,7 +129,7 @@ def submit(training: Path, split: str, clips: ClipTable, precision: str, folder:
     write(folder / "info.json", json.dumps(info, indent=1))
     return (
         f"{folder}: {len(clips)} clips; {size.parameters:,} parameters in "
-        f"{info['parameter_bytes']:,} bytes, {size.macs:,} multiply-accumulates a clip"
+        f"{info['parameter_bytes']:,} bytes, {size.macs:,} multiply-accumulates per clip"
     )
 
 

@@ -1,6 +1,6 @@
-"""What students said of windows -> lines: a table, CSV, JSON lines or Audacity's labels.
+"""Predictions of windows -> lines: a table, CSV, JSON lines or Audacity's labels.
 
-Each format is a generator that gives a line as soon as it can.
+Each format is a generator that yields a line as soon as it is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from deploy.student import Description
 
-TOUCH_SECONDS = 1e-6  # between windows; less is a rounding of their times
+TOUCH_SECONDS = 1e-6  # a smaller gap between windows is a rounding error of their times
 
 
 class Row(NamedTuple):
@@ -29,16 +29,16 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
-    """Which probabilities are tags: at most `top` of them, none below `threshold`."""
+class TagSelection:
+    """The tags of a window: the `top` most probable classes, none below `threshold`."""
 
     classes: tuple[str, ...]
     threshold: float
     top: int
 
     @classmethod
-    def of(cls, student: Description, threshold: float | None, top: int | None) -> Naming:
-        """Unless asked otherwise: all tags that are likelier than not, or the one likeliest."""
+    def of(cls, student: Description, threshold: float | None, top: int | None) -> TagSelection:
+        """By default, classes of probability 0.5 or more, or the most probable of single-label."""
         if threshold is None and top is None:
             threshold, top = (0.5, None) if student.task == "multi_label" else (None, 1)
         return cls(student.classes, threshold or 0.0, top or len(student.classes))
@@ -53,41 +53,41 @@ class Naming:
         ]
 
 
-def table(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
-    """For people: the recording, and below it a line a window."""
+def table(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
+    """Readable text: the recording, and below it one line per window."""
     recording = None
     for row in rows:
         if row.recording != recording:
             recording = row.recording
             yield recording
-        tags = ", ".join(f"{name} {p:.2f}" for name, p in naming.tags(row.probabilities))
+        tags = ", ".join(f"{name} {p:.2f}" for name, p in selection.tags(row.probabilities))
         yield f"{clock(row.start):>11} {clock(row.end):>11}  {tags or '-'}"
 
 
-def comma_separated(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
-    """All probabilities, a column a class."""
-    yield csv_line(["recording", "start", "end", *naming.classes])
+def comma_separated(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
+    """All probabilities, one column per class."""
+    yield csv_line(["recording", "start", "end", *selection.classes])
     for row in rows:
         values = [f"{p:.6f}" for p in row.probabilities]
         yield csv_line([row.recording, f"{row.start:.3f}", f"{row.end:.3f}", *values])
 
 
-def json_lines(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
-    """An object a window: its tags, and all probabilities."""
+def json_lines(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
+    """One object per window: its tags, and all probabilities."""
     for row in rows:
         probabilities = [round(float(p), 6) for p in row.probabilities]
         described = {
             "recording": row.recording,
             "start": round(row.start, 3),
             "end": round(row.end, 3),
-            "tags": [name for name, _ in naming.tags(row.probabilities)],
-            "probabilities": dict(zip(naming.classes, probabilities, strict=True)),
+            "tags": [name for name, _ in selection.tags(row.probabilities)],
+            "probabilities": dict(zip(selection.classes, probabilities, strict=True)),
         }
         yield json.dumps(described, ensure_ascii=False)
 
 
-def audacity(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
-    """Labels of one recording, each given when it ends; windows that touch share one."""
+def audacity(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
+    """Labels of one recording, each yielded when it ends; adjacent windows share one."""
     since: dict[str, float] = {}
     until: dict[str, float] = {}
 
@@ -96,13 +96,13 @@ def audacity(rows: Iterable[Row], naming: Naming) -> Iterator[str]:
 
     for row in rows:
         yield from (label(name) for name in [*since] if row.start - until[name] > TOUCH_SECONDS)
-        for name, _ in naming.tags(row.probabilities):
+        for name, _ in selection.tags(row.probabilities):
             since.setdefault(name, row.start)
             until[name] = row.end
     yield from (label(name) for name in [*since])
 
 
-FORMATS: dict[str, Callable[[Iterable[Row], Naming], Iterator[str]]] = {
+FORMATS: dict[str, Callable[[Iterable[Row], TagSelection], Iterator[str]]] = {
     "table": table,
     "csv": comma_separated,
     "jsonl": json_lines,

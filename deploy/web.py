@@ -1,4 +1,4 @@
-"""A page to try students on a microphone or a file, side by side. Nothing leaves the machine."""
+"""A web page to compare students on a microphone or a file. No data leaves the machine."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from typing import TYPE_CHECKING
 
 from config import UserError
 from data.features.decode import read_blocks
-from deploy.picture import Listening, heard
+from deploy.picture import RecordingPrediction, predictions_html
 from deploy.student import Student
-from deploy.tags import Naming, Row
+from deploy.tags import Row, TagSelection
 from deploy.windows import windows
 
 if TYPE_CHECKING:
     from gradio import Blocks
 
 ADDRESS = "127.0.0.1"  # where browsers allow a microphone without a certificate
-LONGEST_SECONDS = 300  # of a recording that the page shows
-HOUR = 3600  # s, after which the page forgets a recording
+LONGEST_SECONDS = 300  # the page processes no more of a recording
+HOUR = 3600  # s, after which an uploaded recording is deleted
 WELCOME = (
-    "Upload a recording, or record one: what each model hears of it, and how probable it finds "
-    f"each tag. The first {LONGEST_SECONDS // 60} minutes are heard; nothing leaves this machine."
+    "Upload a recording, or record one, to see the input of each model and how probable each "
+    f"class is over time. Only the first {LONGEST_SECONDS // 60} minutes are processed. No data "
+    "leaves this machine."
 )
 
 
-def serve(listeners: Sequence[Listener], port: int) -> None:
-    """Until Ctrl-C. Raises UserError where Gradio is not installed or the port is taken."""
+def serve(taggers: Sequence[Tagger], port: int) -> None:
+    """Serve until Ctrl-C. Raises UserError if Gradio is not installed or the port is in use."""
     check_port(port)
     gradio = import_gradio()
-    blocks = page(gradio, listeners)
+    blocks = page(gradio, taggers)
     font = ["system-ui", "sans-serif"]
     try:
         blocks.launch(
@@ -48,41 +49,41 @@ def serve(listeners: Sequence[Listener], port: int) -> None:
             quiet=True,
             prevent_thread_lock=True,
         )
-        print(f"http://{ADDRESS}:{port} is ready; Ctrl-C ends it", flush=True)
+        print(f"http://{ADDRESS}:{port} is ready; press Ctrl-C to stop", flush=True)
         threading.Event().wait()
     finally:
         blocks.close(verbose=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """A student, and how it is asked."""
+class Tagger:
+    """A student, its windows, and its selection of tags."""
 
     student: Student
-    naming: Naming
+    selection: TagSelection
     window: float  # s
     hop: float  # s
 
-    def hear(self, path: Path) -> Listening:
+    def predict(self, path: Path) -> RecordingPrediction:
         """Raises BadAudio."""
-        student, hearing = self.student, self.student.hearing
-        found = Listening(student.description, self.naming, self.window)
-        for start, end, waveforms in windows(read_blocks(path), [hearing], self.window, self.hop):
+        student, spec = self.student, self.student.audio_spec
+        found = RecordingPrediction(student.description, self.selection, self.window)
+        for start, end, waveforms in windows(read_blocks(path), [spec], self.window, self.hop):
             if start >= LONGEST_SECONDS:
                 break
-            probabilities, mel = student.hear(waveforms[hearing])
+            probabilities, mel = student.predict(waveforms[spec])
             found.rows.append(Row(path.name, start, end, probabilities))
             if mel is not None:
                 found.mels.append(mel.mean(axis=0))
         return found
 
 
-def page(gradio: ModuleType, listeners: Sequence[Listener]) -> Blocks:
+def page(gradio: ModuleType, taggers: Sequence[Tagger]) -> Blocks:
     def tag(path: str | None) -> str:
         if path is None:
             return ""
         try:
-            return heard([listener.hear(Path(path)) for listener in listeners])
+            return predictions_html([tagger.predict(Path(path)) for tagger in taggers])
         except UserError as error:
             message = str(error).replace(path, Path(path).name)
             return f'<p role="alert">{escape(message)}</p>'
@@ -94,8 +95,8 @@ def page(gradio: ModuleType, listeners: Sequence[Listener]) -> Blocks:
         audio = gradio.Audio(
             sources=["upload", "microphone"],
             type="filepath",
-            label="A recording",
-            buttons=["download"],  # not the one that shares it with the world
+            label="Recording",
+            buttons=["download"],  # not the button that publishes it
             editable=False,
         )
         found = gradio.HTML()
@@ -104,16 +105,16 @@ def page(gradio: ModuleType, listeners: Sequence[Listener]) -> Blocks:
 
 
 def import_gradio() -> ModuleType:
-    """Gradio, told to keep to itself. Raises UserError where it is not installed."""
+    """Gradio without telemetry. Raises UserError if it is not installed."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"
-    for name in ("NO_PROXY", "no_proxy"):  # it asks its own server whether it is up
+    for name in ("NO_PROXY", "no_proxy"):  # Gradio polls its own server
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), ADDRESS]))
     try:
         import gradio
     except ImportError as error:
         raise UserError(
-            f"--web wants Gradio ({error}): python -m pip install -r requirements-web.txt"
+            f"--web requires Gradio ({error}): python -m pip install -r requirements-web.txt"
         ) from None
     return gradio
 

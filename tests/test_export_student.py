@@ -24,7 +24,7 @@ PRECISIONS = ("float32", "float16", "int8")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A trained student, exported; and what was printed."""
+    """A trained and exported student, and the output of the script."""
     folder = workplace(tmp_path_factory.mktemp("exported"))
     run(folder, "make_mel.py")
     run(folder, "train_student.py", "--set", "distillation.variants=ce")
@@ -33,11 +33,11 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def asked(place, monkeypatch, capsys):
-    """Run it in this process: the exit status and what is printed."""
+def export(place, monkeypatch, capsys):
+    """Runs the script in this process -> (exit status, output)."""
     monkeypatch.chdir(place)
 
-    def ask(*arguments):
+    def script(*arguments):
         monkeypatch.setattr(sys, "argv", ["export_student.py", *arguments])
         with pytest.raises(SystemExit) as end:
             run_script(export_student.main, export_student.parser())
@@ -45,21 +45,21 @@ def asked(place, monkeypatch, capsys):
         assert "Traceback" not in printed.err
         return end.value.code, printed.out + printed.err
 
-    return ask
+    return script
 
 
-def test_the_files_say_of_the_recordings_what_training_said(place):
+def test_predictions_equal_those_of_the_training(place):
     predictions = pd.read_csv(place / FOLDER / "predictions.csv", index_col=0)
     sounds = [soundfile.read(place / "recordings" / name)[0] for name in predictions.index]
     waveforms = np.float32(sounds)[:, None]
     for precision, bound in zip(PRECISIONS, (2e-3, 5e-3, 5e-2), strict=True):
         student = onnxruntime.InferenceSession(place / FOLDER / f"{precision}.onnx")
         (found,) = student.run(["probabilities"], {"waveform": waveforms})
-        # Training read the mel from its cache, where it is rounded to float16.
+        # The training reads mels from the cache, which rounds them to float16.
         np.testing.assert_allclose(found, predictions, atol=bound)
 
 
-def test_each_file_says_what_it_is(place):
+def test_each_file_has_a_description(place):
     metrics = json.loads((place / FOLDER / "metrics.json").read_text())
     for precision in PRECISIONS:
         model = onnx.load(place / FOLDER / f"{precision}.onnx")
@@ -127,70 +127,70 @@ WRONG = [
     (("--fold", "2"), "--fold: found 2, the configuration has 0"),
     (("--variant", "kd"), "--variant: found kd, the configuration has ce, ce+kd, ce+kd+sp"),
     (("--precision", "int4"), "--precision: found 'int4'; nearest: int8"),
-    (("--precision", ","), "--precision: found none, want some of float32, float16, int8"),
+    (("--precision", ","), "--precision: found none, expected some of float32, float16, int8"),
     (("--role", "teacher", "--variant", "ce"), "--variant: a teacher has none"),
-    (("--format", "executorch", "--precision", "int8"), "executorch knows float32 alone"),
+    (("--format", "executorch", "--precision", "int8"), "executorch supports only float32"),
     (("--format", "tflite"), "invalid choice"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG, ids=lambda value: str(value)[:30])
-def test_a_wrong_command_line_is_named(asked, arguments, message):
-    status, printed = asked(*arguments)
+def test_a_wrong_argument_is_named(export, arguments, message):
+    status, printed = export(*arguments)
     assert status == 2
     assert message in printed
 
 
-def test_what_is_not_trained_is_named(asked):
-    status, printed = asked()
+def test_a_missing_training_is_named(export):
+    status, printed = export()
     assert status == 1
     assert "ce+kd+sp/seed_0/fold_0: no finished training; run train_student.py first" in printed
-    status, printed = asked("--role", "teacher")
+    status, printed = export("--role", "teacher")
     assert status == 1
     assert "teacher/seed_0/fold_0: no finished training; run train_teacher.py first" in printed
 
 
-def test_another_front_end_than_in_training_is_named(asked):
-    status, printed = asked("--variant", "ce", "--set", "mel.normalise=bands")
+def test_changed_settings_of_the_front_end_are_named(export):
+    status, printed = export("--variant", "ce", "--set", "mel.normalise=bands")
     assert status == 1
     assert "(normalise: global -> bands)" in printed
     assert "--config runs/config/config.ini" in printed
 
 
-def test_weights_without_a_description_are_refused(place, asked):
+def test_weights_without_a_description_are_refused(place, export):
     weights = place / FOLDER / "weights.safetensors"
-    kept = weights.read_bytes()
+    content = weights.read_bytes()
     try:
         weights.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
-        status, printed = asked("--variant", "ce")
+        status, printed = export("--variant", "ce")
     finally:
-        weights.write_bytes(kept)
+        weights.write_bytes(content)
     assert status == 1
     assert "has no description of its model" in printed
 
 
-def test_without_the_recordings_noise_is_heard_and_no_score_told(place, asked, tmp_path):
+def test_without_recordings_it_compares_on_noise_and_computes_no_score(place, export, tmp_path):
     shutil.move(place / "recordings", tmp_path)
     try:
-        status, printed = asked("--variant", "ce", "--precision", "float32")
+        status, printed = export("--variant", "ce", "--precision", "float32")
     finally:
         shutil.move(tmp_path / "recordings", place)
     assert status == 0
-    assert "The recordings of test are not there: checked on noise, no score measured." in printed
+    assert "The recordings of test are missing: compared on noise, no score computed." in printed
     assert "accuracy" not in printed
 
 
-def test_a_file_that_differs_from_pytorch_is_not_written(asked, monkeypatch, place):
+def test_a_file_that_differs_from_pytorch_is_not_written(export, monkeypatch, place):
     before = {path: path.read_bytes() for path in (place / FOLDER).glob("*.onnx")}
     monkeypatch.setattr("deploy.export.TOLERANCE", 0.0)
-    status, printed = asked("--variant", "ce", "--precision", "float32")
+    status, printed = export("--variant", "ce", "--precision", "float32")
     assert status == 1
     assert "the exported model differs from PyTorch: a logit by " in printed
     assert {path: path.read_bytes() for path in (place / FOLDER).glob("*.onnx")} == before
 
 
-@pytest.mark.skipif(bool(importlib.util.find_spec("executorch")), reason="executorch is there")
-def test_executorch_that_is_absent_is_named(asked):
-    status, printed = asked("--variant", "ce", "--format", "executorch")
+@pytest.mark.skipif(bool(importlib.util.find_spec("executorch")), reason="executorch is installed")
+def test_a_missing_executorch_is_named(export):
+    status, printed = export("--variant", "ce", "--format", "executorch")
     assert status == 1
     assert "python -m pip install executorch" in printed

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -11,16 +12,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.deploy.stand_in import make_student, says
+from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
-NOT_WANTED = ("torch", "pandas", "scipy", "sklearn", "librosa", "onnx", "matplotlib")
+FORBIDDEN = ("torch", "pandas", "scipy", "sklearn", "librosa", "onnx", "matplotlib", "yaml")
 LOUD, QUIET = 0.4, 0.1
 
 
 @pytest.fixture
 def place(tmp_path):
-    """A student, and street.wav: half a second loud, half a second quiet, and a bit."""
+    """A student, and street.wav: half a second loud, half a second quiet, a quarter in between."""
     make_student(tmp_path / "student.onnx")
     levels = np.repeat([LOUD, QUIET, 2 * QUIET], [4000, 4000, 2000])
     soundfile.write(tmp_path / "street.wav", levels, 8000, subtype="FLOAT")
@@ -29,15 +30,15 @@ def place(tmp_path):
 
 @pytest.fixture(scope="module")
 def poisoned(tmp_path_factory):
-    """An environment in which importing what tag_audio.py must do without is an error."""
+    """An environment in which importing a package that tag_audio.py must not need is an error."""
     folder = tmp_path_factory.mktemp("poison")
-    for name in NOT_WANTED:
+    for name in FORBIDDEN:
         (folder / f"{name}.py").write_text(f"raise RuntimeError('{name} was imported')")
     return environment() | {"PYTHONPATH": str(folder)}
 
 
 def tag(folder, *arguments, status=0, env=None, stdin=b""):
-    """(what it prints, what it complains of)."""
+    """(standard output, standard error)."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "tag_audio.py"), *map(str, arguments)],
         cwd=folder,
@@ -52,19 +53,35 @@ def tag(folder, *arguments, status=0, env=None, stdin=b""):
 
 def test_a_table_without_pytorch(place, poisoned):
     found, complaint = tag(place, "student.onnx", "street.wav", env=poisoned)
-    loud, _ = says(LOUD)
-    _, quiet = says(QUIET)
+    loud, _ = expected_probabilities(LOUD)
+    _, quiet = expected_probabilities(QUIET)
     assert found == (
         "street.wav\n"
         f"   00:00.00    00:00.50  loud {loud:.2f}\n"
         f"   00:00.50    00:01.00  quiet {quiet:.2f}\n"
-        f"   00:01.00    00:01.25  quiet {quiet:.2f}\n"  # half of it is silence
+        f"   00:01.00    00:01.25  quiet {quiet:.2f}\n"  # half of it is padding
     )
     assert complaint == ""
 
 
+def test_a_missing_package_is_one_line(place):
+    """With -S Python has no site-packages."""
+    done = subprocess.run(
+        [sys.executable, "-S", str(ROOT / "tag_audio.py"), "student.onnx", "street.wav"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"tag_audio\.py: the package \w+ is missing: "
+        r"run `python -m pip install -r requirements-tag\.txt`\n",
+        done.stderr,
+    )
+
+
 def inside(folder, before, after, *arguments):
-    """The last line that is printed by tag_audio's main with a program before and after it."""
+    """The last line printed by tag_audio's main with code before and after it."""
     main = "tag_audio.main(tag_audio.command_line().parse_args(sys.argv[1:]))"
     program = "\n".join(["import sys, tag_audio", before, main, after])
     done = subprocess.run(
@@ -79,7 +96,7 @@ def inside(folder, before, after, *arguments):
 
 
 def test_only_what_is_needed_is_imported(place):
-    heavy = {*NOT_WANTED, "gradio", "PIL"}
+    heavy = {*FORBIDDEN, "gradio", "PIL"}
     after = f"print(sorted({heavy!r} & sys.modules.keys()))"
     assert inside(place, "", after, "student.onnx", "street.wav") == "[]"
 
@@ -94,7 +111,7 @@ def hours_of_silence(path, seconds):
     return path
 
 
-def test_ten_hours_take_no_more_memory_than_a_minute(place):
+def test_memory_does_not_grow_with_the_recording(place):
     def peak(seconds):
         path = hours_of_silence(place / f"{seconds}.wav", seconds)
         output = place / f"{seconds}.csv"
@@ -109,7 +126,7 @@ def test_ten_hours_take_no_more_memory_than_a_minute(place):
 
 
 @pytest.mark.parametrize("name", ["stereo.flac", "fast.ogg"])
-def test_any_rate_width_and_number_of_channels_says_the_same(place, name):
+def test_sample_rate_width_and_channels_do_not_change_the_tags(place, name):
     levels = np.repeat([LOUD, QUIET, 2 * QUIET], [22_050, 22_050, 11_025])
     if name == "stereo.flac":
         levels = np.stack([levels, levels], 1)
@@ -118,19 +135,19 @@ def test_any_rate_width_and_number_of_channels_says_the_same(place, name):
     found, _ = tag(place, "student.onnx", name, "street.wav", "--format", "csv")
     rows = list(csv.reader(found.splitlines()))[1:]
     assert [row[1:3] for row in rows[:3]] == [row[1:3] for row in rows[3:]]
-    heard = np.float64([row[3:] for row in rows])
-    np.testing.assert_allclose(heard[:3], heard[3:], atol=0.1)
+    found = np.float64([row[3:] for row in rows])
+    np.testing.assert_allclose(found[:3], found[3:], atol=0.1)
 
 
-def test_several_students_say_their_mean(place):
+def test_several_students_are_averaged(place):
     make_student(place / "contrary.onnx", weight=(-20.0, 20.0))
     found, _ = tag(place, "student.onnx", "street.wav", "contrary.onnx", "--format", "jsonl")
     first = json.loads(found.splitlines()[0])
-    expected = (says(LOUD) + says(-LOUD)) / 2
+    expected = (expected_probabilities(LOUD) + expected_probabilities(-LOUD)) / 2
     assert [*first["probabilities"].values()] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_folder_goes_on_past_what_cannot_be_read(place):
+def test_a_folder_continues_past_unreadable_files(place):
     folder = place / "sounds"
     (folder / "deep").mkdir(parents=True)
     (place / "street.wav").rename(folder / "deep" / "good.wav")
@@ -144,9 +161,9 @@ def test_a_folder_goes_on_past_what_cannot_be_read(place):
         "sounds/deep/good.wav",
         "sounds/nan.wav",
     ]
-    assert found.count("\n") == 6  # of nan.wav the one window before the fault
+    assert found.count("\n") == 6  # nan.wav has one window before the NaN
     assert complaint == (
-        "tag_audio.py: 4 of 5 recordings could not be heard to the end:\n"
+        "tag_audio.py: 4 of 5 recordings could not be processed completely:\n"
         "  sounds/empty.wav: the file is empty (0 bytes)\n"
         "  sounds/nan.wav: it holds samples that are NaN or infinite, the first at 0.750 s\n"
         "  sounds/none.wav: it holds no samples\n"
@@ -154,8 +171,8 @@ def test_a_folder_goes_on_past_what_cannot_be_read(place):
     )
 
 
-def test_a_pipe_is_heard_window_by_window(place):
-    """Each line comes while the pipe is still open."""
+def test_a_pipe_is_tagged_window_by_window(place):
+    """Each line is printed while the pipe is still open."""
     half = (np.full(8000, LOUD) * 32_767).astype("<i2").tobytes()  # 0.5 s of stereo
     options = ("--channels", "2", "--rate", "8000", "--raw-format", "s16le")
     started = subprocess.Popen(
@@ -178,7 +195,7 @@ def test_a_pipe_is_heard_window_by_window(place):
     assert started.wait() == 0
 
 
-def test_labels_for_audacity_go_into_a_file(place):
+def test_audacity_labels_are_written_to_a_file(place):
     options = ("--format", "audacity", "--output", "labels.txt", "--threshold", "0.6")
     found, _ = tag(place, "student.onnx", "street.wav", "--hop", "0.25", *options)
     assert found == ""
@@ -193,23 +210,23 @@ def test_top_and_about(place):
     found, _ = tag(place, "one.onnx", "street.wav", "--top", "2")
     assert all(line.count(",") == 1 for line in found.splitlines()[1:])
     found, _ = tag(place, "--about", "one.onnx", "student.onnx")
-    assert "says    one of loud, quiet" in found
-    assert "says    any of loud, quiet" in found
+    assert "classes one of loud, quiet" in found
+    assert "classes any of loud, quiet" in found
 
 
 WRONG = [
-    (("street.wav",), 2, "want a student, a file that ends in .onnx"),
-    (("student.onnx",), 2, "want a recording, a folder of them, or - for a pipe"),
-    (("student.onnx", "--about", "street.wav"), 2, "--about: takes students alone"),
-    (("student.onnx", "--web", "street.wav"), 2, "--web: takes students alone"),
+    (("street.wav",), 2, "expected a student, a file that ends in .onnx"),
+    (("student.onnx",), 2, "expected a recording, a folder of recordings, or - for a pipe"),
+    (("student.onnx", "--about", "street.wav"), 2, "--about: takes students only"),
+    (("student.onnx", "--web", "street.wav"), 2, "--web: takes students only"),
     (("student.onnx", "street.wav", "--rate", "8000"), 2, "--rate: describes raw samples"),
-    (("student.onnx", "street.wav", "--hop", "0"), 2, "--hop: found 0.0, want 0.01 to 3600"),
-    (("student.onnx", "street.wav", "--hop", "nan"), 2, "--hop: found nan, want 0.01 to 3600"),
-    (("student.onnx", "street.wav", "--hop", "0.6"), 2, "want at most the window, 0.5 s"),
-    (("student.onnx", "street.wav", "--top", "0"), 2, "--top: found 0, want at least 1"),
-    (("student.onnx", "street.wav", "--threshold", "2"), 2, "found 2.0, want 0 to 1"),
+    (("student.onnx", "street.wav", "--hop", "0"), 2, "--hop: found 0.0, expected 0.01 to 3600"),
+    (("student.onnx", "street.wav", "--hop", "nan"), 2, "--hop: found nan, expected 0.01 to 3600"),
+    (("student.onnx", "street.wav", "--hop", "0.6"), 2, "must be at most the window, 0.5 s"),
+    (("student.onnx", "street.wav", "--top", "0"), 2, "--top: found 0, expected at least 1"),
+    (("student.onnx", "street.wav", "--threshold", "2"), 2, "found 2.0, expected 0 to 1"),
     (("student.onnx", "street.wav", "--format", "xml"), 2, "invalid choice: 'xml'"),
-    (("student.onnx", "street.wav", "--output", "street.wav"), 2, "is what is to be heard"),
+    (("student.onnx", "street.wav", "--output", "street.wav"), 2, "street.wav is an input"),
     (("student.onnx", ".", "street.wav", "--format", "audacity"), 2, "found 2 recordings"),
     (("gone.onnx", "street.wav"), 1, "gone.onnx: no such file"),
     (("student.onnx", "-"), 1, "-: no samples came through the pipe"),
@@ -218,7 +235,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("arguments", "status", "message"), WRONG)
-def test_what_is_wrong_is_one_clear_message(place, arguments, status, message):
+def test_an_error_is_one_clear_message(place, arguments, status, message):
     before = sorted(place.iterdir())
     found, complaint = tag(place, *arguments, status=status)
     assert found == ""
@@ -226,7 +243,7 @@ def test_what_is_wrong_is_one_clear_message(place, arguments, status, message):
     assert sorted(place.iterdir()) == before
 
 
-def test_a_reader_that_has_enough_is_no_fault(place):
+def test_a_closed_output_pipe_is_no_error(place):
     hours_of_silence(place / "minute.wav", 60)
     started = subprocess.Popen(
         [sys.executable, str(ROOT / "tag_audio.py"), "student.onnx", "minute.wav", "--hop", "0.01"],
@@ -236,6 +253,6 @@ def test_a_reader_that_has_enough_is_no_fault(place):
         stderr=subprocess.PIPE,
     )
     started.stdout.readline()
-    started.stdout.close()  # long before the lines fit into the pipe
+    started.stdout.close()  # before all lines fit into the pipe
     assert started.communicate()[1] == b""
     assert started.returncode == 1

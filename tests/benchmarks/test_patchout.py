@@ -1,15 +1,15 @@
 import torch
 
-from benchmarks.patchout import CONTENDERS, LEFT, SHAPE, Training, kept_bytes
+from benchmarks.patchout import CONTENDERS, LEFT, SHAPE, Training, saved_bytes
 
 
-def test_the_bytes_are_those_of_what_the_gradient_needs_and_no_parameter():
+def test_bytes_are_those_of_the_tensors_saved_for_the_backward_pass():
     model, x = torch.nn.Linear(4, 5), torch.randn(3, 4)
     # the input, for the weight; the layer's output, for the square; the square is not needed
-    assert kept_bytes(model, lambda: model(x).square().sum()) == 4 * (3 * 4 + 3 * 5)
+    assert saved_bytes(model, lambda: model(x).square().sum()) == 4 * (3 * 4 + 3 * 5)
 
 
-def test_the_contenders_train_on_as_many_patches_and_keep_fewer_bytes():
+def test_both_kinds_of_patchout_leave_as_many_patches_and_use_less_memory():
     torch.manual_seed(0)
     patches, memory = {}, {}
     for name, options in CONTENDERS.items():
@@ -17,6 +17,6 @@ def test_the_contenders_train_on_as_many_patches_and_keep_fewer_bytes():
         memory[name] = training.memory()
         with torch.no_grad():
             patches[name] = training.model(torch.zeros(1, *SHAPE)).maps[-1][0].numel() // 128
-    assert patches == {"whole": 99 * 12, "structured": LEFT, "unstructured": LEFT}
-    assert memory["structured"] < 0.5 * memory["whole"]
-    assert memory["unstructured"] < 0.5 * memory["whole"]
+    assert patches == {"full": 99 * 12, "structured": LEFT, "unstructured": LEFT}
+    assert memory["structured"] < 0.5 * memory["full"]
+    assert memory["unstructured"] < 0.5 * memory["full"]

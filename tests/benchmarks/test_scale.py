@@ -12,11 +12,11 @@ def opened(tmp_path_factory):
     return Opened(folder)
 
 
-def test_bytes_a_clip_are_those_of_the_arrays(opened):
+def test_bytes_per_clip_are_those_of_the_arrays(opened):
     assert len(opened.caches[0].shards) == 6
     train = len(opened.batches.sampler.rows)
-    # A table: id 21, codes of split, fold and group 1 each, a start 8, three labels of 2 + 4; where
-    # it lies 8. Both roles. Beside them few distinct values, a start, six shards.
+    # Per clip and role: id 21, codes of split, fold and group 1 each, offset 8, three labels of
+    # 2 + 4, position 8. Per role: the distinct values, one more offset, six shards.
     table = 21 + 3 + 8 + 18
     distinct = 3 * 8 + 8 + 15 * len("sensor_0_00000000")
     assert opened.index_bytes == 2 * (1500 * (table + 8) + distinct + 8 + 6 * 8) + 3 * 8 * train
@@ -24,7 +24,7 @@ def test_bytes_a_clip_are_those_of_the_arrays(opened):
     assert opened.index_bytes / 1500 < 200
 
 
-def test_every_clip_has_its_labels_and_batches_are_full(opened):
+def test_every_clip_has_three_labels_and_batches_are_full(opened):
     targets = opened.caches[0].table.targets
     assert (targets[:].sum(1) == LABELS).all()
     batches = opened.endless()

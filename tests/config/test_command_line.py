@@ -17,6 +17,8 @@ def python(*arguments, folder=ROOT):
     )
 
 
+INSTALL = "run `make demo`, or `python -m pip install -r requirements.txt`"
+
 SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -34,6 +36,10 @@ def main(arguments, found):
         open("missing.wav")
     if what == "interrupt":
         raise KeyboardInterrupt
+    if what == "package":
+        import not_installed.part
+    if what == "module":
+        import report.not_written
     if what == "bug":
         raise ZeroDivisionError
     print(found.student.epochs, arguments.download)
@@ -63,6 +69,7 @@ def test_a_script_that_does_its_work(script):
         (["data.root=config"], 2, "config.ini [student] model: found 'x'"),
         (["data.root=option"], 2, "--download: street_sounds has nothing to download"),
         (["data.root=file"], 1, "[Errno 2] No such file or directory: 'missing.wav'"),
+        (["data.root=package"], 1, f"the package not_installed is missing: {INSTALL}"),
         (["data.root=interrupt"], 130, "stopped; start it again to resume"),
         (["student.epochs=x"], 2, "--set student.epochs=x: found 'x', want a whole number"),
         (["student.epochs=1", "--config", "no.ini"], 2, "no.ini: No such file or directory"),
@@ -85,6 +92,12 @@ def test_a_bug_is_not_dressed_up_as_the_users_mistake(script):
     done = script("--set", "data.root=bug")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_missing_module_of_the_project_is_a_bug(script):
+    done = script("--set", "data.root=module")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--dowload"], ["--down"], ["x.ini"], ["--set"]])

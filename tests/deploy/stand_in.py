@@ -1,4 +1,4 @@
-"""A student made by hand, of two classes that follow the mean level of what it hears."""
+"""A hand-made student of two classes whose logits are linear in the mean level of the input."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ DESCRIPTION = {
 
 
 def make_student(path: Path, *, weight=WEIGHT, mel=True, described=True, **changes) -> Path:
-    """`changes` to the description; None takes an entry out of it."""
+    """`changes` to the description; None removes an entry."""
     description = {k: v for k, v in (DESCRIPTION | changes).items() if v is not None}
     samples = "samples" if description["any_length"] else description["samples"]
     squash = "Softmax" if description["task"] == "single_label" else "Sigmoid"
@@ -41,7 +41,7 @@ def make_student(path: Path, *, weight=WEIGHT, mel=True, described=True, **chang
         "axes": np.array([1, 2]),
         "weight": np.float32([weight]),
         "bias": np.float32([BIAS]),
-        "frames": np.array([0, 0, -1, BANDS]),
+        "mel_shape": np.array([0, 0, -1, BANDS]),
     }
     nodes = [
         helper.make_node("Abs", ["waveform"], ["level"]),
@@ -54,8 +54,8 @@ def make_student(path: Path, *, weight=WEIGHT, mel=True, described=True, **chang
     constants["last"] = np.array([1])
     shapes = {"probabilities": ["batch", 2], "logits": ["batch", 2]}
     if mel:
-        nodes.append(helper.make_node("Reshape", ["level", "frames"], ["mel"]))
-        shapes["mel"] = ["batch", description["channels"], "frames_heard", BANDS]
+        nodes.append(helper.make_node("Reshape", ["level", "mel_shape"], ["mel"]))
+        shapes["mel"] = ["batch", description["channels"], "frames", BANDS]
 
     def value(name, shape):
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
@@ -75,6 +75,6 @@ def make_student(path: Path, *, weight=WEIGHT, mel=True, described=True, **chang
     return path
 
 
-def says(level: float) -> np.ndarray:
-    """What the multi-label stand-in says of a window of this mean level."""
+def expected_probabilities(level: float) -> np.ndarray:
+    """Of the multi-label stand-in, for a window of this mean level."""
     return 1 / (1 + np.exp(-(np.array(WEIGHT) * level + BIAS)))

@@ -8,7 +8,7 @@ FLOAT = TensorProto.FLOAT
 
 
 def two_branches():
-    """waveform (1, 1, 100) -> a (1, 8, 100) and b (1, 2, 100), of which the rest is made."""
+    """waveform (1, 1, 100) -> a (1, 8, 100) and b (1, 2, 100), the inputs of the rest."""
     nodes = [
         helper.make_node("Conv", ["waveform", "eight"], ["a"], "a"),
         helper.make_node("Conv", ["waveform", "two"], ["b"], "b"),
@@ -27,15 +27,15 @@ def two_branches():
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-def test_bytes_by_hand():
+def test_bytes_equal_a_hand_computation():
     model = two_branches()
     assert weight_bytes(model) == 4 * (8 + 2)
-    # While b is made, the waveform, a and b are there: 100 + 800 + 200 floats.
+    # While b is computed, the waveform, a and b are alive: 100 + 800 + 200 floats.
     assert peak_activation_bytes(model, np.ones((1, 1, 100), np.float32)) == 4 * 1100
     assert peak_activation_bytes(model, np.ones((3, 1, 100), np.float32)) == 4 * 3300
 
 
-def test_contenders_take_turns():
+def test_contenders_alternate():
     order = []
     contenders = {name: lambda name=name: order.append(name) for name in "ab"}
     found = milliseconds(contenders, 2)
@@ -51,7 +51,7 @@ def test_contenders_take_turns():
     ("number", "text"),
     [(0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (366_892, "367 kB"), (13_249_855, "13.2 MB")],
 )
-def test_bytes_are_written_with_their_unit(number, text):
+def test_bytes_are_formatted_with_a_unit(number, text):
     assert with_unit(number, "B") == text
 
 
@@ -69,7 +69,7 @@ def test_the_budget_is_a_table():
     cells = [line.split("  ") for line in lines[2:]]
     found = [[cell.strip() for cell in row if cell.strip()] for row in cells]
     assert found == [
-        ["file", "ms a clip", "times PyTorch's speed", "accuracy", "lost"],
+        ["file", "ms per clip", "speed-up", "accuracy", "score drop"],
         ["PyTorch", "-", "4.00", "-", "0.7500", "-"],
         ["int8", "123 kB", "1.00", "4.00", "0.7000", "0.0500"],
     ]

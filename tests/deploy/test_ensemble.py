@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from config import ConfigError, UserError
-from deploy.ensemble import check_agreement, listen, window_and_hop
+from deploy.ensemble import check_agreement, predict_windows, window_and_hop
 from deploy.student import Student
-from tests.deploy.stand_in import make_student, says
+from tests.deploy.stand_in import expected_probabilities, make_student
 
 
 def students(folder, *changes):
@@ -13,15 +13,15 @@ def students(folder, *changes):
     ]
 
 
-def test_students_of_different_rates_speak_as_their_mean(tmp_path):
+def test_an_ensemble_of_different_sample_rates_is_the_mean(tmp_path):
     level = 0.3
     block = np.full((24_000, 1), level, np.float32)  # 1.5 s at 16 kHz
     pair = students(tmp_path, {}, {"sample_rate": 16_000, "channels": 2, "weight": (-20.0, 20.0)})
-    heard = list(listen(pair, [(block, 16_000)], 0.5, 0.5))
-    assert [(start, end) for start, end, _ in heard] == [(0, 0.5), (0.5, 1), (1, 1.5)]
-    opposite = says(-level)  # the other one's weights
-    expected = (says(level) + opposite) / 2
-    np.testing.assert_allclose(heard[1][2], expected, atol=1e-3)
+    found = list(predict_windows(pair, [(block, 16_000)], 0.5, 0.5))
+    assert [(start, end) for start, end, _ in found] == [(0, 0.5), (0.5, 1), (1, 1.5)]
+    opposite = expected_probabilities(-level)  # the weights of the second student
+    expected = (expected_probabilities(level) + opposite) / 2
+    np.testing.assert_allclose(found[1][2], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_students_of_different_rates_speak_as_their_mean(tmp_path):
         ({"classes": ["quiet", "loud"]}, "it has them in another order"),
     ],
 )
-def test_students_that_disagree_say_in_what(tmp_path, change, reason):
+def test_students_of_other_tasks_or_classes_are_refused(tmp_path, change, reason):
     with pytest.raises(UserError, match=reason):
         check_agreement(students(tmp_path, {}, change))
 
@@ -48,10 +48,10 @@ def test_window_and_hop(tmp_path, window, hop, expected):
 @pytest.mark.parametrize(
     ("window", "hop", "reason"),
     [
-        (1, None, "found 1 s, but .*1.onnx hears windows of 0.5 s alone"),
-        (None, 0.6, "found 0.6 s, want at most the window, 0.5 s"),
+        (1, None, "found 1 s, but .*1.onnx takes only windows of 0.5 s"),
+        (None, 0.6, "found 0.6 s, must be at most the window, 0.5 s"),
     ],
 )
-def test_a_window_that_one_cannot_hear_or_a_gap_is_refused(tmp_path, window, hop, reason):
+def test_an_unsupported_window_or_a_gap_is_refused(tmp_path, window, hop, reason):
     with pytest.raises(ConfigError, match=reason):
         window_and_hop(students(tmp_path, {}, {"any_length": False}), window, hop)

@@ -15,8 +15,8 @@ from deploy.front_end_graph import factors, front_end_graph
 from deploy.onnx_file import session
 
 
-def heard_by(mel, mean=(0.0,), std=(1.0,)):
-    """A session of the front end alone, and the name of its output."""
+def front_end_session(mel, mean=(0.0,), std=(1.0,)):
+    """A session of only the front end, and the name of its output."""
     graph = front_end_graph(mel, mean, std)
     name = graph.node[-1].output[0]
     shape = ["b", mel.channels, "t", "f"] if name == "mel" else ["b", mel.channels, "s"]
@@ -31,7 +31,7 @@ def heard_by(mel, mean=(0.0,), std=(1.0,)):
 
 
 def sound(mel, clips=2, extra=37, seconds=0.5):
-    """A sweep under noise that comes and goes: loud, faint and silent frames."""
+    """A sweep with noise, with loud, faint and silent frames."""
     count = round(seconds * mel.sample_rate) + extra
     time = np.arange(count) / mel.sample_rate
     generator = np.random.default_rng(0)
@@ -68,9 +68,9 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("changed", SETTINGS, ids=str)
-def test_the_graph_hears_what_the_front_end_hears(changed):
+def test_the_graph_equals_the_front_end(changed):
     mel = Mel(**changed)
-    student, name, _ = heard_by(mel)
+    student, name, _ = front_end_session(mel)
     waveform = sound(mel)
     (found,) = student.run(None, {"waveform": waveform})
     expected = FrontEnd(mel)(torch.from_numpy(waveform)).numpy()
@@ -87,7 +87,7 @@ def test_the_graph_hears_what_the_front_end_hears(changed):
     st.integers(0, 1000),
     st.integers(0, 700),
 )
-def test_any_window_hop_transform_and_length(framing, window, hop, spare, extra):
+def test_any_window_hop_fft_size_and_length(framing, window, hop, spare, extra):
     mel = Mel(
         framing=framing,
         stft_window_length_seconds=window / 16_000,
@@ -95,7 +95,7 @@ def test_any_window_hop_transform_and_length(framing, window, hop, spare, extra)
         fft_size=window + spare,
         num_bands=12,
     )
-    student, _, _ = heard_by(mel)
+    student, _, _ = front_end_session(mel)
     waveform = 0.1 * np.random.default_rng(0).standard_normal((1, 1, window + extra))
     (found,) = student.run(None, {"waveform": waveform.astype(np.float32)})
     expected = FrontEnd(mel)(torch.from_numpy(waveform).float()).numpy()
@@ -103,12 +103,12 @@ def test_any_window_hop_transform_and_length(framing, window, hop, spare, extra)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
-def test_a_tone_by_hand():
+def test_a_tone_equals_a_hand_computation():
     """1 kHz of amplitude 1 is bin 32 of 512: |X| = half the window's sum, 200 / 2 = 100."""
     mel = Mel(num_bands=1, mel_min_hz=999.0, mel_max_hz=1001.0, log="none")
     time = np.arange(400) / 16_000
     tone = np.sin(2 * np.pi * 1000 * time)[None, None].astype(np.float32)
-    student, _, _ = heard_by(mel)
+    student, _, _ = front_end_session(mel)
     centre = 700 * math.expm1(math.log1p(1000 / 700))  # the peak of the only filter, in the middle
     assert centre == pytest.approx(1000)
     (found,) = student.run(None, {"waveform": tone})
@@ -116,25 +116,25 @@ def test_a_tone_by_hand():
     assert found.item() == pytest.approx(100, rel=1e-3)
 
 
-def test_it_is_normalised_by_the_whole_or_by_band():
+def test_normalisation_is_global_or_per_band():
     mel = Mel(num_bands=3)
     waveform = sound(mel)
-    plain = heard_by(mel)[0].run(None, {"waveform": waveform})[0]
+    plain = front_end_session(mel)[0].run(None, {"waveform": waveform})[0]
     for mean, std in (((-2.0,), (4.0,)), ((1.0, 2.0, 3.0), (2.0, 4.0, 8.0))):
-        (found,) = heard_by(mel, mean, std)[0].run(None, {"waveform": waveform})
+        (found,) = front_end_session(mel, mean, std)[0].run(None, {"waveform": waveform})
         expected = (plain - np.array(mean)) / np.array(std)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_its_tables_take_no_room():
-    """A matrix of the transform alone would be 400 x 257 x 2 floats, 800 kB."""
+def test_tables_are_computed_not_stored():
+    """The matrix of the transform would be 400 x 257 x 2 floats, 800 kB."""
     for mel in (Mel(), Mel(num_bands=128), replace(Mel(), framing="kaldi")):
-        assert heard_by(mel)[2] < 25_000
+        assert front_end_session(mel)[2] < 25_000
 
 
 @pytest.mark.parametrize(
     ("size", "hop", "expected"),
     [(512, 160, (16, 32)), (512, 320, (16, 32)), (2048, 441, (32, 64)), (401, 160, (1, 401))],
 )
-def test_a_transform_is_split_where_no_frame_is_copied(size, hop, expected):
+def test_the_transform_is_factorised_so_that_no_frame_is_copied(size, hop, expected):
     assert factors(size, hop) == expected

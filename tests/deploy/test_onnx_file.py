@@ -1,4 +1,4 @@
-"""The contract of an exported file, for every registered model."""
+"""The properties of an exported file, for every registered model."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ import torch
 from config import UserError
 from deploy import onnx_file
 from deploy.export import onnx_models
-from deploy.whole import Whole
+from deploy.full_model import FullModel
 from models import MODELS
 from models.output import Output
 from tests.deploy.trained import RATE, built, described, waveforms
@@ -21,39 +21,39 @@ FOLDED_INTO = ("Conv", "Gemm", "MatMul", "ConvTranspose")
 
 @pytest.fixture(scope="module", params=sorted(MODELS))
 def exported(request):
-    """The description of a model, the model in PyTorch, and its files by their precision."""
+    """The description of a model, the model in PyTorch, and its ONNX models by precision."""
     description = described(request.param)
-    whole = Whole(built(description), description)
+    full_model = FullModel(built(description), description)
     with torch.inference_mode():
         sounds = waveforms(seconds=description.clip_seconds)
-        heard = whole(torch.from_numpy(sounds)).mel.numpy()
+        mel = full_model(torch.from_numpy(sounds)).mel.numpy()
     models, any_length = onnx_models(
-        whole.model, description, ("float32", "float16", "int8"), list(heard[:, None])
+        full_model.model, description, ("float32", "float16", "int8"), list(mel[:, None])
     )
     assert any_length
-    return description, whole, models
+    return description, full_model, models
 
 
 @torch.inference_mode()
-def test_it_says_what_pytorch_says_of_any_number_of_clips_of_any_length(exported):
-    description, whole, models = exported
+def test_outputs_equal_pytorch_for_any_batch_size_and_length(exported):
+    description, full_model, models = exported
     outputs = ["probabilities", "logits", "mel"]
     if description.front_end.front_end == "waveform":
         outputs.remove("mel")
     sessions = {name: onnx_file.session(model) for name, model in models.items()}
     for clips, length in ((1, 1.0), (3, 1.0), (2, 0.6), (1, 2.3)):
         waveform = waveforms(clips, length * description.clip_seconds)
-        expected = whole(torch.from_numpy(waveform))._asdict()
+        expected = full_model(torch.from_numpy(waveform))._asdict()
         for precision, bound in (("float32", 1e-5), ("float16", 5e-3), ("int8", 5e-2)):
-            asked = {"waveform": waveform}
+            inputs = {"waveform": waveform}
             bounds = {"probabilities": bound, "logits": 2 * bound, "mel": 1e-4}
             assert [output.name for output in sessions[precision].get_outputs()] == outputs
-            for name, value in zip(outputs, sessions[precision].run(None, asked), strict=True):
+            for name, value in zip(outputs, sessions[precision].run(None, inputs), strict=True):
                 assert value.dtype == np.float32
                 np.testing.assert_allclose(value, expected[name], atol=bounds[name])
 
 
-def test_smaller_numbers_make_a_smaller_file(exported):
+def test_lower_precision_makes_a_smaller_file(exported):
     description, _, models = exported
     size = {precision: model.ByteSize() for precision, model in models.items()}
     front_end = 20_000
@@ -61,25 +61,25 @@ def test_smaller_numbers_make_a_smaller_file(exported):
     assert size["int8"] - front_end < 0.3 * size["float32"]
 
 
-def test_batch_normalisation_is_folded_and_nothing_of_this_machine_is_left(exported):
+def test_batch_normalisation_is_folded_and_no_path_of_this_machine_is_stored(exported):
     _, _, models = exported
     for model in models.values():
-        made_by = {name: node.op_type for node in model.graph.node for name in node.output}
+        producers = {name: node.op_type for node in model.graph.node for name in node.output}
         read = Counter(name for node in model.graph.node for name in node.input)
         for node in model.graph.node:
             if node.op_type == "BatchNormalization":
-                source = node.input[0]  # another node may read it too: then it cannot be folded
-                assert made_by[source] not in FOLDED_INTO or read[source] > 1
+                source = node.input[0]  # it cannot be folded if another node reads it too
+                assert producers[source] not in FOLDED_INTO or read[source] > 1
             assert not node.metadata_props
             assert not node.doc_string
         assert not model.metadata_props
         assert onnx_file.__file__.rpartition("/")[0].encode() not in model.SerializeToString()
 
 
-def test_a_scene_is_chosen_by_softmax():
+def test_single_label_probabilities_are_a_softmax():
     description = described(task="single_label")
-    whole = Whole(built(description), description)
-    models, _ = onnx_models(whole.model, description, ("float32",), [])
+    full_model = FullModel(built(description), description)
+    models, _ = onnx_models(full_model.model, description, ("float32",), [])
     found, logits = onnx_file.session(models["float32"]).run(
         ["probabilities", "logits"], {"waveform": waveforms()}
     )
@@ -89,7 +89,7 @@ def test_a_scene_is_chosen_by_softmax():
 
 
 class OfOneLength(torch.nn.Module):
-    """A linear layer over time, as of a model with a fixed number of positions."""
+    """A linear layer over time, as in a model with a fixed number of positions."""
 
     def __init__(self):
         super().__init__()
@@ -101,29 +101,29 @@ class OfOneLength(torch.nn.Module):
         return Output(logits, flat, ())
 
 
-def test_a_model_of_one_length_says_so():
+def test_a_model_of_one_length_has_a_static_length():
     model, description = OfOneLength().eval(), described()
-    heard = np.random.default_rng(0).standard_normal((1, 1, 98, 33)).astype(np.float32)
-    models, any_length = onnx_models(model, description, ("float32", "int8"), [heard])
+    features = np.random.default_rng(0).standard_normal((1, 1, 98, 33)).astype(np.float32)
+    models, any_length = onnx_models(model, description, ("float32", "int8"), [features])
     assert not any_length
     (waveform,) = models["float32"].graph.input
     sizes = [axis.dim_value or axis.dim_param for axis in waveform.type.tensor_type.shape.dim]
     assert sizes == ["batch", 1, RATE]
 
 
-class Undecided(OfOneLength):
-    """Its way depends on what it hears."""
+class DataDependent(OfOneLength):
+    """Its control flow depends on its input."""
 
     def forward(self, x):
         return super().forward(x if x.sum() > 0 else -x)
 
 
 def test_a_model_that_cannot_be_exported_is_named():
-    with pytest.raises(UserError, match=r"^Undecided cannot be exported: \S"):
-        onnx_models(Undecided().eval(), described(), ("float32",), [])
+    with pytest.raises(UserError, match=r"^DataDependent cannot be exported: \S"):
+        onnx_models(DataDependent().eval(), described(), ("float32",), [])
 
 
-def test_what_it_is_stands_in_the_file_and_a_half_written_one_never_lies_there(tmp_path):
+def test_metadata_is_stored_and_writing_is_atomic(tmp_path):
     model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
     path = tmp_path / "deep/student.onnx"
     onnx_file.describe(model, {"name": "köln seed 0", "classes": ("dog",)})

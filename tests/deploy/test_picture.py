@@ -4,22 +4,24 @@ import re
 import numpy as np
 from PIL import Image
 
-from deploy.picture import SHOWN, Listening, heard, png
+from deploy.picture import SHOWN, RecordingPrediction, png, predictions_html
 from deploy.student import Student
-from deploy.tags import Naming, Row
+from deploy.tags import Row, TagSelection
 from tests.deploy.stand_in import make_student
 
 
-def listening(folder, probabilities, classes=("loud", "quiet"), mels=None, step=1.0):
+def prediction(folder, probabilities, classes=("loud", "quiet"), mels=None, step=1.0):
     path = make_student(folder / "a.onnx", classes=list(classes), name="<b>a</b>")
     rows = [Row("a.wav", k * step, k * step + 2, np.array(p)) for k, p in enumerate(probabilities)]
     description = Student(path).description
-    return Listening(description, Naming(tuple(classes), 0.5, len(classes)), 2.0, rows, mels or [])
+    return RecordingPrediction(
+        description, TagSelection(tuple(classes), 0.5, len(classes)), 2.0, rows, mels or []
+    )
 
 
-def test_each_time_is_shown_from_the_window_whose_own_it_is(tmp_path):
+def test_overlapping_windows_share_the_time_axis(tmp_path):
     mels = [np.full((10, 4), k) for k in range(3)]
-    found = listening(tmp_path, [(0.1, 0.9)] * 3, mels=mels)
+    found = prediction(tmp_path, [(0.1, 0.9)] * 3, mels=mels)
     assert found.ends == [1, 2, 4]
     np.testing.assert_array_equal(found.mel[:, 0], [0] * 5 + [1] * 5 + [2] * 10)
 
@@ -32,26 +34,26 @@ def test_the_mel_has_time_to_the_right_and_frequency_upwards():
     assert np.unravel_index(pixels.argmax(), pixels.shape) == (0, 4)
 
 
-def test_bars_are_as_high_as_probabilities_and_tags_are_marked(tmp_path):
-    found = heard([listening(tmp_path, [(0.25, 0.75), (0.5, 0.125)])])
-    first, second = re.findall(r"<svg.*?</svg>", found)  # quiet is the likeliest
+def test_bar_heights_are_probabilities_and_tags_are_marked(tmp_path):
+    found = predictions_html([prediction(tmp_path, [(0.25, 0.75), (0.5, 0.125)])])
+    first, second = re.findall(r"<svg.*?</svg>", found)  # quiet is the most probable
     assert 'class=tag x="0.000" width="1.000" y="0.250" height="0.750"' in first
     assert '<rect x="1.000" width="2.000" y="0.875" height="0.125"' in first
     assert 'class=tag x="1.000" width="2.000" y="0.500" height="0.500"' in second
     assert "<td>00:01.00 to 00:03.00</td><td>loud 0.50</td>" in found
 
 
-def test_names_are_text_not_html(tmp_path):
-    found = heard([listening(tmp_path, [(0.9, 0.1)], classes=('<i>"x"</i>', "b"))])
+def test_names_are_escaped(tmp_path):
+    found = predictions_html([prediction(tmp_path, [(0.9, 0.1)], classes=('<i>"x"</i>', "b"))])
     assert "<i>" not in found
     assert "<b>" not in found
     assert "&lt;b&gt;a&lt;/b&gt;" in found
 
 
-def test_of_many_classes_the_likeliest_are_shown_in_one_order(tmp_path):
+def test_of_many_classes_the_most_probable_are_shown(tmp_path):
     names = [f"class_{k:02}" for k in range(20)]
     probabilities = np.linspace(0.1, 0.4, 20)
-    found = heard([listening(tmp_path, [probabilities], classes=names)])
+    found = predictions_html([prediction(tmp_path, [probabilities], classes=names)])
     shown = re.findall(r'title="(class_\d+)"', found)
     assert shown == names[::-1][:SHOWN]
-    assert f"the likeliest {SHOWN} of 20 classes" in found
+    assert f"the {SHOWN} most probable of 20 classes" in found

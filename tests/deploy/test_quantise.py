@@ -2,10 +2,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from config import UserError
-from deploy.quantise import float16, float_head, int8, pool_before_relu
+from deploy.quantise import float16, float_head, for_onnx, int8, pool_before_relu
+from models.quantised import QuantisedLayer
 
 FLOAT = TensorProto.FLOAT
 
@@ -49,7 +51,7 @@ def clips(count, seed=0):
     return noise.astype(np.float32)
 
 
-def test_what_stands_before_the_first_wide_product_stays_float():
+def test_the_layers_before_the_first_wide_product_stay_float():
     assert [node.name for node in float_head(narrow_and_wide().graph)] == ["a", "b", "c"]
 
 
@@ -62,20 +64,20 @@ def test_pooling_before_relu_changes_nothing():
     np.testing.assert_array_equal(run(model, clips(2)), before)
 
 
-def test_int8_holds_wide_weights_in_bytes_a_scale_a_channel():
+def test_int8_stores_wide_weights_in_bytes_with_one_scale_per_channel():
     model = narrow_and_wide()
     small = int8(model, [clips(4)])
     assert [node.op_type for node in model.graph.node][:3] == ["Conv", "Relu", "MaxPool"]
     kept = {weight.name: weight for weight in small.graph.initializer}
     assert kept["narrow"].data_type == FLOAT
-    assert kept["wide_quantized"].data_type == TensorProto.INT8
+    assert kept["wide_quantized"].data_type == TensorProto.UINT8
     scales = numpy_helper.to_array(kept["wide_scale"])
     largest = np.abs(numpy_helper.to_array(model.graph.initializer[1])).max(axis=(1, 2, 3))
     np.testing.assert_allclose(scales, largest / 127.5, rtol=0.01)
     expected, found = run(model, clips(4)), run(small, clips(4))
     error = np.abs(found - expected).max() / np.abs(expected).max()
     assert 0 < error < 0.02
-    assert len(np.unique(run(small, clips(300, seed=1)))) > 512, "logits are no bytes"
+    assert len(np.unique(run(small, clips(300, seed=1)))) > 512, "the logits are not quantised"
 
 
 def test_half_precision_halves_the_weights_and_rounds_them():
@@ -90,9 +92,110 @@ def test_half_precision_halves_the_weights_and_rounds_them():
     assert 0 < error < 2e-3
 
 
-def test_what_cannot_be_quantised_is_said():
+def test_a_model_that_cannot_be_quantised_is_refused():
     pooling = [helper.make_node("GlobalAveragePool", ["features"], ["logits"], "a")]
-    with pytest.raises(UserError, match=r"cannot be quantised to int8: no convolution"):
+    with pytest.raises(UserError, match=r"cannot be quantised to int8: it has no convolution"):
         int8(model_of(pooling, {}), [clips(1)])
     with pytest.raises(UserError, match="cannot be quantised to int8: "):
         int8(narrow_and_wide(), [np.zeros((1, 1, 3, 5, 7), np.float32)])
+
+
+LARGEST_INPUT, LARGEST_WEIGHT = 255, 127  # two products of these exceed 16 bits
+
+
+def extreme_weights(generator, *shape):
+    """Integers; each output channel contains the largest, some nothing else."""
+    weights = generator.integers(-LARGEST_WEIGHT, LARGEST_WEIGHT + 1, shape)
+    weights[::2] = LARGEST_WEIGHT
+    weights[:, 0] = LARGEST_WEIGHT
+    return weights
+
+
+def extreme_features(generator, *shape):
+    """Integers from 0 to 255: their quantisation has the scale 1 and is exact."""
+    features = generator.integers(0, LARGEST_INPUT + 1, shape)
+    features[0] = LARGEST_INPUT
+    features[-1] = 0
+    return features
+
+
+def test_int8_products_do_not_saturate():
+    """Without VNNI a processor sums pairs of u8 x s8 products in 16 bits, and clips them."""
+    generator = np.random.default_rng(0)
+    weights = extreme_weights(generator, 3, 64)
+    features = extreme_features(generator, 16, 64)
+    node = helper.make_node("MatMul", ["features", "weights"], ["logits"], "a")
+    small = int8(model_of([node], {"weights": weights.T}, ("n", 64)), [np.float32(features)])
+    found = run(small, np.float32(features))
+    np.testing.assert_array_equal(found, features @ weights.T)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 32])
+def test_int8_convolutions_do_not_saturate(groups):
+    generator = np.random.default_rng(0)
+    weights = extreme_weights(generator, 32, 32 // groups, 1, 1)
+    features = extreme_features(generator, 8, 32, 4, 4)
+    nodes = [
+        helper.make_node("Conv", ["features", "weights"], ["a"], "a", group=groups),
+        helper.make_node("ReduceMean", ["a", "axes"], ["logits"], "b", keepdims=0),
+    ]
+    model = model_of(nodes, {"weights": weights}, ("n", 32, 4, 4))
+    model.graph.initializer.append(numpy_helper.from_array(np.int64([2, 3]), "axes"))
+    found = run(int8(model, [np.float32(features)]), np.float32(features))
+    grouped = features.reshape(8, groups, -1, 16)
+    expected = np.einsum("gkc,ngcs->ngks", weights.reshape(groups, 32 // groups, -1), grouped)
+    step = np.ptp(expected) / 255  # of the output, which is quantised too
+    np.testing.assert_allclose(found, expected.reshape(8, 32, 16).mean(2), atol=step)
+
+
+def test_int8_recurrences_do_not_saturate():
+    """All gates read 64 inputs of the largest weight: half of the sum would show."""
+    weights = {"w": np.full((1, 32, 64), 0.02), "r": np.full((1, 32, 8), 0.02)}
+    nodes = [
+        helper.make_node("LSTM", ["features", "w", "r"], ["", "h"], "a", hidden_size=8),
+        helper.make_node("Squeeze", ["h"], ["logits"], "b"),
+    ]
+    model = model_of(nodes, weights, (5, 3, 64))
+    features = np.ones((5, 3, 64), np.float32)
+    expected, found = run(model, features), run(int8(model, []), features)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["linear", "convolution"])
+def test_trained_int8_products_do_not_saturate(kind):
+    generator = np.random.default_rng(0)
+    weights = extreme_weights(generator, 32, 64)
+    features = extreme_features(generator, 16, 64)
+    expected = features @ weights.T
+    layer = torch.nn.Linear(64, 32) if kind == "linear" else torch.nn.Conv1d(64, 32, 1)
+    if kind == "convolution":
+        weights, features, expected = (x[..., None] for x in (weights, features, expected))
+    layer.weight.data, layer.bias.data = torch.from_numpy(np.float32(weights)), torch.zeros(32)
+    low, high = torch.tensor(0.0), torch.tensor(float(LARGEST_INPUT))
+    program = torch.onnx.export(
+        for_onnx(QuantisedLayerIn(layer, low, high)).eval(),
+        (torch.from_numpy(np.float32(features)),),
+        dynamo=True,
+        input_names=["features"],
+        output_names=["logits"],
+        opset_version=18,
+        verbose=False,
+    )
+    found = run(program.model_proto, np.float32(features))
+    np.testing.assert_array_equal(found, expected)
+
+
+class QuantisedLayerIn(torch.nn.Module):
+    def __init__(self, *settings):
+        super().__init__()
+        self.layer = QuantisedLayer(*settings)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_int8_weights_are_unsigned():
+    """A processor with VNNI does not saturate: there only this shows that others would not."""
+    kept = {weight.data_type for weight in int8(narrow_and_wide(), [clips(4)]).graph.initializer}
+    assert TensorProto.UINT8 in kept
+    assert TensorProto.INT8 not in kept

@@ -9,7 +9,7 @@ from data.features.decode import BadAudio
 from deploy.recordings import find_recordings, raw_blocks
 
 
-def test_a_folder_gives_its_recordings_in_order_and_passes_over_what_is_none(tmp_path):
+def test_a_folder_is_replaced_by_its_sorted_recordings(tmp_path):
     for name in ("b.WAV", "a/z.flac", "a/video.m4a", "clips.csv", ".hidden/c.wav", "._b.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -24,7 +24,7 @@ def test_a_folder_without_recordings_is_named(tmp_path):
 
 
 class Pipe(io.BytesIO):
-    """Gives 7 bytes at a time, as a pipe that cares for no frame."""
+    """Returns 7 bytes at a time, which are no multiple of a frame."""
 
     def read1(self, size=-1):
         return super().read1(7)
@@ -38,7 +38,7 @@ class Pipe(io.BytesIO):
         ("f32le", np.array([0, 0.5, -1, 0.25], "<f4"), [0, 0.5, -1, 0.25]),
     ],
 )
-def test_raw_samples_come_in_any_pieces(kind, stored, expected):
+def test_raw_samples_arrive_in_chunks_of_any_size(kind, stored, expected):
     found = list(raw_blocks(Pipe(stored.tobytes() + b"\x01"), kind, 100, 2))
     assert all(rate == 100 and block.dtype == np.float32 for block, rate in found)
     joined = np.concatenate([block for block, _ in found])
@@ -48,7 +48,9 @@ def test_raw_samples_come_in_any_pieces(kind, stored, expected):
 def test_a_raw_sample_that_is_not_finite_is_named_with_its_time():
     stored = np.zeros(10, "<f4")
     stored[5] = np.inf
-    blocks = raw_blocks(Pipe(stored.tobytes()), "f32le", 10, 1)  # a sample, two, two …
+    blocks = raw_blocks(
+        Pipe(stored.tobytes()), "f32le", 10, 1
+    )  # 7 bytes: one sample, then two, two …
     assert [len(block) for block, _ in islice(blocks, 3)] == [1, 2, 2]
     with pytest.raises(BadAudio, match=r"^-: .* NaN or infinite, the first at 0.500 s"):
         next(blocks)
@@ -57,7 +59,7 @@ def test_a_raw_sample_that_is_not_finite_is_named_with_its_time():
 @pytest.mark.parametrize(
     ("content", "reason"), [(b"", "no samples"), (b"RIFF....WAVE", "file with a header")]
 )
-def test_a_pipe_without_raw_samples_says_so(content, reason):
+def test_a_pipe_without_raw_samples_is_refused(content, reason):
     with pytest.raises(BadAudio, match=reason):
         list(raw_blocks(io.BufferedReader(io.BytesIO(content)), "s16le", 8000, 1))
 

@@ -2,41 +2,46 @@ import numpy as np
 import pytest
 
 from config import UserError
-from deploy.student import Hearing, Student
-from tests.deploy.stand_in import BIAS, WEIGHT, make_student, says
+from deploy.student import AudioSpec, Student
+from tests.deploy.stand_in import BIAS, WEIGHT, expected_probabilities, make_student
 
 
-def test_a_student_hears_one_window(tmp_path):
+def test_a_student_predicts_one_window(tmp_path):
     student = Student(make_student(tmp_path / "a.onnx"))
-    assert student.hearing == Hearing(8000, 1)
-    probabilities, mel = student.hear(np.full((1, 4000), -0.25, np.float32))
-    np.testing.assert_allclose(probabilities, says(0.25), atol=1e-6)
+    assert student.audio_spec == AudioSpec(8000, 1)
+    probabilities, mel = student.predict(np.full((1, 4000), -0.25, np.float32))
+    np.testing.assert_allclose(probabilities, expected_probabilities(0.25), atol=1e-6)
     np.testing.assert_array_equal(mel, np.full((1, 1000, 4), 0.25, np.float32))
 
 
 def test_single_label_probabilities_sum_to_one(tmp_path):
     student = Student(make_student(tmp_path / "a.onnx", task="single_label", mel=False))
-    probabilities, mel = student.hear(np.full((1, 4000), 0.25, np.float32))
+    probabilities, mel = student.predict(np.full((1, 4000), 0.25, np.float32))
     logits = np.array(WEIGHT) * 0.25 + BIAS  # 1 and -1
     np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(), atol=1e-6)
     assert mel is None
 
 
-def test_a_student_says_what_it_is(tmp_path):
+def test_about_lists_the_description(tmp_path):
     path = make_student(tmp_path / "a.onnx", any_length=False)
     assert Student(path).about() == "\n".join(
         [
             str(path),
             "  name    stand-in seed 0",
             f"  model   level, float32, {path.stat().st_size:,} bytes",
-            "  cost    4 parameters, 8 MACs a clip",
-            "  hears   0.5 s (that length alone) at 8000 Hz, mono; 4 mel bands every 0.0005 s",
-            "  says    any of loud, quiet",
+            "  cost    4 parameters, 8 MACs per clip",
+            "  input   0.5 s (only this length) at 8000 Hz, mono; 4 mel bands every 0.0005 s",
+            "  classes any of loud, quiet",
             "  scores  accuracy 0.7500 (test)",
             "  data    levels; made here",
             "  commit  0123abc",
         ]
     )
+
+
+def test_about_without_scores(tmp_path):
+    path = make_student(tmp_path / "a.onnx", scores={"accuracy": None})
+    assert "  scores  none\n" in Student(path).about()
 
 
 def test_class_names_with_commas_and_quotes(tmp_path):
@@ -45,8 +50,8 @@ def test_class_names_with_commas_and_quotes(tmp_path):
 
 
 def broken(path):
-    whole = make_student(path).read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    content = make_student(path).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
     return path
 
 
@@ -78,17 +83,23 @@ BAD = {
     "not readable as an ONNX model .*parsing failed": broken,
     "not readable as an ONNX model": text,
     "not readable as an ONNX model .ONNX Runtime .* Opset 99": newer_opset,
-    "nothing in it says what it hears": lambda path: make_student(path, described=False),
-    "has format 2, known here is 1; update Soundstill": lambda path: make_student(path, format=2),
-    "lacks 'hop_seconds'; export it again": lambda path: make_student(path, hop_seconds=None),
-    "has format 3, known": lambda path: make_student(path, format=3, hop_seconds=None),
-    r"cannot be understood \(.*\); export it again": lambda path: make_student(path, format="one"),
+    "has no description; expected a student": lambda path: make_student(path, described=False),
+    "has format 2, the newest supported is 1; update Soundstill": lambda path: make_student(
+        path, format=2
+    ),
+    "lacks 'hop_seconds'; export the student again": lambda path: make_student(
+        path, hop_seconds=None
+    ),
+    "has format 3, the newest": lambda path: make_student(path, format=3, hop_seconds=None),
+    r"cannot be read \(.*\); export the student again": lambda path: make_student(
+        path, format="one"
+    ),
     "does not take a waveform and give probabilities": other_graph,
 }
 
 
 @pytest.mark.parametrize("reason", BAD)
-def test_a_file_that_is_no_student_says_why(tmp_path, reason):
+def test_a_file_that_is_not_a_student_is_refused_with_the_reason(tmp_path, reason):
     path = BAD[reason](tmp_path / "a.onnx")
     with pytest.raises(UserError, match=reason) as caught:
         Student(path)
@@ -96,18 +107,18 @@ def test_a_file_that_is_no_student_says_why(tmp_path, reason):
     assert "\n" not in str(caught.value)
 
 
-def test_a_window_that_the_model_cannot_take_is_named(tmp_path):
+def test_a_window_of_an_unsupported_length_is_refused(tmp_path):
     student = Student(make_student(tmp_path / "a.onnx"))
-    with pytest.raises(UserError, match=r"cannot hear a window of 0\.000125 s"):
-        student.hear(np.zeros((1, 1), np.float32))  # its mel takes samples by fours
+    with pytest.raises(UserError, match=r"cannot process a window of 0\.000125 s"):
+        student.predict(np.zeros((1, 1), np.float32))  # its mel requires a multiple of four samples
 
 
-def test_an_overflow_is_no_probability(tmp_path):
+def test_probabilities_that_are_not_finite_are_refused(tmp_path):
     student = Student(make_student(tmp_path / "a.onnx", weight=(np.nan, 1.0)))
-    with pytest.raises(UserError, match="says what is no probability"):
-        student.hear(np.ones((1, 4000), np.float32))
+    with pytest.raises(UserError, match="its probabilities are not finite"):
+        student.predict(np.ones((1, 4000), np.float32))
 
 
-def test_entries_that_are_not_known_here_are_passed_over(tmp_path):
+def test_unknown_entries_are_ignored(tmp_path):
     path = make_student(tmp_path / "a.onnx", colour="green")
     assert Student(path).description.name == "stand-in seed 0"

@@ -1,4 +1,4 @@
-"""The package of the challenge, of students that were built but not trained."""
+"""The files of a challenge submission, with untrained students."""
 
 import json
 
@@ -31,7 +31,7 @@ def make_training(folder, split=None, task="single_label"):
 
 @pytest.fixture
 def evaluation(tmp_path):
-    """Clips without labels, at another rate than the student's; one is short."""
+    """Clips without labels; one is shorter than the student's."""
     folder = tmp_path / "evaluation"
     (folder / "audio").mkdir(parents=True)
     (folder / "evaluation_setup").mkdir()
@@ -45,9 +45,9 @@ def evaluation(tmp_path):
 
 def test_a_folder_for_each_split(tmp_path, evaluation, capsys):
     small, model, described = make_training(tmp_path / "runs/small/student/ce/seed_0/fold_0", "5")
-    whole, _, _ = make_training(tmp_path / "runs/all/student/ce/seed_0/fold_0")
+    full, _, _ = make_training(tmp_path / "runs/all/student/ce/seed_0/fold_0")
     out = tmp_path / "out"
-    given = [small, whole, "--evaluation", evaluation, "--out", out, "--precision", "float32"]
+    given = [small, full, "--evaluation", evaluation, "--out", out, "--precision", "float32"]
     assert main(list(map(str, given))) == 0
     assert sorted(path.name for path in out.iterdir()) == ["split_100", "split_5"]
 
@@ -72,7 +72,7 @@ def test_a_folder_for_each_split(tmp_path, evaluation, capsys):
     assert f"split_5: 3 clips; {size.parameters:,} parameters" in capsys.readouterr().out
 
 
-def test_the_weights_of_half_precision_say_what_the_package_says(tmp_path, evaluation):
+def test_predictions_are_those_of_the_rounded_weights(tmp_path, evaluation):
     training, model, described = make_training(tmp_path / "training")
     out = tmp_path / "out"
     assert main([str(training), "--evaluation", str(evaluation), "--out", str(out)]) == 0
@@ -90,21 +90,23 @@ def test_the_weights_of_half_precision_say_what_the_package_says(tmp_path, evalu
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_what_cannot_be_submitted_is_told(tmp_path, evaluation, capsys):
+def test_what_cannot_be_submitted_is_refused(tmp_path, evaluation, capsys):
     training, _, _ = make_training(tmp_path / "one")
     other, _, _ = make_training(tmp_path / "two")
     tags, _, _ = make_training(tmp_path / "tags", task="multi_label")
 
-    def said(*trainings, folder=evaluation):
+    def error(*trainings, folder=evaluation):
         given = [*trainings, "--evaluation", folder, "--out", tmp_path / "out"]
         assert main(list(map(str, given))) == 1
         return capsys.readouterr().err
 
-    assert "two: trained on 100 % of the clips, as" in said(training, other)
-    assert "nowhere: no finished training; want runs/NAME/student" in said(tmp_path / "nowhere")
-    assert "tags: is trained on tags; want a student of scenes" in said(tags)
-    assert "fold1_test.csv: no such file; want the folder of an un" in said(
+    assert "two: trained on 100 % of the clips, like" in error(training, other)
+    assert "nowhere: no finished training; expected runs/NAME/student" in error(
+        tmp_path / "nowhere"
+    )
+    assert "tags: is a multi-label model; expected a single-label student" in error(tags)
+    assert "fold1_test.csv: no such file; want the folder of an un" in error(
         training, folder=tmp_path
     )
     (evaluation / "audio/10.wav").unlink()
-    assert "recordings that are missing: 1 of 3\n  10.wav" in said(training)
+    assert "recordings that are missing: 1 of 3\n  10.wav" in error(training)

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from deploy.tags import FORMATS, Naming, Row, clock
+from deploy.tags import FORMATS, Row, TagSelection, clock
 
 CLASSES = ("dog", "rain, heavy")
-NAMING = Naming(CLASSES, 0.5, 2)
+SELECTION = TagSelection(CLASSES, 0.5, 2)
 
 
 def rows(*probabilities, step=4.0, window=4.0, recording="a.wav"):
@@ -20,14 +20,14 @@ def rows(*probabilities, step=4.0, window=4.0, recording="a.wav"):
     ("threshold", "top", "expected"),
     [(0.5, 3, ["b", "c"]), (0.5, 1, ["b"]), (0.0, 2, ["b", "c"]), (0.95, 3, [])],
 )
-def test_tags_are_the_likeliest_and_likely_enough(threshold, top, expected):
-    found = Naming(("a", "b", "c"), threshold, top).tags(np.array([0.1, 0.9, 0.5]))
+def test_tags_are_the_most_probable_above_the_threshold(threshold, top, expected):
+    found = TagSelection(("a", "b", "c"), threshold, top).tags(np.array([0.1, 0.9, 0.5]))
     assert [name for name, _ in found] == expected
 
 
 def test_a_table_names_each_recording_once():
-    heard = rows((0.9, 0.75), (0.1, 0.2)) + rows((0.2, 0.6), recording="b.wav")
-    assert list(FORMATS["table"](heard, NAMING)) == [
+    found = rows((0.9, 0.75), (0.1, 0.2)) + rows((0.2, 0.6), recording="b.wav")
+    assert list(FORMATS["table"](found, SELECTION)) == [
         "a.wav",
         "   00:00.00    00:04.00  dog 0.90, rain, heavy 0.75",
         "   00:04.00    00:08.00  -",
@@ -36,15 +36,15 @@ def test_a_table_names_each_recording_once():
     ]
 
 
-def test_csv_has_a_column_a_class():
-    assert list(FORMATS["csv"](rows((0.9, 0.25), step=0.5, window=0.5), NAMING)) == [
+def test_csv_has_one_column_per_class():
+    assert list(FORMATS["csv"](rows((0.9, 0.25), step=0.5, window=0.5), SELECTION)) == [
         'recording,start,end,dog,"rain, heavy"',
         "a.wav,0.000,0.500,0.900000,0.250000",
     ]
 
 
-def test_a_json_line_holds_tags_and_probabilities():
-    (line,) = FORMATS["jsonl"](rows((0.9, 0.25)), NAMING)
+def test_a_json_line_has_tags_and_probabilities():
+    (line,) = FORMATS["jsonl"](rows((0.9, 0.25)), SELECTION)
     assert json.loads(line) == {
         "recording": "a.wav",
         "start": 0.0,
@@ -54,29 +54,29 @@ def test_a_json_line_holds_tags_and_probabilities():
     }
 
 
-def test_labels_of_windows_that_touch_become_one():
-    heard = rows((0.9, 0.9), (0.9, 0.1), (0.1, 0.1), (0.9, 0.1))
-    assert list(FORMATS["audacity"](heard, NAMING)) == [
+def test_labels_of_adjacent_windows_are_merged():
+    found = rows((0.9, 0.9), (0.9, 0.1), (0.1, 0.1), (0.9, 0.1))
+    assert list(FORMATS["audacity"](found, SELECTION)) == [
         "0.000000\t4.000000\train, heavy",
         "0.000000\t8.000000\tdog",
         "12.000000\t16.000000\tdog",
     ]
 
 
-def test_labels_of_windows_that_overlap_become_one():
-    heard = rows((0.9, 0), (0.1, 0), (0.9, 0), (0, 0), (0, 0), (0, 0), (0.9, 0), step=2.0)
-    assert list(FORMATS["audacity"](heard, NAMING)) == [
+def test_labels_of_overlapping_windows_are_merged():
+    found = rows((0.9, 0), (0.1, 0), (0.9, 0), (0, 0), (0, 0), (0, 0), (0.9, 0), step=2.0)
+    assert list(FORMATS["audacity"](found, SELECTION)) == [
         "0.000000\t8.000000\tdog",
         "12.000000\t16.000000\tdog",
     ]
 
 
-def test_a_label_is_given_before_the_recording_ends():
+def test_a_label_is_yielded_before_the_recording_ends():
     def stream():
         yield from rows((0.9, 0), (0, 0), (0, 0))
-        raise AssertionError("the label was kept back")
+        raise AssertionError("the label was not yielded")
 
-    assert next(FORMATS["audacity"](stream(), NAMING)) == "0.000000\t4.000000\tdog"
+    assert next(FORMATS["audacity"](stream(), SELECTION)) == "0.000000\t4.000000\tdog"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page of tag_audio.py --web, in a browser with a microphone that plays a file."""
+"""The page of tag_audio.py --web, in a browser whose microphone plays a file."""
 
 import re
 import signal
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.deploy.stand_in import make_student, says
+from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -20,7 +20,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 FLAGS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
-NOT_PLAYED = "Waveform load error"  # of the player, where a file is no sound
+NOT_PLAYED = "Waveform load error"  # the player's message for a file that is not audio
 
 
 def free_port():
@@ -41,15 +41,15 @@ def web(folder, *arguments, env=None):
 
 
 def refused(started):
-    """What it says, where it ends with status 1."""
-    said = started.communicate()[1]
-    assert started.returncode == 1, said
-    return said
+    """The message of a process that ends with status 1."""
+    message = started.communicate()[1]
+    assert started.returncode == 1, message
+    return message
 
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory):
-    """Two students that disagree, and a recording of 1.25 s that is loud after half a second."""
+    """Two students of opposite predictions, and a recording of 1.25 s, loud from 0.5 s on."""
     folder = tmp_path_factory.mktemp("sounds")
     make_student(folder / "student.onnx")
     make_student(folder / "teacher.onnx", name="teacher seed 0", weight=(-20.0, 20.0), mel=False)
@@ -62,8 +62,8 @@ def sounds(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(sounds):
     pytest.importorskip("gradio", reason="needs Gradio (requirements-web.txt)")
-    port, kept = free_port(), sounds / "kept"
-    env = environment() | {"GRADIO_TEMP_DIR": str(kept)}
+    port, uploads = free_port(), sounds / "uploads"
+    env = environment() | {"GRADIO_TEMP_DIR": str(uploads)}
     started = web(sounds, "student.onnx", "teacher.onnx", "--port", port, env=env)
     line = started.stdout.readline()
     assert line.startswith(f"http://127.0.0.1:{port} is ready"), started.stderr.read()
@@ -71,7 +71,7 @@ def address(sounds):
     started.send_signal(signal.SIGINT)
     assert started.communicate() == ("", "")
     assert started.returncode == 130
-    assert [*kept.rglob("*.wav")] == []  # the recordings are gone with the page
+    assert [*uploads.rglob("*.wav")] == []  # uploaded recordings are deleted
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +88,16 @@ def browser(sounds):
 
 @pytest.fixture(params=[1280, 390])
 def page(request, browser, address):
-    """The page, opened; at the end no request has gone elsewhere, and no script has failed."""
+    """The open page; checks that all requests were local and that no script failed."""
     context = browser.new_context(viewport={"width": request.param, "height": 900})
-    opened, asked, failed = context.new_page(), [], []
-    opened.on("request", lambda found: asked.append(urlsplit(found.url)))
+    opened, requests, failed = context.new_page(), [], []
+    opened.on("request", lambda request: requests.append(urlsplit(request.url)))
     opened.on("pageerror", lambda error: failed.append(error.message))
-    opened.on("console", lambda said: failed.append(said.text) if said.type == "error" else None)
+    opened.on("console", lambda log: failed.append(log.text) if log.type == "error" else None)
     opened.goto(address)
     yield opened
     failed = [text for text in failed if NOT_PLAYED not in text]
-    assert {url.hostname for url in asked if url.scheme not in ("data", "blob")} == {"127.0.0.1"}
+    assert {url.hostname for url in requests if url.scheme not in ("data", "blob")} == {"127.0.0.1"}
     assert failed == []
     context.close()
 
@@ -108,11 +108,14 @@ def upload(page, path):
 
 def test_an_uploaded_file_is_tagged_by_each_model(page, sounds):
     upload(page, sounds / "street.wav")
-    page.locator(".heard .student").nth(1).wait_for()
-    student, teacher = page.locator(".heard .student").all()
+    page.locator(".predictions .student").nth(1).wait_for()
+    student, teacher = page.locator(".predictions .student").all()
     assert student.locator("h3").inner_text() == "stand-in seed 0"
     assert teacher.locator("h3").inner_text() == "teacher seed 0"
-    loudest, quietest = f"{says(0.4)[0]:.2f}", f"{says(0.1)[1]:.2f}"
+    loudest, quietest = (
+        f"{expected_probabilities(0.4)[0]:.2f}",
+        f"{expected_probabilities(0.1)[1]:.2f}",
+    )
     assert student.locator(".peak").all_inner_texts() == ["", quietest, loudest]
     assert student.locator("img").evaluate("picture => picture.naturalHeight") == 4
     assert teacher.locator("img").count() == 0
@@ -122,9 +125,9 @@ def test_an_uploaded_file_is_tagged_by_each_model(page, sounds):
     assert cells[2:4] == ["00:00.50 to 00:01.00", f"loud {loudest}"]
 
 
-def test_names_and_values_stand_on_one_line_and_nothing_overflows(page, sounds):
+def test_names_and_values_are_aligned_and_nothing_overflows(page, sounds):
     upload(page, sounds / "street.wav")
-    page.locator(".heard .student").nth(1).wait_for()
+    page.locator(".predictions .student").nth(1).wait_for()
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width == page.viewport_size["width"]
     names, values = (page.locator(f".student .{kind}").all() for kind in ("name", "peak"))
@@ -136,7 +139,7 @@ def test_names_and_values_stand_on_one_line_and_nothing_overflows(page, sounds):
     assert max(np.abs(np.diff(tops, axis=0)).ravel()) < 12
 
 
-def test_a_file_that_is_no_sound_says_so(page, sounds):
+def test_a_file_that_is_not_audio_is_refused(page, sounds):
     upload(page, sounds / "text.wav")
     page.get_by_role("alert").filter(has_text="not readable as audio").wait_for()
     assert re.match(r"text\.wav: not readable", page.get_by_role("alert").last.inner_text())
@@ -146,9 +149,9 @@ def test_the_microphone_is_tagged(page):
     page.get_by_label("Record audio").click()
     page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_role("button", name="Stop").wait_for()
-    page.wait_for_timeout(1200)  # of sound
+    page.wait_for_timeout(1200)  # ms
     page.get_by_role("button", name="Stop").click()
-    page.locator(".heard .student").nth(1).wait_for()
+    page.locator(".predictions .student").nth(1).wait_for()
     assert page.locator(".student").first.locator("rect.tag").count() >= 2
 
 
@@ -157,13 +160,15 @@ def test_a_port_in_use_is_named(sounds):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        said = refused(web(sounds, "student.onnx", "--port", port))
-    assert said.startswith(f"tag_audio.py: port {port}: ")
-    assert said.endswith("; choose another with --port\n")
+        message = refused(web(sounds, "student.onnx", "--port", port))
+    assert message.startswith(f"tag_audio.py: port {port}: ")
+    assert message.endswith("; choose another with --port\n")
 
 
-def test_without_gradio_there_is_a_line_to_install_it(sounds, tmp_path):
+def test_without_gradio_the_message_names_the_requirements(sounds, tmp_path):
     (tmp_path / "gradio.py").write_text("raise ImportError('no gradio here')")
-    said = refused(web(sounds, "student.onnx", env=environment() | {"PYTHONPATH": str(tmp_path)}))
-    assert "python -m pip install -r requirements-web.txt" in said
-    assert "Traceback" not in said
+    message = refused(
+        web(sounds, "student.onnx", env=environment() | {"PYTHONPATH": str(tmp_path)})
+    )
+    assert "python -m pip install -r requirements-web.txt" in message
+    assert "Traceback" not in message

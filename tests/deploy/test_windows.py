@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from data.features.decode import convert
-from deploy.student import Hearing
+from deploy.student import AudioSpec
 from deploy.windows import windows
 
-LOW, HIGH = Hearing(8000, 1), Hearing(16_000, 2)
+LOW, HIGH = AudioSpec(8000, 1), AudioSpec(16_000, 2)
 
 
 def blocks(samples, rate, size):
@@ -21,7 +21,7 @@ def blocks(samples, rate, size):
         (3, 4, [(0, 3)]),
         (4, 4, [(0, 4)]),
         (8, 4, [(0, 4), (4, 8)]),
-        (8.05, 4, [(0, 4), (4, 8)]),  # a rest that is not worth a window
+        (8.05, 4, [(0, 4), (4, 8)]),  # the rest is too short for a window
         (8.5, 4, [(0, 4), (4, 8), (8, 8.5)]),
         (10, 4, [(0, 4), (4, 8), (8, 10)]),
         (10, 3, [(0, 4), (3, 7), (6, 10)]),
@@ -37,22 +37,22 @@ def test_the_last_window_is_the_first_that_reaches_the_end(length, hop, expected
 
 @pytest.mark.parametrize("size", [333, 4096, 10**6])
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
-def test_windows_are_cut_from_the_recording_converted_as_a_whole(rate, size):
+def test_windows_are_segments_of_the_resampled_recording(rate, size):
     samples = np.random.default_rng(0).standard_normal((3 * rate + 77, 2)).astype(np.float32)
     found = list(windows(blocks(samples, rate, size), [LOW, HIGH], 0.8, 0.3))
     assert len(found) == 9
-    for hearing in (LOW, HIGH):
-        whole = convert(samples, rate, *hearing)
-        length = round(0.8 * hearing.sample_rate)
+    for spec in (LOW, HIGH):
+        converted = convert(samples, rate, *spec)
+        length = round(0.8 * spec.sample_rate)
         for k, (_, _, waveforms) in enumerate(found):
-            begin = round(0.3 * k * hearing.sample_rate)
-            expected = whole[:, begin : begin + length]
+            begin = round(0.3 * k * spec.sample_rate)
+            expected = converted[:, begin : begin + length]
             np.testing.assert_array_equal(
-                waveforms[hearing], np.pad(expected, ((0, 0), (0, length - expected.shape[1])))
+                waveforms[spec], np.pad(expected, ((0, 0), (0, length - expected.shape[1])))
             )
 
 
-def test_a_window_is_there_as_soon_as_its_last_sample_is():
+def test_a_window_is_yielded_as_soon_as_its_last_sample_arrives():
     given = []
 
     def stream():

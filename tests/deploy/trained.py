@@ -1,4 +1,4 @@
-"""Untrained models that stand for trained ones: their description and a sound."""
+"""Untrained models in place of trained ones, their descriptions, and waveforms."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from models.stored import Description
 RATE, SECONDS = 8_000, 1.0
 
 
-REDUCED = {  # few layers, which are traced quickly, and wide ones, which are smaller in int8
+REDUCED = {  # few layers, which are traced quickly, or wide ones, which int8 compresses
     "ast": {"size": "base", "depth": 1},
     "cp_mobile": {"base_channels": 96},
     "efficientnet": {"depth_mult": 0.1},
     "passt": {"size": "base", "depth": 1},
 }
-WAVEFORM_SECONDS = {"raw_resnet": 6.0}  # of the models that hear waveforms
+WAVEFORM_SECONDS = {"raw_resnet": 6.0}  # of models that read raw waveforms
 
 
 def described(name: str = "dcase_small", task: str = "multi_label", **options) -> Description:
@@ -43,7 +43,7 @@ def described(name: str = "dcase_small", task: str = "multi_label", **options) -
 
 
 def built(description: Description) -> nn.Module:
-    """Batch normalisation has heard something, so that to leave it out makes a difference."""
+    """Random statistics of batch normalisation, so that omitting it changes the outputs."""
     torch.manual_seed(0)
     model = description.build()
     for module in model.modules():
@@ -51,7 +51,7 @@ def built(description: Description) -> nn.Module:
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(0.5, 2)
         elif isinstance(module, nn.Conv2d) and not module.weight.any():
-            nn.init.kaiming_normal_(module.weight)  # cp_resnet has those that start at 0
+            nn.init.kaiming_normal_(module.weight)  # cp_resnet initialises some with zeros
     return model
 
 

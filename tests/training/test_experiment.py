@@ -14,7 +14,7 @@ from data.features.front_end import FrontEnd
 from data.features.mel_cache import cache_folder
 from data.tables.clips import Clip, ClipTable
 from data.tables.columns import Column
-from deploy.whole import Whole
+from deploy.full_model import FullModel
 from models.stored import read_model
 from training.experiment import Experiment, load_weights
 from training.run_folder import training_path
@@ -393,4 +393,4 @@ def test_a_fixed_normalisation_is_heard_in_training_and_by_what_is_exported():
     assert (described.mean, described.std) == ((-4.5,), (5.0,))
     waveform = 0.1 * torch.randn(1, 1, 4000, generator=torch.Generator().manual_seed(0))
     wanted = (FrontEnd(found.config.student_mel)(waveform) + 4.5) / 5
-    torch.testing.assert_close(Whole(model, described)(waveform).mel, wanted)
+    torch.testing.assert_close(FullModel(model, described)(waveform).mel, wanted)

@@ -1,15 +1,15 @@
-"""What it costs that teacher and student hear the same disturbed clips.
+"""The cost of a teacher on the same augmented clips as the student, computed at every step.
 
-    python -m benchmarks.consistent_teaching
+    python -m benchmarks.online_teacher
 
-CMKD's disturbances (mixup of half of the clips, both masks, noise, roll), drawn and rendered at
-every step. `plain` trains the student on labels alone; `teacher` asks the teacher about batches
-that were rendered before the clock started. `online` trains on labels and teacher, which hears what
-the student hears, in its own bands: it may cost what these two do, and little more. `replayed`
-trains so on views that were drawn once, whose teacher's outputs are looked up: it may cost what
-`plain` does, and little more. `undisturbed` is `plain` without [augment]. The teacher takes so long
-that what hears it, and `plain` beside it, has fewer rounds, of its own. The seconds are those of
-the processor, one core: none of them is waited for, and other programs' turns do not count.
+CMKD's augmentation (mixup of half of the clips, both masks, noise, roll), sampled and rendered at
+every step. `plain` trains the student on labels only; `teacher` is the forward pass of the teacher
+on batches that were rendered before the timing. `online` trains on labels and on the teacher's
+outputs for the same augmented clips: its cost should be close to the sum of these two. `replayed`
+trains on views that were sampled once and whose teacher outputs are cached: its cost should be
+close to that of `plain`. `unaugmented` is `plain` without [augment]. The teacher is slow, so the
+contenders that run it have fewer rounds, and so has the `plain` that they are compared with. The
+seconds are CPU time on one core, so other programs do not count.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.distillation_step import (
     features_of,
     model_of,
 )
-from benchmarks.measure import command_line, keep_cores, medians, report, take_turns
+from benchmarks.measure import alternate, command_line, keep_cores, medians, report
 from config import Augment
 from data.augment import Augmentation
 from data.loading.replay import Replay
@@ -58,9 +58,9 @@ def processor_seconds(work: Callable[[], object]) -> float:
 
 
 def ratio(seconds: dict[str, list[float]], one: str, *others: str) -> float:
-    """Of one contender's seconds to the sum of others', the median of the rounds.
+    """Seconds of one contender over the sum of others, the median over the rounds.
 
-    What disturbs the machine for longer than a round cancels out; medians of parts do not add.
+    Load that lasts longer than a round cancels out.
     """
     sums = map(sum, zip(*(seconds[name] for name in others), strict=True))
     return statistics.median(a / b for a, b in zip(seconds[one], sums, strict=True))
@@ -71,32 +71,34 @@ def main() -> None:
     for role in ("teacher", "student"):
         parser.add_argument(f"--{role}", choices=sorted(MODELS), default=MODEL[role])
         parser.add_argument(f"--{role}-bands", type=int, default=BANDS[role])
-    parser.add_argument("--batches", type=int, default=4, help="of an epoch")
-    parser.add_argument("--views", type=int, default=2, help="that are replayed")
+    parser.add_argument("--batches", type=int, default=4, help="per epoch")
+    parser.add_argument("--views", type=int, default=2, help="number of replayed views")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--teacher-rounds", type=int, default=5, help="of plain, online, teacher")
+    parser.add_argument(
+        "--teacher-rounds", type=int, default=5, help="rounds of plain, online, teacher"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(keep_cores(1))
     clips = arguments.batches * BATCH
-    views = {role: features_of(getattr(arguments, f"{role}_bands"), clips) for role in MODEL}
-    student = model_of(arguments.student, views["student"])
-    online = OnlineTeacher(model_of(arguments.teacher, views["teacher"]))
+    features = {role: features_of(getattr(arguments, f"{role}_bands"), clips) for role in MODEL}
+    student = model_of(arguments.student, features["student"])
+    online = OnlineTeacher(model_of(arguments.teacher, features["teacher"]))
     augmentation = Augmentation(CMKD, SECONDS, 8000.0)
     replay = Replay(augmentation, np.arange(clips), arguments.views, seed=0)
 
     with tempfile.TemporaryDirectory() as folder:
-        ids = views["teacher"].cache.table.ids
+        ids = features["teacher"].cache.table.ids
         places = [outputs_folder(Path(folder), {"view": k}, ids) for k in range(arguments.views)]
-        made_from = (online.model, views["teacher"], np.arange(clips), replay)
-        cache = TeacherCache(*made_from, places, 4.0, 64.0)
+        inputs = (online.model, features["teacher"], np.arange(clips), replay)
+        cache = TeacherCache(*inputs, places, 4.0, 64.0)
         cache.fill(required_outputs(VARIANT))
         cached = cache.teacher(required_outputs(VARIANT))
 
     trainings = {
-        "undisturbed": Training("bce", student, views, []),
-        "plain": Training("bce", student, views, [], augmentation),
-        "replayed": Training(VARIANT, student, views, [cached], replay=replay),
-        "online": Training(VARIANT, student, views, [online], augmentation),
+        "unaugmented": Training("bce", student, features, []),
+        "plain": Training("bce", student, features, [], augmentation),
+        "replayed": Training(VARIANT, student, features, [cached], replay=replay),
+        "online": Training(VARIANT, student, features, [online], augmentation),
     }
     ready, epochs = list(trainings["online"].batches.epoch(0)), itertools.count()
     contenders = {
@@ -108,19 +110,19 @@ def main() -> None:
         "online": contenders.pop("online"),
         "teacher": lambda: processor_seconds(lambda: [online.outputs(batch) for batch in ready]),
     }
-    take_turns(contenders | slow, 1)
-    slow_seconds = take_turns(slow, arguments.teacher_rounds)
-    seconds = take_turns(contenders, arguments.rounds)
+    alternate(contenders | slow, 1)
+    slow_seconds = alternate(slow, arguments.teacher_rounds)
+    seconds = alternate(contenders, arguments.rounds)
     median = medians(slow_seconds | seconds)
     figures = {
         "online_over_apart": ratio(slow_seconds, "online", "plain", "teacher"),
         "replayed_over_plain": ratio(seconds, "replayed", "plain"),
-        "plain_over_undisturbed": ratio(seconds, "plain", "undisturbed"),
+        "plain_over_unaugmented": ratio(seconds, "plain", "unaugmented"),
     }
     report(
-        "consistent_teaching",
+        "online_teacher",
         arguments,
-        ("an epoch of", "ms a step", "of plain"),
+        ("training", "ms per step", "relative to plain"),
         [
             (name, 1000 * value / arguments.batches, value / median["plain"])
             for name, value in median.items()

@@ -1,4 +1,4 @@
-"""A trained model with its front end, in PyTorch: what an exported file is held against."""
+"""A trained model with its front end, in PyTorch: the reference of an exported file."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from data.features.front_end import FrontEnd
 from models.stored import Description
 
 
-class Heard(NamedTuple):
-    """As the outputs of an exported file: (B, K), (B, K) and (B, C, T, F)."""
+class FullOutput(NamedTuple):
+    """The outputs of an exported file: (B, K), (B, K) and (B, C, T, F)."""
 
     probabilities: Tensor
     logits: Tensor
     mel: Tensor
 
 
-class Whole(nn.Module):
-    """Clips of any length as they are: what padding = log_zero would mask is not asked.
+class FullModel(nn.Module):
+    """From the waveform to probabilities. Clips count as full-length: no frame is masked.
 
-    Shapes: waveform (B, C, S) -> Heard.
+    Shapes: waveform (B, C, S) -> FullOutput.
     """
 
     def __init__(self, model: nn.Module, described: Description) -> None:
@@ -33,8 +33,8 @@ class Whole(nn.Module):
         self.register_buffer("std", torch.tensor(described.std))
         self.eval()
 
-    def forward(self, waveform: Tensor) -> Heard:
+    def forward(self, waveform: Tensor) -> FullOutput:
         mel = (self.front_end(waveform) - self.mean) / self.std
         logits = self.model(mel).logits
         probabilities = logits.softmax(1) if self.single_label else logits.sigmoid()
-        return Heard(probabilities, logits, mel)
+        return FullOutput(probabilities, logits, mel)
