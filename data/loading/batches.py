@@ -159,9 +159,11 @@ class DeviceTargets:
 
     def __init__(self, targets: Targets, device: torch.device) -> None:
         self.device, self.classes = device, targets.shape[1]
-        self.most = int(np.diff(targets.starts).max())
+        matrix = targets.matrix
+        self.most = int(np.diff(matrix.indptr).max())
         self.starts, self.columns, self.values = (
-            torch.as_tensor(array, device=device) for array in targets.arrays().values()
+            torch.as_tensor(array, device=device)
+            for array in (matrix.indptr, matrix.indices, matrix.data)
         )
 
     def __getitem__(self, rows: Tensor) -> Tensor:

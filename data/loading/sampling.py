@@ -74,12 +74,9 @@ class Balanced:
 
     def __init__(self, rows: np.ndarray, targets: Targets, draws: int = 0) -> None:
         self.rows, self.draws = torch.as_tensor(rows), draws or len(rows)
-        labels = targets.values >= 0.5
-        counts = np.bincount(targets.columns[labels], minlength=targets.shape[1])
-        of_label = np.where(labels, 1000 / (counts[targets.columns] + 0.01), 0.0)
-        upto = np.concatenate([[0.0], of_label.cumsum()])
-        weights = upto[targets.starts[1:]] - upto[targets.starts[:-1]]
-        if not labels.any():
+        labels = targets.matrix >= 0.5
+        weights = labels @ (1000 / (labels.sum(axis=0) + 0.01))
+        if not labels.nnz:
             raise UserError("SAMPLING = balanced wants labels, found none among the training clips")
         self.upto = torch.from_numpy(weights.cumsum())
 

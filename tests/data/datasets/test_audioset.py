@@ -88,7 +88,7 @@ def test_labels_go_by_mid_and_names_keep_their_commas(write, recwarn):
         "-0RWZT-miFs": [3, 4],
         "bbbbbbbbbb_": [5],
     }
-    assert set(table.targets.values) == {1.0}
+    assert set(table.targets.matrix.data) == {1.0}
     frame = table.frame
     assert frame["split"].to_dict() == {
         **dict.fromkeys(WHOLE[:3], "train"),

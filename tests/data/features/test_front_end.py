@@ -122,12 +122,15 @@ def test_logarithms_and_spectra(log, expected, spectrum):
     np.testing.assert_allclose(found, expected(mel), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("scale", "norm"), [("slaney", "slaney"), ("htk_hertz", None)])
 @pytest.mark.parametrize(("rate", "size", "bands"), [(32_000, 1024, 128), (44_100, 2048, 256)])
-def test_slaney_filters_are_those_of_librosa(rate, size, bands):
+def test_filters_are_those_of_librosa(rate, size, bands, scale, norm):
     settings = Mel(
-        sample_rate=rate, mel_scale="slaney", num_bands=bands, mel_min_hz=0, mel_max_hz=rate / 2
+        sample_rate=rate, mel_scale=scale, num_bands=bands, mel_min_hz=0, mel_max_hz=rate / 2
     )
-    expected = librosa.filters.mel(sr=rate, n_fft=size, n_mels=bands, dtype=np.float64)
+    expected = librosa.filters.mel(
+        sr=rate, n_fft=size, n_mels=bands, htk=scale != "slaney", norm=norm, dtype=np.float64
+    )
     np.testing.assert_allclose(mel_filters(settings, size).T, expected, atol=1e-12)
 
 

@@ -208,14 +208,14 @@ def test_columns_that_are_wrong_are_named():
         ClipTable.of_columns(empty, none.take(slice(0)), CLASSES, "multi_label")
 
 
-def test_a_table_that_was_read_holds_few_bytes_a_clip(tmp_path):
+def test_a_table_that_was_read_takes_few_bytes_per_clip(tmp_path):
     table = made_of(1000)
     table.write(tmp_path)
     read = ClipTable.read(tmp_path)
     held = sum(column.nbytes for column in read.columns.held.values()) + read.targets.nbytes
-    # id 21; codes of split, fold, group 1 each; a start 8, two columns and values 12. Beside them
-    # the distinct splits, folds and groups, and one more start.
-    assert held == 1000 * (21 + 3 + 8 + 12) + (2 * 8 + 8 + 50 * 9) + 8
+    # id 21; codes of split, fold, group 1 each; a start 4, two columns and values 16. Further the
+    # distinct splits, folds and groups, and one more start.
+    assert held == 1000 * (21 + 3 + 4 + 16) + (2 * 8 + 8 + 50 * 9) + 4
     assert sorted(read.columns.held) == ["fold", "group", "id", "split"]
     assert read.columns["device"][7] == "phone 7"
     assert_same(read, table)
