@@ -88,7 +88,8 @@ def jobs(
 def make(todo: list[Job], folder: Path, workers: int) -> None:
     for split in SENSORS:
         (folder / split).mkdir(parents=True)
-    rows = [row for rows in on_all_cores(make_clip, todo, workers) for row in rows]
+    answers = on_all_cores("synthesising street_sounds", make_clip, todo, workers)
+    rows = [row for of_clip in answers for row in of_clip]
     (folder / "dcase-ust-taxonomy.yaml").write_text(taxonomy_yaml(), encoding="utf-8")
     partial = folder / "annotations.csv.partial"
     with partial.open("w", newline="", encoding="utf-8") as file:

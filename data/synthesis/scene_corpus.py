@@ -101,7 +101,7 @@ def jobs(
 def make(todo: Sequence[Job], folder: Path, workers: int) -> None:
     (folder / "audio").mkdir(parents=True)
     (folder / "evaluation_setup").mkdir()
-    on_all_cores(make_clip, todo, workers)
+    on_all_cores("synthesising street_scenes", make_clip, todo, workers)
     train = [(job.filename, job.scene) for job in todo if job.part == "train"]
     test = [(job.filename, job.scene) for job in todo if job.part == "test"]
     head, setup = ("filename", "scene_label"), folder / "evaluation_setup"
