@@ -45,7 +45,7 @@ def main(*arguments):
     make_mel.main(*arguments)
 
 if __name__ == "__main__":
-    config.run_script(main, config.script_parser("", ("--download", "")))
+    config.run_script(main, make_mel.parser())
 """
 
 
@@ -73,8 +73,7 @@ def load(*overrides):
 
 
 def make(*overrides):
-    parser = config.script_parser("", ("--download", ""))
-    make_mel.main(parser.parse_args([]), load(*overrides))
+    make_mel.main(make_mel.parser().parse_args([]), load(*overrides))
 
 
 def contents(folder):
@@ -114,8 +113,63 @@ def test_both_caches_are_made_and_described(place, capsys):
     assert "clips per second" in said
     before = contents(place / "features")
     make()
-    assert "already complete" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "nothing to do: the features were already complete\n" in shown
+    assert shown.endswith("\nnext: python train_teacher.py\n")
     assert contents(place / "features") == before
+
+
+def test_the_next_command_has_the_same_options():
+    def after(*arguments):
+        return make_mel.next_command(make_mel.parser().parse_args(arguments))
+
+    assert after() == "python train_teacher.py"
+    chosen = "--config", "my recipes/a.ini", "--set", "mel.num_bands=20"
+    wanted = "python train_teacher.py --config 'my recipes/a.ini' --set mel.num_bands=20"
+    assert after(*chosen) == wanted
+
+
+def plan(capsys, *overrides, arguments=("--dry-run",)):
+    make_mel.main(make_mel.parser().parse_args(arguments), load(*overrides))
+    return capsys.readouterr().out
+
+
+def test_a_dry_run_counts_and_writes_nothing(place, capsys):
+    before = contents(place)
+    shown = plan(capsys)
+    assert "data set  csv_folder: single_label, clips of 0.25 s" in shown
+    assert "audio     sounds: all 6 recordings are there\n" in shown
+    assert "clips     6: train 6, validate 0, test 0\n" in shown
+    assert "labels    2: a 3, b 3\n" in shown
+    folder = cache_folder(load(), "teacher")
+    line = f"cache     {folder} for the teacher: 16 mel bands at 16000 Hz, 1x23x16, 736 bytes per "
+    assert f"{line}clip, 4.4 kB in all; to be computed\n" in shown
+    assert shown.endswith("dry run: nothing was written\n")
+    assert contents(place) == before
+
+
+def test_a_dry_run_finds_caches_that_are_there_and_shared(place, capsys):
+    make("mel.student.num_bands=16")
+    before = contents(place)
+    capsys.readouterr()
+    shown = plan(capsys, "mel.student.num_bands=16")
+    assert shown.count("\ncache ") == 1
+    assert " for the teacher and student: " in shown
+    assert "; 6 clips are already there\n" in shown
+    assert contents(place) == before
+
+
+def test_a_dry_run_names_what_is_missing(place, capsys):
+    (place / "sounds" / "003.wav").unlink()
+    assert "1 of 6 recordings are missing, such as sounds/003.wav" in plan(capsys)
+    chosen = "data.dataset=esc10", "data.root="
+    shown = plan(capsys, *chosen)
+    assert "audio/esc10: no such folder; to get it: python make_mel.py --download" in shown
+    assert "clips     400 of 5 s" in shown
+    shown = plan(capsys, *chosen, arguments=("--dry-run", "--download"))
+    assert "no such folder; --download fetches it" in shown
+    assert "make_mel.py synthesises it" in plan(capsys, "data.dataset=street_sounds", "data.root=")
+    assert not (place / "audio").exists()
 
 
 def test_half_written_files_of_a_killed_run_go(place):
@@ -253,7 +307,7 @@ def test_bad_files_are_left_out_where_the_user_says_so(place, capsys):
     assert "003.wav" not in cache.table.ids
     assert "003.wav,sounds/003.wav,not readable" in (cache.folder / "bad_clips.csv").read_text()
     make("data.on_bad_audio=skip")
-    assert "1 left out, see bad_clips.csv\nalready complete" in capsys.readouterr().out
+    assert "1 left out, see bad_clips.csv\nnothing to do" in capsys.readouterr().out
 
 
 def test_a_96_khz_stereo_flac_and_a_clip_of_10_ms_are_clips_like_any_other(place):

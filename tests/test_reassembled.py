@@ -64,7 +64,7 @@ def load(*overrides):
 
 
 def run(script, *overrides):
-    flags = ("--download", ""), ("--overwrite", "")
+    flags = ("--download", ""), ("--dry-run", ""), ("--overwrite", "")
     script.main(config.script_parser("", *flags).parse_args([]), load(*overrides))
 
 
@@ -113,7 +113,7 @@ def test_a_second_cache_holds_the_training_recordings_whole(place, capsys):
     run(make_mel)
     said = capsys.readouterr().out
     assert f"{whole.folder}: 3 clips of 1x998x12, 0.01 h\n" in said
-    assert said.endswith("already complete\n")
+    assert said.endswith("already complete\nnext: python train_teacher.py\n")
     audio = Path("audio/tau_scenes/audio/tram-oslo-2-2-9-a.wav")
     audio.write_bytes(audio.read_bytes())  # another time of writing makes it another file
     run(make_mel)

@@ -83,6 +83,9 @@ class AudioSet:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "42531 (SUBSET = balanced) or 2.08 million (full) of 10 s"
+    labels_summary = "527 tags"
+    how_to_get = "your own recordings; python make_mel.py --download fetches the tables"
     licence = "AudioSet (Google), labels CC BY 4.0; the recordings are their publishers'"
 
     def __init__(self, *, subset: Literal["balanced", "full"] = "balanced") -> None:

@@ -40,6 +40,9 @@ class CsvFolder:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "your own"
+    labels_summary = "one label or several per clip"
+    how_to_get = "put your recordings and clips.csv into the folder [data] ROOT"
     licence = "the user's own recordings"
 
     def __init__(

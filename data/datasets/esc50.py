@@ -25,6 +25,9 @@ class Esc50:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "2000 of 5 s"
+    labels_summary = "50 classes, five folds"
+    how_to_get = "python make_mel.py --download (647 MB)"
     licence = "ESC-50 (K. J. Piczak), CC BY-NC 3.0"
     num_classes = 50
 
@@ -109,6 +112,9 @@ class Esc50:
 class Esc10(Esc50):
     """The 400 clips of ESC-50 in 10 easily told classes, with its folds; all of ESC-50 will do."""
 
+    clips_summary = "400 of 5 s"
+    labels_summary = "10 classes, five folds"
+    how_to_get = "python make_mel.py --download (647 MB)"
     licence = "ESC-10 (K. J. Piczak), CC BY"
     num_classes = 10
 

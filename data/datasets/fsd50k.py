@@ -64,6 +64,9 @@ class Fsd50k:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "51197 of 0.3 to 30 s"
+    labels_summary = "200 tags"
+    how_to_get = "python make_mel.py --download (24.7 GB)"
     licence = "FSD50K (Fonseca et al.), CC BY 4.0; each clip its own, some of them non-commercial"
 
     def table(self, root: Path) -> ClipTable:

@@ -53,6 +53,9 @@ class SonycUst:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "2794 (VERSION = v1) or 18510 (v2) of 10 s"
+    labels_summary = "8 coarse or 29 fine tags"
+    how_to_get = "python make_mel.py --download (v2: 13.3 GB)"
     licence = "SONYC-UST, CC BY 4.0"
 
     def __init__(

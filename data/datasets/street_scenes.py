@@ -19,6 +19,9 @@ class StreetScenes(TauScenes):
     """
 
     embedded = True
+    clips_summary = "600 of 4 s, stereo"
+    labels_summary = "ten scenes"
+    how_to_get = "python make_mel.py synthesises it"
     licence = "synthesised by Soundstill, under its own licence"
 
     def __init__(self) -> None:

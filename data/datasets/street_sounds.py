@@ -21,6 +21,9 @@ class StreetSounds(SonycUst):
 
     clip_seconds = 4.0
     embedded = True
+    clips_summary = "1100 of 4 s"
+    labels_summary = "8 coarse or 29 fine tags"
+    how_to_get = "python make_mel.py synthesises it"
     licence = "synthesised by Soundstill, under its own licence"
 
     def __init__(

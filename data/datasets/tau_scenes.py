@@ -95,6 +95,9 @@ class TauScenes:
     task: Task = "single_label"
     metric = "macro_accuracy"
     embedded = False
+    clips_summary = "14400 (EDITION = 2019), 23035 (2020_mobile) or 230350 (2022_mobile, of 1 s)"
+    labels_summary = "ten scenes"
+    how_to_get = "python make_mel.py --download (27 to 36 GB)"
     licence = "TAU Urban Acoustic Scenes (Tampere University), non-commercial academic use alone"
 
     def __init__(

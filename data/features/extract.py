@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from config import Mel, UserError
 from data.features.cache_writer import BadClip, CacheWriter, write_rows
 from data.features.decode import BadAudio, convert, read, read_in_turn
 from data.features.front_end import FrontEnd
 from data.features.mel_cache import NORMALISATION
+from data.progress import progress
 from data.tables.clips import files_of
 
 CHUNK = 16  # clips that a worker is given at a time
@@ -179,7 +179,7 @@ def extract(
     bad: set[BadClip] = set()
     total = sum(min(work.step, len(table) - row) for row in work.rows)
     try:
-        with tqdm(total=total, unit="clip", disable=not show) as bar:
+        with progress("computing features", total, shown=show) as bar:
             for chunk, reasons in results:
                 clips = [
                     BadClip(str(table.ids[chunk.row + place]), chunk.clips[place][0], reason)

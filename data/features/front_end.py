@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from config import Mel
+from config import ConfigError, Mel
 
 KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies, where nothing is added to them
 SHORT_SECONDS, SHORT_PADDED_SECONDS = 1.0, 1.01  # of padding = log_zero
@@ -127,6 +127,14 @@ class FrontEnd(nn.Module):
 def pad_or_cut(waveform: Tensor, samples: int) -> Tensor:
     """(..., S) -> (..., samples): silence at the end, or the end cut off."""
     return F.pad(waveform[..., :samples], (0, max(0, samples - waveform.shape[-1])))
+
+
+def clip_shape(settings: Mel, clip_seconds: float) -> tuple[int, ...]:
+    """The shape of the features of one clip. Raises ConfigError where it is too short for any."""
+    shape = FrontEnd(settings).shape(round(clip_seconds * settings.sample_rate))
+    if 0 in shape:
+        raise ConfigError("[data] clip_seconds", f"{clip_seconds:g} s do not hold one mel frame")
+    return shape
 
 
 def analysis_window(name: str, length: int) -> np.ndarray:

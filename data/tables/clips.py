@@ -60,6 +60,9 @@ class Dataset(Protocol):
     stereo: bool  # a recording of one channel is bad where a front end wants two
     recording_seconds: float  # of what training cuts its clips out of, see ClipTable.recordings; 0
     licence: str  # of the recordings: it goes with every exported student
+    clips_summary: str  # number and length of the clips, for `python -m data`
+    labels_summary: str
+    how_to_get: str
 
     def table(self, root: Path) -> ClipTable:
         """All labelled clips below `root`, checked. Raises UserError that names what is wrong.
