@@ -148,8 +148,8 @@ def test_a_folder_goes_on_past_what_cannot_be_read(place):
     assert complaint == (
         "tag_audio.py: 4 of 5 recordings could not be heard to the end:\n"
         "  sounds/empty.wav: the file is empty (0 bytes)\n"
-        "  sounds/nan.wav: it holds samples that are NaN or infinite, the first at 0.750 s\n"
-        "  sounds/none.wav: it holds no samples\n"
+        "  sounds/nan.wav: it has samples that are NaN or infinite, the first at 0.750 s\n"
+        "  sounds/none.wav: it has no samples\n"
         "  gone.wav: no such file\n"
     )
 

@@ -1,4 +1,4 @@
-"""Waveform -> log-mel: a module, so that one code fills the cache, trains and is exported."""
+"""Waveform -> log-mel: an nn.Module, so that caching, training and export share its code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from config import ConfigError, Mel
 
-KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies, where nothing is added to them
+KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies, where LOG_OFFSET is 0
 SHORT_SECONDS, SHORT_PADDED_SECONDS = 1.0, 1.01  # of padding = log_zero
 
 
@@ -40,7 +40,7 @@ class FrontEnd(nn.Module):
         self.hop_length = round(settings.stft_hop_length_seconds * settings.sample_rate)
         self.fft_size = settings.fft_size or 2 ** math.ceil(math.log2(self.window_length))
         self.centred = settings.framing in ("centred", "passt")
-        # Samples that go with the pre-emphasis.
+        # Samples that are lost in the pre-emphasis.
         self.lost = int(settings.framing == "passt" and settings.front_end == "mel")
         if settings.front_end == "mel":
             window = analysis_window(settings.window, self.window_length)
@@ -56,7 +56,7 @@ class FrontEnd(nn.Module):
             return self.log_mel(self.spectrum(waveform), lengths)
 
     def spectrum(self, waveform: Tensor) -> Tensor:
-        """(B, C, S) -> (B, C, T, fft_size / 2 + 1): front ends with other bands can share it."""
+        """(B, C, S) -> (B, C, T, fft_size / 2 + 1): front ends with other bands may share it."""
         settings, spare = self.settings, self.fft_size - self.window_length
         waveform = waveform.float()
         if settings.framing == "kaldi":
@@ -101,7 +101,7 @@ class FrontEnd(nn.Module):
         return waveform - self.settings.pre_emphasis * F.pad(waveform, (1, 0))[..., :-1]
 
     def real_frames(self, lengths: Tensor) -> Tensor:
-        """Frames of clips of these lengths; as in the reference, one under 1 s counts as 1.01 s."""
+        """Frames of clips of these lengths; as in the reference, a length below 1 s is 1.01 s."""
         rate = self.settings.sample_rate
         short, padded = round(SHORT_SECONDS * rate), round(SHORT_PADDED_SECONDS * rate)
         lengths = torch.where(lengths < short, torch.full_like(lengths, padded), lengths)
@@ -109,7 +109,7 @@ class FrontEnd(nn.Module):
         return (lengths // self.hop_length + 1).clamp(min=0)
 
     def frames(self, samples: int) -> int:
-        """T of a waveform of so many samples; 0 below a window (half a window where centred)."""
+        """T for this many samples; 0 below one window (half a window where centred)."""
         if self.centred:
             samples = samples - self.lost
             shortest = self.window_length - self.window_length // 2 + 1  # reflection needs one more
@@ -125,7 +125,7 @@ class FrontEnd(nn.Module):
 
 
 def pad_or_cut(waveform: Tensor, samples: int) -> Tensor:
-    """(..., S) -> (..., samples): silence at the end, or the end cut off."""
+    """(..., S) -> (..., samples): padded with zeros or cut at the end."""
     return F.pad(waveform[..., :samples], (0, max(0, samples - waveform.shape[-1])))
 
 

@@ -44,7 +44,7 @@ class HalfAndHalf:
 
     def __init__(self, target: np.ndarray, others: np.ndarray, batch_size: int) -> None:
         if not len(target) or not len(others):
-            raise UserError(f"want clips on both sides, found {len(target)} and {len(others)}")
+            raise UserError(f"expected clips on both sides, found {len(target)} and {len(others)}")
         self.target, self.others = torch.as_tensor(target), torch.as_tensor(others)
         self.half = batch_size // 2
 

@@ -75,7 +75,7 @@ def test_a_user_in_two_splits_is_refused_before_training(write):
 def test_a_name_that_is_not_of_its_scene_is_told(write, name):
     root = write()
     (root / "Train/Bus" / name).touch()
-    with pytest.raises(UserError, match=f"Train/Bus/{name}: want names such as Bus_user0009_"):
+    with pytest.raises(UserError, match=f"Train/Bus/{name}: expected names such as Bus_user0009_"):
         CochlScene().table(root)
 
 
@@ -84,7 +84,7 @@ def test_what_is_not_there_and_what_is_unknown_is_named(tmp_path, write):
         CochlScene().table(tmp_path)
     root = write()
     (root / "Val/Ship").mkdir()
-    with pytest.raises(UserError, match="Val: 'Ship' is no scene, want Bus, Cafe"):
+    with pytest.raises(UserError, match="Val: 'Ship' is no scene, expected Bus, Cafe"):
         CochlScene().table(root)
 
 

@@ -99,7 +99,7 @@ def test_another_vocabulary_is_refused(write):
     for words in ([second, first, *rest], [first, *rest], [first, second, *rest[:-1], "199,a,b"]):
         with pytest.raises(UserError, match="vocabulary.csv: is not the vocabulary of FSD50K"):
             Fsd50k().table(write(vocabulary="\n".join(words)))
-    with pytest.raises(UserError, match="found the row '0,Sound_000', want index,label,mid"):
+    with pytest.raises(UserError, match="found the row '0,Sound_000', expected index,label,mid"):
         Fsd50k().table(write(vocabulary="0,Sound_000\n"))
 
 
@@ -131,11 +131,11 @@ def test_what_is_wrong_with_the_rows_is_counted_by_kind(write):
     with pytest.raises(UserError) as caught:
         Fsd50k().table(write(dev=rows))
     assert str(caught.value).partition("dev.csv: ")[2].splitlines() == [
-        "not as FSD50K has it",
+        "not the table of FSD50K",
         "labels outside the vocabulary: 2",
         "  line 3: 'Dogs'",
         "  line 4: 'Cats'",
-        "not one mid a label: 1",
+        "not one mid per label: 1",
         "  line 5: 2 labels, 1 mids",
         "mids other than the vocabulary's: 1",
         "  line 6: Hi-hat is /m/00198",
@@ -143,7 +143,7 @@ def test_what_is_wrong_with_the_rows_is_counted_by_kind(write):
         "  line 7: 'trai'",
         "names that are no number of Freesound: 1",
         "  line 8: '../7'",
-        "clips that stand in it twice: 1",
+        "clips that are listed twice: 1",
         "  line 9: 1, also in line 2",
     ]
 
@@ -233,7 +233,7 @@ def test_the_record_is_fetched_joined_and_checked(record, tmp_path):
 def test_a_missing_volume_is_named_and_nothing_is_unpacked(record, tmp_path):
     record.files.pop("/FSD50K.dev_audio.z02")
     root = tmp_path / "fetched"
-    with pytest.raises(UserError, match=r"FSD50K.dev_audio.z02: no address gives it"):
+    with pytest.raises(UserError, match=r"FSD50K.dev_audio.z02: no address serves it"):
         Fsd50k().download(root)
     assert not [path for path in root.iterdir() if path.is_dir()]
     with pytest.raises(UserError, match="run make_mel.py with --download"):

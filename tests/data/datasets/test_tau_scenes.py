@@ -126,18 +126,21 @@ def test_whole_recordings_cannot_be_reassembled(tmp_path, edition):
     ("line", "message"),
     [
         ("audio/beach-nice-1-2-a.wav\tbeach\tnice-1\ta", "line 5: scene_label is 'beach', want"),
-        ("audio/bus-lyon-1-2-d.wav\tbus\tlyon-1\td", "line 5: source_label is 'd', want one of a,"),
+        (
+            "audio/bus-lyon-1-2-d.wav\tbus\tlyon-1\td",
+            "line 5: source_label is 'd', expected one of a,",
+        ),
         (
             "bus-lyon-1-2-a.wav\tbus\tlyon-1\ta",
-            "line 5: filename is 'bus-lyon-1-2-a.wav', want aud",
+            "line 5: filename is 'bus-lyon-1-2-a.wav', expected aud",
         ),
-        ("audio/bus-lyon-1-2-9-a.wav\tbus\tlyon-1\ta", "want audio/.*another edition"),
+        ("audio/bus-lyon-1-2-9-a.wav\tbus\tlyon-1\ta", "expected audio/.*another edition"),
         ("audio/../bus-lyon-1-2-a.wav\tbus\tlyon-1\ta", "line 5: filename is 'audio/../bus"),
-        ("audio/bus-lyon-1-2-a.wav\ttram\tlyon-1\ta", "bus-lyon-1-2-a.wav is said to be tram by"),
-        ("audio/bus-lyon-1-2-a.wav\tbus\tlyon-1\tb", "is said to be bus by device b"),
+        ("audio/bus-lyon-1-2-a.wav\ttram\tlyon-1\ta", "bus-lyon-1-2-a.wav is listed as tram by"),
+        ("audio/bus-lyon-1-2-a.wav\tbus\tlyon-1\tb", "is listed as bus by device b"),
         ("audio/bus-lyon-1-2-a.wav\tbus\t\ta", "has no identifier"),
-        (OURS[0], "line 5: airport-barcelona-0-0-a.wav stands in the table already"),
-        ("audio/bus-lyon-1-2-a.wav\tbus", "line 5: want 4 fields"),
+        (OURS[0], "line 5: airport-barcelona-0-0-a.wav is in the table already"),
+        ("audio/bus-lyon-1-2-a.wav\tbus", "line 5: expected 4 fields"),
     ],
 )
 def test_a_wrong_row_names_its_line(tmp_path, line, message):
@@ -166,12 +169,12 @@ def test_lists_that_contradict_the_table_or_each_other(tmp_path):
     edit(root, "fold1_train.csv", "\tairport", "\tbus")
     with pytest.raises(UserError, match=r"-0-0-a.wav is bus, in meta.csv airport"):
         TauScenes().table(root)
-    with pytest.raises(UserError, match="airport-barcelona-0-0-a.wav stands in it 2 times"):
+    with pytest.raises(UserError, match="airport-barcelona-0-0-a.wav is listed 2 times"):
         TauScenes().table(write(root, train=(0, 0)))
-    with pytest.raises(UserError, match="park-milan.* is both trained on and evaluated"):
+    with pytest.raises(UserError, match="park-milan.* is in both training and test"):
         TauScenes().table(write(root, train=(0, 1)))
     same_place = (*OURS, row("airport", "barcelona-0", 5))
-    with pytest.raises(UserError, match="the place barcelona-0 is both trained on and evaluated"):
+    with pytest.raises(UserError, match="the place barcelona-0 is in both training and test"):
         TauScenes().table(write(root, same_place, test=(3,)))
 
 
@@ -221,7 +224,7 @@ def small_2022():
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """The two editions, small, and what they ought to be."""
-    monkeypatch.setattr(tau_scenes, "A_SCENE", 2)
+    monkeypatch.setattr(tau_scenes, "CLIPS_PER_SCENE", 2)
 
     def made(edition, subsets=None, channels=2, rate=48_000):
         rows, train, test, figures = small_2019() if edition == "2019" else small_2022()
@@ -289,7 +292,7 @@ def break_scene(root):
     [
         (break_count, "found {'clips': 20, 'train': 9, .*, but 2019 has {'clips': 20, 'train': 10"),
         (break_file, r"missing: 1 of 20\n  bus-oslo-0-0-a.wav"),
-        (break_scene, "want 2 clips of each scene, found .*'tram': 3.*'bus': 1"),
+        (break_scene, "expected 2 clips of each scene, found .*'tram': 3.*'bus': 1"),
     ],
 )
 def test_what_a_2019_lacks_is_told(small, damage, message):
@@ -302,7 +305,9 @@ def test_what_a_2019_lacks_is_told(small, damage, message):
 @pytest.mark.parametrize(("channels", "rate"), [(1, 48_000), (2, 44_100)])
 def test_a_2019_of_another_format_is_told(small, channels, rate):
     root = small("2019", channels=channels, rate=rate)
-    with pytest.raises(UserError, match=f"want 2 channels at 48000 Hz, found {channels} at {rate}"):
+    with pytest.raises(
+        UserError, match=f"expected 2 channels at 48000 Hz, found {channels} at {rate}"
+    ):
         TauScenes().check_complete(root)
 
 
@@ -313,8 +318,8 @@ def test_a_2019_of_another_format_is_told(small, channels, rate):
             {"5": range(9)},
             r"split5.csv: segments that lack .*: 1\n  bus-lyon-3-1-a",
         ),
-        ({"5": range(20, 30)}, "split10.csv: lacks clips of the list before it"),
-        ({"25": range(50)}, "split25.csv: names 50 clips, was published with 40"),
+        ({"5": range(20, 30)}, "split10.csv: lacks clips of the previous list"),
+        ({"25": range(50)}, "split25.csv: names 50 clips, XX 40"),
         ({"50": None}, "no split50.csv"),
     ],
 )

@@ -121,8 +121,8 @@ def test_archives_that_lie_there_are_used_without_a_connection(folder):
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        (ZIP[:-1], f"found {len(ZIP) - 1} bytes, want {len(ZIP)} bytes"),
-        (bytes(len(ZIP)), f"found md5 {md5(bytes(len(ZIP)))}, want md5 {md5(ZIP)}"),
+        (ZIP[:-1], f"found {len(ZIP) - 1} bytes, expected {len(ZIP)} bytes"),
+        (bytes(len(ZIP)), f"found md5 {md5(bytes(len(ZIP)))}, expected md5 {md5(ZIP)}"),
     ],
 )
 def test_a_wrong_file_that_lies_there_is_named_and_not_touched(folder, body, found):
@@ -149,14 +149,14 @@ def test_where_no_address_gives_it_each_is_named_with_what_was_found_and_wanted(
         download([archive("a.zip", ZIP, web.address + "/gone", wrong, closed)], folder)
     message = str(caught.value)
     assert f"{web.address}/gone: HTTP status 404" in message
-    assert f"{wrong}: found md5 {md5(bytes(len(ZIP)))}, want md5 {md5(ZIP)}" in message
-    assert f"{closed}: it has 50 bytes, want {len(ZIP)}" in message
+    assert f"{wrong}: found md5 {md5(bytes(len(ZIP)))}, expected md5 {md5(ZIP)}" in message
+    assert f"{closed}: it has 50 bytes, expected {len(ZIP)}" in message
     assert f"put it into {folder} by hand (size {len(ZIP)}, md5 {md5(ZIP)})" in message
     assert names(folder) == set()
 
 
 def test_an_archive_without_an_address_is_asked_for_by_hand(folder):
-    with pytest.raises(UserError, match=r"a\.zip: no address gives it: none is known"):
+    with pytest.raises(UserError, match=r"a\.zip: no address serves it: none is known"):
         download([Archive("a.zip", ())], folder)
 
 
@@ -184,11 +184,11 @@ def test_an_md5_that_does_not_bind_is_a_warning(web, folder, capsys):
     expected = Archive("a.zip", (web.put("/a.zip", ZIP),), 7, md5(b"older"), md5_is_binding=False)
     download([expected], folder)
     assert "set/meta.csv" in names(folder)
-    assert f"warning: a.zip: found {len(ZIP)} bytes, want 7 bytes" in capsys.readouterr().err
+    assert f"warning: a.zip: found {len(ZIP)} bytes, expected 7 bytes" in capsys.readouterr().err
     unsized = Archive("a.zip", (NOBODY,), None, md5(b"older still"), md5_is_binding=False)
     (folder / ".a.zip.done").unlink()
     download([unsized], folder)
-    assert f"found md5 {md5(ZIP)}, want md5 {md5(b'older still')}" in capsys.readouterr().err
+    assert f"found md5 {md5(ZIP)}, expected md5 {md5(b'older still')}" in capsys.readouterr().err
 
 
 def test_two_are_fetched_at_a_time_and_never_three(web, folder):
@@ -235,7 +235,7 @@ def test_the_first_error_stops_all(web, folder):
     web.faults["/0"], web.faults["/1"] = [endless], [gone]
     for n in range(2, 6):
         web.faults[f"/{n}"] = [lambda handler: released.wait(10) and answer(handler, 404)]
-    with pytest.raises(UserError, match=r"1\.csv: no address gives it"):
+    with pytest.raises(UserError, match=r"1\.csv: no address serves it"):
         download(archives, folder)
     assert left.wait(10)  # the client hung up in the midst of the other file
     assert len(web.seen) < 6
@@ -325,7 +325,7 @@ def test_a_split_zip_is_fetched_and_unpacked(web, folder, tmp_path):
 
 @pytest.mark.parametrize("name", ["", "../a.zip", "a/b.zip", "/a.zip", ".hidden", "..", "a\\b.zip"])
 def test_an_archive_has_a_plain_file_name(name):
-    with pytest.raises(UserError, match="want a plain file name"):
+    with pytest.raises(UserError, match="expected a plain file name"):
         Archive(name, ())
 
 

@@ -189,7 +189,7 @@ def test_a_missing_file_is_not_asked_for_twice(web, part, pauses):
 
 
 def test_another_size_is_noticed_before_the_body_is_kept(web, part):
-    with pytest.raises(FetchError, match=f"it has {len(BODY)} bytes, want 77"):
+    with pytest.raises(FetchError, match=f"it has {len(BODY)} bytes, expected 77"):
         fetch(web.put("/a", BODY), part, size=77)
     assert not part.exists()
 

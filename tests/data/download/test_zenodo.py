@@ -133,5 +133,5 @@ def test_a_record_that_cannot_be_reached(web, tmp_path):
 
 def test_a_hostile_file_name_is_refused(web, tmp_path):
     record = {"files": [{"key": "../../evil", "size": 1, "checksum": A}]}
-    with pytest.raises(UserError, match="want a plain file name"):
+    with pytest.raises(UserError, match="expected a plain file name"):
         zenodo_record(39, None, tmp_path, publish(web, record))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import UserError
-from data.features.decode import BadAudio, convert, decode, read, read_blocks, read_in_turn
+from data.features.decode import BadAudio, convert, decode, read, read_blocks, read_concatenated
 
 
 def tone(hertz, rate, seconds=1.0, channels=1):
@@ -190,22 +190,22 @@ def test_bad_audio_survives_the_way_from_a_worker():
     assert (sent.path, sent.reason, str(sent)) == ("a.wav", "no such file", "a.wav: no such file")
 
 
-def test_a_recording_in_several_files_is_read_in_turn(tmp_path):
+def test_a_recording_in_several_files_is_concatenated(tmp_path):
     whole = np.random.default_rng(0).uniform(-0.5, 0.5, (1000, 2)).astype(np.float32)
     parts = [
         write(tmp_path / f"{n}.wav", part, 8000, subtype="FLOAT")
         for n, part in enumerate(np.split(whole, [300, 301]))
     ]
-    samples, rate = read_in_turn(parts)
+    samples, rate = read_concatenated(parts)
     assert rate == 8000
     np.testing.assert_array_equal(samples, whole)
     write(parts[2], whole[301:], 16_000)
     with pytest.raises(
-        BadAudio, match=r"want 2 channels at 8000 Hz, as 0.wav, found 2 at 16000 Hz$"
+        BadAudio, match=r"expected 2 channels at 8000 Hz, as 0.wav, found 2 at 16000 Hz$"
     ):
-        read_in_turn(parts)
+        read_concatenated(parts)
     write(parts[2], whole[301:, :1], 8000)
     with pytest.raises(
-        BadAudio, match=r": 2.wav: want 2 channels at 8000 Hz, .* found 1 at 8000 Hz$"
+        BadAudio, match=r": 2.wav: expected 2 channels at 8000 Hz, .* found 1 at 8000 Hz$"
     ):
-        read_in_turn(parts)
+        read_concatenated(parts)

@@ -188,7 +188,7 @@ def test_a_full_disk_leaves_the_finished_shards(audio, monkeypatch):
 
     monkeypatch.setattr(extract, "write_rows", write_rows)
     caches = writers(audio)
-    with pytest.raises(UserError, match="disk is full; make room and start again"):
+    with pytest.raises(UserError, match="disk is full; free some space and start again"):
         extract.extract(caches, SECONDS)
     finished = [cache.finished(shard) for cache in caches for shard in range(cache.shards)]
     assert sum(described is not None for described in finished) > 0
@@ -212,7 +212,7 @@ def test_other_errors_of_the_system_keep_their_message(audio, monkeypatch):
 def test_room_on_the_disk_is_asked_for_first(audio, monkeypatch):
     usage = extract.shutil.disk_usage(audio)
     monkeypatch.setattr(extract.shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(UserError, match=r"want 0.00 GB for the features, 0.00 GB are free"):
+    with pytest.raises(UserError, match=r"expected 0.00 GB for the features, 0.00 GB are free"):
         extract.extract(writers(audio), SECONDS)
 
 

@@ -136,13 +136,29 @@ def test_take_by_mask():
         ([], "multi_label", "no labelled clip"),
         ([A, B, replace(B, fold=2), A], "multi_label", "two clips have the id 'a.wav'"),
         ([B, replace(A, labels={"musik": 1.0})], "multi_label", "'a.wav'.*'musik'; nearest: music"),
-        ([B, replace(A, labels={})], "single_label", "'a.wav' wants exactly one label, has {}"),
-        ([B, replace(A, labels={MUSIC: 0.0})], "single_label", "'a.wav' wants exactly one label"),
-        ([replace(A, labels={MUSIC: 1.0, DOG: 1.0})], "single_label", "'a.wav' wants exactly one"),
-        ([replace(A, labels={MUSIC: 0.5, DOG: 0.5})], "single_label", "'a.wav' wants exactly one"),
-        ([replace(A, labels={MUSIC: 1.1})], "multi_label", "'a.wav' wants targets from 0 to 1"),
-        ([replace(A, labels={MUSIC: -0.1})], "multi_label", "'a.wav' wants targets from 0 to 1"),
-        ([replace(A, labels={MUSIC: float("nan")})], "multi_label", "'a.wav' wants targets"),
+        ([B, replace(A, labels={})], "single_label", "'a.wav' must have exactly one label, has {}"),
+        (
+            [B, replace(A, labels={MUSIC: 0.0})],
+            "single_label",
+            "'a.wav' must have exactly one label",
+        ),
+        (
+            [replace(A, labels={MUSIC: 1.0, DOG: 1.0})],
+            "single_label",
+            "'a.wav' must have exactly one",
+        ),
+        (
+            [replace(A, labels={MUSIC: 0.5, DOG: 0.5})],
+            "single_label",
+            "'a.wav' must have exactly one",
+        ),
+        ([replace(A, labels={MUSIC: 1.1})], "multi_label", "'a.wav' must have targets from 0 to 1"),
+        (
+            [replace(A, labels={MUSIC: -0.1})],
+            "multi_label",
+            "'a.wav' must have targets from 0 to 1",
+        ),
+        ([replace(A, labels={MUSIC: float("nan")})], "multi_label", "'a.wav' must have targets"),
         ([replace(A, extras={"fold": "1"})], "multi_label", "no extra may have the name 'fold'"),
     ],
 )
@@ -154,7 +170,7 @@ def test_wrong_clips_are_named(clips, task, message):
 
 @pytest.mark.parametrize("classes", [("dog", "dog"), ("dog", "cat; kitten")])
 def test_wrong_classes_are_named(classes):
-    with pytest.raises(UserError, match="want each class once and without ';'"):
+    with pytest.raises(UserError, match="expected each class once and without ';'"):
         ClipTable.of([replace(A, labels={})], classes, "multi_label")
 
 
@@ -212,11 +228,11 @@ def test_a_table_that_was_read_takes_few_bytes_per_clip(tmp_path):
     table = made_of(1000)
     table.write(tmp_path)
     read = ClipTable.read(tmp_path)
-    held = sum(column.nbytes for column in read.columns.held.values()) + read.targets.nbytes
+    held = sum(column.nbytes for column in read.columns.in_memory.values()) + read.targets.nbytes
     # id 21; codes of split, fold, group 1 each; a start 4, two columns and values 16. Further the
     # distinct splits, folds and groups, and one more start.
     assert held == 1000 * (21 + 3 + 4 + 16) + (2 * 8 + 8 + 50 * 9) + 4
-    assert sorted(read.columns.held) == ["fold", "group", "id", "split"]
+    assert sorted(read.columns.in_memory) == ["fold", "group", "id", "split"]
     assert read.columns["device"][7] == "phone 7"
     assert_same(read, table)
 
