@@ -1,4 +1,4 @@
-"""A data set that is made once: on all cores, and there whole or not at all."""
+"""Synthesise a data set once, on all cores and atomically."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Job, Result = TypeVar("Job"), TypeVar("Result")
 
 
 def make_once(name: str, root: Path, entries: Sequence[str], make: Callable[[Path], None]) -> None:
-    """Bring `entries`, files and folders that `make` makes in a folder, into `root`.
+    """Bring `entries`, files and folders that `make` writes into a folder, into `root`.
 
-    All is made in a hidden folder first and then moved, the last entry last: where that is there,
-    nothing is done. A call after an interruption starts anew or, where only the moving was
-    interrupted, goes on. Raises UserError where `root` holds entries of someone else.
+    They are written to a hidden folder first and then moved, the last entry last: where that
+    exists, nothing is done. A call after an interruption starts again or, where only the moving was
+    interrupted, resumes it. Raises UserError where `root` has other entries of these names.
     """
     last, made = entries[-1], root / UNFINISHED
     if (root / last).exists():

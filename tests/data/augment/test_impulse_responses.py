@@ -19,7 +19,7 @@ RESPONSE = np.float32([0.5, 0.25, 0.0, -0.125])
 
 def through(features, response, grid, *responses):
     """Features (B, C, ...) that are heard through the responses at these positions."""
-    return ImpulseResponses(list(responses)).heard(features, torch.tensor(response), grid)
+    return ImpulseResponses(list(responses)).apply(features, torch.tensor(response), grid)
 
 
 def test_a_waveform_is_convolved_and_cut_to_its_length():
@@ -107,13 +107,13 @@ def test_the_responses_are_drawn_for_a_share_of_the_clips_of_some_devices(tmp_pa
         wavfile.write(tmp_path / f"{name}.wav", 8000, RESPONSE)
     settings = Augment(impulse_responses=str(tmp_path), impulse_response_prob=0.6)
     rows = torch.arange(20_000).roll(7)
-    drawn = {}
-    for name, responsive in (("all", None), ("even", torch.arange(20_000) % 2 == 0)):
-        augmentation = Augmentation(settings, 1.0, 4000.0, responsive)
-        drawn[name] = augmentation.sample(rows, torch.Generator().manual_seed(0)).response
-    counts = (drawn["all"] + 1).bincount() / 20_000
+    params = {}
+    for name, response_clips in (("all", None), ("even", torch.arange(20_000) % 2 == 0)):
+        augmentation = Augmentation(settings, 1.0, 4000.0, response_clips)
+        params[name] = augmentation.sample(rows, torch.Generator().manual_seed(0)).response
+    counts = (params["all"] + 1).bincount() / 20_000
     torch.testing.assert_close(counts, torch.tensor([0.4, 0.2, 0.2, 0.2]), rtol=0, atol=0.02)
-    assert torch.equal(drawn["even"], torch.where(rows % 2 == 0, drawn["all"], -1))
+    assert torch.equal(params["even"], torch.where(rows % 2 == 0, params["all"], -1))
 
 
 # Files --------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_other_responses_have_another_fingerprint():
 
 
 def test_a_folder_that_holds_none_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"IMPULSE_RESPONSES: .*nowhere is no folder"):
+    with pytest.raises(UserError, match=r"IMPULSE_RESPONSES: .*nowhere is not a folder"):
         read_responses(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"IMPULSE_RESPONSES: no WAV file below "):
         read_responses(tmp_path)
@@ -157,5 +157,5 @@ def test_a_file_that_is_no_wav_or_cut_short_is_named(tmp_path, bytes_kept):
 @pytest.mark.parametrize("samples", [[0.0, 0.0], [1.0, math.nan]])
 def test_what_is_no_impulse_response_is_named(tmp_path, samples):
     wavfile.write(tmp_path / "x.wav", 8000, np.float32(samples))
-    with pytest.raises(UserError, match=r"x\.wav: an impulse response wants samples"):
+    with pytest.raises(UserError, match=r"x\.wav: expected samples"):
         read_responses(tmp_path)

@@ -195,9 +195,7 @@ def test_a_table_that_was_cut_and_one_without_its_comments(write):
     root = write()
     path = root / "balanced_train_segments.csv"
     path.write_text(head(BALANCED) + BALANCED.partition("Yab")[0])
-    with pytest.raises(
-        UserError, match="has 2 segments, its first lines promise 3: it is truncated"
-    ):
+    with pytest.raises(UserError, match="has 2 segments, .* promise 3: it is truncated"):
         read_segments(path, MIDS)
     path.write_text(BALANCED)
     assert len(read_segments(path, MIDS).ids) == 3

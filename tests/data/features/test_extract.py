@@ -212,7 +212,7 @@ def test_other_errors_of_the_system_keep_their_message(audio, monkeypatch):
 def test_room_on_the_disk_is_asked_for_first(audio, monkeypatch):
     usage = extract.shutil.disk_usage(audio)
     monkeypatch.setattr(extract.shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(UserError, match=r"expected 0.00 GB for the features, 0.00 GB are free"):
+    with pytest.raises(UserError, match=r"the features need 0.00 GB, 0.00 GB are free"):
         extract.extract(writers(audio), SECONDS)
 
 

@@ -59,7 +59,7 @@ def test_normalisation_is_measured_on_the_training_clips_alone(kind):
 
 def test_a_normalisation_may_be_given():
     view = ClipFeatures(cache(["1", "5"]), np.array(["1", "5"]), CPU, 1.0)
-    view.fix(2.0, 4.0)
+    view.set_normalisation(2.0, 4.0)
     assert view[torch.tensor([0, 1])][:, 0, 0, 0].tolist() == [-0.25, 0.75]
 
 
@@ -87,12 +87,12 @@ def test_an_epoch_holds_every_training_clip_once_and_the_last_batch_is_short():
 def test_an_epoch_follows_from_seed_and_epoch_alone():
     augmentation = Augmentation(Augment(mixup_alpha=0.3, gain_db=3), 1.0, 8000.0)
 
-    def drawn(seed, epoch):
+    def inputs(seed, epoch):
         return torch.cat([b.inputs["student"] for b in batches(augmentation, seed).epoch(epoch)])
 
-    assert torch.equal(drawn(0, 5), drawn(0, 5))
-    assert not torch.equal(drawn(0, 5), drawn(0, 6))
-    assert not torch.equal(drawn(0, 5), drawn(1, 5))
+    assert torch.equal(inputs(0, 5), inputs(0, 5))
+    assert not torch.equal(inputs(0, 5), inputs(0, 6))
+    assert not torch.equal(inputs(0, 5), inputs(1, 5))
 
 
 def test_mixup_may_begin_late():
@@ -180,7 +180,7 @@ def sliced(gigabytes, lost=()):
 def test_training_hears_stretches_of_recordings_however_many_processes_share_them(gigabytes, mixup):
     view, settings = sliced(gigabytes), Augment(mixup_alpha=mixup)
     cutting = Augmentation(settings, 1.0, 8000.0, recording_seconds=10.0)
-    assert view.waits == (gigabytes == 0.0)
+    assert view.reads_disk == (gigabytes == 0.0)
 
     def epoch(rank, world):
         of_two = {"rank": rank, "world": world}
@@ -213,8 +213,8 @@ def test_a_clip_of_no_recording_is_not_trained_on_another(gigabytes):
 def test_clips_and_recordings_share_what_may_be_resident():
     view = sliced(500e-9)  # 128 bytes of clips leave no room for 480 of recordings
     assert view.resident is not None
-    assert view.waits
-    assert not sliced(610e-9).waits
+    assert view.reads_disk
+    assert not sliced(610e-9).reads_disk
 
 
 def test_a_recording_without_features_is_named():

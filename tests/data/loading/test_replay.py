@@ -47,8 +47,8 @@ def replay_of(views=3, seed=0, augment=ALL):
 
 
 def heard(replay, role, rows, view):
-    taken, drawn = replay.take(torch.as_tensor(rows), view)
-    return VIEWS[role].augmented(taken, replay.augmentation, drawn)
+    taken, params = replay.take(torch.as_tensor(rows), view)
+    return VIEWS[role].augmented(taken, replay.augmentation, params)
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

@@ -10,10 +10,10 @@ from data.synthesis.scenes import (
     SCENES,
     Scene,
     binaural,
-    draw_device,
-    draw_place,
     recorded,
     render,
+    sample_device,
+    sample_place,
 )
 from data.synthesis.signals import rms
 
@@ -59,7 +59,9 @@ def test_a_source_is_finite_heard_and_repeats_itself(name):
 
 def hear(name: str, seed: int = 0, device: str = "a") -> np.ndarray:
     scene = SCENES[name]
-    return render(rng(seed), scene, draw_place(rng(1), scene), draw_device(rng(2), device), N, RATE)
+    return render(
+        rng(seed), scene, sample_place(rng(1), scene), sample_device(rng(2), device), N, RATE
+    )
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -89,7 +91,7 @@ def test_a_sound_from_the_side_comes_sooner_and_louder_to_one_ear():
 def test_a_device_has_a_response_and_a_noise_of_its_own_and_the_reference_has_none():
     silence, impulse = np.zeros((2, N)), np.zeros((2, N))
     impulse[:, 0] = 0.5
-    flat, other = draw_device(rng(3), "a"), draw_device(rng(3), "s1")
+    flat, other = sample_device(rng(3), "a"), sample_device(rng(3), "s1")
     noise = [rms(recorded(rng(), device, silence, RATE)) for device in (flat, other)]
     assert 20 * np.log10(noise[0]) == pytest.approx(-78, abs=0.01)
     assert 20 * np.log10(noise[1]) == pytest.approx(other.noise_db, abs=0.01)
@@ -105,7 +107,7 @@ def test_a_device_has_a_response_and_a_noise_of_its_own_and_the_reference_has_no
 
 def test_a_place_sounds_like_itself_in_every_clip():
     scene = SCENES["park"]
-    one, again, other = (draw_place(rng(seed), scene) for seed in (1, 1, 2))
+    one, again, other = (sample_place(rng(seed), scene) for seed in (1, 1, 2))
     assert one.reverberation == again.reverberation != other.reverberation
     low, high = scene.reverberation
     assert low <= one.reverberation <= high
