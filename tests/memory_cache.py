@@ -13,7 +13,10 @@ from data.tables.clips import ClipTable
 def memory_cache(
     table: ClipTable, features: Tensor, settings: Mel, folder: str = "features"
 ) -> SimpleNamespace:
-    """The attributes of a MelCache that ClipFeatures uses. Shapes: features (N, C, T, F) or (N, C, S)."""
+    """The attributes of a MelCache that ClipFeatures uses.
+
+    Shapes: features (N, C, T, F) or (N, C, S).
+    """
     return SimpleNamespace(
         table=table,
         shape=tuple(features.shape[1:]),

@@ -58,8 +58,7 @@ def synthesise(
     seconds: float = 4.0,
     sample_rate: int = 16_000,
 ) -> None:
-    """Write street_scenes below `root` in the layout of TAU Urban Acoustic Scenes, unless it is there
-    already.
+    """Write street_scenes below `root` in the layout of TAU Urban Acoustic Scenes, if missing.
 
     audio/ holds {scene}-{city}-{place}-{segment}-{device}.wav (16 bit, stereo), `segments` of each
     of the places that each scene has; meta.csv and evaluation_setup/fold1_*.csv are their tables.

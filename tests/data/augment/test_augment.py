@@ -14,7 +14,7 @@ GRID = Mel(num_bands=16)
 
 
 def still(clips, **changed):
-    """AugmentParams disturbances that do nothing but for those that are named."""
+    """AugmentParams without effect, except for the given ones."""
     nothing = {
         "partner": torch.arange(clips),
         "weight": torch.ones(clips),
@@ -56,7 +56,7 @@ def test_gain_adds_decibels_to_the_amplitude_below_the_logarithm():
     assert louder.exp().sub(GRID.log_offset).allclose(torch.tensor(50.0))
 
 
-def test_mixup_mixes_what_is_below_the_logarithm_and_the_targets_alike():
+def test_mixup_mixes_linear_features_and_targets_with_the_same_weights():
     x = features(2)
     params = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 1.0]))
     mixed = augmentation(mixup_alpha=0.2).render(x, params, GRID)
@@ -88,8 +88,8 @@ def test_a_time_mask_is_silence_for_its_seconds():
 
 @pytest.mark.parametrize("masks", ["time_mask_seconds", "frequency_mask_share"])
 @pytest.mark.parametrize("kaldi", [False, True])
-def test_what_masks_are_filled_with(masks, kaldi):
-    """By hand: before normalisation a mask is the log of nothing, 0, or what becomes 0."""
+def test_the_values_of_masks(masks, kaldi):
+    """By hand: before normalisation a mask is the logarithm of 0, 0, or the mean."""
     offset = {"framing": "kaldi", "log_offset": 0.0} if kaldi else {}
     grid, mean = Mel(num_bands=16, **offset), torch.arange(16.0)
     params = still(1, time_mask=torch.tensor([[0, 9]]), frequency_mask=torch.tensor([[0, 9e3]]))
@@ -101,7 +101,7 @@ def test_what_masks_are_filled_with(masks, kaldi):
         torch.testing.assert_close(found[0, 0], wanted.expand(100, 16))
 
 
-def test_silence_is_what_a_mask_before_the_logarithm_leaves():
+def test_silence_equals_a_mask_before_the_logarithm():
     """As in the DCASE 2024 baseline: bands of the power become 0, then log(power + 1e-5)."""
     grid = Mel(num_bands=16, spectrum="power", log_offset=1e-5)
     power = features(1).exp()
@@ -112,7 +112,7 @@ def test_silence_is_what_a_mask_before_the_logarithm_leaves():
 
 
 def test_amplitudes_are_mixed_whatever_the_spectrum():
-    """Two clips that are not heard at once: each is as loud in power as in magnitude."""
+    """Two clips that do not overlap: equal levels in power and in magnitude."""
     sound = torch.tensor([[3.0, 0.0], [0.0, 4.0]])[:, None, None]
     params = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 0.9]))
     mixing, plain = augmentation(mixup_alpha=1), {"num_bands": 2, "log": "none"}
@@ -174,12 +174,12 @@ def test_a_frequency_mask_hides_the_same_hertz_on_every_grid(bands):
         ({"noise_db": 1}, {"log": "none"}, "log-mels, found LOG = none"),
     ],
 )
-def test_what_a_grid_has_no_place_for_is_refused(settings, grid, message):
+def test_unsupported_augmentations_are_refused(settings, grid, message):
     with pytest.raises(ConfigError, match=message):
         augmentation(**settings).check(Mel(**grid))
 
 
-def test_draws_stay_in_range_and_follow_the_generator():
+def test_samples_are_in_range_and_depend_on_the_generator():
     drawing = augmentation(
         mixup_alpha=0.4, roll_seconds=0.3, gain_db=6, time_mask_seconds=5, frequency_mask_share=0.2
     )
@@ -197,7 +197,7 @@ def test_draws_stay_in_range_and_follow_the_generator():
     assert (mels[:, 1] - mels[:, 0]).max() <= 0.2 * 1127 * math.log1p(8000 / 700) + 1e-3
 
 
-def test_a_share_of_the_clips_is_mixed_and_the_rest_left_alone():
+def test_only_a_share_of_the_clips_is_mixed():
     drawing = augmentation(mixup_alpha=10.0, mixup_prob=0.3)
     weight = drawing.sample(torch.arange(10_000), torch.Generator().manual_seed(0)).weight
     assert (weight < 1).float().mean().item() == pytest.approx(0.3, abs=0.02)
@@ -207,8 +207,8 @@ def test_a_share_of_the_clips_is_mixed_and_the_rest_left_alone():
     assert (none.weight == 1).all()
 
 
-def test_what_is_off_draws_nothing():
-    """So that runs from before these keys existed are drawn as they were."""
+def test_disabled_augmentations_use_no_random_numbers():
+    """So that runs from before these keys existed are reproduced."""
     old = {"mixup_alpha": 0.4, "roll_seconds": 0.3, "gain_db": 6, "crop_seconds": 0.5}
     before = augmentation(**old).sample(torch.arange(50), torch.Generator().manual_seed(1))
     new = augmentation(**old, warp_share=0.1, noise_db=4).sample(
@@ -225,7 +225,7 @@ def test_what_is_off_draws_nothing():
     assert (before.response == -1).all()
 
 
-def test_the_numbers_that_are_drawn_are_those_of_before_the_newest_keys():
+def test_the_random_numbers_are_those_before_the_newest_keys():
     found, wanted = (torch.Generator().manual_seed(1) for _ in range(2))
     augmentation(mixup_alpha=0.4, crop_seconds=0.5).sample(torch.arange(50), found)
     beta(0.4, 50, wanted)
@@ -265,7 +265,7 @@ def test_a_style_of_normalised_features_is_the_normalised_style():
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_the_style_of_a_partner_is_that_of_its_disturbed_self():
+def test_the_style_of_a_partner_is_that_of_its_augmented_features():
     x = features(2)
     params = still(
         2,
@@ -289,7 +289,7 @@ def test_styles_of_a_batch_are_mixed_together_and_those_of_no_batch_by_themselve
     assert sorted(params.style_partner.tolist()) == list(range(10_000))
 
 
-def test_what_a_few_clips_are_made_from():
+def test_the_sources_of_a_few_clips():
     params = still(
         4,
         partner=torch.tensor([3, 0, 1, 2]),
@@ -323,7 +323,7 @@ def ramp(clips, steps, bands=0, channels=2):
     return times.expand(clips, channels, *times.shape).clone()
 
 
-def test_by_default_the_whole_clip_is_heard_and_nothing_is_drawn():
+def test_by_default_the_full_clip_is_used():
     params = augmentation(gain_db=6).sample(torch.arange(50), torch.Generator().manual_seed(0))
     assert not params.crop.any()
     x = ramp(50, 10)
@@ -338,7 +338,7 @@ def test_a_crop_by_hand():
 
 
 @pytest.mark.parametrize("steps", [248, 98, 33])
-def test_teacher_and_student_hear_the_same_stretch_to_within_a_step(steps):
+def test_teacher_and_student_get_the_same_crop_to_within_a_step(steps):
     cropping = augmentation(crop_seconds=0.4)
     params = cropping.sample(torch.arange(400), torch.Generator().manual_seed(1))
     wave = cropping.render(ramp(400, 1000), params, WAVEFORM)
@@ -363,7 +363,7 @@ def test_each_start_is_equally_likely():
     assert (counts - expected).abs().max() < 4 * expected**0.5
 
 
-def test_the_clip_that_is_mixed_in_is_cropped_to_the_same_stretch():
+def test_the_mixup_partner_gets_the_same_crop():
     x = torch.stack([torch.arange(10.0), 100 + torch.arange(10.0)])[:, None]
     params = still(
         2,
@@ -375,7 +375,7 @@ def test_the_clip_that_is_mixed_in_is_cropped_to_the_same_stretch():
     assert found[:, 0].tolist() == [[25, 26], [58, 59]]
 
 
-def test_a_mask_and_a_roll_are_those_of_the_stretch():
+def test_masks_and_rolls_apply_to_the_crop():
     cropping = augmentation(crop_seconds=0.5, time_mask_seconds=5, roll_seconds=0.2)
     params = cropping.sample(torch.arange(300), torch.Generator().manual_seed(0))
     assert params.time_mask.max() <= 0.5
@@ -396,7 +396,7 @@ def test_a_crop_longer_than_the_clip_is_refused():
 
 
 @pytest.mark.parametrize(("crop_seconds", "steps"), [(0.0, 8), (0.5, 4)])
-def test_a_clip_is_cut_out_of_its_recording_with_the_steps_that_it_has_alone(crop_seconds, steps):
+def test_a_crop_of_a_recording_has_the_steps_of_a_clip(crop_seconds, steps):
     """Ten seconds have more frames than ten times those of one: 98 here, each clip has 8."""
     cutting = Augmentation(
         Augment(crop_seconds=crop_seconds), SECONDS, 8000.0, recording_seconds=10.0
@@ -417,7 +417,7 @@ def test_a_clip_longer_than_its_recording_is_refused():
 
 
 @pytest.mark.parametrize("log", ["natural", "none"])
-def test_what_a_clip_becomes_does_not_depend_on_its_batch(log):
+def test_the_output_of_a_clip_does_not_depend_on_its_batch(log):
     """Bit for bit, for many gains: some functions round by the place in the batch."""
     grid, x = Mel(num_bands=2, log=log), features(1000, 7, 2)
     drawing = augmentation(

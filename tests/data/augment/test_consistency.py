@@ -1,4 +1,4 @@
-"""Under every key of [augment] teacher and student hear one draw, whatever their front ends."""
+"""Teacher and student get the same augmentation under every key, whatever their front ends."""
 
 import contextlib
 import math
@@ -69,7 +69,7 @@ def amplitudes(values, grid):
 
 
 def heard(features, grid):
-    """How loud features are: (B, T), alike in every channel and band."""
+    """The level of features: (B, T), equal in every channel and band."""
     linear = to_linear(features, grid).sqrt() if is_power(grid) else to_linear(features, grid)
     linear = linear.reshape(len(linear), linear.shape[1], linear.shape[2], -1)
     assert torch.equal(linear, linear[:, :1, :, :1].expand_as(linear))
@@ -157,7 +157,7 @@ def test_a_roll_is_of_its_seconds_to_within_a_step(grid, seed):
 @examples(30)
 @given(MELS | WAVEFORMS, SEEDS, st.sampled_from((0.3, 1.0)))
 def test_the_same_clips_are_mixed_by_the_same_weights(grid, seed, share):
-    """Each clip is loud in a part of its own, so that a mixture tells who is in it, how loud."""
+    """Each clip is loud in a different segment, which identifies it in a mixture."""
     augmentation, params = drawn_for(seed, mixup_alpha=10.0, mixup_prob=share)
     part = (times(grid) / SECONDS * CLIPS).long()
     sound = amplitudes((part == torch.arange(CLIPS)[:, None]).float(), grid)
@@ -178,7 +178,7 @@ def test_a_gain_is_of_its_decibels(grid, seed):
 @examples(30)
 @given(MELS, SEEDS)
 def test_a_warp_brings_the_same_hertz_to_the_same_hertz(grid, seed):
-    """Features that are their own hertz show what is heard where."""
+    """Features that are the frequencies of their bands."""
     augmentation, params = drawn_for(seed, warp_share=0.2)
     centres = band_centres(grid).double()
     features = centres.float().expand(CLIPS, 1, 3, -1)
@@ -298,7 +298,7 @@ def batches(augment, views, rank=0, world=1):
     [(k, s) for k in EVERY_KEY for s in STUDENTS if s != "waveform" or k not in NOT_OF_WAVEFORMS],
 )
 def test_a_key_is_replayed_by_a_resumed_run_and_shared_by_processes(key, student):
-    """Bit for bit, for teacher and student; and each hears what it would hear alone."""
+    """Bit for bit, for teacher and student, together and separately."""
     views = {"teacher": features_of(TEACHER, "bands"), "student": features_of(*STUDENTS[student])}
     augment = EVERY_KEY[key]
     throughout = batches(augment, views)
@@ -315,11 +315,11 @@ def test_a_key_is_replayed_by_a_resumed_run_and_shared_by_processes(key, student
             assert torch.equal(features, fresh.inputs[role])
             assert torch.equal(features, torch.cat([share.inputs[role] for share in shares]))
             assert torch.equal(features, by_itself.inputs[role])
-            undisturbed = views[role][whole.rows]
-            assert features.shape != undisturbed.shape or not torch.equal(features, undisturbed)
+            uninterrupted = views[role][whole.rows]
+            assert features.shape != uninterrupted.shape or not torch.equal(features, uninterrupted)
 
 
-def test_a_mask_filled_with_the_mean_is_nothing_after_normalising():
+def test_a_mask_filled_with_the_mean_is_0_after_normalisation():
     masks = Augment(time_mask_seconds=2.0, frequency_mask_share=0.9, mask_with="mean")
     views = {"teacher": features_of(TEACHER, "bands"), "student": features_of(*STUDENTS["stereo"])}
     hidden = {role: 0 for role in views}

@@ -22,7 +22,7 @@ def test_the_logarithm_is_undone(log):
 
 @pytest.mark.parametrize("log", ["natural", "log10", "decibel"])
 @pytest.mark.parametrize("offset", [{}, {"framing": "kaldi", "log_offset": 0.0}])
-def test_the_logarithm_of_nothing_is_what_the_front_end_makes_of_silence(log, offset):
+def test_the_logarithm_of_0_is_that_of_silence_in_the_front_end(log, offset):
     grid = Mel(log=log, num_bands=4, **offset)
     heard = FrontEnd(grid)(torch.zeros(1, 1, 400)).flatten()
     torch.testing.assert_close(to_log(torch.zeros(4), grid), heard)
@@ -62,12 +62,12 @@ def scrambled_by_python(number):
     return number ^ number >> 15
 
 
-def test_scrambling_is_that_of_whole_numbers_without_end():
+def test_hash32_equals_that_of_python_integers():
     numbers = [0, 1, 2, 2**31 - 1, 2**32 - 1, 123_456_789, 2**31 + 5000, -3]
     assert hash32(torch.tensor(numbers)).tolist() == [scrambled_by_python(n) for n in numbers]
 
 
-def test_a_cell_of_noise_by_whole_numbers_without_end():
+def test_a_cell_of_noise_equals_that_of_python_integers():
     """At 70 and 130 ms, cells 7 and 13; at 700 Hz, mel 781.2, cell 39, and at 3000 Hz, cell 94."""
     seeds = [5, 2**31 - 1]
     found = noise(torch.tensor(seeds), torch.tensor([0.07, 0.13]), torch.tensor([700.0, 3000.0]))

@@ -154,7 +154,7 @@ def test_coverage_is_counted_by_table(write):
     )
 
 
-def test_a_table_without_any_recording_says_what_to_do(write):
+def test_the_message_about_a_table_without_recordings_names_the_fix(write):
     root = write("--PJHxphWEs.wav")
     with pytest.raises(UserError, match=r"0 of 2 of eval_segments.csv \(0.0%\)\. Google does not"):
         AudioSet().table(root)
@@ -231,7 +231,7 @@ def test_the_rows_are_read_block_by_block(write, monkeypatch):
     np.testing.assert_array_equal(by_two.targets[:], at_once.targets[:])
 
 
-def test_the_tables_are_fetched_and_the_recordings_asked_for(write, tmp_path, monkeypatch, capsys):
+def test_the_tables_are_fetched_but_not_the_recordings(write, tmp_path, monkeypatch, capsys):
     made, root = write(), tmp_path / "fetched"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)

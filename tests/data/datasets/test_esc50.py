@@ -93,7 +93,7 @@ def test_a_missing_column_is_named(tmp_path):
         Esc50().table(root)
 
 
-def test_no_table_and_two_tables_tell_what_to_do(tmp_path):
+def test_messages_about_no_table_and_two_tables_name_the_fix(tmp_path):
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="found none; run make_mel.py with --download"):
             Esc50().table(root)
@@ -125,7 +125,7 @@ def test_the_real_esc10():
     Esc10().check_complete(REAL)
 
 
-def test_download_asks_for_the_archive_and_counts_what_came(tmp_path, monkeypatch):
+def test_download_fetches_the_archive_and_checks_its_contents(tmp_path, monkeypatch):
     asked = []
 
     def download(archives, folder):

@@ -117,7 +117,7 @@ def test_the_official_vocabulary_has_the_checksum_of_the_reference_page(monkeypa
     assert words["Electric_guitar"] == "/m/02sgy"
 
 
-def test_what_is_wrong_with_the_rows_is_counted_by_kind(write):
+def test_faults_of_the_rows_are_counted_by_kind(write):
     rows = (
         "1,Sound_001,/m/00001,train\n"
         "2,Dogs,/m/00002,train\n"
@@ -153,7 +153,7 @@ def test_a_clip_of_both_tables_is_refused(write):
         Fsd50k().table(write(evaluated="64760,Hi-hat,/m/00197\n"))
 
 
-def test_metadata_that_is_none_is_told(write):
+def test_invalid_metadata_is_refused(write):
     root = write(metadata=True)
     path = root / "FSD50K.metadata/dev_clips_info_FSD50K.json"
     path.write_text(path.read_text()[:-1])
@@ -161,7 +161,7 @@ def test_metadata_that_is_none_is_told(write):
         Fsd50k().table(root)
 
 
-def test_what_is_not_there_is_listed(tmp_path, write):
+def test_missing_files_are_listed(tmp_path, write):
     with pytest.raises(UserError, match="no FSD50K.ground_truth/dev.csv, no .* --download"):
         Fsd50k().table(tmp_path)
     root = write()
@@ -171,7 +171,7 @@ def test_what_is_not_there_is_listed(tmp_path, write):
         Fsd50k().check_complete(root)
 
 
-def test_a_table_that_was_cut_is_told(write):
+def test_a_truncated_table_is_refused(write):
     root = write(dev=DEV.rpartition("21914")[0])
     with pytest.raises(UserError, match="found {'dev clips': 2, 'dev labels': 3, .*, but FSD50K"):
         Fsd50k().check_complete(root)

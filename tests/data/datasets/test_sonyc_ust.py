@@ -124,7 +124,7 @@ def test_volunteers_become_targets(small, options, train):
     assert targets(table)["11_000003.wav"] == {}
 
 
-def test_a_table_says_split_group_and_sensor(small):
+def test_a_table_has_split_group_and_sensor(small):
     table = SonycUst().table(small)
     assert table.task == "multi_label"
     assert table.folds == 0
@@ -140,7 +140,7 @@ def test_half_of_the_volunteers_is_no_majority(tmp_path):
     assert targets(table) == {"00_1.wav": {}}
 
 
-def test_a_verified_row_decides_alone_and_team_rows_never(tmp_path):
+def test_a_verified_row_takes_precedence_and_team_rows_are_ignored(tmp_path):
     rows = [
         row("train", "00_1.wav", 5, DOG, TALK),
         row("train", "00_1.wav", -2, TALK),
@@ -170,7 +170,7 @@ def test_minus_one_counts_neither_for_nor_against(tmp_path):
             assert found == {"00_1.wav": {"8_dog": 1.0}, "00_2.wav": {"7_human-voice": 1.0}}
 
 
-def test_verified_labels_want_a_verified_training_clip(small):
+def test_verified_labels_require_a_verified_training_clip(small):
     with pytest.raises(UserError, match="annotations.csv: no training clip has a verified row"):
         SonycUst(labels="verified").table(small)
 
@@ -333,7 +333,7 @@ def test_a_recording_that_lies_twice_is_refused(small):
         SonycUst().table(small)
 
 
-def test_no_root_and_no_annotations_tell_what_to_do(tmp_path, small):
+def test_messages_about_missing_folders_and_annotations_name_the_fix(tmp_path, small):
     (tmp_path / "empty").mkdir()
     for root in (tmp_path / "empty", tmp_path / "nowhere"):
         with pytest.raises(UserError, match="no annotations.csv or annotations-dev.csv") as error:
@@ -519,7 +519,7 @@ class FakeArchive:
 
 @pytest.fixture
 def fetched(monkeypatch):
-    """Stands for data.download; what it was asked for."""
+    """Replaces data.download; records its arguments."""
     calls = []
 
     def zenodo_record(record, names, folder):

@@ -114,7 +114,7 @@ def test_a_recording_that_lacks_a_slice_cannot_be_reassembled(tmp_path):
 
 
 @pytest.mark.parametrize("edition", ["2019", "2020_mobile"])
-def test_whole_recordings_cannot_be_reassembled(tmp_path, edition):
+def test_recordings_that_are_not_sliced_cannot_be_reassembled(tmp_path, edition):
     dataset = TauScenes(edition=edition, reassemble=True)
     assert dataset.recording_seconds == 0
     for call in (dataset.table, dataset.download):
@@ -189,7 +189,7 @@ def test_a_share_that_names_other_clips_is_refused(tmp_path):
     assert message.endswith("and 5 more")
 
 
-def test_what_is_missing_of_a_folder_is_listed(tmp_path):
+def test_missing_files_of_a_folder_are_listed(tmp_path):
     with pytest.raises(UserError, match=r"no meta.csv, no evaluation_setup/fold1_train.csv, no"):
         TauScenes().table(tmp_path)
     (write(tmp_path) / "audio").rmdir()
@@ -240,12 +240,12 @@ def small(tmp_path, monkeypatch):
 SUBSETS = {"5": range(10), "10": range(20), "25": range(40), "50": range(60), "100": range(120)}
 
 
-def test_a_whole_edition_passes(small):
+def test_a_complete_edition_passes(small):
     root = small("2019")
     TauScenes().check_complete(root)
 
 
-def test_a_whole_2022_with_its_shares_passes(small):
+def test_a_complete_2022_with_its_subsets_passes(small):
     root = small("2022_mobile", SUBSETS)
     TauScenes(edition="2022_mobile", train_percent="5").check_complete(root)
 
@@ -295,7 +295,7 @@ def break_scene(root):
         (break_scene, "expected 2 clips of each scene, found .*'tram': 3.*'bus': 1"),
     ],
 )
-def test_what_a_2019_lacks_is_told(small, damage, message):
+def test_missing_parts_of_2019_are_named(small, damage, message):
     root = small("2019")
     damage(root)
     with pytest.raises(UserError, match=message):
@@ -303,7 +303,7 @@ def test_what_a_2019_lacks_is_told(small, damage, message):
 
 
 @pytest.mark.parametrize(("channels", "rate"), [(1, 48_000), (2, 44_100)])
-def test_a_2019_of_another_format_is_told(small, channels, rate):
+def test_another_audio_format_of_2019_is_refused(small, channels, rate):
     root = small("2019", channels=channels, rate=rate)
     with pytest.raises(
         UserError, match=f"expected 2 channels at 48000 Hz, found {channels} at {rate}"
@@ -323,13 +323,13 @@ def test_a_2019_of_another_format_is_told(small, channels, rate):
         ({"50": None}, "no split50.csv"),
     ],
 )
-def test_shares_that_are_not_nested_or_not_whole_are_told(small, changed, message):
+def test_subsets_that_are_not_nested_or_incomplete_are_refused(small, changed, message):
     root = small("2022_mobile", {k: v for k, v in (SUBSETS | changed).items() if v is not None})
     with pytest.raises(UserError, match=message):
         TauScenes(edition="2022_mobile", train_percent="5").check_complete(root)
 
 
-def test_a_segment_without_all_its_clips_is_told(small, monkeypatch):
+def test_an_incomplete_segment_is_named(small, monkeypatch):
     root = small("2022_mobile")
     figures = Edition(209, 120, 89, DEVICES, DEVICES[:6], clip_seconds=1.0, sliced=True)
     monkeypatch.setitem(tau_scenes.EDITIONS, "2022_mobile", figures)

@@ -115,7 +115,7 @@ def test_volumes_of_info_zip(tmp_path, method):
 
 
 @pytest.mark.parametrize("zip64", [False, True])
-def test_a_missing_volume_is_told(tmp_path, zip64):
+def test_a_missing_volume_is_named(tmp_path, zip64):
     paths = write_volumes(tmp_path, FILES, 4_096, zip64)
     count = len(paths)
     missing = f"it has {count} volumes, found {count - 1}; missing: set.z03; delete"

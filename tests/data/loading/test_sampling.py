@@ -41,12 +41,12 @@ def test_the_last_batch_is_halved_too_and_few_others_come_again():
 
 
 @pytest.mark.parametrize(("target", "others"), [([], [1]), ([1], [])])
-def test_nothing_to_draw_is_an_error(target, others):
+def test_an_empty_side_is_an_error(target, others):
     with pytest.raises(UserError, match="expected clips on both sides"):
         HalfAndHalf(np.array(target), np.array(others), 4)
 
 
-def test_rare_classes_are_drawn_as_often_as_common_ones():
+def test_rare_classes_are_sampled_as_often_as_common_ones():
     """Nine clips of a, one of b, one of both, one of none: by the weights of PSLA."""
     labels = [{"a": 1.0}] * 9 + [{"b": 1.0}, {"a": 1.0, "b": 0.5}, {"a": 0.4}]
     sampler = Balanced(np.arange(100, 112), Targets.of(labels, ("a", "b")))

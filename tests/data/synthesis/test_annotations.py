@@ -25,7 +25,7 @@ CAREFUL = replace(
 )
 
 
-def test_every_source_is_taken_for_known_ones():
+def test_every_source_is_confused_with_known_ones():
     assert set(CONFUSIONS) == set(SOURCES)
     assert {kind for kinds in CONFUSIONS.values() for kind in kinds} <= set(FINE)
 

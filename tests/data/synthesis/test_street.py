@@ -55,7 +55,7 @@ def test_loudness_is_a_weighted(hz: float, expected_db: float):
     assert 10 * np.log10(power / 0.5) == pytest.approx(expected_db, abs=0.15)
 
 
-def test_a_source_stands_as_high_above_the_background_as_it_should():
+def test_a_source_has_its_level_above_the_background():
     sensor = replace(sample_sensor(rng()), equaliser_db=np.zeros(10), self_noise_db=-120.0)
     quiet = render(rng(5), sensor, [], N, RATE)
     loud = render(rng(5), sensor, [Event("5-4", 10.0, 20.0)], N, RATE)
@@ -69,7 +69,7 @@ def test_a_recording_never_clips_even_when_crowded():
     assert np.abs(render(rng(1), sensor, events, N, RATE)).max() <= 0.95 + 1e-12
 
 
-def test_sensors_hear_differently():
+def test_sensors_differ():
     first, second = (render(rng(0), sample_sensor(rng(k)), [], N, RATE) for k in (1, 2))
     spectra = [
         np.abs(np.fft.rfft(x)).reshape(-1)[:8000].reshape(8, -1).mean(1) for x in (first, second)

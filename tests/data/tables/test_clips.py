@@ -1,4 +1,4 @@
-"""Clip tables: what goes in comes out, and what is wrong is named."""
+"""Clip tables: round trips, and errors that name their cause."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_a_table_is_read_as_it_was_written(some):
 
 @settings(derandomize=True, deadline=None, max_examples=50)
 @given(st.lists(clips(), min_size=1, max_size=5, unique_by=lambda clip: clip.id))
-def test_each_row_says_what_its_clip_said(some):
+def test_each_row_has_the_values_of_its_clip(some):
     table = ClipTable.of(reversed(some), CLASSES, "multi_label")
     assert list(table.ids) == sorted(clip.id for clip in some)
     for clip in some:
@@ -174,7 +174,7 @@ def test_wrong_classes_are_named(classes):
         ClipTable.of([replace(A, labels={})], classes, "multi_label")
 
 
-def test_a_single_label_may_also_name_what_it_is_not():
+def test_a_single_label_may_have_explicit_zeros():
     table = ClipTable.of([replace(A, labels={MUSIC: 1, DOG: 0})], CLASSES, "single_label")
     assert table.targets[:].tolist() == [[0, 0, 0, 1]]
 
