@@ -355,7 +355,7 @@ def test_clips_of_some_devices_alone_are_heard_through_an_impulse_response():
 
 def test_a_folder_without_impulse_responses_is_told_before_any_cache_is_read():
     config = load(Path("config.ini"), ("augment.impulse_responses=dirs",))
-    with pytest.raises(UserError, match="IMPULSE_RESPONSES: .*dirs is no folder"):
+    with pytest.raises(UserError, match="IMPULSE_RESPONSES: .*dirs is not a folder"):
         Experiment(config, "teacher", "student")
 
 
