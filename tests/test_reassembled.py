@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_told_before_any_cache_is_read(place, settings, sai
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("data.on_bad_audio=skip", "on_bad_audio: found 'skip', but REASSEMBLE requires every slice"),
+        ("data.on_bad_audio=skip", "on_bad_audio: found 'skip', but REASSEMBLE requires every"),
         ("data.edition=2019", "reassemble: found yes, but the recordings of edition 2019 are not"),
         ("data.dataset=street_scenes", "edition: StreetScenes has no such key"),
     ],
