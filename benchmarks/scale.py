@@ -61,7 +61,7 @@ class Opened:
     @property
     def index_bytes(self) -> int:
         tables = [cache.table for cache in self.caches]
-        held = sum(column.nbytes for table in tables for column in table.columns.held.values())
+        held = sum(column.nbytes for table in tables for column in table.columns.in_memory.values())
         held += sum(table.targets.nbytes for table in tables)
         held += sum(cache.starts.nbytes for cache in self.caches)
         held += sum(one.position.nbytes for one in self.features.values())

@@ -37,12 +37,8 @@ def clip_table(clips: int, classes: int, labels: int, seed: int = 0) -> ClipTabl
         "start_seconds": Column.of(0.0 for _ in numbers),
         "seconds": Column.of(np.nan for _ in numbers),
     }
-    targets = Targets(
-        np.arange(clips + 1) * labels,
-        present.reshape(-1).astype(np.int16),
-        np.ones(clips * labels, np.float32),
-        classes,
-    )
+    rows = np.repeat(np.arange(clips), labels)
+    targets = Targets.of_pairs(rows, present.reshape(-1), (clips, classes))
     return ClipTable(columns, targets, [f"class {k}" for k in range(classes)], "multi_label")
 
 

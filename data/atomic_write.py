@@ -1,4 +1,4 @@
-"""A file that appears under its name whole and on the disk, or not at all."""
+"""Write files atomically: complete and on disk, or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes this name at the end: a reader finds the old one or the new one."""
+    """A file that gets this name when complete: readers find the old or the new one."""
     part = unfinished(path, os.getpid())
     try:
         with part.open("wb") as file:
@@ -24,12 +24,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def unfinished(path: Path, pid: int) -> Path:
-    """Where a process writes it meanwhile; one that is killed leaves it there."""
+    """The temporary file of a process; a killed process leaves it behind."""
     return path.with_name(f".{path.name}.{pid}")
 
 
 def clear(folder: Path) -> None:
-    """Remove what killed processes left unfinished, from a folder that none is writing to."""
+    """Remove the temporary files of killed processes, from a folder that none is writing to."""
     for leftover in folder.glob(".*"):
         leftover.unlink()
 

@@ -1,4 +1,4 @@
-"""Features in memory that stand for a cache on the disk."""
+"""Features in memory that replace a cache on disk."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,10 @@ from data.tables.clips import ClipTable
 def memory_cache(
     table: ClipTable, features: Tensor, settings: Mel, folder: str = "features"
 ) -> SimpleNamespace:
-    """What a ClipFeatures asks of a MelCache. Shapes: features (N, C, T, F) or (N, C, S)."""
+    """The attributes of a MelCache that ClipFeatures uses.
+
+    Shapes: features (N, C, T, F) or (N, C, S).
+    """
     return SimpleNamespace(
         table=table,
         shape=tuple(features.shape[1:]),

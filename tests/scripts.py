@@ -54,7 +54,7 @@ WORKERS = 1
 
 
 def make_tones(folder: Path, task: str, parts: str) -> None:
-    """Twelve clips a part: a low tone or a high one; for multi_label also both, or none."""
+    """Twelve clips per split: a low tone or a high one; for multi_label also both, or none."""
     recordings = folder / "recordings"
     recordings.mkdir()
     generator = np.random.default_rng(0)
@@ -63,16 +63,16 @@ def make_tones(folder: Path, task: str, parts: str) -> None:
     lines = [f"filename,label{'s' if task == 'multi_label' else ''},{parts},group"]
     for part in names:
         for n in range(12):
-            heard = [["low"], ["high"], ["low", "high"], []][
+            labels = [["low"], ["high"], ["low", "high"], []][
                 n % (4 if task == "multi_label" else 2)
             ]
             wave = 0.02 * generator.standard_normal(len(time_axis))
-            for name in heard:
+            for name in labels:
                 pitch = {"low": 300, "high": 2500}[name] * generator.uniform(0.9, 1.1)
                 wave += 0.3 * np.sin(2 * np.pi * pitch * time_axis)
             file = f"{part}_{n:02d}.wav"
             soundfile.write(recordings / file, wave, RATE)
-            lines.append(f"{file},{';'.join(heard)},{part},{part}{n // 2}")
+            lines.append(f"{file},{';'.join(labels)},{part},{part}{n // 2}")
     (recordings / "clips.csv").write_text("\n".join(lines) + "\n")
 
 
@@ -98,28 +98,28 @@ def environment() -> dict[str, str]:
 
 
 def run(folder: Path, script: str, *arguments: str, status: int = 0, processes: int = 1) -> str:
-    """What a script, or a module as in `-m report`, prints. Fails unless it ends with `status`."""
-    with TemporaryFile("w+") as said, TemporaryFile("w+") as complained:
+    """The output of a script, or a module as in `-m report`. Fails unless it ends with `status`."""
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
         if processes == 1:
-            found = run_in_a_fork(folder, script, arguments, said, complained)
+            found = run_in_a_fork(folder, script, arguments, out, err)
         else:
-            whole = command(script, *arguments, processes=processes)
-            streams = {"stdout": said, "stderr": complained}
-            found = subprocess.run(whole, cwd=folder, env=environment(), **streams).returncode
-        printed = "".join((file.seek(0), file.read())[1] for file in (said, complained))
+            launched = command(script, *arguments, processes=processes)
+            streams = {"stdout": out, "stderr": err}
+            found = subprocess.run(launched, cwd=folder, env=environment(), **streams).returncode
+        printed = "".join((file.seek(0), file.read())[1] for file in (out, err))
     assert found == status, printed
     return printed
 
 
 def run_in_a_fork(
-    folder: Path, script: str, arguments: Sequence[str], said: TextIO, complained: TextIO
+    folder: Path, script: str, arguments: Sequence[str], out: TextIO, err: TextIO
 ) -> int:
-    """The exit status of a process of its own, forked from one that has torch imported already:
-    each import takes seconds, of which a chain of three scripts would be mostly made.
+    """The exit status of a new process, forked from one that has imported torch already: each
+    import takes seconds, which would be most of the time of a chain of three scripts.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    streams = [DupFd(file.fileno()) for file in (said, complained)]
+    streams = [DupFd(file.fileno()) for file in (out, err)]
     process = context.Process(target=as_main, args=(folder, script, arguments, streams))
     process.start()
     process.join()

@@ -45,7 +45,7 @@ def main(*arguments):
     make_mel.main(*arguments)
 
 if __name__ == "__main__":
-    config.run_script(main, config.script_parser("", ("--download", "")))
+    config.run_script(main, make_mel.parser())
 """
 
 
@@ -73,8 +73,7 @@ def load(*overrides):
 
 
 def make(*overrides):
-    parser = config.script_parser("", ("--download", ""))
-    make_mel.main(parser.parse_args([]), load(*overrides))
+    make_mel.main(make_mel.parser().parse_args([]), load(*overrides))
 
 
 def contents(folder):
@@ -83,16 +82,18 @@ def contents(folder):
 
 
 def differences(found, wanted):
-    """What a failure needs to say of two folders' contents, where their bytes would fill pages."""
-    said = {name: "is in one alone" for name in found.keys() ^ wanted.keys()}
+    """A short description of the differences of two folders' contents."""
+    differing = {name: "is in one alone" for name in found.keys() ^ wanted.keys()}
     for name in found.keys() & wanted.keys():
         if found[name] != wanted[name] and name.endswith(".npy"):
             pair = [np.load(io.BytesIO(data[name])).astype(np.float64) for data in (found, wanted)]
             gap = np.abs(np.subtract(*pair))
-            said[name] = f"{(gap != 0).sum()} of {gap.size} values differ, by up to {gap.max():g}"
+            differing[name] = (
+                f"{(gap != 0).sum()} of {gap.size} values differ, by up to {gap.max():g}"
+            )
         elif found[name] != wanted[name]:
-            said[name] = f"{found[name][:400]!r} is not {wanted[name][:400]!r}"
-    return said
+            differing[name] = f"{found[name][:400]!r} is not {wanted[name][:400]!r}"
+    return differing
 
 
 def run(place, workers=1, launcher=()):
@@ -104,18 +105,73 @@ def run(place, workers=1, launcher=()):
 
 def test_both_caches_are_made_and_described(place, capsys):
     make()
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for role, bands in (("teacher", 16), ("student", 5)):
         cache = MelCache.open(cache_folder(load(), role))
         assert cache.shape == (1, 23, bands)
         assert list(cache.table.frame["path"]) == [f"sounds/{n:03d}.wav" for n in range(6)]
-        assert f"{cache.folder}: 6 clips of 1x23x{bands}, 0.00 h\n" in said
-    assert "6 clips read in" in said
-    assert "clips per second" in said
+        assert f"{cache.folder}: 6 clips of 1x23x{bands}, 0.00 h\n" in printed
+    assert "6 clips read in" in printed
+    assert "clips per second" in printed
     before = contents(place / "features")
     make()
-    assert "already complete" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "nothing to do: the features were already complete\n" in shown
+    assert shown.endswith("\nnext: python train_teacher.py\n")
     assert contents(place / "features") == before
+
+
+def test_the_next_command_has_the_same_options():
+    def after(*arguments):
+        return make_mel.next_command(make_mel.parser().parse_args(arguments))
+
+    assert after() == "python train_teacher.py"
+    chosen = "--config", "my recipes/a.ini", "--set", "mel.num_bands=20"
+    wanted = "python train_teacher.py --config 'my recipes/a.ini' --set mel.num_bands=20"
+    assert after(*chosen) == wanted
+
+
+def plan(capsys, *overrides, arguments=("--dry-run",)):
+    make_mel.main(make_mel.parser().parse_args(arguments), load(*overrides))
+    return capsys.readouterr().out
+
+
+def test_a_dry_run_counts_and_writes_nothing(place, capsys):
+    before = contents(place)
+    shown = plan(capsys)
+    assert "data set  csv_folder: single_label, clips of 0.25 s" in shown
+    assert "audio     sounds: all 6 recordings are there\n" in shown
+    assert "clips     6: train 6, validate 0, test 0\n" in shown
+    assert "labels    2: a 3, b 3\n" in shown
+    folder = cache_folder(load(), "teacher")
+    line = f"cache     {folder} for the teacher: 16 mel bands at 16000 Hz, 1x23x16, 736 bytes per "
+    assert f"{line}clip, 4.4 kB in all; to be computed\n" in shown
+    assert shown.endswith("dry run: nothing was written\n")
+    assert contents(place) == before
+
+
+def test_a_dry_run_finds_caches_that_are_there_and_shared(place, capsys):
+    make("mel.student.num_bands=16")
+    before = contents(place)
+    capsys.readouterr()
+    shown = plan(capsys, "mel.student.num_bands=16")
+    assert shown.count("\ncache ") == 1
+    assert " for the teacher and student: " in shown
+    assert "; 6 clips are already there\n" in shown
+    assert contents(place) == before
+
+
+def test_a_dry_run_names_what_is_missing(place, capsys):
+    (place / "sounds" / "003.wav").unlink()
+    assert "1 of 6 recordings are missing, such as sounds/003.wav" in plan(capsys)
+    chosen = "data.dataset=esc10", "data.root="
+    shown = plan(capsys, *chosen)
+    assert "audio/esc10: no such folder; to get it: python make_mel.py --download" in shown
+    assert "clips     400 of 5 s" in shown
+    shown = plan(capsys, *chosen, arguments=("--dry-run", "--download"))
+    assert "no such folder; --download fetches it" in shown
+    assert "make_mel.py synthesises it" in plan(capsys, "data.dataset=street_sounds", "data.root=")
+    assert not (place / "audio").exists()
 
 
 def test_half_written_files_of_a_killed_run_go(place):
@@ -134,7 +190,7 @@ def test_one_cache_serves_roles_with_the_same_front_end(place):
     assert len(list((place / "features" / "csv_folder").iterdir())) == 1
 
 
-def test_every_bad_file_is_listed_and_mending_them_is_enough(place, capsys):
+def test_every_bad_file_is_listed_and_fixing_them_is_enough(place, capsys):
     whole = {n: (place / "sounds" / f"{n:03d}.wav").read_bytes() for n in (1, 2, 3, 4)}
     (place / "sounds" / "001.wav").unlink()
     (place / "sounds" / "002.wav").write_bytes(b"")
@@ -232,7 +288,7 @@ def test_stereo_waveforms_and_wide_mels_of_scenes_are_cached_as_they_are(scenes)
         np.testing.assert_allclose(mel.gather(np.array([row]))[0, 1], logs, atol=4e-3)
 
 
-def test_a_mono_recording_where_stereo_is_asked_is_named(scenes, monkeypatch):
+def test_a_mono_recording_is_bad_in_a_stereo_data_set(scenes, monkeypatch):
     path = min((scenes / "audio" / "tau_scenes" / "audio").iterdir())
     samples, rate = soundfile.read(path)
     soundfile.write(path, samples[:, 0], rate)
@@ -245,7 +301,7 @@ def test_a_mono_recording_where_stereo_is_asked_is_named(scenes, monkeypatch):
     assert len(MelCache.open(cache_folder(load(), "student"))) == 19
 
 
-def test_bad_files_are_left_out_where_the_user_says_so(place, capsys):
+def test_bad_files_are_left_out_on_request(place, capsys):
     (place / "sounds" / "003.wav").write_text("not a sound")
     make("data.on_bad_audio=skip")
     assert capsys.readouterr().out.count("5 clips of 1x23x") == 2
@@ -253,7 +309,7 @@ def test_bad_files_are_left_out_where_the_user_says_so(place, capsys):
     assert "003.wav" not in cache.table.ids
     assert "003.wav,sounds/003.wav,not readable" in (cache.folder / "bad_clips.csv").read_text()
     make("data.on_bad_audio=skip")
-    assert "1 left out, see bad_clips.csv\nalready complete" in capsys.readouterr().out
+    assert "1 left out, see bad_clips.csv\nnothing to do" in capsys.readouterr().out
 
 
 def test_a_96_khz_stereo_flac_and_a_clip_of_10_ms_are_clips_like_any_other(place):
@@ -290,7 +346,7 @@ def test_a_share_of_audioset_is_counted_and_used(place):
 
 
 @pytest.mark.parametrize("name", ["fsd50k", "audioset"])
-def test_a_public_set_that_is_not_there_says_how_to_get_it(place, name):
+def test_the_message_about_a_missing_public_set_names_the_fix(place, name):
     chosen = f"data.dataset={name}", "data.root="
     with pytest.raises(UserError, match=rf"audio/{name}: no such folder; .* with --download"):
         make(*chosen)
@@ -329,8 +385,8 @@ finally:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A folder of recordings and the bytes that one process leaves, which nothing disturbs."""
+def uninterrupted(tmp_path_factory):
+    """A folder of recordings and the bytes of an uninterrupted run of one process."""
     place = folder_of(tmp_path_factory.mktemp("whole"), CLIPS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
@@ -341,10 +397,10 @@ def undisturbed(tmp_path_factory):
     return place, features
 
 
-def fresh(undisturbed, tmp_path):
+def fresh(uninterrupted, tmp_path):
     """The same recordings, and no features."""
     for name in ("sounds", "config.ini", "script.py"):
-        (tmp_path / name).symlink_to(undisturbed[0] / name)
+        (tmp_path / name).symlink_to(uninterrupted[0] / name)
     return tmp_path
 
 
@@ -362,8 +418,8 @@ def running(group):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_killed_and_started_again_it_ends_with_the_same_bytes(undisturbed, tmp_path):
-    place = fresh(undisturbed, tmp_path)
+def test_a_killed_run_is_resumed_to_the_same_bytes(uninterrupted, tmp_path):
+    place = fresh(uninterrupted, tmp_path)
     command = [sys.executable, "script.py", "--set", "run.workers=2"]
     process = subprocess.Popen(
         command, cwd=place, stderr=subprocess.DEVNULL, start_new_session=True
@@ -381,16 +437,16 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(undisturbed, tmp_p
         time.sleep(0.05)
     ended = run(place, workers=2)
     assert ended.returncode == 0, ended.stderr
-    assert differences(contents(place / "features"), undisturbed[1]) == {}
+    assert differences(contents(place / "features"), uninterrupted[1]) == {}
     assert all(path.stat().st_mtime_ns == written for path, written in finished.items())
 
 
-def test_two_processes_share_the_shards(undisturbed, tmp_path):
-    place = fresh(undisturbed, tmp_path)
+def test_two_processes_share_the_shards(uninterrupted, tmp_path):
+    place = fresh(uninterrupted, tmp_path)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     ended = run(place, launcher=launcher)
     assert ended.returncode == 0, ended.stderr
-    assert differences(contents(place / "features"), undisturbed[1]) == {}
+    assert differences(contents(place / "features"), uninterrupted[1]) == {}
     assert ended.stdout.count(f"{CLIPS} clips read in") == 1
 
 

@@ -64,7 +64,7 @@ def load(*overrides):
 
 
 def run(script, *overrides):
-    flags = ("--download", ""), ("--overwrite", "")
+    flags = ("--download", ""), ("--dry-run", ""), ("--overwrite", "")
     script.main(config.script_parser("", *flags).parse_args([]), load(*overrides))
 
 
@@ -113,7 +113,7 @@ def test_a_second_cache_holds_the_training_recordings_whole(place, capsys):
     run(make_mel)
     said = capsys.readouterr().out
     assert f"{whole.folder}: 3 clips of 1x998x12, 0.01 h\n" in said
-    assert said.endswith("already complete\n")
+    assert said.endswith("already complete\nnext: python train_teacher.py\n")
     audio = Path("audio/tau_scenes/audio/tram-oslo-2-2-9-a.wav")
     audio.write_bytes(audio.read_bytes())  # another time of writing makes it another file
     run(make_mel)
@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_told_before_any_cache_is_read(place, settings, sai
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("data.on_bad_audio=skip", "on_bad_audio: found 'skip', but REASSEMBLE wants every slice"),
+        ("data.on_bad_audio=skip", "on_bad_audio: found 'skip', but REASSEMBLE requires every"),
         ("data.edition=2019", "reassemble: found yes, but the recordings of edition 2019 are not"),
         ("data.dataset=street_scenes", "edition: StreetScenes has no such key"),
     ],

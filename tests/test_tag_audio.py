@@ -165,8 +165,8 @@ def test_a_folder_continues_past_unreadable_files(place):
     assert complaint == (
         "tag_audio.py: 4 of 5 recordings could not be processed completely:\n"
         "  sounds/empty.wav: the file is empty (0 bytes)\n"
-        "  sounds/nan.wav: it holds samples that are NaN or infinite, the first at 0.750 s\n"
-        "  sounds/none.wav: it holds no samples\n"
+        "  sounds/nan.wav: it has samples that are NaN or infinite, the first at 0.750 s\n"
+        "  sounds/none.wav: it has no samples\n"
         "  gone.wav: no such file\n"
     )
 

@@ -17,7 +17,7 @@ from data.augment import Augmentation
 from data.datasets import DATASETS
 from data.features.mel_cache import MelCache, cache_folder, recordings_folder, sha256_of
 from data.loading.batches import Batches, ClipFeatures, DeviceTargets
-from data.loading.concatenated import Joined
+from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
 from data.loading.sampling import Balanced, HalfAndHalf
 from data.tables.clips import ClipTable
@@ -144,7 +144,7 @@ class Experiment:
         for role, view in self.features.items():
             mel = self.config.mel_of(role)
             if mel.normalise == "fixed":
-                view.fix(mel.mean, mel.std)
+                view.set_normalisation(mel.mean, mel.std)
             else:
                 view.normalise(mel.normalise, self.split.train)
 
@@ -427,7 +427,7 @@ class Experiment:
         }
         draws = [replay.fingerprint(k) for k in range(len(replay))] if replay else ["none"]
         if self.config.distillation.teacher_input == "concatenated":
-            view = Joined(view, rows, self.labels(rows), seed)
+            view = ConcatenatedClips(view, rows, self.labels(rows), seed)
             draws = [f"joined {view.fingerprint()}"]
         folders = [
             outputs_folder(

@@ -1,6 +1,6 @@
-"""Disturbances of training clips: drawn once a clip in physical units, rendered on each grid.
+"""Augmentation of training clips: sampled per clip in physical units, rendered per front end.
 
-Teacher and student thus hear the same disturbance, whatever their front ends.
+Teacher and student thus get the same augmentation, whatever their front ends.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from data.augment.impulse_responses import read_responses
 from data.augment.params import AugmentParams, beta
 from data.augment.rendering import (
     crop,
+    freq_mixstyle,
     hertz_to_mel,
     inside,
     is_power,
     log_unit,
     nepers,
     noise,
-    restyled,
     roll,
     to_linear,
     to_log,
-    warped,
+    warp_frequency,
 )
 from data.features.front_end import band_centres
 
 
 class Augmentation:
-    """[augment] for clips of `clip_seconds`; none of it depends on a front end until `render`.
+    """[augment] for clips of `clip_seconds`; nothing depends on a front end before `render`.
 
-    With `recording_seconds` what is rendered are recordings of that length, which each clip is cut
-    out of at random. `responsive` (clips of the table,) says which may be heard through an impulse
-    response; None: all. Raises ConfigError for crops that are longer than the clips, and clips that
-    are longer than the recordings, UserError for impulse responses that cannot be read.
+    With `recording_seconds` the inputs are recordings of that length, and each clip is a random
+    crop of one. `response_clips` (clips of the table,) is a mask of the clips that may get an
+    impulse response; None: all. Raises ConfigError for crops that are longer than the clips and
+    clips that are longer than the recordings, UserError for unreadable impulse responses.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Augmentation:
         settings: Augment,
         clip_seconds: float,
         max_hz: float,
-        responsive: Tensor | None = None,
+        response_clips: Tensor | None = None,
         recording_seconds: float = 0.0,
     ) -> None:
         if settings.crop_seconds > clip_seconds:
@@ -60,16 +60,16 @@ class Augmentation:
                 f"found {clip_seconds:g}, but a recording is {recording_seconds:g} s long",
             )
         self.settings, self.clip_seconds = settings, clip_seconds
-        self.heard_seconds = settings.crop_seconds or clip_seconds
-        self.whole_seconds = recording_seconds or clip_seconds
+        self.output_seconds = settings.crop_seconds or clip_seconds
+        self.input_seconds = recording_seconds or clip_seconds
         self.crops = bool(recording_seconds or settings.crop_seconds)
         self.max_mel = hertz_to_mel(max_hz)
         folder = settings.impulse_responses
         self.responses = read_responses(Path(folder)) if folder else None
-        self.responsive = responsive
+        self.response_clips = response_clips
 
     def check(self, grid: Mel) -> None:
-        """Raises ConfigError for a disturbance that the grid has no place for."""
+        """Raises ConfigError for an augmentation that the front end does not support."""
         waveform = grid.front_end == "waveform"
         uses = {"frequency_mask_share": "mask", "warp_share": "warp", "mixstyle_alpha": "mix"}
         for name, what in uses.items():
@@ -82,9 +82,9 @@ class Augmentation:
     def sample(
         self, rows: Tensor, generator: torch.Generator, epoch: int | None = None
     ) -> AugmentParams:
-        """For a batch of clips of the table, on the CPU, from the generator alone.
+        """For a batch of clips of the table, on the CPU, from the generator only.
 
-        `epoch`, from 0, may come before the mixup; None: the clips are of no one batch.
+        `epoch`, from 0, may precede the start of mixup; None: the clips belong to no batch.
 
         Source: masks, Park et al. (SpecAugment), Interspeech 2019; the warp, the jitter of the mel
         bank's upper edge of Koutini et al. (PaSST), Interspeech 2022; the noise, Gong et al.
@@ -95,20 +95,20 @@ class Augmentation:
         def uniform() -> Tensor:
             return torch.rand(clips, generator=generator)
 
-        def stretch(longest: float, whole: float) -> Tensor:
+        def interval(longest: float, total: float) -> Tensor:
             length = uniform() * longest
-            start = uniform() * (whole - length)
+            start = uniform() * (total - length)
             return torch.stack([start, start + length], 1)
 
         mixes = s.mixup_alpha and (epoch is None or epoch >= s.mixup_start_epoch)
-        weight = self.weights(clips, generator) if mixes else torch.ones(clips)
-        mels = stretch(s.frequency_mask_share * self.max_mel, self.max_mel)
+        weight = self.sample_weights(clips, generator) if mixes else torch.ones(clips)
+        mels = interval(s.frequency_mask_share * self.max_mel, self.max_mel)
         return AugmentParams(
-            partner=torch.arange(clips).roll(1),  # the batch is shuffled: its neighbour is any clip
+            partner=torch.arange(clips).roll(1),  # a random clip of the shuffled batch
             weight=weight,
             roll=(2 * uniform() - 1) * s.roll_seconds,
             gain=(2 * uniform() - 1) * s.gain_db,
-            time_mask=stretch(min(s.time_mask_seconds, self.heard_seconds), self.heard_seconds),
+            time_mask=interval(min(s.time_mask_seconds, self.output_seconds), self.output_seconds),
             frequency_mask=700 * (torch.exp(mels / 1127) - 1),
             crop=uniform() * self.spare_seconds if self.crops else nothing,
             warp=(2 * uniform() - 1) * s.warp_share if s.warp_share else nothing,
@@ -118,18 +118,18 @@ class Augmentation:
                 if s.noise_db
                 else nothing.long()
             ),
-            response=self.response(rows, generator),
-            **self.style(clips, generator, 1 if epoch is not None else clips),
+            response=self.sample_response(rows, generator),
+            **self.sample_style(clips, generator, 1 if epoch is not None else clips),
         )
 
-    def weights(self, clips: int, generator: torch.Generator) -> Tensor:
-        """Of the clips themselves in what they are mixed to: (B,), 1 where one is not mixed.
+    def sample_weights(self, clips: int, generator: torch.Generator) -> Tensor:
+        """Mixup weights of the clips themselves: (B,), 1 where a clip is not mixed.
 
         Source: Zhang et al. (mixup), ICLR 2018; of a share of the clips, Gong et al. (PSLA).
-        Differs: folded to [0.5, 1]. A weight below it means the two clips in the other order, and
-        either of two neighbours in a shuffled batch is as likely to come first: each mixture is as
-        likely as it was. But the clip that a row names, whose undisturbed self a teacher may hear,
-        is thus the louder one.
+        Differs: folded to [0.5, 1]. A weight below 0.5 means the two clips in the other order, and
+        both orders are equally likely in a shuffled batch: the distribution of mixtures is the
+        same. But the clip of the row, which a teacher may get without augmentation, is thus the
+        dominant one.
         """
         weight = beta(self.settings.mixup_alpha, clips, generator)
         weight = torch.maximum(weight, 1 - weight)
@@ -138,20 +138,23 @@ class Augmentation:
         mixed = torch.rand(clips, generator=generator) < self.settings.mixup_prob
         return torch.where(mixed, weight, 1.0)
 
-    def response(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Which impulse response each clip of the table is heard through: (B,), -1 for none."""
+    def sample_response(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """The impulse response of each clip of the table: (B,), -1 for none."""
         none = torch.full((len(rows),), -1)
         if self.responses is None:
             return none
         found = torch.randint(len(self.responses), (len(rows),), generator=generator)
         some = torch.rand(len(rows), generator=generator) < self.settings.impulse_response_prob
-        if self.responsive is not None:
-            some &= self.responsive[rows]
+        if self.response_clips is not None:
+            some &= self.response_clips[rows]
         return torch.where(some, found, none)
 
-    def style(self, clips: int, generator: torch.Generator, batches: int) -> dict[str, Tensor]:
-        """Whose style is mixed into each clip's own, and its own one's weight: 1 in all of a batch
-        that is left alone. `batches` is 1, as published, or as many as the clips: each by itself.
+    def sample_style(
+        self, clips: int, generator: torch.Generator, batches: int
+    ) -> dict[str, Tensor]:
+        """MixStyle partners and weights of the clips' own styles: 1 in a batch that is not mixed.
+
+        `batches` is 1, as published, or the number of clips: each is then decided by itself.
         """
         if not self.settings.mixstyle_alpha:
             return {"style_partner": torch.arange(clips), "style_weight": torch.ones(clips)}
@@ -164,88 +167,91 @@ class Augmentation:
 
     @property
     def spare_seconds(self) -> float:
-        """By how much what is rendered is longer than what is heard of it."""
-        return self.whole_seconds - self.heard_seconds
+        """How much longer the input is than its crop."""
+        return self.input_seconds - self.output_seconds
 
     def steps(self, clip_steps: int) -> int:
-        """How many steps of a time axis hold what is heard, of the `clip_steps` of a whole clip."""
-        return math.ceil(clip_steps * self.heard_seconds / self.clip_seconds - 1e-6)
+        """The time steps of a crop, where a full clip has `clip_steps`."""
+        return math.ceil(clip_steps * self.output_seconds / self.clip_seconds - 1e-6)
 
     def cropped(
-        self, features: Tensor, drawn: AugmentParams, clip_steps: int
+        self, features: Tensor, params: AugmentParams, clip_steps: int
     ) -> tuple[Tensor, AugmentParams]:
-        """The stretch of each clip that is heard and the same stretch of the clip mixed into it.
+        """The crop of each clip, followed by the same crop of its mixup partner.
 
-        Each of the starts that a grid has is equally likely, and within a step of what was drawn.
+        Each start on the grid is equally likely, and within one step of the sampled start.
         """
         length = self.steps(clip_steps)
         starts = features.shape[2] - length + 1
-        share = drawn.crop / max(self.spare_seconds, torch.finfo(torch.float32).tiny)
+        share = params.crop / max(self.spare_seconds, torch.finfo(torch.float32).tiny)
         start = (share * starts).long().clamp(max=starts - 1)
         own = crop(features[: len(start)], start, length)
         if not self.settings.mixup_alpha:
-            return own, drawn
+            return own, params
         partners = len(start) + torch.arange(len(start), device=start.device)
-        others = crop(features[drawn.partner], start, length)
-        return torch.cat([own, others]), dataclasses.replace(drawn, partner=partners)
+        others = crop(features[params.partner], start, length)
+        return torch.cat([own, others]), dataclasses.replace(params, partner=partners)
 
     def render(
         self,
         features: Tensor,
-        drawn: AugmentParams,
+        params: AugmentParams,
         grid: Mel,
         mean: Tensor | float = 0,
         clip_steps: int | None = None,
     ) -> Tensor:
         """Features (B, C, T, F) or (B, C, S), before they are normalised.
 
-        Crop, mixture, impulse response and gain, below the logarithm; above it warp, roll, noise,
-        masks, which hide the noise too, and style. `mean`, one or one a band, is what normalising
-        makes 0 of. With crop_seconds fewer steps of time come out, and the rest is done to these;
-        of recordings as many as a clip has that is evaluated, `clip_steps` (else: all that there
-        are), where a centred frame at the border hears what follows in the recording and not its
-        reflection. What a clip becomes is the same, bit for bit, whatever batch it is in, beside
-        the clips that are mixed into it.
+        Before the logarithm: crop, mixup, impulse response and gain; after it: warp, roll, noise,
+        masks (which hide the noise too) and MixStyle. `mean`, one value or one per band, is the
+        value that normalisation maps to 0. With crop_seconds the output has fewer time steps. For
+        recordings it has those of an evaluated clip, `clip_steps` (default: all); a centred frame
+        at the border then contains what follows in the recording instead of its reflection. Apart
+        from its mixup and MixStyle partners, a clip's output is bit-identical in every batch.
 
-        Weights and gains are of amplitudes, as of a waveform: a power spectrum takes their squares.
-        That is the mixture of two sounds that know nothing of one another; magnitudes add as if in
-        phase, up to 3 dB louder where both clips are alike loud.
+        Weights and gains are of amplitudes, as of a waveform: a power spectrum is multiplied by
+        their squares. That is the mixture of two uncorrelated sounds; magnitudes add as if in
+        phase, up to 3 dB louder where both clips have the same level.
         """
         s = self.settings
         if self.crops:
-            features, drawn = self.cropped(features, drawn, clip_steps or features.shape[2])
+            features, params = self.cropped(features, params, clip_steps or features.shape[2])
         if s.mixup_alpha or s.gain_db or self.responses:
             linear = to_linear(features, grid)
             if s.mixup_alpha:
-                linear = drawn.mix(linear, power=is_power(grid))
+                linear = params.mix(linear, power=is_power(grid))
             if self.responses:
-                linear = self.responses.heard(linear, drawn.response, grid)
-            factor = torch.exp(drawn.gain * nepers(grid))  # pow rounds by its place in the batch
+                linear = self.responses.apply(linear, params.response, grid)
+            factor = torch.exp(
+                params.gain * nepers(grid)
+            )  # pow rounds differently by position in the batch
             features = to_log(linear * factor.reshape(-1, *[1] * (linear.ndim - 1)), grid)
         if s.warp_share:
-            features = warped(features, band_centres(grid).to(features), drawn.warp)
-        # The steps of a grid are equal parts of what is heard, each meets its frame's window.
-        per_second = features.shape[2] / self.heard_seconds
+            features = warp_frequency(features, band_centres(grid).to(features), params.warp)
+        # The time steps are equal parts of the crop, each within its frame's window.
+        per_second = features.shape[2] / self.output_seconds
         seconds = torch.arange(features.shape[2], device=features.device) / per_second
         if s.roll_seconds:
-            features = roll(features, (drawn.roll * per_second).round().long())
+            features = roll(features, (params.roll * per_second).round().long())
         if s.noise_db:
-            level = drawn.noise * (nepers(grid) / log_unit(grid))
-            field = noise(drawn.noise_seed, seconds, band_centres(grid).to(features))
+            level = params.noise * (nepers(grid) / log_unit(grid))
+            field = noise(params.noise_seed, seconds, band_centres(grid).to(features))
             features = field.mul_(level[:, None, None, None]) + features
         if s.time_mask_seconds:
-            hidden = inside(seconds, drawn.time_mask)
+            hidden = inside(seconds, params.time_mask)
             hidden = hidden.reshape(len(features), 1, -1, *[1] * (features.ndim - 3))
-            features = torch.where(hidden, self.filling(features, grid, mean), features)
+            features = torch.where(hidden, self.mask_value(features, grid, mean), features)
         if s.frequency_mask_share:
-            hidden = inside(band_centres(grid).to(features), drawn.frequency_mask)[:, None, None, :]
-            features = torch.where(hidden, self.filling(features, grid, mean), features)
+            hidden = inside(band_centres(grid).to(features), params.frequency_mask)[
+                :, None, None, :
+            ]
+            features = torch.where(hidden, self.mask_value(features, grid, mean), features)
         if s.mixstyle_alpha:
-            features = restyled(features, drawn.style_partner, drawn.style_weight)
+            features = freq_mixstyle(features, params.style_partner, params.style_weight)
         return features
 
-    def filling(self, features: Tensor, grid: Mel, mean: Tensor | float) -> Tensor | float:
-        """What takes the place of what is masked."""
+    def mask_value(self, features: Tensor, grid: Mel, mean: Tensor | float) -> Tensor | float:
+        """The value of masked features."""
         if self.settings.mask_with == "silence":
             return to_log(torch.zeros((), device=features.device), grid)
         return mean if self.settings.mask_with == "mean" else 0.0

@@ -1,4 +1,4 @@
-"""The impulse responses of other devices, which a clip is heard through."""
+"""Convolution of clips with the impulse responses of other devices."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from data.features.front_end import mel_filters
 
 
 class ImpulseResponses:
-    r"""What a microphone does to a sound, as the WAV files of a folder hold it.
+    r"""Impulse responses of microphones, read from the WAV files of a folder.
 
-    A waveform is convolved with a response and cut to its own length. A mel band, below the
+    A waveform is convolved with a response and cut to its original length. A mel band, before the
     logarithm, is multiplied by the response's root mean power in it, or by its square where the
     spectrum is power,
 
     .. math:: \frac{\sum_f w(f) \, \lvert H(f) \rvert^2}{\sum_f w(f)}
 
-    with the weights w of the band's filter. That is exact where the sound is as strong all over a
-    band and the response far shorter than a window. Recordings of ESC-10 through the responses of
-    66 microphones are 0.8 dB from the convolved ones in the mean in PaSST's front end and 0.4 dB in
-    DCASE 2024's, where the plain ones are 6.5 and 7.3 dB away; through a room of 100 ms, 2 to 3 dB.
+    with the weights w of the band's filter. That is exact where the spectrum of the sound is
+    flat within a band and the response far shorter than a window. For recordings of ESC-10 and the
+    responses of 66 microphones the mean difference to convolution is 0.8 dB in PaSST's front end
+    and 0.4 dB in DCASE 2024's (without any response: 6.5 and 7.3 dB); for a room of 100 ms, 2 to
+    3 dB.
 
     Source: Morocutti et al., EUSIPCO 2023, who convolve with these 66, of the MicIRP collection.
-    Differs: a response of another rate is not resampled. Its spectrum is taken at the hertz of the
-    clip's own, so that it is as loud at every rate, and nothing above half its rate.
+    Differs: a response of another rate is not resampled. Its spectrum is evaluated at the
+    frequencies of the clip's, so that its gain is the same at every rate, and is 0 above half its
+    rate.
     """
 
     def __init__(self, responses: list[tuple[np.ndarray, int]]) -> None:
@@ -45,8 +47,8 @@ class ImpulseResponses:
     def __len__(self) -> int:
         return len(self.responses)
 
-    def heard(self, features: Tensor, response: Tensor, grid: Mel) -> Tensor:
-        """Features (B, C, T, F), below the logarithm, or (B, C, S) through a response each (B,)."""
+    def apply(self, features: Tensor, response: Tensor, grid: Mel) -> Tensor:
+        """Apply one response (B,) per clip to (B, C, T, F), before the logarithm, or (B, C, S)."""
         seconds = self.seconds
         waveform = grid.front_end == "waveform"
         if waveform:
@@ -64,15 +66,15 @@ class ImpulseResponses:
         return torch.where(response[:, None, None] < 0, features, convolved)
 
     def gains(self, grid: Mel, seconds: int) -> np.ndarray:
-        """The factor of each band below the logarithm: (N + 1, F), the last of none."""
+        """The factor of each band before the logarithm: (N + 1, F); the last row is all 1."""
         filters = mel_filters(grid, grid.sample_rate * seconds)
         power = np.abs(self.spectra(grid.sample_rate, seconds)) ** 2 @ filters / filters.sum(0)
         return np.float32(power if is_power(grid) else np.sqrt(power))
 
     def spectra(self, sample_rate: int, seconds: int) -> np.ndarray:
-        """At every 1 / seconds Hz to half of `sample_rate`: (N + 1, bins), the last of none.
+        """At every 1 / seconds Hz up to `sample_rate` / 2: (N + 1, bins); the last row is all 1.
 
-        A transform of whole seconds has the same hertz at every rate.
+        A transform over integer seconds has the same frequencies at every rate.
         """
         spectra = np.ones((len(self) + 1, sample_rate * seconds // 2 + 1), np.complex64)
         for spectrum, (samples, rate) in zip(spectra[:-1], self.responses, strict=True):
@@ -98,7 +100,7 @@ def read_responses(folder: Path) -> ImpulseResponses:
 @cache
 def read_all(folder: Path) -> ImpulseResponses:
     if not folder.is_dir():
-        raise UserError(f"[augment] IMPULSE_RESPONSES: {folder} is no folder")
+        raise UserError(f"[augment] IMPULSE_RESPONSES: {folder} is not a folder")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".wav")
     if not paths:
         raise UserError(f"[augment] IMPULSE_RESPONSES: no WAV file below {folder}")
@@ -107,7 +109,7 @@ def read_all(folder: Path) -> ImpulseResponses:
 
 def read_response(path: Path) -> tuple[np.ndarray, int]:
     """The mean of its channels, (n,) float32 in [-1, 1], and its rate in Hz."""
-    from scipy.io import wavfile  # a machine that only trains has no soundfile
+    from scipy.io import wavfile  # training machines have no soundfile
 
     try:
         with warnings.catch_warnings(action="ignore", category=wavfile.WavFileWarning):
@@ -121,5 +123,5 @@ def read_response(path: Path) -> tuple[np.ndarray, int]:
         samples = samples / -float(np.iinfo(samples.dtype).min)
     samples = np.float32(samples if samples.ndim == 1 else samples.mean(axis=1))
     if not np.isfinite(samples).all() or not samples.any():
-        raise UserError(f"{path}: an impulse response wants samples that are finite and not all 0")
+        raise UserError(f"{path}: expected samples that are finite and not all 0")
     return samples, rate

@@ -1,4 +1,4 @@
-"""What is drawn for the clips of a batch, in seconds, hertz and decibels."""
+"""The augmentation parameters of a batch, in seconds, hertz and decibels."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AugmentParams:
-    """One batch's disturbances, a row a clip."""
+    """The augmentation parameters of one batch, one row per clip."""
 
-    partner: Tensor  # (B,) position, among the features, of the clip that is mixed in
+    partner: Tensor  # (B,) position, among the features, of the mixup partner
     weight: Tensor  # (B,) share of the clip itself, in [0.5, 1]
     roll: Tensor  # (B,) s
     gain: Tensor  # (B,) dB
     time_mask: Tensor  # (B, 2) s, from and to
     frequency_mask: Tensor  # (B, 2) Hz, from and to
-    crop: Tensor  # (B,) s, where the stretch that is heard starts
-    warp: Tensor  # (B,) share by which the mel axis is stretched
+    crop: Tensor  # (B,) s, start of the crop
+    warp: Tensor  # (B,) relative scaling of the mel axis
     noise: Tensor  # (B,) dB, of the loudest cell
-    noise_seed: Tensor  # (B,) whole numbers below 2^31
+    noise_seed: Tensor  # (B,) integers below 2^31
     response: Tensor  # (B,) position of an impulse response; -1: none
-    style_partner: Tensor  # (N,) position, among the B clips, of the one whose style is mixed in
-    style_weight: Tensor  # (N,) share of a clip's own style; N < B: the rest only lend theirs
+    style_partner: Tensor  # (N,) position, among the B clips, of the MixStyle partner
+    style_weight: Tensor  # (N,) share of the own style; where N < B, the rest are only partners
 
     def to(self, device: torch.device) -> AugmentParams:
         moved = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}
@@ -36,30 +36,30 @@ class AugmentParams:
         )
 
     def take(self, rows: Tensor) -> tuple[Tensor, AugmentParams]:
-        """What some of the clips are rendered from, as positions, and what is drawn for that.
+        """The positions of the clips that these clips are rendered from, and their parameters.
 
-        First the clips themselves, then those whose styles they take, then what is mixed in to
-        either; neither of these where nothing is mixed.
+        First the clips themselves, then their MixStyle partners, then the mixup partners of both;
+        no partners where nothing is mixed.
         Shapes: (N,) -> (N,), (2N,) or (4N,).
         """
         rendered = rows
         if (self.style_weight[rows] < 1).any():
             rendered = torch.cat([rows, self.style_partner[rows]])
-        drawn, features = self[rendered], rendered
-        if (drawn.weight < 1).any():
-            features = torch.cat([rendered, drawn.partner])
+        params, features = self[rendered], rendered
+        if (params.weight < 1).any():
+            features = torch.cat([rendered, params.partner])
         return features, dataclasses.replace(
-            drawn,
+            params,
             partner=torch.arange(len(features))[-len(rendered) :],
             style_partner=torch.arange(len(rendered))[-len(rows) :],
             style_weight=self.style_weight[rows],
         )
 
     def mix(self, values: Tensor, power: bool = False) -> Tensor:
-        """weight * own + (1 - weight) * partner's, for (B, ...) values; `power`: the weights are
-        amplitudes', which their squares are to what is mixed.
+        """weight * own + (1 - weight) * partner's, for (B, ...) values.
 
-        More than B values: those behind the first B are there to be mixed in.
+        `power`: the values are powers, so the weights, which are of amplitudes, are squared. Values
+        after the first B are only partners.
         """
         own, other = self.weight, 1 - self.weight
         if power:
@@ -70,6 +70,6 @@ class AugmentParams:
 
 
 def beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
-    """Beta(alpha, alpha) as one gamma's share of two; torch.distributions takes no generator."""
+    """Beta(alpha, alpha) from two gamma samples; torch.distributions takes no generator."""
     first, second = torch._standard_gamma(torch.full((2, count), alpha), generator=generator)
     return first / (first + second).clamp_min(torch.finfo(torch.float32).tiny)

@@ -1,4 +1,4 @@
-"""What was drawn in seconds, hertz and decibels, on the steps and bands of one grid."""
+"""Augmentations in seconds, hertz and decibels on the time steps and bands of one front end."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def roll(features: Tensor, shift: Tensor) -> Tensor:
     return features.gather(2, source.expand_as(features))
 
 
-def inside(points: Tensor, stretch: Tensor) -> Tensor:
-    """(N,) points and (B, 2) stretches -> (B, N): whether the point lies in the stretch."""
-    return (points >= stretch[:, :1]) & (points < stretch[:, 1:])
+def inside(points: Tensor, interval: Tensor) -> Tensor:
+    """(N,) points and (B, 2) intervals -> (B, N): whether the point is in the interval."""
+    return (points >= interval[:, :1]) & (points < interval[:, 1:])
 
 
 # Along the frequency axis -------------------------------------------------------------------------
@@ -44,9 +44,10 @@ def hertz_to_mel(hertz: float) -> float:
     return 1127 * math.log1p(hertz / 700)
 
 
-def warped(features: Tensor, centres: Tensor, share: Tensor) -> Tensor:
-    """Each band becomes what was heard at its mel times 1 + share: linear in hertz between two
-    bands, and beyond the outer ones as these are.
+def warp_frequency(features: Tensor, centres: Tensor, share: Tensor) -> Tensor:
+    """Each band takes the value at its mel times 1 + share.
+
+    Linear interpolation in hertz between two bands; constant beyond the outer ones.
 
     Shapes: (B, C, T, F), the bands' centres (F,) in Hz, (B,) -> (B, C, T, F).
     """
@@ -64,24 +65,24 @@ def warped(features: Tensor, centres: Tensor, share: Tensor) -> Tensor:
 def noise(seed: Tensor, seconds: Tensor, hertz: Tensor) -> Tensor:
     """A field of cells in time and frequency, uniform in [0, 1], at the points of a grid.
 
-    It depends on the seed alone: grids hear the same wherever their points lie in one cell. A cell
-    is the product, in 32 bits, of a number of its time and an odd one of its band.
+    It depends on the seed only: points of different grids in the same cell get the same value. A
+    cell is the product, in 32 bits, of a hash of its time and an odd hash of its band.
 
     Source: multiplicative hashing, Dietzfelbinger et al., J. Algorithms 1997.
     Shapes: (B,), (T,), (F,) -> (B, 1, T, F).
     """
     row = (seconds / CELL_SECONDS).round().long()
     column = (1127 / CELL_MELS * torch.log1p(hertz / 700)).round().long()
-    times = (scramble(seed[:, None] + row) - 2**31).int()
-    bands = (scramble(column) >> 1 | 1).int()
+    times = (hash32(seed[:, None] + row) - 2**31).int()
+    bands = (hash32(column) >> 1 | 1).int()
     product = times[:, None, :, None] * bands
     return product.float().mul_(2**-32).add_(0.5)
 
 
-def scramble(numbers: Tensor) -> Tensor:
-    """A hash of whole numbers, in place, to 32 bits: the same on every device.
+def hash32(numbers: Tensor) -> Tensor:
+    """A hash of integers to 32 bits, in place: the same on every device.
 
-    Its form is MurmurHash3's finaliser; no product reaches the sign of 64 bits.
+    The form is that of MurmurHash3's finaliser; no product overflows int64.
     """
     numbers &= 2**32 - 1
     for factor in (0x7FEB352D, 0x31848BAB):
@@ -91,13 +92,13 @@ def scramble(numbers: Tensor) -> Tensor:
     return numbers
 
 
-def restyled(features: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
-    r"""Freq-MixStyle: each band takes a mixture of its own and a partner's mean and std.
+def freq_mixstyle(features: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
+    r"""Freq-MixStyle: each band gets a mixture of its own and a partner's mean and std.
 
     .. math:: y = \sigma' \, \frac{x - \mu}{\sigma} + \mu', \quad
               \mu' = w \mu + (1 - w) \mu_p, \ \sigma' = w \sigma + (1 - w) \sigma_p
 
-    over channel and time. Scaling a band by its mean and std, before or after, is the same.
+    over channel and time. It commutes with the normalisation of the bands.
 
     Source: Zhou et al. (MixStyle), ICLR 2021, with channels; over frequencies, Schmid et al.
     (CP-JKU), DCASE 2022.
@@ -122,12 +123,12 @@ def is_power(grid: Mel) -> bool:
 
 
 def nepers(grid: Mel) -> float:
-    """By how much the natural logarithm of what a grid holds grows with each decibel."""
+    """The change of the natural logarithm of the linear features per decibel."""
     return math.log(10) / (10 if is_power(grid) else 20)
 
 
 def log_unit(grid: Mel) -> float:
-    """The natural logarithm of what the grid's own logarithm calls 1."""
+    """The natural logarithm per unit of the front end's logarithm."""
     return {"natural": 1.0, "log10": math.log(10), "decibel": math.log(10) / 10}[grid.log]
 
 

@@ -1,5 +1,8 @@
 """Every data set by its name in config.ini. A new one is one file here and one line below."""
 
+from pathlib import Path
+
+from config import Data, choose, constructor_options
 from data.datasets.audioset import AudioSet
 from data.datasets.cochlscene import CochlScene
 from data.datasets.csv_folder import CsvFolder
@@ -23,3 +26,14 @@ DATASETS: dict[str, type[Dataset]] = {
     "street_sounds": StreetSounds,
     "tau_scenes": TauScenes,
 }
+
+
+def build_dataset(data: Data) -> Dataset:
+    """The data set of [data] with its options. Raises ConfigError for unknown ones."""
+    constructor = choose("[data] dataset", DATASETS, data.dataset)
+    return constructor(**constructor_options("[data]", data, constructor))
+
+
+def root_of(data: Data) -> Path:
+    """The folder of its recordings."""
+    return Path(data.root or f"audio/{data.dataset}")

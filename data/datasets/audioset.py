@@ -1,4 +1,4 @@
-"""AudioSet: two million stretches of videos with 527 tags, as far as their sound is at hand."""
+"""AudioSet: two million segments of videos with 527 tags, as far as their audio is available."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BLOCK = 2**13  # segments that are read at a time
 
 
 class Segments(NamedTuple):
-    """The rows of a table of segments: N, with P labels in all."""
+    """N rows of a table of segments, with P labels in total."""
 
     ids: np.ndarray  # (N,) bytes, of YouTube; a video has one segment
     starts: np.ndarray  # (N,), s
@@ -50,7 +50,7 @@ class Segments(NamedTuple):
 
 
 class Recordings(NamedTuple):
-    """Files that are named as recordings of segments are: M."""
+    """M files whose names are those of recordings."""
 
     ids: np.ndarray  # (M,) bytes
     starts: np.ndarray  # (M,), s or ms, NaN where the name has none
@@ -58,19 +58,19 @@ class Recordings(NamedTuple):
 
 
 class AudioSet:
-    """Stretches of 10 s, some shorter, of videos of YouTube; eval is reported.
+    """Segments of 10 s, some shorter, of YouTube videos; the eval segments are the test set.
 
-    Google publishes which stretches they are and what is heard in them; the sound is not public.
-    The clips are those whose recordings lie below the root, in any folders; how many of how many is
-    warned of, for a figure is of the clips that were there. There is no part to choose the epoch:
-    [data] HOLD_OUT sets training clips apart.
+    Google publishes the segments and their labels, but not the audio. The clips are those whose
+    recordings are below the root, in any folders; a warning gives their share of the full set,
+    which any score depends on. There is no validation split: [data] HOLD_OUT holds out training
+    clips.
 
-    Option: subset, what is trained on: the balanced segments, or full, these and the unbalanced.
+    Option: subset, the training segments: balanced, or full (balanced and unbalanced).
 
     Recordings are named <YouTube id>, Y<id>, <id>_<start> or <id>_<start>_<end>, the start in s or
     ms, such as Y--PJHxphWEs.wav or --PJHxphWEs_30000.flac (wav, flac, ogg, opus, mp3, aiff). A file
-    whose name has another start is another stretch and left out; of several recordings of a segment
-    the first by its path is taken.
+    whose name has another start is another segment and is left out; of several recordings of a
+    segment the first path is used.
 
     Source: Gemmeke et al., ICASSP 2017; research.google.com/audioset. Licence: labels CC BY 4.0.
     Layout: class_labels_indices.csv, balanced_train_segments.csv, eval_segments.csv and, for full,
@@ -83,6 +83,9 @@ class AudioSet:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "42531 (SUBSET = balanced) or 2.08 million (full) of 10 s"
+    labels_summary = "527 tags"
+    how_to_get = "your own recordings; python make_mel.py --download fetches the tables"
     licence = "AudioSet (Google), labels CC BY 4.0; the recordings are their publishers'"
 
     def __init__(self, *, subset: Literal["balanced", "full"] = "balanced") -> None:
@@ -116,14 +119,14 @@ class AudioSet:
         )
 
     def report(self, root: Path, there: Sequence[np.ndarray], others: int) -> None:
-        """Warn of what is missing. UserError where a table has no recording at all."""
+        """Warn of missing recordings. UserError where a table has none at all."""
         counts = {name: (of.sum(), len(of)) for name, of in zip(self.tables, there, strict=True)}
         found = ", ".join(
             f"{some} of {most} of {name} ({some / most:.1%})"
             for name, (some, most) in counts.items()
         )
         if others:
-            found += f"; files of another stretch of a video, left out: {others}"
+            found += f"; files of other segments of a video, left out: {others}"
         if not all(some for some, _ in counts.values()):
             raise UserError(
                 f"{root}: recordings that are there: {found}. Google does not publish them: put "
@@ -155,9 +158,9 @@ def read_vocabulary(path: Path) -> tuple[list[str], list[str]]:
     rows = [row for _, row in read_csv(path, ("index", "mid", "display_name"))]
     mids, names = ([row[column] for row in rows] for column in ("mid", "display_name"))
     if [row["index"] for row in rows] != [str(index) for index in range(CLASSES)]:
-        raise UserError(f"{path}: want the indices 0 to {CLASSES - 1} in order")
+        raise UserError(f"{path}: expected the indices 0 to {CLASSES - 1} in order")
     if len(set(mids)) < CLASSES:
-        raise UserError(f"{path}: {Counter(mids).most_common(1)[0][0]} stands in it more than once")
+        raise UserError(f"{path}: {Counter(mids).most_common(1)[0][0]} is listed more than once")
     return mids, names
 
 
@@ -167,8 +170,8 @@ def read_vocabulary(path: Path) -> tuple[list[str], list[str]]:
 def read_segments(path: Path, mids: Sequence[str]) -> Segments:
     """The segments of a table, whose labels are `mids`.
 
-    Raises UserError for a row that is none, for labels that are no mids (named and counted) and for
-    a table that holds fewer segments than its first lines say, as one that was cut does.
+    Raises UserError for a malformed row, for labels that are no mids (listed and counted) and for
+    a truncated table: one with fewer segments than its first lines promise.
     """
     index, parts, unknown = pd.Index(mids), [], Counter()
     for block in blocks(path):
@@ -184,12 +187,12 @@ def read_segments(path: Path, mids: Sequence[str]) -> Segments:
             f"{path}: labels that are not in {VOCABULARY}: {len(unknown)}{first_of(listed)}"
         )
     if not parts:
-        raise UserError(f"{path}: holds no segment")
+        raise UserError(f"{path}: has no segment")
     segments = joined(parts)
     if len(segments.ids) < (promised := promised_segments(path)):
         raise UserError(
-            f"{path}: holds {len(segments.ids)} segments, its first lines promise {promised}: it "
-            "was cut; delete it and fetch it again with --download"
+            f"{path}: has {len(segments.ids)} segments, its first lines promise {promised}: it "
+            "is truncated; delete it and fetch it again with --download"
         )
     return segments
 
@@ -205,8 +208,8 @@ def blocks(path: Path) -> Iterator[list[list[str]]]:
                 for row in block:
                     if len(row) != 4:
                         raise UserError(
-                            f"{path}: the row {', '.join(row[:5])!r} has {len(row)} fields, want "
-                            "YTID, start_seconds, end_seconds and, quoted, positive_labels"
+                            f"{path}: the row {', '.join(row[:5])!r} has {len(row)} fields, "
+                            "expected YTID, start_seconds, end_seconds and, quoted, positive_labels"
                         )
                 yield block
     except (UnicodeDecodeError, csv.Error) as error:
@@ -214,7 +217,7 @@ def blocks(path: Path) -> Iterator[list[list[str]]]:
 
 
 def promised_segments(path: Path) -> int:
-    """What its comments say; 0 where they say nothing."""
+    """The number of segments in its comments; 0 where they give none."""
     with path.open(encoding="utf-8-sig") as file:
         for line in islice(file, 3):
             if found := re.match(r"#.*\bnum_segs=(\d+)", line):
@@ -253,7 +256,7 @@ def joined(parts: Sequence[Segments]) -> Segments:
 
 
 def find_recordings(root: Path) -> Recordings:
-    """All files below `root` that are named as recordings are, in one walk."""
+    """All files below `root` with the name of a recording."""
     ids, starts, paths = [], [], []
     for folder, _, names in os.walk(root, followlinks=True):
         place = Path(folder).as_posix().encode()
@@ -267,7 +270,7 @@ def find_recordings(root: Path) -> Recordings:
 
 def recordings_of(segments: Segments, found: Recordings) -> tuple[np.ndarray, int]:
     """The path of each segment's recording, empty where there is none, and how many files are of
-    another stretch of a video.
+    another segment of a video.
 
     Shapes: -> (N,) bytes.
     """

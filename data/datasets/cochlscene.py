@@ -21,11 +21,11 @@ VOLUMES = tuple(f"CochlScene.{end}" for end in ("z01", "z02", "z03", "z04", "z05
 class CochlScene:
     """76 thousand clips of 10 s in 13 scenes, by 831 people; each person's are in one split.
 
-    The published folders are the splits: Train is trained on, Val chooses the epoch, Test is
-    reported. A clip's group is its user; several clips are cut from each recording of a user.
+    The published folders are the splits: Train for training, Val for validation, Test for testing.
+    A clip's group is its user; several clips are cut from each recording of a user.
 
-    Source: Jeong & Park, APSIPA 2022, arXiv:2211.02289; zenodo.org/records/7080122. Licence: as its
-    record says. Others count 60 855, 7573 and 7687 clips; no archive was there to count them in.
+    Source: Jeong & Park, APSIPA 2022, arXiv:2211.02289; zenodo.org/records/7080122. Licence: see
+    the record. Other authors count 60 855, 7573 and 7687 clips (not verified here).
     Layout: {Train,Val,Test}/<scene>/<scene>_<user>_<recording>_<segment>.wav (44.1 kHz, mono), in
     the root or in its folder CochlScene.
     """
@@ -36,7 +36,10 @@ class CochlScene:
     embedded = False
     stereo = False
     recording_seconds = 0.0
-    licence = "CochlScene (Cochl), as zenodo.org/records/7080122 says"
+    clips_summary = "about 76 thousand of 10 s"
+    labels_summary = "13 scenes"
+    how_to_get = "python make_mel.py --download (53.9 GB)"
+    licence = "CochlScene (Cochl), see zenodo.org/records/7080122"
 
     def table(self, root: Path) -> ClipTable:
         folder = self.find(root)
@@ -52,7 +55,7 @@ class CochlScene:
         )
 
     def find(self, root: Path) -> Path:
-        """The folder of the splits. Raises UserError that names what is not there, or not known."""
+        """The folder of the splits. Raises UserError that names missing and unknown folders."""
         folder = root / "CochlScene" if (root / "CochlScene").is_dir() else root
         wanted = [f"{split}/{scene}" for split in SPLITS for scene in SCENES]
         if missing := [name for name in wanted if not (folder / name).is_dir()]:
@@ -63,7 +66,7 @@ class CochlScene:
         for split in SPLITS:
             if unknown := sorted(set(visible(folder / split)).difference(SCENES)):
                 known = ", ".join(SCENES)
-                raise UserError(f"{folder / split}: {unknown[0]!r} is no scene, want {known}")
+                raise UserError(f"{folder / split}: {unknown[0]!r} is no scene, expected {known}")
         return folder
 
     def download(self, root: Path) -> None:
@@ -80,12 +83,12 @@ def read_clips(folder: Path, scene: str, split: str) -> Iterator[Clip]:
         named, *rest = name.removesuffix(".wav").rsplit("_", 3)
         if not name.endswith(".wav") or named != scene or len(rest) != 3 or not all(rest):
             raise UserError(
-                f"{folder / name}: want names such as {scene}_user0009_14897252_005.wav: the "
+                f"{folder / name}: expected names such as {scene}_user0009_14897252_005.wav: the "
                 "scene, its user, recording and segment"
             )
         yield Clip(id=name, path=folder / name, labels={scene: 1.0}, split=split, group=rest[0])
 
 
 def visible(folder: Path) -> list[str]:
-    """What it holds, but for the hidden files of a Mac and the like."""
+    """The names in a folder without hidden ones, such as .DS_Store."""
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))

@@ -1,4 +1,4 @@
-"""A user's own recordings: a folder and a CSV file that says what is heard in them."""
+"""A user's own recordings: a folder and a CSV file with their labels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,23 @@ COLUMNS = (
     *("group", "start_seconds", "seconds"),
 )
 TAKEN = ("", "id", "path")  # a clip table uses these names itself
+SPLIT_OF = {
+    **dict.fromkeys(("training", "dev", "development"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validate"),
+    **dict.fromkeys(("testing", "eval", "evaluation", "evaluate"), "test"),
+}
+COLUMN_OF = {
+    **dict.fromkeys(("file", "file_name", "path", "filepath", "audio", "wav", "name"), "filename"),
+    **dict.fromkeys(("class", "category", "target", "event", "scene"), "label"),
+    **dict.fromkeys(("tag", "tags", "classes", "categories", "events"), "labels"),
+    **dict.fromkeys(("subset", "partition", "set"), "split"),
+    **dict.fromkeys(("folds", "kfold"), "fold"),
+}
+"""Names of other data sets -> the name here. They are not accepted: two could mean the same."""
 
 
 class CsvFolder:
-    """Recordings of any format, with one label a clip or several, in splits or folds.
+    """Recordings of any format, with one label per clip or several, in splits or folds.
 
     ::
 
@@ -27,9 +40,9 @@ class CsvFolder:
         park/0002.wav,dog,validate,b
 
     Columns: filename, below the root; label (or labels), several separated by ";" where task is
-    multi_label; split (train, validate or test) or fold (from 1). Where wanted: group, the place,
-    sensor or recording that must not straddle a split; start_seconds and seconds, a clip's stretch
-    of a longer recording, which may then stand on several lines. Every other column is kept as an
+    multi_label; split (train, validate or test) or fold (from 1). Optional: group, the place,
+    sensor or recording that must not straddle a split; start_seconds and seconds, a clip's segment
+    of a longer recording, which may then be on several lines. Every other column is kept as an
     extra. The classes are all labels that occur, sorted.
 
     Options: csv, the table's name below the root; task; metric, a name in metrics.METRICS (empty:
@@ -40,6 +53,9 @@ class CsvFolder:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "your own"
+    labels_summary = "one label or several per clip"
+    how_to_get = "put your recordings and clips.csv into the folder [data] ROOT"
     licence = "the user's own recordings"
 
     def __init__(
@@ -60,7 +76,7 @@ class CsvFolder:
                 f"{path}: no such file; set data.root to the folder of the recordings and data.csv "
                 "to the name of the table in it"
             )
-        rows = read_csv(path, ("filename",))
+        rows = read_csv(path, ("filename",), COLUMN_OF)
         columns = list(rows[0][1]) if rows else []
         if clash := [name for name in columns if name in TAKEN]:
             raise UserError(f"{path}: a column may not be called {clash[0]!r}; rename it")
@@ -75,7 +91,7 @@ class CsvFolder:
             if not row["filename"]:
                 raise UserError(f"{where}: no filename")
             if name in clips:
-                raise UserError(f"{where}: clip {name!r} stands in the table already")
+                raise UserError(f"{where}: clip {name!r} is in the table already")
             clips[name] = Clip(
                 id=name,
                 path=root / row["filename"],
@@ -96,7 +112,7 @@ class CsvFolder:
         names = [name for part in text.split(";") if (name := part.strip())]
         if self.task == "single_label" and len(names) != 1:
             found = f"{len(names)} labels, {text!r}" if names else "no label"
-            raise UserError(f"{where}: found {found}; want one (or data.task = multi_label)")
+            raise UserError(f"{where}: found {found}; expected one (or data.task = multi_label)")
         return dict.fromkeys(names, 1.0)
 
     def download(self, root: Path) -> None:
@@ -109,9 +125,12 @@ def only_one_of(path: Path, columns: list[str], *names: str) -> str:
     """The one of `names` that is a column. Raises UserError for none and for both."""
     found = [name for name in names if name in columns]
     if len(found) != 1:
+        similar = next((name for name in columns if COLUMN_OF.get(name.lower()) in names), None)
+        hint = f"; rename {similar!r} to {COLUMN_OF[similar.lower()]!r}?" if similar else ""
         raise UserError(
-            f"{path}: want one of the columns {' and '.join(names)}, "
+            f"{path}: expected one of the columns {' and '.join(names)}, "
             f"found {' and '.join(found) or 'neither'} among {', '.join(columns) or 'none'}"
+            f"{'' if found else hint}"
         )
     return found[0]
 
@@ -120,10 +139,12 @@ def read_part(where: str, column: str, text: str) -> tuple[str, int]:
     """(split, fold), one of them empty."""
     if column == "split":
         if text not in SPLITS:
-            raise UserError(f"{where}: split is {text!r}, want one of {', '.join(SPLITS)}")
+            known = SPLIT_OF.get(text.strip().lower(), text.strip().lower())
+            hint = f"; did you mean {known!r}?" if known in SPLITS else ""
+            raise UserError(f"{where}: split is {text!r}, expected {', '.join(SPLITS)}{hint}")
         return text, 0
     if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise UserError(f"{where}: fold is {text!r}, want 1, 2, 3 …")
+        raise UserError(f"{where}: fold is {text!r}, expected 1, 2, 3 …")
     return "", int(text)
 
 
@@ -137,5 +158,5 @@ def read_seconds(where: str, row: dict[str, str], column: str) -> float | None:
     except ValueError:
         seconds = math.nan
     if not (0 <= seconds < math.inf) or (seconds == 0 and column == "seconds"):
-        raise UserError(f"{where}: {column} is {text!r}, want a number of seconds")
+        raise UserError(f"{where}: {column} is {text!r}, expected a number of seconds")
     return seconds

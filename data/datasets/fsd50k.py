@@ -38,23 +38,23 @@ FILES = (
     ("metadata.zip", 6_700_838, "b9ea0c829a411c1d42adb9da539ed237"),
     ("doc.zip", 6_984, "3516162b82dc2945d3e7feba0904e800"),
 )
-"""The end of each file's name, its bytes, its md5. Volumes of a split zip are cut anywhere."""
+"""The end of each file's name, its bytes, its md5."""
 
 
 class Fsd50k:
     """51 197 clips of 0.3 to 30 s with any of 200 tags, in the published split.
 
-    dev.csv says what is trained on (train) and what chooses the epoch (val, here validate);
-    eval.csv is reported. No uploader is in both files, and no clip has a group: the split needs
-    none. Labels are as published: a tag brings those above it. A clip is cut or padded to
-    CLIP_SECONDS from its beginning; [augment] CROP_SECONDS trains on stretches of that.
+    dev.csv lists the training (train) and validation clips (val, here validate), eval.csv the test
+    clips. No uploader is in both files, so no clip has a group. Labels are as published: a tag
+    implies its ancestors in the ontology. A clip is cut or padded to CLIP_SECONDS from its
+    beginning; [augment] CROP_SECONDS trains on random crops of that.
 
-    Where FSD50K.metadata is there, each clip has its licence and its uploader, whom most licences
-    want named, as extras.
+    Where FSD50K.metadata is present, each clip has its licence and its uploader, whom most licences
+    require to be named, as extras.
 
     Source: Fonseca et al., IEEE/ACM TASLP 30, 2022, arXiv:2010.00475; zenodo.org/records/4060432.
     Licence: CC BY 4.0 as a collection; each clip CC0, BY, BY-NC or Sampling+.
-    Layout: FSD50K.ground_truth, FSD50K.dev_audio, FSD50K.eval_audio and, where wanted,
+    Layout: FSD50K.ground_truth, FSD50K.dev_audio, FSD50K.eval_audio and, optionally,
     FSD50K.metadata in the root.
     """
 
@@ -64,6 +64,9 @@ class Fsd50k:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "51197 of 0.3 to 30 s"
+    labels_summary = "200 tags"
+    how_to_get = "python make_mel.py --download (24.7 GB)"
     licence = "FSD50K (Fonseca et al.), CC BY 4.0; each clip its own, some of them non-commercial"
 
     def table(self, root: Path) -> ClipTable:
@@ -76,7 +79,7 @@ class Fsd50k:
         )
 
     def find(self, root: Path) -> None:
-        """UserError that names what is not there."""
+        """Raises UserError that names missing files."""
         wanted = [f"FSD50K.ground_truth/{name}.csv" for name in (*PARTS, "vocabulary")]
         wanted += [f"FSD50K.{part}_audio" for part in PARTS]
         if missing := [name for name in wanted if not (root / name).exists()]:
@@ -87,7 +90,7 @@ class Fsd50k:
             )
 
     def download(self, root: Path) -> None:
-        """Fetch all of it, 24.7 GB, unpack it in `root` and check it whole. Raises UserError."""
+        """Fetch all 24.7 GB, unpack and check them in `root`. Raises UserError."""
         from data.download import Archive, download
 
         download(
@@ -123,13 +126,14 @@ def read_vocabulary(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.reader(file) if row]
     if wrong := next((row for row in rows if len(row) != 3), None):
-        raise UserError(f"{path}: found the row {','.join(wrong)!r}, want index,label,mid")
+        raise UserError(f"{path}: found the row {','.join(wrong)!r}, expected index,label,mid")
     text = "\n".join(map(",".join, rows))
     md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     if md5 != VOCABULARY_MD5:
         raise UserError(
-            f"{path}: is not the vocabulary of FSD50K: it has {len(rows)} classes (want "
-            f"{CLASSES}) and, without line breaks at its end, the md5 {md5} (want {VOCABULARY_MD5})"
+            f"{path}: is not the vocabulary of FSD50K: it has {len(rows)} classes (expected "
+            f"{CLASSES}) and, without line breaks at its end, the md5 {md5} "
+            f"(expected {VOCABULARY_MD5})"
         )
     return {label: mid for _, label, mid in rows}
 
@@ -163,10 +167,10 @@ def check_rows(
             faults.setdefault(kind, []).append(f"line {line}: {found}")
         if lines.setdefault(row["fname"], line) != line:
             again = f"line {line}: {row['fname']}, also in line {lines[row['fname']]}"
-            faults.setdefault("clips that stand in it twice", []).append(again)
+            faults.setdefault("clips that are listed twice", []).append(again)
     if faults:
-        told = (f"\n{kind}: {len(found)}{first_of(found)}" for kind, found in faults.items())
-        raise UserError(f"{path}: not as FSD50K has it{''.join(told)}")
+        listed = (f"\n{kind}: {len(found)}{first_of(found)}" for kind, found in faults.items())
+        raise UserError(f"{path}: not the table of FSD50K{''.join(listed)}")
 
 
 def faults_of(row: Mapping[str, str], vocabulary: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -177,7 +181,7 @@ def faults_of(row: Mapping[str, str], vocabulary: Mapping[str, str]) -> Iterator
     if unknown := [label for label in labels if label not in vocabulary]:
         yield "labels outside the vocabulary", ", ".join(map(repr, unknown))
     elif len(labels) != len(mids):
-        yield "not one mid a label", f"{len(labels)} labels, {len(mids)} mids"
+        yield "not one mid per label", f"{len(labels)} labels, {len(mids)} mids"
     elif other := [f"{a} is {b}" for a, b in zip(labels, mids, strict=True) if vocabulary[a] != b]:
         yield "mids other than the vocabulary's", ", ".join(other)
     if row.get("split", "val") not in SPLITS:
@@ -185,7 +189,7 @@ def faults_of(row: Mapping[str, str], vocabulary: Mapping[str, str]) -> Iterator
 
 
 def read_metadata(path: Path) -> dict[str, dict[str, str]]:
-    """Number of a clip -> what its uploader says of it; nothing where the file is not there."""
+    """Number of a clip -> its metadata; empty where the file is missing."""
     if not path.is_file():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""SONYC-UST: the streets of New York, tagged by volunteers and, in part, checked by experts."""
+"""SONYC-UST: the streets of New York, tagged by volunteers and partly verified by experts."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ class SonycUst:
         labels: how the volunteers' rows of a training clip become its targets: marked by one
             (union), by more than half (majority), the share that marked it (mean), or not at all
             (verified: only training clips with a verified row are kept). A verified row always
-            decides alone. Rows of single members of the SONYC team are never used, and -1
+            takes precedence. Rows of single members of the SONYC team are never used, and -1
             (not labelled in this row) counts neither for nor against a tag.
         coarse: recomputed as the maximum of the fine targets, or made from the columns as shipped.
             Files before release 0.4 mark machinery-impact wherever non-machinery-impact is marked.
-            Recomputed, two volunteers who hear two kinds of engine are no majority for engine.
+            With recomputed, two volunteers who mark two kinds of engine make no majority for
+            engine.
         drop_spam: leave out volunteers' rows in which every fine tag is present.
 
     Source: Cartwright et al., DCASE 2019 and 2020, task 5; zenodo.org/records/3233082 (v1) and
@@ -53,6 +54,9 @@ class SonycUst:
     embedded = False
     stereo = False
     recording_seconds = 0.0
+    clips_summary = "2794 (VERSION = v1) or 18510 (v2) of 10 s"
+    labels_summary = "8 coarse or 29 fine tags"
+    how_to_get = "python make_mel.py --download (v2: 13.3 GB)"
     licence = "SONYC-UST, CC BY 4.0"
 
     def __init__(
@@ -98,7 +102,7 @@ class SonycUst:
         )
 
     def decides(self, path: Path, rows: pd.DataFrame, taxonomy: Taxonomy) -> pd.Series:
-        """Which rows become labels: a clip's verified one, or else a training clip's volunteers."""
+        """Which rows become labels: a clip's verified one, else a training clip's volunteers."""
         names, train = rows["audio_filename"], rows["split"] == "train"
         verified, volunteer = rows["annotator_id"] == 0, rows["annotator_id"] > 0
         if twice := sorted(names[verified & names.where(verified).duplicated()]):
@@ -112,7 +116,7 @@ class SonycUst:
         if self.labels == "verified":
             if train.any() and not (train & verified).any():
                 raise UserError(
-                    f"{path}: no training clip has a verified row, which labels = verified wants"
+                    f"{path}: no training clip has a verified row, which labels = verified requires"
                 )
             return verified
         if self.drop_spam:
@@ -120,12 +124,13 @@ class SonycUst:
         chosen = verified | (volunteer & train & ~has_verified)
         if left_out := names.nunique() - names[chosen].nunique():
             warnings.warn(
-                f"{path}: clips left out for want of a row that decides: {left_out}", stacklevel=3
+                f"{path}: clips left out because no usable row labels them: {left_out}",
+                stacklevel=3,
             )
         return chosen
 
     def targets(self, deciding: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
-        """A row a clip and a column a class, from the deciding rows."""
+        """One row per clip and one column per class, from the deciding rows."""
         if self.level == "coarse" and self.coarse == "shipped":
             return aggregate(deciding[list(taxonomy)], self.labels)
         fine = aggregate(deciding[list(chain(*taxonomy.values()))], self.labels)
@@ -138,7 +143,7 @@ class SonycUst:
     def locate(
         self, folder: Path, files: Mapping[str, list[Path]], splits: pd.Series
     ) -> list[Path]:
-        """Where each clip lies, or should lie: v1 has a folder a split, v2 one for all."""
+        """The (expected) path of each clip: v1 has one folder per split, v2 one for all."""
         paths = []
         for name, split in splits.items():
             default = folder / (split if self.version == "v1" else "audio") / name
@@ -148,7 +153,7 @@ class SonycUst:
     def download(self, root: Path) -> None:
         """Fetch the recordings, annotations and taxonomy: about 13.3 GB for v2.
 
-        The archives are unpacked in `root`, and what is there then is counted. Raises UserError.
+        The archives are unpacked in `root`, which is then checked. Raises UserError.
         """
         from data.download import Archive, download, zenodo_record
 
@@ -167,7 +172,7 @@ class SonycUst:
         self.check_complete(root)
 
     def check_complete(self, root: Path) -> None:
-        """UserError unless `root` holds the whole of the published set."""
+        """UserError unless `root` contains the full published set."""
         files = files_below(root)
         taxonomy = read_taxonomy(the_one(root, files, (TAXONOMY,)))
         rows = read_annotations(the_one(root, files, ANNOTATIONS), taxonomy)
@@ -192,7 +197,7 @@ def files_below(root: Path) -> dict[str, list[Path]]:
 
 
 def the_one(root: Path, files: Mapping[str, list[Path]], names: tuple[str, ...]) -> Path:
-    """The only file of one of these names. Raises UserError for none and for several."""
+    """The only file with one of these names. Raises UserError for none and for several."""
     paths = sorted(path for name in names for path in files.get(name, ()))
     if not paths:
         raise UserError(
@@ -200,7 +205,7 @@ def the_one(root: Path, files: Mapping[str, list[Path]], names: tuple[str, ...])
             "or set data.root to the folder of the recordings"
         )
     if len(paths) > 1:
-        raise UserError(f"{paths[0]} and {paths[1]}: which one? Keep one of them below {root}")
+        raise UserError(f"{paths[0]} and {paths[1]}: keep only one of them below {root}")
     return paths[0]
 
 
@@ -216,14 +221,14 @@ def read_taxonomy(path: Path) -> Taxonomy:
         }
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         raise UserError(
-            f"{path}: not a taxonomy of SONYC-UST (want the maps 'coarse' and 'fine')"
+            f"{path}: not a taxonomy of SONYC-UST (expected the maps 'coarse' and 'fine')"
         ) from None
 
 
 def read_annotations(path: Path, taxonomy: Taxonomy) -> pd.DataFrame:
-    """One row a clip and annotator, checked, with a column of -1, 0 and 1 for each class.
+    """One row per clip and annotator, checked, with a column of -1, 0 and 1 for each class.
 
-    Columns are taken by name, so the further ones of v2 do no harm.
+    Columns are selected by name: the further ones of v2 are ignored.
     """
     stems = [*taxonomy, *chain(*taxonomy.values())]
     wanted = ["split", "sensor_id", "audio_filename", "annotator_id"]
@@ -233,7 +238,7 @@ def read_annotations(path: Path, taxonomy: Taxonomy) -> pd.DataFrame:
             path,
             dtype=str,
             keep_default_na=False,
-            index_col=False,  # a comma too many at the end of a line moves no column
+            index_col=False,  # an extra comma at the end of a line moves no column
             usecols=lambda column: column in {*wanted, "borough"},
         )
     except ValueError as error:  # pandas' parser errors and undecodable text
@@ -241,12 +246,12 @@ def read_annotations(path: Path, taxonomy: Taxonomy) -> pd.DataFrame:
     if missing := [column for column in wanted if column not in rows]:
         raise UserError(f"{path}: no column {missing[0]!r} ({len(missing)} missing)")
 
-    def check(good: pd.Series, column: str, want: str) -> None:
+    def check(good: pd.Series, column: str, expected: str) -> None:
         if not good.all():
             row = rows.loc[good.idxmin()]
             raise UserError(
                 f"{path}: clip {row['audio_filename']}, annotator {row['annotator_id']}: "
-                f"{column} is {row[column]!r}, want {want}"
+                f"{column} is {row[column]!r}, expected {expected}"
             )
 
     check(rows["split"].isin(SPLITS), "split", "train, validate or test")
@@ -254,7 +259,7 @@ def read_annotations(path: Path, taxonomy: Taxonomy) -> pd.DataFrame:
     sensor = pd.to_numeric(rows["sensor_id"], errors="coerce")
     check(pd.to_numeric(prefix) == sensor, "sensor_id", "the number that the file name begins with")
     splits = rows.groupby("audio_filename")["split"].transform("first")
-    check(rows["split"] == splits, "split", "one split a clip")
+    check(rows["split"] == splits, "split", "one split per clip")
     annotator = pd.to_numeric(rows["annotator_id"], errors="coerce")
     check(annotator % 1 == 0, "annotator_id", "a whole number")
     presence = rows[[f"{stem}_presence" for stem in stems]].apply(pd.to_numeric, errors="coerce")
@@ -283,7 +288,7 @@ def warn_of_coarse_columns(path: Path, rows: pd.DataFrame, taxonomy: Taxonomy, u
 def aggregate(presence: pd.DataFrame, rule: str) -> pd.DataFrame:
     """Targets in [0, 1] of each clip from its deciding rows; the index names the clip of a row.
 
-    A value of -1 says nothing: majority and mean are taken over the rows that label the tag.
+    A value of -1 is no answer: majority and mean are taken over the rows that label the tag.
     """
     clip = presence.index
     marked = (presence == 1).groupby(clip).sum()

@@ -1,4 +1,4 @@
-"""What Zenodo and GitHub have of TAU Urban Acoustic Scenes: each file with its size and md5."""
+"""The files of TAU Urban Acoustic Scenes on Zenodo and GitHub, with their sizes and md5s."""
 
 from __future__ import annotations
 

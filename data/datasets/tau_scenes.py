@@ -22,19 +22,19 @@ SCENES = (
 DEVICE_GROUPS = {
     "real": ("a", "b", "c"),
     "seen": ("s1", "s2", "s3"),  # simulated, in training and in test
-    "unseen": ("s4", "s5", "s6"),  # in test alone
+    "unseen": ("s4", "s5", "s6"),  # only in test
 }
 GROUP_OF = {device: group for group, devices in DEVICE_GROUPS.items() for device in devices}
 DEVICES = tuple(GROUP_OF)
 PERCENTS = ("5", "10", "25", "50", "100")
-A_SCENE = 1440  # clips, in 2019
+CLIPS_PER_SCENE = 1440  # clips, in 2019
 SLICES = "0123456789"  # of 1 s, that a segment of 10 s is cut into
 NAME = re.compile(r"audio/(((\w+)-\w+-\d+-\d+)(?:-(\d))?-(\w+)\.wav)")
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What an edition consists of; `train` and `test` are fold 1."""
+    """The size of an edition; `train` and `test` are fold 1."""
 
     clips: int
     train: int
@@ -72,30 +72,33 @@ class Recording(NamedTuple):
 class TauScenes:
     """Scenes of ten seconds (2022_mobile: of one) in fold 1; train and test share no place.
 
-    Clips that are of neither part (all of fold1_train and fold1_evaluate) are left out. There is no
-    part to choose the epoch: [data] HOLD_OUT sets training places apart.
+    Clips in neither fold1_train nor fold1_evaluate are left out. There is no validation split:
+    [data] HOLD_OUT holds out training places.
 
     Options:
         edition: 2019 (one binaural device, stereo, 48 kHz), 2020_mobile (nine devices, three of
-            them in test alone, mono, 44.1 kHz) or 2022_mobile (the same in clips of 1 s). Figures
-            are of each device and of the groups real, seen and unseen, too.
+            them only in test, mono, 44.1 kHz) or 2022_mobile (the same in clips of 1 s). Metrics
+            are also given per device and for the groups real, seen and unseen.
         train_percent: of 2022_mobile, the training lists of DCASE 2024 (data-efficient learning):
-            split5.csv and so on in place of fold1_train.csv, which 100 stands for.
-        reassemble: of 2022_mobile, train on clips cut at random out of the recordings of 10 s, put
-            together again from their ten slices, all of which are wanted: the cropped data set of
-            the released teachers of CP-JKU, DCASE 2023 task 1. A training slice stands for its
-            recording, so an epoch is as long as ever; what is evaluated are the slices themselves.
+            split5.csv and so on instead of fold1_train.csv (100).
+        reassemble: of 2022_mobile, train on random crops of the recordings of 10 s, reassembled
+            from their ten slices, all of which are required: the cropped data set of the released
+            teachers of CP-JKU, DCASE 2023 task 1. Each training slice is replaced by a crop of its
+            recording, so the number of clips per epoch is the same; evaluation uses the slices.
 
     Source: Mesaros et al., DCASE 2018 workshop; Heittola et al., DCASE 2020 workshop;
-    zenodo.org/records/2589280, 3819968 and 6337421. Licence: free for academic use alone.
+    zenodo.org/records/2589280, 3819968 and 6337421. Licence: free for academic use only.
     Layout: meta.csv, evaluation_setup/fold1_*.csv (separated by tabs) and audio/*.wav, in the root
-    or in its folder TAU-urban-acoustic-scenes-2019-development; split*.csv beside either.
+    or in its folder TAU-urban-acoustic-scenes-2019-development; split*.csv in either.
     """
 
     task: Task = "single_label"
     metric = "macro_accuracy"
     embedded = False
-    licence = "TAU Urban Acoustic Scenes (Tampere University), non-commercial academic use alone"
+    clips_summary = "14400 (EDITION = 2019), 23035 (2020_mobile) or 230350 (2022_mobile, of 1 s)"
+    labels_summary = "ten scenes"
+    how_to_get = "python make_mel.py --download (27 to 36 GB)"
+    licence = "TAU Urban Acoustic Scenes (Tampere University), non-commercial academic use only"
 
     def __init__(
         self,
@@ -121,7 +124,7 @@ class TauScenes:
             path = find_subset(self.train_percent, root, folder)
             train = read_subset(path, train)
         if self.reassemble:
-            check_whole_segments(path, train, recordings)
+            check_full_segments(path, train, recordings)
         return ClipTable.of(
             (
                 Clip(
@@ -163,7 +166,7 @@ class TauScenes:
             )
 
     def find(self, root: Path) -> Path:
-        """The folder of meta.csv. Raises UserError that names what is not there."""
+        """The folder of meta.csv. Raises UserError that names missing files."""
         folder = root / self.name if (root / self.name).is_dir() else root
         wanted = ("meta.csv", "evaluation_setup/fold1_train.csv")
         wanted += ("evaluation_setup/fold1_evaluate.csv", "audio")
@@ -175,7 +178,7 @@ class TauScenes:
         return folder
 
     def download(self, root: Path) -> None:
-        """Fetch the edition, 27 to 36 GB, unpack it in `root`, check it whole. Raises UserError."""
+        """Fetch the edition, 27 to 36 GB, unpack and check it in `root`. Raises UserError."""
         from data.datasets.tau_archives import FILES, RECORDS, SUBSETS_URL, URL
         from data.download import Archive, download
 
@@ -194,7 +197,7 @@ class TauScenes:
         self.check_complete(root)
 
     def check_complete(self, root: Path) -> None:
-        """UserError unless `root` holds the whole edition, divided as it was published."""
+        """UserError unless `root` contains the full edition with its published split."""
         folder = self.find(root)
         recordings = read_meta(folder / "meta.csv", self.figures.sliced)
         train, test = read_fold(folder, recordings)
@@ -218,7 +221,7 @@ class TauScenes:
         if self.edition == "2019":
             check_2019(folder, recordings)
         if self.figures.sliced:
-            check_whole_segments(folder / "meta.csv", recordings, recordings)
+            check_full_segments(folder / "meta.csv", recordings, recordings)
         if self.train_percent != "100":
             paths = [find_subset(percent, root, folder) for percent in PERCENTS]
             check_subsets(paths, self.figures.subsets, recordings, train)
@@ -233,23 +236,23 @@ def read_meta(path: Path, sliced: bool) -> dict[str, Recording]:
         where, (scene, place, device) = f"{path} line {line}", (row[name] for name in wanted[1:])
         if scene not in SCENES:
             known = ", ".join(SCENES)
-            raise UserError(f"{where}: scene_label is {scene!r}, want one of {known}")
+            raise UserError(f"{where}: scene_label is {scene!r}, expected one of {known}")
         if device not in DEVICES:
             known = ", ".join(DEVICES)
-            raise UserError(f"{where}: source_label is {device!r}, want one of {known}")
+            raise UserError(f"{where}: source_label is {device!r}, expected one of {known}")
         parts = NAME.fullmatch(row["filename"])
         if not parts or bool(parts[4]) != sliced:
             raise UserError(
-                f"{where}: filename is {row['filename']!r}, want {form}; "
+                f"{where}: filename is {row['filename']!r}, expected {form}; "
                 "is it the table of another edition?"
             )
         name, stem, named, number, recorder = parts.groups()
         if (named, recorder) != (scene, device):
-            raise UserError(f"{where}: {name} is said to be {scene} by device {device}")
+            raise UserError(f"{where}: {name} is listed as {scene} by device {device}")
         if not place:
             raise UserError(f"{where}: {name} has no identifier, its city and place")
         if name in recordings:
-            raise UserError(f"{where}: {name} stands in the table already")
+            raise UserError(f"{where}: {name} is in the table already")
         recordings[name] = Recording(scene, place, device, f"{stem}-{device}", number)
     return recordings
 
@@ -257,7 +260,7 @@ def read_meta(path: Path, sliced: bool) -> dict[str, Recording]:
 def read_fold(
     folder: Path, recordings: Mapping[str, Recording]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Clip -> its scene of fold1_train.csv and of fold1_evaluate.csv, which share no place."""
+    """Clip -> scene, of fold1_train.csv and of fold1_evaluate.csv, which share no place."""
     parts = []
     for part in ("train", "evaluate"):
         path = folder / "evaluation_setup" / f"fold1_{part}.csv"
@@ -269,22 +272,22 @@ def read_fold(
         parts.append(scenes)
     train, test = parts
     if both := train.keys() & test.keys():
-        raise UserError(f"{folder}: {min(both)} is both trained on and evaluated")
+        raise UserError(f"{folder}: {min(both)} is in both training and test")
     places = [{recordings[name].place for name in names} for names in parts]
     if both := places[0] & places[1]:
-        raise UserError(f"{folder}: the place {min(both)} is both trained on and evaluated")
+        raise UserError(f"{folder}: the place {min(both)} is in both training and test")
     return train, test
 
 
 def evaluation_clips(folder: Path) -> ClipTable:
-    """The clips of a challenge's evaluation set, which come without labels: a row has no target.
+    """The clips of a challenge's evaluation set, which has no labels: all targets are 0.
 
     Layout: evaluation_setup/fold1_test.csv (a column filename) and audio/*.wav. Raises UserError
-    that names what is not there.
+    that names missing files.
     """
     path = folder / "evaluation_setup" / "fold1_test.csv"
     if not path.is_file():
-        raise UserError(f"{path}: no such file; want the folder of an unpacked evaluation set")
+        raise UserError(f"{path}: no such file; expected the folder of an unpacked evaluation set")
     names = [name for name, _ in read_list(path)]
     if missing := [name for name in names if not (folder / "audio" / name).is_file()]:
         raise UserError(
@@ -321,7 +324,7 @@ def read_list(path: Path, column: str = "filename") -> list[tuple[str, str]]:
     found = [(row["filename"].removeprefix("audio/"), row[column]) for _, row in rows]
     name, times = Counter(name for name, _ in found).most_common(1)[0] if found else ("", 0)
     if times > 1:
-        raise UserError(f"{path}: {name} stands in it {times} times")
+        raise UserError(f"{path}: {name} is listed {times} times")
     return found
 
 
@@ -338,25 +341,27 @@ def devices_of(recordings: Iterable[Recording]) -> tuple[str, ...]:
 
 
 def check_2019(folder: Path, recordings: Mapping[str, Recording]) -> None:
-    """As many clips of each scene; every file, by its header, stereo at 48 kHz."""
+    """The same number of clips per scene; every file, by its header, stereo at 48 kHz."""
     from data.features.decode import opened
 
     counts = Counter(recording.scene for recording in recordings.values())
-    if counts != dict.fromkeys(SCENES, A_SCENE):
-        raise UserError(f"{folder}: want {A_SCENE} clips of each scene, found {dict(counts)}")
+    if counts != dict.fromkeys(SCENES, CLIPS_PER_SCENE):
+        raise UserError(
+            f"{folder}: expected {CLIPS_PER_SCENE} clips of each scene, found {dict(counts)}"
+        )
     for name in recordings:
         with opened(folder / "audio" / name) as file:
             if (file.channels, file.samplerate) != (2, 48_000):
                 raise UserError(
-                    f"{file.name}: want 2 channels at 48000 Hz, "
+                    f"{file.name}: expected 2 channels at 48000 Hz, "
                     f"found {file.channels} at {file.samplerate} Hz"
                 )
 
 
-def check_whole_segments(
+def check_full_segments(
     path: Path, names: Iterable[str], recordings: Mapping[str, Recording]
 ) -> None:
-    """Of each segment that has a clip among `names`, all ten slices are there."""
+    """All ten slices of each segment that has a clip among `names` are there."""
     slices: dict[str, set[str | None]] = {}
     for name in names:
         slices.setdefault(recordings[name].segment, set()).add(recordings[name].slice)
@@ -373,13 +378,13 @@ def check_subsets(
     recordings: Mapping[str, Recording],
     official: Mapping[str, str],
 ) -> None:
-    """Each list is as long as it was published and holds the one before; segments are whole."""
+    """Each list has its published length and contains the previous one, with full segments."""
     before: frozenset[str] = frozenset()
     for path, count in zip(paths, counts, strict=True):
         names = frozenset(read_subset(path, official))
-        check_whole_segments(path, names, recordings)
+        check_full_segments(path, names, recordings)
         if not before <= names:
-            raise UserError(f"{path}: lacks clips of the list before it")
+            raise UserError(f"{path}: lacks clips of the previous list")
         if len(names) != count:
-            raise UserError(f"{path}: names {len(names)} clips, was published with {count}")
+            raise UserError(f"{path}: lists {len(names)} clips, {count} were published")
         before = names

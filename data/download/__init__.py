@@ -1,7 +1,7 @@
-"""Public archives into a folder: fetched where they are missing, checked, unpacked, remembered.
+"""Public archives into a folder: downloaded where missing, checked, unpacked and recorded.
 
-Everything in the folder is either complete or called `.part`. A second call does nothing; archives
-that someone put there by hand are checked and used, without any connection.
+Everything in the folder is either complete or has the suffix `.part`. A second call does nothing;
+archives that were put there by hand are checked and used, without any connection.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from config import UserError
 from data.download.archive import Archive, bundles, fault
 from data.download.disk import in_words, need_space, writing
-from data.download.http import FetchError, discard, fetch, length, note
+from data.download.http import FetchError, discard, fetch, length, print_line
 from data.download.unpacking import is_archive, unpack
 from data.download.zenodo import zenodo_record
 
@@ -29,12 +29,12 @@ UNPACKED_SHARE = 1.5  # of the packed size; 1.1 (24-bit) to 1.4 (16-bit) on the 
 
 
 def download(archives: Sequence[Archive], folder: Path) -> None:
-    """Bring all archives into `folder`, whole and unpacked; do only what is not done yet.
+    """Download and unpack all archives into `folder`; skips what is done already.
 
     The volumes of a split zip (NAME.z01, NAME.z02, …, NAME.zip) are unpacked together. An archive
     may be deleted once it is unpacked.
 
-    Raises UserError: too little space (told before the first byte), no address that gives the
+    Raises UserError: too little space (checked before the first byte), no address that serves the
     file, a file with another size or md5, a damaged or malicious archive.
     """
     missing = [bundle for bundle in bundles(archives) if not is_done(bundle, folder)]
@@ -56,22 +56,22 @@ def download(archives: Sequence[Archive], folder: Path) -> None:
         contents = [bundle[-1].name]
         if is_archive(bundle[-1].name):
             contents = unpack([folder / archive.name for archive in bundle], folder)
-        remember(bundle, contents, folder)
+        record_done(bundle, contents, folder)
 
 
 def accept(archive: Archive, path: Path) -> str:
-    """What is wrong with the file; where its md5 is not binding, that is only a warning."""
+    """Why the file is wrong, or ""; where its md5 is not binding, that is only a warning."""
     wrong = fault(archive, path)
     if wrong and not archive.md5_is_binding:
-        note(
-            f"warning: {archive.name}: {wrong}; its host makes it anew now and then: used as it is"
+        print_line(
+            f"warning: {archive.name}: {wrong}; its host repacks it now and then: used as it is"
         )
         return ""
     return wrong
 
 
 def space(missing: Sequence[Sequence[Archive]], wanted: Sequence[Archive], folder: Path) -> int:
-    """Bytes still to come, packed and unpacked; an unknown size counts once its host tells it."""
+    """Bytes still to be written, packed and unpacked; files of unknown size do not count."""
     packed = sum(max(0, (a.size or 0) - length(part_of(a, folder))) for a in wanted)
     to_unpack = sum(
         length(folder / archive.name) or archive.size or 0
@@ -86,10 +86,10 @@ def space(missing: Sequence[Sequence[Archive]], wanted: Sequence[Archive], folde
 
 
 def fetch_all(archives: Sequence[Archive], folder: Path) -> None:
-    """Fetch two at a time. The first error stops both; what they have is kept for the next call."""
+    """Fetch two at a time. The first error stops both; their parts are kept for the next call."""
     sizes = [archive.size for archive in archives]
     total = None if None in sizes else sum(sizes)
-    note(f"{folder}: {len(archives)} to download{f', {in_words(total)}' if total else ''}")
+    print_line(f"{folder}: {len(archives)} to download{f', {in_words(total)}' if total else ''}")
     stop, pool = Event(), ThreadPoolExecutor(AT_A_TIME)
     with tqdm(total=total, unit="B", unit_scale=True, desc="downloading", disable=None) as bar:
         try:
@@ -102,7 +102,7 @@ def fetch_all(archives: Sequence[Archive], folder: Path) -> None:
 
 
 def position_on(bar: tqdm) -> Callable[[int], None]:
-    """A function that is told how far one file is and moves the common bar by the difference."""
+    """A function that takes the position in one file and advances the common bar accordingly."""
     before = 0
 
     def show(position: int) -> None:
@@ -115,7 +115,7 @@ def position_on(bar: tqdm) -> Callable[[int], None]:
 
 
 def fetch_one(archive: Archive, folder: Path, show: Callable[[int], None], stop: Event) -> None:
-    """Fetch an archive from the first of its addresses that gives the right bytes."""
+    """Fetch an archive from the first of its addresses that serves the right bytes."""
     part, reasons = part_of(archive, folder), []
     for url in archive.urls:
         try:
@@ -128,7 +128,7 @@ def fetch_one(archive: Archive, folder: Path, show: Callable[[int], None], stop:
         discard(part)
         return
     raise UserError(
-        f"{archive.name}: no address gives it:{''.join(reasons) or ' none is known'}\n"
+        f"{archive.name}: no address serves it:{''.join(reasons) or ' none is known'}\n"
         f"start again later, or put it into {folder} by hand "
         f"(size {archive.size or 'unknown'}, md5 {archive.md5 or 'unknown'})"
     )
@@ -137,10 +137,10 @@ def fetch_one(archive: Archive, folder: Path, show: Callable[[int], None], stop:
 def fetch_checked(
     url: str, archive: Archive, part: Path, show: Callable[[int], None], stop: Event
 ) -> None:
-    """Fetch into `part` and check it; raises FetchError for wrong bytes and leaves none of them.
+    """Fetch into `part` and check it; raises FetchError for wrong bytes and removes them.
 
-    A part that an earlier call or another address began may be of another version: it gets a second
-    try, from the first byte.
+    A part from an earlier call or another address may be of another version: it gets a second try,
+    from the first byte.
     """
     size = archive.size if archive.md5_is_binding else None
     for begun in (length(part) > 0, False):
@@ -157,32 +157,34 @@ def part_of(archive: Archive, folder: Path) -> Path:
     return folder / f"{archive.name}.part"
 
 
-# Remembering ------------------------------------------------------------------------------------
+# Records ----------------------------------------------------------------------------------------
 
 
 def marker(bundle: Sequence[Archive], folder: Path) -> Path:
     return folder / f".{bundle[-1].name}.done"
 
 
-def remember(bundle: Sequence[Archive], contents: Sequence[str], folder: Path) -> None:
-    """Note which files were unpacked and what they held, so that the next call need not look."""
-    noted = {"md5": {a.name: a.md5 for a in bundle}, "contents": list(contents)}
+def record_done(bundle: Sequence[Archive], contents: Sequence[str], folder: Path) -> None:
+    """Record which files were unpacked and their contents, for `is_done`."""
+    record = {"md5": {a.name: a.md5 for a in bundle}, "contents": list(contents)}
     path = marker(bundle, folder)
     with writing(path):
         aside = path.with_name(f"{path.name}.part")
-        aside.write_text(json.dumps(noted, indent=1), encoding="utf-8")
+        aside.write_text(json.dumps(record, indent=1), encoding="utf-8")
         os.replace(aside, path)
 
 
 def is_done(bundle: Sequence[Archive], folder: Path) -> bool:
-    """Whether these very files were unpacked here and what they held is still there."""
+    """Whether these files were unpacked here and their contents are still there."""
     path = marker(bundle, folder)
     try:
-        noted = json.loads(path.read_bytes())
-        same = all(a.name in noted["md5"] and a.md5 in (None, noted["md5"][a.name]) for a in bundle)
-        return same and all((folder / name).exists() for name in noted["contents"])
+        record = json.loads(path.read_bytes())
+        same = all(
+            a.name in record["md5"] and a.md5 in (None, record["md5"][a.name]) for a in bundle
+        )
+        return same and all((folder / name).exists() for name in record["contents"])
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (ValueError, LookupError, TypeError):
-        note(f"{path}: unreadable; its archive is checked and unpacked again")
+        print_line(f"{path}: unreadable; its archive is checked and unpacked again")
         return False

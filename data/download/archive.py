@@ -1,4 +1,4 @@
-"""What a file of a public data set should be: its addresses, its size, its md5."""
+"""A file of a public data set: its addresses, size and md5."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ class Archive:
     urls: tuple[str, ...]  # tried in turn
     size: int | None = None  # bytes
     md5: str | None = None
-    md5_is_binding: bool = True  # False: its host makes it anew, other bytes are only a warning
+    md5_is_binding: bool = True  # False: its host repacks it; other bytes are only a warning
 
     def __post_init__(self) -> None:
         if not self.name or self.name.startswith(".") or re.search(r"[/\\]", self.name):
-            raise UserError(f"{self.name!r} cannot name an archive: want a plain file name")
+            raise UserError(f"{self.name!r} cannot name an archive: expected a plain file name")
 
 
 def fault(archive: Archive, path: Path) -> str:
-    """What is wrong with the file at `path`: nothing (""), its size, or else its md5."""
-    found, want = f"{path.stat().st_size} bytes", f"{archive.size} bytes"
-    if archive.size is None or found == want:
+    """Why the file at `path` is wrong: its size or else its md5; "" where it is right."""
+    found, expected = f"{path.stat().st_size} bytes", f"{archive.size} bytes"
+    if archive.size is None or found == expected:
         if archive.md5 is None:
             return ""
         with path.open("rb") as file:
             md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-        found, want = f"md5 {md5.hexdigest()}", f"md5 {archive.md5.lower()}"
-    return "" if found == want else f"found {found}, want {want}"
+        found, expected = f"md5 {md5.hexdigest()}", f"md5 {archive.md5.lower()}"
+    return "" if found == expected else f"found {found}, expected {expected}"
 
 
 def bundles(archives: Sequence[Archive]) -> list[tuple[Archive, ...]]:
-    """Each archive by itself, but the volumes of a split zip together, NAME.zip last."""
+    """Groups of archives to unpack: the volumes of a split zip together, NAME.zip last."""
     names = {archive.name for archive in archives}
     together: dict[str, list[tuple[float, Archive]]] = {}
     for archive in archives:

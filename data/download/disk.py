@@ -1,4 +1,4 @@
-"""Room on the disk: asked for before the work, and named clearly where it runs out during it."""
+"""Disk space: checked before the work, and a clear error where it runs out."""
 
 from __future__ import annotations
 

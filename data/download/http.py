@@ -1,7 +1,7 @@
-"""One file over HTTP in as many pieces as the network needs: resumed, patient and polite.
+"""One file over HTTP, with resumption, retries and back-off.
 
-Hosts of public data sets throttle clients that have no name or no patience. This one says who it
-is, waits as long as it is told to, and does not ask again for bytes that it has.
+Hosts of public data sets throttle anonymous and impatient clients. This one sends a user agent,
+honours Retry-After, and requests only the bytes that are missing.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from data.download.disk import need_space, writing
 TIMEOUT_SECONDS = 60.0  # without a byte
 ATTEMPTS = 6  # in a row that bring nothing new
 LONGEST_BACK_OFF_SECONDS = 60.0
-LONGEST_PAUSE_SECONDS = 900.0  # that a server may ask for before we give up
+LONGEST_PAUSE_SECONDS = 900.0  # of Retry-After: for longer ones we give up
 CHUNK_BYTES = 1 << 16
 BUSY = {408, 425, 429, 500, 502, 503, 504}
 RANGE_NOT_SATISFIABLE = 416
 
-jitter = random.Random()  # its own generator: a download never disturbs a seeded run
+jitter = random.Random()  # a separate generator: a download does not change a seeded run
 
 
 class FetchError(Exception):
-    """This address does not give the file; another one may."""
+    """This address does not serve the file; another one may."""
 
 
 class TryAgain(Exception):
-    """The same address may give it in a while: after `seconds`, where the server says so."""
+    """The same address may serve it later: after `seconds`, where the server sets Retry-After."""
 
     def __init__(self, reason: str, seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -58,13 +58,13 @@ def fetch(
     show: Callable[[int], None] = lambda position: None,
     stop: Event | None = None,
 ) -> None:
-    """Bring `part` up to all bytes of `url`, from where it ends now.
+    """Download `url` into `part`, from the byte where `part` ends.
 
-    `size` is what the whole file must have, where it is known; `show` is told the position in
-    bytes; `stop` ends the download at the next chunk. On an error, `part` keeps what it has for
+    `size` is the size of the complete file, where known; `show` is called with the position in
+    bytes; `stop` ends the download at the next chunk. After an error, `part` keeps its bytes for
     the next call.
 
-    Raises FetchError (the address is of no use), Stopped, and UserError (the disk is full).
+    Raises FetchError (the address does not serve the file), Stopped, UserError (full disk).
     """
     stop = stop or Event()
     furthest, attempt = length(part), 0
@@ -78,41 +78,41 @@ def fetch(
                 raise FetchError(f"{trouble} ({attempt} times in a row)") from None
             seconds = back_off(attempt) if trouble.seconds is None else trouble.seconds
             if seconds > LONGEST_PAUSE_SECONDS:
-                raise FetchError(f"{trouble}; come back in {seconds / 60:.0f} minutes") from None
+                raise FetchError(f"{trouble}; try again in {seconds / 60:.0f} minutes") from None
             seconds += jitter.random()
-            note(f"{url}: {trouble}; next attempt in {seconds:.0f} s")
+            print_line(f"{url}: {trouble}; next attempt in {seconds:.0f} s")
             pause(seconds, stop)
 
 
 def receive(
     url: str, part: Path, size: int | None, show: Callable[[int], None], stop: Event
 ) -> None:
-    """One request, appended to `part`. Raises TryAgain where another may bring the rest."""
+    """One request, appended to `part`. Raises TryAgain where another may complete it."""
     have = length(part)
     if size is not None and have >= size:
         if have == size:
             return
         discard(part)
         have = 0
-    with ask(url, resume_headers(url, part, have)) as response:
+    with request(url, resume_headers(url, part, have)) as response:
         content_range = response.headers.get("Content-Range", "")
         if response.status == RANGE_NOT_SATISFIABLE:
             if content_range == f"bytes */{have}":
                 return  # all of it is here
             discard(part)
-            raise TryAgain("the file is shorter than what is here: starting anew")
+            raise TryAgain("the file is shorter than the local part: starting again")
         resumed = response.status == 206
         if resumed and not content_range.startswith(f"bytes {have}-"):
             discard(part)
-            raise TryAgain(f"asked for byte {have}, got {content_range!r}: starting anew")
+            raise TryAgain(f"requested byte {have}, got {content_range!r}: starting again")
         start = have if resumed else 0
         announced = response.headers.get("Content-Length", "")
         total = start + int(announced) if announced.isdecimal() else size
         if size is not None and total != size:
-            raise FetchError(f"it has {total} bytes, want {size}")
+            raise FetchError(f"it has {total} bytes, expected {size}")
         need_space(part.parent, (total or 0) - start, f"downloading {url}")
         if not resumed:
-            remember_validator(url, part, response.headers)
+            store_validator(url, part, response.headers)
         with writing(part), part.open("ab" if resumed else "wb") as file:
             show(start)
             while chunk := read_chunk(response):
@@ -129,11 +129,11 @@ def receive(
 # The network ------------------------------------------------------------------------------------
 
 
-def ask(url: str, headers: Mapping[str, str]):
+def request(url: str, headers: Mapping[str, str]):
     """The response to a GET, of status 200, 206 or 416. Raises TryAgain, or FetchError."""
-    request = Request(url, headers={"User-Agent": user_agent(), **headers})
+    message = Request(url, headers={"User-Agent": user_agent(), **headers})
     try:
-        return urlopen(request, timeout=TIMEOUT_SECONDS)
+        return urlopen(message, timeout=TIMEOUT_SECONDS)
     except HTTPError as error:
         if error.code == RANGE_NOT_SATISFIABLE:
             return error
@@ -148,7 +148,7 @@ def ask(url: str, headers: Mapping[str, str]):
 
 
 def read_chunk(response) -> bytes:
-    # The disk's errors are OSErrors too: the network's get a name of their own where they arise.
+    # Errors of the disk are OSErrors too: those of the network are converted where they arise.
     try:
         return response.read(CHUNK_BYTES)
     except (OSError, HTTPException) as error:
@@ -157,14 +157,14 @@ def read_chunk(response) -> bytes:
 
 @cache
 def user_agent() -> str:
-    """soundstill/<version of pyproject.toml>: Zenodo asks every tool to name itself."""
+    """soundstill/<version of pyproject.toml>: Zenodo requires a user agent."""
     project = Path(__file__).resolve().parents[2] / "pyproject.toml"
     version = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
     return f"soundstill/{version} (audio model distillation)"
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that Retry-After asks for, itself in seconds or an HTTP date; None where absent."""
+    """Retry-After in seconds, given in seconds or as an HTTP date; None where absent."""
     text = headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
@@ -175,7 +175,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def back_off(attempt: int) -> float:
-    """2, 4, 8 … seconds, half of it by chance, so that two clients do not come back together."""
+    """2, 4, 8 … seconds, half of it random, so that two clients do not return together."""
     return min(LONGEST_BACK_OFF_SECONDS, 2.0**attempt) * jitter.uniform(0.5, 1.0)
 
 
@@ -184,7 +184,7 @@ def pause(seconds: float, stop: Event) -> None:
         raise Stopped
 
 
-def note(text: str) -> None:
+def print_line(text: str) -> None:
     """A line above the progress bar."""
     tqdm.write(text, file=sys.stderr)
 
@@ -202,11 +202,11 @@ def discard(part: Path) -> None:
 
 
 def validator_of(part: Path) -> Path:
-    """Beside the part: the address it came from and the ETag (or date) of that version."""
+    """The file with the address of the part and the ETag (or date) of that version."""
     return part.with_name(f"{part.name}.etag")
 
 
-def remember_validator(url: str, part: Path, headers: Mapping[str, str]) -> None:
+def store_validator(url: str, part: Path, headers: Mapping[str, str]) -> None:
     etag = headers.get("ETag", "")
     validator = headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
     with writing(part):
@@ -217,7 +217,7 @@ def remember_validator(url: str, part: Path, headers: Mapping[str, str]) -> None
 
 
 def resume_headers(url: str, part: Path, have: int) -> dict[str, str]:
-    """Range, and If-Range where this very address told what version the part is of."""
+    """Range, and If-Range where this address gave the version of the part."""
     if not have:
         return {}
     headers = {"Range": f"bytes={have}-"}

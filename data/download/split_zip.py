@@ -1,8 +1,8 @@
-"""A split zip (NAME.z01, NAME.z02, …, NAME.zip) read as the single zip that it was cut from.
+"""A split zip (NAME.z01, NAME.z02, …, NAME.zip) read as the single zip that it was split from.
 
 Joining the volumes end to end is not enough: the central directory counts an entry's offset from
 the start of the volume in which it begins, and Python refuses a zip64 directory of several
-volumes. So the directory is written anew, in memory, with offsets from the start of the first
+volumes. So the directory is rewritten in memory, with offsets from the start of the first
 volume, and Python's zipfile reads the volumes followed by it. No second copy on the disk, no
 external tool.
 
@@ -37,7 +37,7 @@ def open_zip(volumes: Sequence[Path]) -> Iterator[zipfile.ZipFile]:
         if len(files) == 1:
             yield stack.enter_context(zipfile.ZipFile(files[0]))
             return
-        view = Joined(files)
+        view = ConcatenatedFiles(files)
         try:
             view.append(single_directory(view))
         except (struct.error, IndexError):
@@ -45,8 +45,8 @@ def open_zip(volumes: Sequence[Path]) -> Iterator[zipfile.ZipFile]:
         yield stack.enter_context(zipfile.ZipFile(view))
 
 
-class Joined(io.RawIOBase):
-    """Files end to end as one file that can be read and sought."""
+class ConcatenatedFiles(io.RawIOBase):
+    """Concatenated files as one file that can be read and sought."""
 
     def __init__(self, files: Sequence[BinaryIO]) -> None:
         self.files, self.starts, self.position = [], [0], 0
@@ -81,8 +81,8 @@ class Joined(io.RawIOBase):
         return b"".join(pieces)
 
 
-def single_directory(view: Joined) -> BinaryIO:
-    """The central directory, with its ends, that the volumes would have as one file."""
+def single_directory(view: ConcatenatedFiles) -> BinaryIO:
+    """The central directory, with its end records, of the volumes as one file."""
     start, size, count = find_directory(view)
     view.seek(start)
     directory, old, cursor = bytearray(), view.read(size), 0
@@ -111,7 +111,7 @@ def single_directory(view: Joined) -> BinaryIO:
     return io.BytesIO(bytes(directory))
 
 
-def find_directory(view: Joined) -> tuple[int, int, int]:
+def find_directory(view: ConcatenatedFiles) -> tuple[int, int, int]:
     """Start in the view, bytes and number of entries of the central directory."""
     volumes = len(view.files)
     tail_start = max(view.starts[-2], view.starts[-1] - END.size - LONGEST_COMMENT)
@@ -119,7 +119,7 @@ def find_directory(view: Joined) -> tuple[int, int, int]:
     tail = view.read()
     at = tail.rfind(b"PK\5\6")
     if at < 0:
-        raise zipfile.BadZipFile("the last volume holds no directory")
+        raise zipfile.BadZipFile("the last volume has no directory")
     _, disk, start_disk, _, count, size, offset, _ = END.unpack_from(tail, at)
     if tail[max(0, at - LOCATOR.size) : at].startswith(b"PK\6\7"):
         _, end_disk, end_offset, _ = LOCATOR.unpack_from(tail, at - LOCATOR.size)
@@ -132,13 +132,13 @@ def find_directory(view: Joined) -> tuple[int, int, int]:
     return view.starts[start_disk] + offset, size, count
 
 
-def other_count(view: Joined, wanted: int) -> zipfile.BadZipFile:
-    """What to raise where the volumes are not `wanted` in number; names those that are missing."""
+def other_count(view: ConcatenatedFiles, expected: int) -> zipfile.BadZipFile:
+    """The error where the number of volumes is not `expected`; lists the missing ones."""
     names = [Path(file.name).name for file in view.files]
     stem = names[-1].rpartition(".")[0]
-    missing = [name for n in range(1, wanted) if (name := f"{stem}.z{n:02}") not in names]
-    said = f"; missing: {', '.join(missing)}" if missing else ""
-    return zipfile.BadZipFile(f"it has {wanted} volumes, found {len(names)}{said}")
+    missing = [name for n in range(1, expected) if (name := f"{stem}.z{n:02}") not in names]
+    listed = f"; missing: {', '.join(missing)}" if missing else ""
+    return zipfile.BadZipFile(f"it has {expected} volumes, found {len(names)}{listed}")
 
 
 def read_extra(extra: bytes, numbers: list[int], disk: int) -> tuple[list[int], bytes]:

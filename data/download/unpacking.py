@@ -1,4 +1,4 @@
-"""Strangers' archives, unpacked so that nothing leaves the folder and nothing half done stays."""
+"""Untrusted archives: nothing is written outside the folder, and no partial content remains."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def is_archive(name: str) -> bool:
 
 
 def unpack(volumes: Sequence[Path], folder: Path) -> list[str]:
-    """Unpack one archive, or the volumes of a split zip in their order; give its top-level names.
+    """Unpack one archive, or the volumes of a split zip in their order; -> top-level names.
 
-    It is unpacked beside its place and moved into `folder` when it is complete: folders that
-    exist are filled up, files that exist are replaced.
+    It is unpacked into a hidden folder and moved into `folder` when complete: existing folders are
+    merged, existing files replaced.
 
     Raises UserError for a damaged archive (of a zip, all damaged entries are counted), an entry
     that would leave the folder (absolute name, `..`, a link that leads up), a device, or a full
-    disk. Nothing of the archive is left then.
+    disk, after which nothing of the archive remains.
     """
     archive = volumes[-1]
     aside = folder / f".{archive.name}.unpacking"
@@ -100,7 +100,7 @@ def extract_tar(archive: Path, aside: Path) -> None:
             for entry in tqdm(source, f"unpacking {archive.name}", unit="file", disable=None):
                 check_name(archive, entry.name)
                 if entry.issym() or entry.islnk():
-                    # No name and no link ever leads up: so no chain of links can leave the folder.
+                    # No name and no link leads up: so no chain of links can leave the folder.
                     check_name(archive, entry.linkname, f"{entry.name} is a link that")
                 elif not (entry.isfile() or entry.isdir()):
                     raise refused(archive, entry.name, "is a device or a pipe")
@@ -119,7 +119,7 @@ def check_name(archive: Path, name: str, subject: str = "") -> None:
 
 
 def merge(source: Path, target: Path) -> None:
-    """Move all that lies in `source` into `target`, which may hold some of its folders already."""
+    """Move the contents of `source` into `target`, which may have some of its folders already."""
     for item in source.iterdir():
         place = target / item.name
         if item.is_dir() and not item.is_symlink() and place.is_dir():

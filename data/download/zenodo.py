@@ -1,4 +1,4 @@
-"""The files of a Zenodo record, read once and remembered beside the data."""
+"""The files of a Zenodo record, read once and stored with the data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from config import UserError
 from data.download.archive import Archive
 from data.download.disk import writing
-from data.download.http import FetchError, discard, fetch, note
+from data.download.http import FetchError, discard, fetch, print_line
 
 
 def zenodo_record(
@@ -20,7 +20,7 @@ def zenodo_record(
     folder: Path,
     api: str = "https://zenodo.org/api/records",
 ) -> tuple[Archive, ...]:
-    """The files of a record (all, or those named, in that order) with their sizes and md5s.
+    """The files of a record (all, or those in `names`, in that order) with their sizes and md5s.
 
     The record's description is read once and kept as `folder`/zenodo_<record>.json: later calls
     need no connection. A record's number belongs to one version, whose files never change.
@@ -33,7 +33,7 @@ def zenodo_record(
     except (FileNotFoundError, NotADirectoryError):
         files = fetch_record(address, lock)
     except ValueError as error:
-        note(f"{lock}: {error}; it is read anew")
+        print_line(f"{lock}: {error}; it is read again")
         files = fetch_record(address, lock)
     site = api.partition("/api/")[0]
     archives = []

@@ -1,4 +1,4 @@
-"""Writes a cache shard by shard, and knows which shards an earlier run has finished."""
+"""Writes a cache shard by shard, and finds the shards that an earlier run has finished."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from data.tables.clips import FILES, ClipTable, files_of
 
 SHARD_BYTES = 64 * 2**20
 Stamps = dict[str, tuple[int, ...]]  # path of a recording -> its size in bytes, its time in ns
-ABSENT = (-1, -1)  # the stamp of a recording that is not there
+ABSENT = (-1, -1)  # the stamp of a missing recording
 
 
 class BadClip(NamedTuple):
@@ -36,10 +36,10 @@ class BadClip(NamedTuple):
 class CacheWriter:
     """One cache of the clips of `table`, whose features have `shape`.
 
-    A shard covers a fixed number of rows of the table: a power of two, so that the shards of the
-    caches of one table nest. Its identity is made of id, path, start and length of its clips and
-    the stamps of their files: a changed annotation or file makes stale the shards that it touches
-    and no other. Clips that turn out bad are taken out of a shard when it is finished.
+    A shard contains a fixed number of rows of the table: a power of two, so that the shards of the
+    caches of one table nest. Its identity is a hash of id, path, start and length of its clips and
+    the stamps of their files: a changed annotation or file invalidates only the shards that have
+    it. Bad clips are removed from a shard when it is finished.
     """
 
     def __init__(
@@ -72,18 +72,18 @@ class CacheWriter:
         return digest.hexdigest()
 
     def finished(self, shard: int) -> dict[str, Any] | None:
-        """What is written beside a shard, if that is whole and was made from these very clips."""
+        """The description of a shard, if that is complete and was computed from these clips."""
         try:
             described = json.loads(self.path(shard, ".json").read_text())
-            whole = described["bytes"] == self.path(shard).stat().st_size
-            return described if whole and described["identity"] == self.identity(shard) else None
+            complete = described["bytes"] == self.path(shard).stat().st_size
+            return described if complete and described["identity"] == self.identity(shard) else None
         except (OSError, ValueError, KeyError):
             return None
 
     def begin(self, shard: int) -> tuple[Path, int]:
         """A file for the clips of a shard and the byte where the first one starts.
 
-        The marks of an earlier shard and of a complete cache go.
+        Removes the marks of an earlier shard and of a complete cache.
         """
         (self.folder / "front_end.json").unlink(missing_ok=True)
         self.path(shard, ".json").unlink(missing_ok=True)
@@ -113,7 +113,7 @@ class CacheWriter:
         self.path(shard, ".part").unlink(missing_ok=True)
 
     def finalise(self) -> bool:
-        """Write the clip table and the mark of a complete cache; False where they were there.
+        """Write the clip table and the mark of a complete cache; False where nothing changed.
 
         Raises UserError for an unfinished shard and where no clip is left.
         """
@@ -170,7 +170,7 @@ def stamps_of(paths: Iterable[str]) -> Stamps:
 
 
 def write_rows(part: Path, offset: int, features: Tensor) -> None:
-    """Put clips (n, *shape) float16 at a byte of a shard that was begun, beside other processes."""
+    """Write clips (n, *shape) float16 at an offset of a shard, which other processes may extend."""
     with part.open("r+b", buffering=0) as file:
         file.seek(offset)
         left = memoryview(features.contiguous().numpy()).cast("B")
@@ -185,7 +185,7 @@ def write_bad_clips(folder: Path, bad: Iterable[BadClip]) -> None:
 
 
 def put(fresh: Path, path: Path) -> None:
-    """Rename a file once its bytes are on the disk."""
+    """Rename a file once its bytes are on disk."""
     with fresh.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(fresh, path)

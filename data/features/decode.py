@@ -1,7 +1,6 @@
-"""A recording, or a stretch of one -> samples at the rate and channel count that a front end wants.
+"""A recording, or a segment of one -> samples at the rate and channel count of a front end.
 
-soundfile and soxr are imported by the functions that call them: a machine that only trains needs
-neither.
+soundfile and soxr are imported by the functions that call them: training needs neither.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from config import UserError
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-UNKNOWN_LENGTH = 0x7FFF_0000  # bytes; writers into a pipe promise this much or more
+UNKNOWN_LENGTH = 0x7FFF_0000  # bytes; writers into a pipe declare this much or more
 QUALITY = "HQ"  # of soxr
 TOLERANCE_SECONDS = 0.1  # the lengths of MPEG files are estimates
 
 
 class BadAudio(UserError):
-    """A recording that cannot be used. `reason` says why, without the path."""
+    """A recording that cannot be used, with the `reason` (without the path)."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -44,8 +43,8 @@ def decode(
 ) -> np.ndarray:
     """The samples of a recording from `start_seconds` on, at most `seconds` of them, in [-1, 1].
 
-    Any rate, width, channel count and format that libsndfile reads. The stretch is cut first, then
-    mixed, then resampled; a shorter recording gives what there is. Raises BadAudio.
+    Any rate, width, channel count and format that libsndfile reads. The segment is read first, then
+    mixed, then resampled; a shorter recording gives fewer samples. Raises BadAudio.
     Shapes: -> (channels, samples) float32.
     """
     samples, rate = read(path, start_seconds, seconds)
@@ -57,9 +56,9 @@ def read(
 ) -> tuple[np.ndarray, int]:
     """As `decode`, at the recording's own rate and channel count: (samples, channels) and Hz.
 
-    Raises BadAudio for a file that is missing, empty or not audio, that holds fewer samples than
-    its header promises (an Ogg stream promises nothing, so one that was cut cannot be told), that
-    ends before `start_seconds`, or that has samples which are not finite.
+    Raises BadAudio for a file that is missing, empty or not audio, that has fewer samples than its
+    header declares (an Ogg stream declares none, so a truncated one is not found), that ends before
+    `start_seconds`, or that has samples which are not finite.
     """
     with opened(path) as file:
         rate, start = file.samplerate, round(start_seconds * file.samplerate)
@@ -69,28 +68,28 @@ def read(
                 f"the clip starts at {start_seconds:g} s, "
                 f"the recording ends at {file.frames / rate:g} s",
             )
-        wanted = file.frames - start
+        count = file.frames - start
         if seconds is not None:
-            wanted = min(wanted, max(1, round(seconds * rate)))
+            count = min(count, max(1, round(seconds * rate)))
         if start:
             file.seek(start)
-        samples = file.read(wanted, dtype="float32", always_2d=True)
-        check_length(path, len(samples), wanted, rate)
+        samples = file.read(count, dtype="float32", always_2d=True)
+        check_length(path, len(samples), count, rate)
         finite = np.isfinite(samples)
         if not finite.all():
             raise not_finite(path, (start + finite.all(axis=1).argmin()) / rate)
     return samples, rate
 
 
-def read_in_turn(paths: Sequence[Path]) -> tuple[np.ndarray, int]:
-    """As `read`, a whole recording that lies in several files, one after the other."""
+def read_concatenated(paths: Sequence[Path]) -> tuple[np.ndarray, int]:
+    """As `read`, a recording that is stored in several files, one after the other."""
     parts = [read(path) for path in paths]
     kinds = [(samples.shape[1], rate) for samples, rate in parts]
     for path, kind in zip(paths, kinds, strict=True):
         if kind != kinds[0]:
             raise BadAudio(
                 path,
-                "{}: want {} channels at {} Hz, as {}, found {} at {} Hz".format(
+                "{}: expected {} channels at {} Hz, as {}, found {} at {} Hz".format(
                     path.name, *kinds[0], paths[0].name, *kind
                 ),
             )
@@ -98,10 +97,10 @@ def read_in_turn(paths: Sequence[Path]) -> tuple[np.ndarray, int]:
 
 
 def read_blocks(path: Path, frames: int = 2**17) -> Iterator[tuple[np.ndarray, int]]:
-    """As `read`, a whole recording in blocks of at most `frames`, however long it is."""
+    """As `read`, a full recording in blocks of at most `frames`, however long it is."""
     with opened(path) as file:
-        # soundfile seeks to where it is after each read, where it can: an MPEG decoder then loses
-        # what it needs for the next frames, which come out wrong.
+        # soundfile seeks to its own position after each read, where it can: an MPEG decoder then
+        # loses the state that it needs for the next frames.
         file.seekable = lambda: False
         rate, done = file.samplerate, 0
         while len(block := file.read(frames, dtype="float32", always_2d=True)):
@@ -109,12 +108,12 @@ def read_blocks(path: Path, frames: int = 2**17) -> Iterator[tuple[np.ndarray, i
             done += len(block)
         check_length(path, done, file.frames, rate)
         if done == 0:
-            raise BadAudio(path, "it holds no samples")
+            raise BadAudio(path, "it has no samples")
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[SoundFile]:
-    """The recording as libsndfile sees it. What goes wrong with it meanwhile is BadAudio."""
+    """The recording, opened by libsndfile, whose errors become BadAudio."""
     import soundfile
 
     if not path.is_file():
@@ -125,14 +124,14 @@ def opened(path: Path) -> Iterator[SoundFile]:
         with soundfile.SoundFile(path) as file:
             check_header(path, file.extra_info)
             if file.frames == 0:
-                raise BadAudio(path, "it holds no samples")
+                raise BadAudio(path, "it has no samples")
             yield file
     except soundfile.LibsndfileError as error:
         raise BadAudio(path, f"not readable as audio ({error.error_string})") from None
 
 
 def check_header(path: Path, log: str) -> None:
-    """libsndfile reads what there is of a WAV or AIFF file that was cut; only its log says so."""
+    """libsndfile reads a truncated WAV or AIFF file without error; only its log has a note."""
     for line in re.finditer(
         r"^\s*(?:data|SSND|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", log, re.M
     ):
@@ -145,7 +144,7 @@ def check_header(path: Path, log: str) -> None:
 
 
 def not_finite(path: Path | str, seconds: float) -> BadAudio:
-    found = f"it holds samples that are NaN or infinite, the first at {seconds:.3f} s"
+    found = f"it has samples that are NaN or infinite, the first at {seconds:.3f} s"
     return BadAudio(path, found)
 
 
@@ -160,8 +159,9 @@ def check_length(path: Path, there: int, promised: int, rate: int) -> None:
 def up_to_fault(
     path: Path | str, block: np.ndarray, rate: int, before: int = 0
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """A block and its rate; of one with a sample that is not finite what comes before that, then
-    BadAudio. `before`: samples of the recording that lie before the block.
+    """A block and its rate; where a sample is not finite, the samples before it, then BadAudio.
+
+    `before`: samples of the recording before the block.
     """
     finite = np.isfinite(block)
     if finite.all():

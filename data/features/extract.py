@@ -23,24 +23,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from config import Mel, UserError
 from data.features.cache_writer import BadClip, CacheWriter, write_rows
-from data.features.decode import BadAudio, convert, read, read_in_turn
+from data.features.decode import BadAudio, convert, read, read_concatenated
 from data.features.front_end import FrontEnd
 from data.features.mel_cache import NORMALISATION
+from data.progress import progress
 from data.tables.clips import files_of
 
-CHUNK = 16  # clips that a worker is given at a time
-TOGETHER = 2  # clips that are transformed at a time: few enough for a core's cache
+CHUNK = 16  # clips per task of a worker
+TRANSFORM_BATCH = 2  # clips that are transformed at a time: few enough for a core's cache
 LARGEST = float(np.finfo(np.float16).max)
 
 Source = tuple[int, int]  # sample rate in Hz, channels
 
 
 class Target(NamedTuple):
-    """Where the features of a chunk go: which front end's, the file of a shard and a byte in it."""
+    """Where the features of a chunk are written: front end, file of a shard, byte offset."""
 
     cache: int
     part: Path
@@ -48,19 +48,19 @@ class Target(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A few neighbouring rows of the clip table, and the shards that lack them."""
+    """A few neighbouring rows of the clip table, and the shards to write them to."""
 
     row: int
-    clips: list[tuple[str, float, float]]  # path or paths, start_seconds, seconds (NaN: to the end)
+    clips: list[tuple[str, float, float]]  # path(s), start_seconds, seconds (NaN: to the end)
     targets: list[Target]
 
 
 class Extractor:
     """Decodes a chunk, transforms it for each front end and writes it into the shards.
 
-    On one thread: the processes are the parallelism, and the bits do not depend on their number.
-    `device` transforms; the rest is the processor's. `stereo`: a recording of one channel is bad
-    where a front end wants two; otherwise it is heard on both.
+    On one thread: the work is parallel over processes, and the bits do not depend on their number.
+    Decoding runs on the CPU, the transform on `device`. `stereo`: a mono recording is bad where a
+    front end has two channels; otherwise it is copied to both.
     """
 
     def __init__(
@@ -74,25 +74,25 @@ class Extractor:
         self.stereo = stereo
         self.front_ends = [FrontEnd(mel).to(device) for mel in settings]
         self.clip_seconds, self.device = clip_seconds, device
-        self.together = TOGETHER if device == "cpu" else CHUNK
+        self.batch_size = TRANSFORM_BATCH if device == "cpu" else CHUNK
 
     @torch.inference_mode()
     def __call__(self, chunk: Chunk) -> dict[int, str]:
-        """The reasons of the bad clips, by their place in the chunk; silence stands for them."""
-        wanted = {source(self.front_ends[target.cache].settings) for target in chunk.targets}
-        waveforms, lengths, bad = self.decode(chunk, wanted)
+        """The reasons of the bad clips, by their place in the chunk; silence replaces them."""
+        sources = {source(self.front_ends[target.cache].settings) for target in chunk.targets}
+        waveforms, lengths, bad = self.decode(chunk, sources)
         spectra: dict[tuple[Any, ...], list[Tensor]] = {}
         for cache, part, offset in chunk.targets:
             front_end = self.front_ends[cache]
             settings = front_end.settings
-            batches = waveforms[source(settings)].to(self.device).split(self.together)
+            batches = waveforms[source(settings)].to(self.device).split(self.batch_size)
             if settings.front_end == "waveform":
                 features = torch.cat([front_end(batch) for batch in batches])
             else:
                 key = spectrum_key(settings)
                 if key not in spectra:
                     spectra[key] = [front_end.spectrum(batch) for batch in batches]
-                real = lengths[source(settings)].split(self.together)
+                real = lengths[source(settings)].split(self.batch_size)
                 features = torch.cat(list(map(front_end.log_mel, spectra[key], real)))
             for place, largest in enumerate(features.flatten(1).abs().amax(1).tolist()):
                 if not largest <= LARGEST:
@@ -101,31 +101,31 @@ class Extractor:
         return bad
 
     def decode(
-        self, chunk: Chunk, wanted: set[Source]
+        self, chunk: Chunk, sources: set[Source]
     ) -> tuple[dict[Source, Tensor], dict[Source, Tensor], dict[int, str]]:
-        """Waveforms (n, C, S), their lengths (n,) before padding, and what is wrong with some."""
+        """Waveforms (n, C, S), their lengths (n,) before padding, and the reasons of bad clips."""
         count, bad = len(chunk.clips), {}
         waveforms = {
             (rate, channels): torch.zeros(count, channels, round(self.clip_seconds * rate))
-            for rate, channels in wanted
+            for rate, channels in sources
         }
-        lengths = {kind: torch.zeros(count, dtype=torch.long) for kind in wanted}
+        lengths = {kind: torch.zeros(count, dtype=torch.long) for kind in sources}
         for place, (path, start, seconds) in enumerate(chunk.clips):
-            stretch = min(self.clip_seconds, math.inf if math.isnan(seconds) else seconds)
+            duration = min(self.clip_seconds, math.inf if math.isnan(seconds) else seconds)
             files = files_of(path)
             try:
                 recording, own_rate = (
-                    read_in_turn(files) if len(files) > 1 else read(files[0], start, stretch)
+                    read_concatenated(files) if len(files) > 1 else read(files[0], start, duration)
                 )
             except BadAudio as error:
                 bad[place] = error.reason
                 continue
-            if self.stereo and recording.shape[1] < max(channels for _, channels in wanted):
+            if self.stereo and recording.shape[1] < max(channels for _, channels in sources):
                 bad[place] = "it is mono, this data set is stereo and [mel] CHANNELS is 2"
                 continue
-            for kind in wanted:
-                whole = torch.from_numpy(convert(recording, own_rate, *kind))
-                samples = whole[:, : waveforms[kind].shape[-1]]
+            for kind in sources:
+                converted = torch.from_numpy(convert(recording, own_rate, *kind))
+                samples = converted[:, : waveforms[kind].shape[-1]]
                 waveforms[kind][place, :, : samples.shape[-1]] = samples
                 lengths[kind][place] = samples.shape[-1]
         return waveforms, lengths, bad
@@ -136,7 +136,7 @@ def source(settings: Mel) -> Source:
 
 
 def spectrum_key(settings: Mel) -> tuple[Any, ...]:
-    """Equal for front ends that differ after the spectrum alone, and so share it."""
+    """Equal for front ends that differ only after the spectrum, and so share it."""
     later = ("num_bands", "mel_min_hz", "mel_max_hz", "mel_scale", "log", "log_offset")
     later += ("padding", *NORMALISATION)
     return tuple(value for name, value in asdict(settings).items() if name not in later)
@@ -156,13 +156,13 @@ def extract(
     world: int = 1,
     show: bool = False,
 ) -> tuple[int, list[BadClip]]:
-    """Make the shards that caches of one clip table lack: how many clips were read, and bad ones.
+    """Compute the missing shards of caches of one clip table: (number of clips read, bad clips).
 
-    A shard with a bad clip is left unmade where `strict`, and else made without it. The processes
-    are those of `pool`, a `worker_pool` that goes on afterwards, or are started here. `device`
-    transforms what they decode; `stereo` is the data set's, see Extractor. Process `rank` of
-    `world` makes every world-th group of shards.
-    Raises UserError for a full disk and a worker that was killed; finished shards stay.
+    A shard with a bad clip is not written where `strict`, and else written without it. The
+    processes are those of `pool`, a `worker_pool` that keeps running afterwards, or are started
+    here. They compute the features on `device`; `stereo` is the data set's, see Extractor. Process
+    `rank` of `world` computes every world-th group of shards.
+    Raises UserError for a full disk and a worker that was killed; finished shards are kept.
     """
     table = caches[0].table
     work = Work(caches, strict, rank, world)
@@ -179,7 +179,7 @@ def extract(
     bad: set[BadClip] = set()
     total = sum(min(work.step, len(table) - row) for row in work.rows)
     try:
-        with tqdm(total=total, unit="clip", disable=not show) as bar:
+        with progress("computing features", total, shown=show) as bar:
             for chunk, reasons in results:
                 clips = [
                     BadClip(str(table.ids[chunk.row + place]), chunk.clips[place][0], reason)
@@ -193,14 +193,14 @@ def extract(
             raise
         work.discard()
         raise UserError(
-            f"{caches[0].folder.parent}: the disk is full; make room and start again, "
-            "the finished shards stay"
+            f"{caches[0].folder.parent}: the disk is full; free some space and start again, "
+            "finished shards are kept"
         ) from error
     return total, sorted(bad)
 
 
 class Work:
-    """The shards that are to be made by this process, and how far each has come."""
+    """The shards that this process computes, and how many clips each still lacks."""
 
     def __init__(
         self, caches: Sequence[CacheWriter], strict: bool, rank: int = 0, world: int = 1
@@ -209,16 +209,16 @@ class Work:
         self.table = caches[0].table
         self.step = min(CHUNK, *(cache.shard_clips for cache in caches))
         group = max(cache.shard_clips for cache in caches)
-        mine = [row for row in range(0, len(self.table), self.step) if row // group % world == rank]
+        own = [row for row in range(0, len(self.table), self.step) if row // group % world == rank]
         self.stale = [
             {
                 shard
-                for shard in {row // cache.shard_clips for row in mine}
+                for shard in {row // cache.shard_clips for row in own}
                 if self.lacks(cache, shard)
             }
             for cache in caches
         ]
-        self.rows = [row for row in mine if self.shards_at(row)]
+        self.rows = [row for row in own if self.shards_at(row)]
         self.parts: dict[tuple[int, int], tuple[Path, int]] = {}
         self.left: dict[tuple[int, int], int] = {}
         self.bad: dict[tuple[int, int], list[BadClip]] = {}
@@ -228,7 +228,7 @@ class Work:
         return described is None or (self.strict and bool(described["bad"]))
 
     def shards_at(self, row: int) -> list[tuple[int, int]]:
-        """(cache, shard) of the shards to be made that cover a row."""
+        """(cache, shard) of the shards to compute that contain a row."""
         numbers = ((k, row // cache.shard_clips) for k, cache in enumerate(self.caches))
         return [(k, shard) for k, shard in numbers if shard in self.stale[k]]
 
@@ -264,15 +264,15 @@ class Work:
 
 def check_space(caches: Sequence[CacheWriter], stale: Sequence[set[int]]) -> None:
     folder = caches[0].folder.parent
-    wanted = sum(
+    needed = sum(
         len(cache.rows(shard)) * cache.clip_bytes
         for cache, shards in zip(caches, stale, strict=True)
         for shard in shards
     )
     free = shutil.disk_usage(folder).free
-    if wanted > free:
+    if needed > free:
         raise UserError(
-            f"{folder}: want {wanted / 1e9:.2f} GB for the features, {free / 1e9:.2f} GB are free"
+            f"{folder}: the features need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free"
         )
 
 
@@ -289,20 +289,20 @@ def run_here(chunks: Iterable[Chunk], extractor: Extractor) -> Results:
 def run_in(
     pools: AbstractContextManager[Executor], chunks: Iterable[Chunk], workers: int
 ) -> Results:
-    """A few chunks a worker are under way at a time."""
-    chunks, under_way = iter(chunks), {}
+    """A few chunks per worker are submitted at a time."""
+    chunks, pending = iter(chunks), {}
     with pools as pool:
         while True:
-            for chunk in islice(chunks, 4 * workers - len(under_way)):
-                under_way[pool.submit(extract_chunk, chunk)] = chunk
-            if not under_way:
+            for chunk in islice(chunks, 4 * workers - len(pending)):
+                pending[pool.submit(extract_chunk, chunk)] = chunk
+            if not pending:
                 return
-            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+            for done in wait(pending, return_when=FIRST_COMPLETED).done:
                 try:
-                    yield under_way.pop(done), done.result()
+                    yield pending.pop(done), done.result()
                 except BrokenProcessPool:
                     raise UserError(
-                        "a worker process was killed, perhaps for want of memory: "
+                        "a worker process was killed, perhaps for lack of memory: "
                         "start again, with a smaller [run] WORKERS"
                     ) from None
 
@@ -322,13 +322,13 @@ def worker_pool(
 
 def start_worker(settings: Sequence[Mel], clip_seconds: float, device: str, stereo: bool) -> None:
     global extractor
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
     threading.Thread(target=end_with_parent, daemon=True).start()
     extractor = Extractor(settings, clip_seconds, device, stereo)
 
 
 def end_with_parent() -> None:
-    """Without this, a worker whose parent is killed waits for work for ever."""
+    """Otherwise a worker whose parent was killed waits for work for ever."""
     wait_for([multiprocessing.parent_process().sentinel])
     os._exit(1)
 

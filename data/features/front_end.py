@@ -1,4 +1,4 @@
-"""Waveform -> log-mel: a module, so that one code fills the cache, trains and is exported."""
+"""Waveform -> log-mel: an nn.Module, so that caching, training and export share its code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from config import Mel
+from config import ConfigError, Mel
 
-KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies, where nothing is added to them
+KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies, where LOG_OFFSET is 0
 SHORT_SECONDS, SHORT_PADDED_SECONDS = 1.0, 1.01  # of padding = log_zero
 
 
@@ -40,7 +40,7 @@ class FrontEnd(nn.Module):
         self.hop_length = round(settings.stft_hop_length_seconds * settings.sample_rate)
         self.fft_size = settings.fft_size or 2 ** math.ceil(math.log2(self.window_length))
         self.centred = settings.framing in ("centred", "passt")
-        # Samples that go with the pre-emphasis.
+        # Samples that are lost in the pre-emphasis.
         self.lost = int(settings.framing == "passt" and settings.front_end == "mel")
         if settings.front_end == "mel":
             window = analysis_window(settings.window, self.window_length)
@@ -56,7 +56,7 @@ class FrontEnd(nn.Module):
             return self.log_mel(self.spectrum(waveform), lengths)
 
     def spectrum(self, waveform: Tensor) -> Tensor:
-        """(B, C, S) -> (B, C, T, fft_size / 2 + 1): front ends with other bands can share it."""
+        """(B, C, S) -> (B, C, T, fft_size / 2 + 1): front ends with other bands may share it."""
         settings, spare = self.settings, self.fft_size - self.window_length
         waveform = waveform.float()
         if settings.framing == "kaldi":
@@ -101,7 +101,7 @@ class FrontEnd(nn.Module):
         return waveform - self.settings.pre_emphasis * F.pad(waveform, (1, 0))[..., :-1]
 
     def real_frames(self, lengths: Tensor) -> Tensor:
-        """Frames of clips of these lengths; as in the reference, one under 1 s counts as 1.01 s."""
+        """Frames of clips of these lengths; as in the reference, a length below 1 s is 1.01 s."""
         rate = self.settings.sample_rate
         short, padded = round(SHORT_SECONDS * rate), round(SHORT_PADDED_SECONDS * rate)
         lengths = torch.where(lengths < short, torch.full_like(lengths, padded), lengths)
@@ -109,7 +109,7 @@ class FrontEnd(nn.Module):
         return (lengths // self.hop_length + 1).clamp(min=0)
 
     def frames(self, samples: int) -> int:
-        """T of a waveform of so many samples; 0 below a window (half a window where centred)."""
+        """T for this many samples; 0 below one window (half a window where centred)."""
         if self.centred:
             samples = samples - self.lost
             shortest = self.window_length - self.window_length // 2 + 1  # reflection needs one more
@@ -125,14 +125,23 @@ class FrontEnd(nn.Module):
 
 
 def pad_or_cut(waveform: Tensor, samples: int) -> Tensor:
-    """(..., S) -> (..., samples): silence at the end, or the end cut off."""
+    """(..., S) -> (..., samples): padded with zeros or cut at the end."""
     return F.pad(waveform[..., :samples], (0, max(0, samples - waveform.shape[-1])))
+
+
+def clip_shape(settings: Mel, clip_seconds: float) -> tuple[int, ...]:
+    """The shape of the features of one clip. Raises ConfigError where it is too short for any."""
+    shape = FrontEnd(settings).shape(round(clip_seconds * settings.sample_rate))
+    if 0 in shape:
+        raise ConfigError("[data] clip_seconds", f"{clip_seconds:g} s do not hold one mel frame")
+    return shape
 
 
 def analysis_window(name: str, length: int) -> np.ndarray:
     """hann is periodic; povey is the symmetric Hann window to the power of 0.85 (Kaldi)."""
-    period = length if name == "hann" else max(1, length - 1)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / period)
+    from scipy.signal import get_window  # the import takes longer than all others here
+
+    hann = get_window("hann", length, fftbins=name == "hann")
     return hann**0.85 if name == "povey" else hann
 
 
@@ -141,6 +150,10 @@ def mel_filters(settings: Mel, fft_size: int) -> np.ndarray:
 
     htk: 1127 ln(1 + f / 700), linear in mel, peak 1. htk_hertz: the same edges, linear in hertz,
     peak 1. slaney: linear in hertz, area 1.
+
+    htk_hertz and slaney equal `librosa.filters.mel` to 1e-12 (tested). They are computed here
+    because training applies impulse responses to the same bands on machines without librosa, which
+    also lacks htk; the banks of `torchaudio.functional.melscale_fbanks` are off by up to 1e-5.
     Shapes: -> (fft_size / 2 + 1, F) float64.
     """
     edges, bins = mel_edges(settings), np.arange(fft_size // 2 + 1)[:, None]

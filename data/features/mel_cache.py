@@ -1,12 +1,12 @@
-"""Features on disk: one folder a front end, shards of float16 that training maps into memory.
+"""Features on disk: one folder per front end, with float16 shards that training memory-maps.
 
     features/<data set>/<fingerprint>/
         shard_00000.npy   (clips, C, T, F), or (clips, C, S) of waveforms
-        shard_00000.json  which clips it was made from: the mark that it is finished
-        clips.csv, classes.json, bad_clips.csv; clips.npz, the table for programs
+        shard_00000.json  a hash of its clips: the mark that it is finished
+        clips.csv, classes.json, bad_clips.csv; clips.npz, the same table as arrays
         front_end.json    the mark that the cache is complete
 
-Written by data/features/cache_writer.py, each file under another name that is then changed.
+Written by data/features/cache_writer.py, each file atomically.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from config import Config, Mel, UserError
 from data.tables.clips import FILES, ClipTable
 
 NORMALISATION = ("normalise", "mean", "std")
-FORMAT = 1  # raised whenever the same settings come to give other bytes
-AGAIN = "run make_mel.py with this configuration"
+FORMAT = 1  # increased whenever the same settings give other bytes
+FIX = "run make_mel.py with this configuration"
 
 
 def front_end_fields(settings: Mel) -> dict[str, Any]:
-    """The settings that the features depend on; they are normalised in training."""
+    """The settings that the features depend on; normalisation happens in training."""
     kept = {k: v for k, v in asdict(settings).items() if k not in NORMALISATION}
     if settings.front_end == "waveform":
         kept = {k: kept[k] for k in ("front_end", "sample_rate", "channels", "pre_emphasis")}
@@ -43,7 +43,7 @@ def cache_folder(config: Config, role: str) -> Path:
     """features/<data set>/<fingerprint>, below the working directory, of "teacher" or "student".
 
     The fingerprint covers the front end, the data set with its root and options, and the length of
-    a clip: a changed setting cannot meet an old cache. Roles with one front end share a folder.
+    a clip: a changed setting never finds an old cache. Roles with one front end share a folder.
     """
     data = config.data
     described = {
@@ -59,13 +59,13 @@ def cache_folder(config: Config, role: str) -> Path:
 
 
 def recordings_folder(config: Config, role: str) -> Path:
-    """Beside a cache of slices: of the recordings that training cuts its clips out of."""
+    """The folder of the features of the full recordings that training crops."""
     folder = cache_folder(config, role)
     return folder.with_name(f"{folder.name}_recordings")
 
 
 class MelCache:
-    """A complete cache: row r holds the features of row r of `table`, each clip of one `shape`.
+    """A complete cache: row r has the features of row r of `table`; all clips have one `shape`.
 
     `settings` are those of the front end that made it (without normalisation).
     """
@@ -87,30 +87,30 @@ class MelCache:
 
     @classmethod
     def open(cls, folder: Path) -> MelCache:
-        """Raises UserError that says what is wrong: no cache, half a cache, a damaged file."""
+        """Raises UserError for a missing, incomplete or damaged cache."""
         try:
             described = json.loads((folder / "front_end.json").read_text())
         except FileNotFoundError:
             if any(folder.glob("shard_*")):
-                raise UserError(f"{folder}: the cache is incomplete; {AGAIN} again") from None
-            raise UserError(f"{folder}: no cache there; {AGAIN} first") from None
+                raise UserError(f"{folder}: the cache is incomplete; {FIX} again") from None
+            raise UserError(f"{folder}: no cache there; {FIX} first") from None
         except ValueError as error:
-            raise UserError(f"{folder}/front_end.json: {error}; {AGAIN} again") from None
+            raise UserError(f"{folder}/front_end.json: {error}; {FIX} again") from None
         if described["fingerprint"] != folder.name:
             raise UserError(
                 f"{folder}: this is the cache of another front end, {described['fingerprint']}"
             )
         for name in FILES:
             if not (folder / name).is_file():
-                raise UserError(f"{folder / name}: missing; {AGAIN} again")
+                raise UserError(f"{folder / name}: missing; {FIX} again")
             if sha256_of(folder / name) != described["sha256"].get(name):
-                raise UserError(f"{folder / name}: changed since the cache was made; {AGAIN} again")
+                raise UserError(f"{folder / name}: changed since the cache was made; {FIX} again")
         shape = tuple(described["shape"])
         shards = [map_shard(folder / shard["name"], shard, shape) for shard in described["shards"]]
         return cls(folder, ClipTable.read(folder), Mel(**described["mel"]), shape, shards)
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the front end, the clip table, and the very recordings that the features are of."""
+        """Of the front end, the clip table, and the recordings of the features."""
         shards = hashlib.sha256()
         for path in sorted(self.folder.glob("shard_*.json")):
             shards.update(path.read_bytes())
@@ -130,7 +130,7 @@ class MelCache:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a cache of {len(self)} clips")
         shards = np.searchsorted(self.starts, rows, side="right") - 1
         places = zip(shards.tolist(), (rows - self.starts[shards]).tolist(), strict=True)
-        # One copy of views is faster than an index_select a shard, for one shard and for many.
+        # Stacking views is faster than one index_select per shard, for one shard and for many.
         clips = [self.shards[shard][row] for shard, row in places]
         found = torch.empty((len(rows), *self.shape), dtype=torch.float16, pin_memory=pinned)
         return torch.stack(clips, out=found) if clips else found
@@ -141,10 +141,10 @@ class MelCache:
 
 
 def map_shard(path: Path, described: dict[str, Any], shape: tuple[int, ...]) -> Tensor:
-    """The array of a .npy file, mapped; no file stays open, so that there may be thousands."""
+    """The memory-mapped array of a .npy file; the file is closed: there may be thousands."""
     size = path.stat().st_size if path.is_file() else 0
     if size != described["bytes"]:
-        raise UserError(f"{path}: found {size} bytes, want {described['bytes']}; {AGAIN} again")
+        raise UserError(f"{path}: found {size} bytes, expected {described['bytes']}; {FIX} again")
     shape = (described["clips"], *shape)
     mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
     return mapped[size - 2 * math.prod(shape) :].view(torch.float16).view(shape)

@@ -28,8 +28,8 @@ class Batch:
     """Some clips, by their positions in the clip table.
 
     rows (B,), inputs: role -> (B, C, T, F) or (B, C, S), targets (B, K). Where several processes
-    share a batch, the inputs alone are this one's share: rows and targets are the whole batch's.
-    `view_index` says which of the views that are replayed this is; 0 where none is.
+    share a batch, only the inputs are this process's share: rows and targets are of the full batch.
+    `view_index` is that of a replayed view; 0 without replay.
     """
 
     rows: Tensor
@@ -39,12 +39,12 @@ class Batch:
 
 
 class ClipFeatures:
-    """What one role hears: the features of every clip, on the device where they fit.
+    """The features of every clip for one role, on the device where they fit.
 
     Indexed with positions in the clip table, on any device; gives float32 (B, C, T, F) or (B, C, S)
-    on `device`, less `mean` and over `std` once `normalise` has measured or `fix` set them.
-    With `recordings`, a cache of what its training clips are slices of, training renders these in
-    the place of the clips; all else hears the clips.
+    on `device`: (x - mean) / std, as measured by `normalise` or set by `set_normalisation`.
+    With `recordings`, a cache of the recordings that the training clips are slices of, training
+    crops these instead of the clips; everything else uses the clips.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ClipFeatures:
         self.cache, self.position, self.device = cache, position, device
         self.settings = cache.settings
         self.shape = tuple(cache.shape)
-        self.fix(0.0, 1.0)
+        self.set_normalisation(0.0, 1.0)
         gigabytes = len(ids) * int(np.prod(self.shape)) * 2 / GIGABYTE
         fits = gigabytes <= feature_memory_gb
         self.resident = cache.gather(position).to(device) if fits else None
@@ -73,18 +73,18 @@ class ClipFeatures:
             self.recordings = ClipFeatures(recordings, every, device, left)
 
     @property
-    def waits(self) -> bool:
-        """Whether what training renders comes from the disk."""
+    def reads_disk(self) -> bool:
+        """Whether training reads its features from disk."""
         return (self.recordings or self).resident is None
 
     def fetch(self, rows: Tensor) -> Tensor:
-        """What training renders, see `stored`. Any thread may fetch."""
+        """The features to render in training, see `stored`. Thread-safe."""
         if self.recordings:
             return self.recordings.stored(torch.from_numpy(self.recording[rows.cpu().numpy()]))
         return self.stored(rows)
 
     def stored(self, rows: Tensor) -> Tensor:
-        """As cached: float16, on the device where resident, else in memory to copy from."""
+        """As cached: float16, on the device where resident, else in (pinned) memory."""
         if self.resident is not None:
             return self.resident[rows.to(self.device)]
         position = self.position[rows.cpu().numpy()]
@@ -98,39 +98,39 @@ class ClipFeatures:
         return self.load(self.stored(rows))
 
     def scale(self, features: Tensor) -> Tensor:
-        """In place: fresh memory is most of what a batch costs."""
+        """(x - mean) / std, in place: allocation is most of the cost of a batch."""
         return features.sub_(self.mean).div_(self.std)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         return self.scale(self.features(rows))
 
     def render(
-        self, fetched: Tensor, augmentation: Augmentation | None, drawn: AugmentParams | None
+        self, fetched: Tensor, augmentation: Augmentation | None, params: AugmentParams | None
     ) -> Tensor:
-        """The clips that `drawn` has styles for; further ones are there to be mixed with them."""
+        """The augmented clips that `params` has styles for; further ones are only partners."""
         features = self.load(fetched)
-        if drawn is not None:
-            drawn = drawn.to(features.device)
+        if params is not None:
+            params = params.to(features.device)
             settings, steps = self.settings, self.shape[1]
-            features = augmentation.render(features, drawn, settings, self.mean, steps)
+            features = augmentation.render(features, params, settings, self.mean, steps)
         return self.scale(features)
 
-    def augmented(self, rows: Tensor, augmentation: Augmentation, drawn: AugmentParams) -> Tensor:
-        return self.render(self.fetch(rows), augmentation, drawn)
+    def augmented(self, rows: Tensor, augmentation: Augmentation, params: AugmentParams) -> Tensor:
+        return self.render(self.fetch(rows), augmentation, params)
 
-    def fix(self, mean: float, std: float) -> None:
-        """Take one mean and one std as they are given."""
+    def set_normalisation(self, mean: float, std: float) -> None:
+        """Use this mean and std for all bands."""
         self.mean = torch.full((1,), mean, device=self.device)
         self.std = torch.full((1,), std, device=self.device)
 
     def normalise(self, kind: Literal["none", "global", "bands"], rows: np.ndarray) -> None:
-        """Measure mean and standard deviation of the training clips: one pair, or a pair a band."""
+        """Measure mean and standard deviation of the training clips, global or per band."""
         if kind == "none":
-            self.fix(0.0, 1.0)
+            self.set_normalisation(0.0, 1.0)
             return
         total, squares, count = 0.0, 0.0, 0
         for chunk in torch.as_tensor(rows).split(64):
-            values = self.features(chunk).cpu().double()  # MPS knows no float64
+            values = self.features(chunk).cpu().double()  # MPS has no float64
             axes = tuple(range(values.ndim - (kind == "bands")))
             total = total + values.sum(axes)
             squares = squares + values.square().sum(axes)
@@ -142,33 +142,35 @@ class ClipFeatures:
 
 
 def rows_in(cache: MelCache, ids: Column | np.ndarray) -> np.ndarray:
-    """The row of each of the ids. Raises UserError that names one that is not there."""
+    """The row of each id. Raises UserError that names a missing one."""
     rows = cache.table.rows_of(ids)
     if (rows < 0).any():
-        lost = ids[np.argmin(rows)]
-        raise UserError(f"{cache.folder}: no features of clip {lost!r}; run make_mel.py again")
+        missing = ids[np.argmin(rows)]
+        raise UserError(f"{cache.folder}: no features of clip {missing!r}; run make_mel.py again")
     return rows
 
 
 class DeviceTargets:
     """The targets of a clip table, sparse on a device.
 
-    Indexed with positions in the table, on that device; gives float32 (B, K) and waits for nothing:
-    as many places are looked at for each clip as the fullest one of the table has targets.
+    Indexed with positions in the table, on that device; gives float32 (B, K) without synchronising:
+    for each clip it reads as many entries as the clip with most targets has.
     """
 
     def __init__(self, targets: Targets, device: torch.device) -> None:
         self.device, self.classes = device, targets.shape[1]
-        self.most = int(np.diff(targets.starts).max())
+        matrix = targets.matrix
+        self.max_labels = int(np.diff(matrix.indptr).max())
         self.starts, self.columns, self.values = (
-            torch.as_tensor(array, device=device) for array in targets.arrays().values()
+            torch.as_tensor(array, device=device)
+            for array in (matrix.indptr, matrix.indices, matrix.data)
         )
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         found = torch.zeros(len(rows), self.classes, device=self.device)
-        if self.most == 0:
+        if self.max_labels == 0:
             return found
-        places = self.starts[rows, None] + torch.arange(self.most, device=self.device)
+        places = self.starts[rows, None] + torch.arange(self.max_labels, device=self.device)
         beyond = places >= self.starts[rows + 1, None]
         places = places.masked_fill(beyond, 0)
         columns = self.columns[places].long()
@@ -176,25 +178,22 @@ class DeviceTargets:
 
 
 class Plan(NamedTuple):
-    """One batch before anything of it is fetched."""
+    """One batch before its features are fetched."""
 
     rows: Tensor  # (B,) its clips
-    heard: Tensor  # these, and after them any that they are mixed with
-    drawn: AugmentParams | None  # what disturbs them; partners are positions in `heard`
-    fetched: Tensor  # of `heard`, what this process renders its share from
-    share: (
-        AugmentParams | None
-    )  # what disturbs this process's share; partners are positions in `fetched`
+    sources: Tensor  # these, followed by their partners
+    params: AugmentParams | None  # their augmentation; partners are positions in `sources`
+    fetched: Tensor  # those of `sources` that this process renders its share from
+    share: AugmentParams | None  # of this process's share; partners are positions in `fetched`
 
 
 class Batches:
-    """The training clips of one epoch after another, shuffled and disturbed by (seed, epoch) alone.
+    """The batches of each epoch, shuffled and augmented by (seed, epoch) only.
 
-    With `replay` they are disturbed as it was drawn, by its augmentation. Nothing is carried from
-    one epoch to the next: a resumed run sees what an undisturbed one does. Of `world` processes
-    each draws the same batches of `batch_size` and renders its share of them. A thread fetches the
-    next clips where a view is not resident, unless not `prefetch`; the batches are the same, bit
-    for bit.
+    With `replay` they are its stored views. No state is carried from one epoch to the next: a
+    resumed run gets the same batches as an uninterrupted one. Each of `world` processes samples the
+    same batches of `batch_size` and renders its share of them. With `prefetch`, a thread fetches
+    the next clips where the features of a role are not resident; the batches are bit-identical.
     """
 
     def __init__(
@@ -215,7 +214,7 @@ class Batches:
         self.sampler = Shuffled(rows) if isinstance(rows, np.ndarray) else rows
         self.batch_size, self.seed, self.replay = batch_size, seed, replay
         self.augmentation = replay.augmentation if replay else augmentation
-        self.prefetch = prefetch and any(one.waits for one in features.values())
+        self.prefetch = prefetch and any(one.reads_disk for one in features.values())
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
@@ -231,41 +230,41 @@ class Batches:
                     role: features.render(fetched[role], self.augmentation, plan.share)
                     for role, features in self.features.items()
                 }
-                targets = self.targets[plan.heard.to(self.targets.device)]
-                if plan.drawn is not None:
-                    targets = plan.drawn.to(targets.device).mix(targets)[: len(plan.rows)]
+                targets = self.targets[plan.sources.to(self.targets.device)]
+                if plan.params is not None:
+                    targets = plan.params.to(targets.device).mix(targets)[: len(plan.rows)]
                 yield Batch(plan.rows, inputs, targets, view_index)
 
     def plans(self, epoch: int, view_index: int) -> Iterator[Plan]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         for rows in self.sampler.order(generator).split(self.batch_size):
-            mine = torch.arange(len(rows))[share(len(rows), self.rank, self.world)]
+            own = torch.arange(len(rows))[share(len(rows), self.rank, self.world)]
             if self.replay:
-                heard, drawn = self.replay.take(rows, view_index)
+                sources, params = self.replay.take(rows, view_index)
             elif self.augmentation:
-                heard, drawn = rows, self.augmentation.sample(rows, generator, epoch)
+                sources, params = rows, self.augmentation.sample(rows, generator, epoch)
             else:
-                heard, drawn = rows, None
-            if len(mine) == len(rows):
-                fetched, part = heard, drawn
+                sources, params = rows, None
+            if len(own) == len(rows):
+                fetched, part = sources, params
             elif self.replay:
-                fetched, part = self.replay.take(rows[mine], view_index)
-            elif drawn is None:
-                fetched, part = rows[mine], None
+                fetched, part = self.replay.take(rows[own], view_index)
+            elif params is None:
+                fetched, part = rows[own], None
             else:
-                positions, part = drawn.take(mine)
+                positions, part = params.take(own)
                 fetched = rows[positions]
-            yield Plan(rows, heard, drawn, fetched, part)
+            yield Plan(rows, sources, params, fetched, part)
 
     def fetch(self, plan: Plan) -> tuple[Plan, dict[str, Tensor]]:
         return plan, {role: one.fetch(plan.fetched) for role, one in self.features.items()}
 
 
 def share(count: int, rank: int, world: int) -> slice:
-    """The rank's part of `count` things in order; the parts differ by one at most.
+    """The share of a rank of `count` items in order; shares differ by one item at most.
 
-    Where there are fewer things than processes, one without a part of its own takes one all the
-    same, which then counts for another: no process computes on nothing.
+    Where there are fewer items than processes, a process without a share gets one of another
+    process, which counts only there: no process has an empty batch.
     """
     start = count * rank // world
     return slice(start, max(count * (rank + 1) // world, start + 1))

@@ -1,4 +1,4 @@
-"""A teacher's view of a clip and of another of its class, one after the other."""
+"""A teacher input of two clips of the same class, one after the other."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from torch import Tensor
 from data.loading.batches import ClipFeatures
 
 
-class Joined:
-    """`view`, in which each clip of `rows` is followed by another of its class, drawn once.
+class ConcatenatedClips:
+    """The features of each clip of `rows`, followed by those of a random clip of its class.
 
-    What a teacher says of it is the same in every epoch. A clip that is alone in its class is
-    followed by itself.
+    The partner is chosen once, so the teacher's outputs are the same in every epoch. The only clip
+    of a class is followed by itself.
 
     Source: Heo et al., arXiv:1904.10135, and Jung et al., DCASE 2019 Task 1a.
-    Differs: there another clip is drawn in every epoch.
+    Differs: there the partner is random in every epoch.
     Shapes: rows (N,), labels (N,); indexed with (B,) gives (B, C, 2 T, F) or (B, C, 2 S).
     """
 
-    def __init__(self, view: ClipFeatures, rows: np.ndarray, labels: np.ndarray, seed: int) -> None:
-        self.view, self.device = view, view.device
+    def __init__(
+        self, features: ClipFeatures, rows: np.ndarray, labels: np.ndarray, seed: int
+    ) -> None:
+        self.features, self.device = features, features.device
         self.partner = torch.full((int(rows.max()) + 1,), -1)
         generator = np.random.default_rng(seed)
         for label in np.unique(labels):
-            alike = generator.permutation(rows[labels == label])
-            self.partner[alike] = torch.as_tensor(np.roll(alike, 1))
+            same_class = generator.permutation(rows[labels == label])
+            self.partner[same_class] = torch.as_tensor(np.roll(same_class, 1))
 
     def __getitem__(self, rows: Tensor) -> Tensor:
-        return torch.cat([self.view[rows], self.view[self.partner[rows.cpu()]]], dim=2)
+        return torch.cat([self.features[rows], self.features[self.partner[rows.cpu()]]], dim=2)
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self.partner.numpy().tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""What is used next is fetched while what was fetched is used."""
+"""Fetch the next items in a thread while the current one is used."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T, R = TypeVar("T"), TypeVar("R")
 
 
 def prefetched(fetch: Callable[[T], R], items: Iterable[T], ahead: int = 2) -> Iterator[R]:
-    """`map(fetch, items)` by one thread that is at most `ahead` results in front.
+    """`map(fetch, items)` by one thread that is at most `ahead` results in advance.
 
-    What `fetch` raises is raised where its result would have come. The thread ends with the
-    iteration, also where that is broken off. It computes on one core: the others are training's.
+    An exception of `fetch` is raised in place of its result. The thread ends with the iteration,
+    also where that is interrupted. It uses one core: the others are for training.
     """
     thread = ThreadPoolExecutor(1, "prefetch", torch.set_num_threads, (1,))
     waiting: deque[Future[R]] = deque()

@@ -1,4 +1,4 @@
-"""Which clips an epoch holds, and in which order they come into its batches."""
+"""Which clips an epoch has, and their order."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from data.tables.targets import Targets
 
 class Sampler(Protocol):
     def __len__(self) -> int:
-        """Clips of an epoch."""
+        """The number of clips per epoch."""
 
     def order(self, generator: torch.Generator) -> Tensor:
-        """Their positions in the clip table, for one epoch: (len,), drawn from the generator."""
+        """Their positions in the clip table, for one epoch, random by the generator: (len,)."""
 
 
 class Shuffled:
@@ -34,17 +34,17 @@ class Shuffled:
 
 
 class HalfAndHalf:
-    """Batches half of which are clips of `target`, each once an epoch, and half of `others`, drawn
-    anew for each epoch.
+    """Batches of which one half are clips of `target`, each once per epoch, and one half a random
+    choice from `others`.
 
     Source: the specialists of Jung et al., DCASE 2019 Task 1a.
-    Shapes: target (M,), others (N,) positions in the clip table -> 2 M a epoch.
-    Raises UserError where there is nothing to draw.
+    Shapes: target (M,), others (N,) positions in the clip table -> 2 M per epoch.
+    Raises UserError where either is empty.
     """
 
     def __init__(self, target: np.ndarray, others: np.ndarray, batch_size: int) -> None:
         if not len(target) or not len(others):
-            raise UserError(f"want clips on both sides, found {len(target)} and {len(others)}")
+            raise UserError(f"expected clips on both sides, found {len(target)} and {len(others)}")
         self.target, self.others = torch.as_tensor(target), torch.as_tensor(others)
         self.half = batch_size // 2
 
@@ -60,35 +60,34 @@ class HalfAndHalf:
 
 
 class Balanced:
-    r"""`draws` with replacement, so that rare classes come as often; 0: as many as there are clips.
+    r"""Sampling with replacement, with weights that balance the classes.
 
     .. math:: w_i = \sum_{k \in y_i} \frac{1000}{n_k + 0.01}
 
-    for the labels y_i of clip i and the n_k clips of class k; a target from 0.5 up is a label. A
-    clip without labels is never drawn.
+    for the labels y_i of clip i and the n_k clips of class k; a target of 0.5 or more is a label. A
+    clip without labels has the weight 0. `num_samples` per epoch; 0: as many as there are clips.
 
     Source: Gong et al., PSLA, arXiv:2102.01243, section III-B.
     Shapes: rows (N,) positions in the clip table, targets (N, K) theirs.
     Raises UserError where no clip has a label.
     """
 
-    def __init__(self, rows: np.ndarray, targets: Targets, draws: int = 0) -> None:
-        self.rows, self.draws = torch.as_tensor(rows), draws or len(rows)
-        labels = targets.values >= 0.5
-        counts = np.bincount(targets.columns[labels], minlength=targets.shape[1])
-        of_label = np.where(labels, 1000 / (counts[targets.columns] + 0.01), 0.0)
-        upto = np.concatenate([[0.0], of_label.cumsum()])
-        weights = upto[targets.starts[1:]] - upto[targets.starts[:-1]]
-        if not labels.any():
-            raise UserError("SAMPLING = balanced wants labels, found none among the training clips")
-        self.upto = torch.from_numpy(weights.cumsum())
+    def __init__(self, rows: np.ndarray, targets: Targets, num_samples: int = 0) -> None:
+        self.rows, self.num_samples = torch.as_tensor(rows), num_samples or len(rows)
+        labels = targets.matrix >= 0.5
+        weights = labels @ (1000 / (labels.sum(axis=0) + 0.01))
+        if not labels.nnz:
+            raise UserError("SAMPLING = balanced requires labels; no training clip has one")
+        self.cumulative = torch.from_numpy(weights.cumsum())
 
     def __len__(self) -> int:
-        return self.draws
+        return self.num_samples
 
     def order(self, generator: torch.Generator) -> Tensor:
-        points = torch.rand(len(self), generator=generator, dtype=torch.float64) * self.upto[-1]
-        found = torch.searchsorted(self.upto, points, right=True)
+        points = (
+            torch.rand(len(self), generator=generator, dtype=torch.float64) * self.cumulative[-1]
+        )
+        found = torch.searchsorted(self.cumulative, points, right=True)
         return self.rows[found.clamp(max=len(self.rows) - 1)]
 
 

@@ -1,1 +1,1 @@
-"""The embedded data sets, synthesised: sources, the street and its volunteers, ten scenes."""
+"""Synthesis of the embedded data sets: sound sources, the street and its annotators, ten scenes."""

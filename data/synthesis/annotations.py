@@ -1,4 +1,4 @@
-"""Who says what is in a clip: volunteers who miss, imagine and mix up, and a verified answer."""
+"""Annotations of a clip: volunteers with misses and confusions, and a verified answer."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ CONFUSIONS = {
     "7-4": ("6-1", "7-1"),
     "8-1": ("7-2", "3-1"),
 }
-"""What a source is taken for by those who mix it up."""
+"""The sources that a source is confused with."""
 
 Answer = Mapping[str, str]
-"""Fine code -> proximity: "near", "far", "notsure", or "-1" where none was asked for."""
+"""Fine code -> proximity: "near", "far", "notsure", or "-1" where it is not annotated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Volunteer:
-    """One listener. Rates are probabilities."""
+    """One annotator. Rates are probabilities."""
 
     number: int  # from 1
-    distraction: float  # to miss a source that is plain to hear
-    threshold_db: float  # above the background, where half of the attentive ears hear a source
-    confusion: float  # to take a source for another
-    imagination: float  # to hear a source that is not there, a clip
-    doubt: float  # not to tell the kind: the X of the taxonomy
+    distraction: float  # to miss a clearly audible source
+    threshold_db: float  # above the background, where half of the sources are detected
+    confusion: float  # to confuse a source with another
+    imagination: float  # to mark an absent source, per clip
+    doubt: float  # to leave the kind open: the X of the taxonomy
 
 
-def draw_volunteers(rng: Rng) -> list[Volunteer]:
+def sample_volunteers(rng: Rng) -> list[Volunteer]:
     return [
         Volunteer(
             number=number,
@@ -73,7 +73,7 @@ def draw_volunteers(rng: Rng) -> list[Volunteer]:
 
 
 def verified_answer(rng: Rng, events: Iterable[Event]) -> Answer:
-    """All sources, without proximity; the kind of a faint one stays open half of the time."""
+    """All sources, without proximity; the kind of a faint one is left open half of the time."""
     answer = {}
     for event in events:
         faint = event.above_background_db < 3 and rng.uniform() < 0.5
@@ -82,12 +82,12 @@ def verified_answer(rng: Rng, events: Iterable[Event]) -> Answer:
 
 
 def volunteer_answer(rng: Rng, volunteer: Volunteer, events: Iterable[Event]) -> Answer:
-    """What one volunteer ticks. The quieter a source, the more miss it."""
+    """The marks of one volunteer. Quiet sources are missed more often."""
     answer = {}
     for event in events:
         margin = event.above_background_db - volunteer.threshold_db
-        heard = (1 - volunteer.distraction) / (1 + np.exp(-margin / 2.5))
-        if rng.uniform() < heard:
+        detection = (1 - volunteer.distraction) / (1 + np.exp(-margin / 2.5))
+        if rng.uniform() < detection:
             kind = event.kind
             if rng.uniform() < volunteer.confusion:
                 kind = str(rng.choice(CONFUSIONS[kind]))

@@ -14,19 +14,19 @@ import numpy as np
 from data.synthesis.annotations import (
     VERIFIED,
     Volunteer,
-    draw_volunteers,
     row,
+    sample_volunteers,
     verified_answer,
     volunteer_answer,
 )
 from data.synthesis.once import make_once, on_all_cores
-from data.synthesis.street import Sensor, draw_events, draw_sensor, render
+from data.synthesis.street import Sensor, render, sample_events, sample_sensor
 from data.synthesis.taxonomy import COLUMNS, taxonomy_yaml
 
 SENSORS = {"train": range(12), "validate": range(12, 15), "test": range(15, 20)}
-VOLUNTEERS_A_CLIP = 3
+VOLUNTEERS_PER_CLIP = 3
 
-# The second number of a seed sequence: what is drawn from it.
+# The second number of a seed sequence: what it is for.
 CLIP, SENSOR, POOL = range(3)
 
 
@@ -54,15 +54,15 @@ def synthesise(
     seconds: float = 4.0,
     sample_rate: int = 16_000,
 ) -> None:
-    """Write street_sounds below `root` in the layout of SONYC-UST v1, unless it is there.
+    """Write street_sounds below `root` in the layout of SONYC-UST v1, unless it is there already.
 
     train/, validate/ and test/ hold SS_NNNNNN.wav (16 bit, mono; SS is the sensor),
-    annotations.csv three volunteers a training clip and one verified row (annotator 0) for each
+    annotations.csv three volunteers per training clip and one verified row (annotator 0) for each
     other clip, dcase-ust-taxonomy.yaml the classes. The same seed gives the same bytes whatever
-    `workers` is (processes; 0: one a core).
+    `workers` is (processes; 0: one per core).
 
-    All is made in a hidden folder first and then moved (see `make_once`). Raises UserError where
-    `root` holds other recordings.
+    Everything is written to a hidden folder first and then moved (see `make_once`). Raises
+    UserError where `root` has other recordings.
     """
     clips = dict(zip(SENSORS, (train, validate, test), strict=True))
 
@@ -88,7 +88,8 @@ def jobs(
 def make(todo: list[Job], folder: Path, workers: int) -> None:
     for split in SENSORS:
         (folder / split).mkdir(parents=True)
-    rows = [row for rows in on_all_cores(make_clip, todo, workers) for row in rows]
+    answers = on_all_cores("synthesising street_sounds", make_clip, todo, workers)
+    rows = [row for of_clip in answers for row in of_clip]
     (folder / "dcase-ust-taxonomy.yaml").write_text(taxonomy_yaml(), encoding="utf-8")
     partial = folder / "annotations.csv.partial"
     with partial.open("w", newline="", encoding="utf-8") as file:
@@ -102,12 +103,12 @@ def make_clip(job: Job) -> list[list[str]]:
 
     rng = np.random.default_rng(np.random.SeedSequence((job.seed, CLIP, job.number)))
     sensor = sensor_of(job.seed, job.sensor)
-    events = draw_events(rng, sensor)
+    events = sample_events(rng, sensor)
     filename = f"{job.sensor:02d}_{job.number:06d}.wav"
     answers = {VERIFIED: verified_answer(rng, events)}
     if job.split == "train":
         pool = volunteers_of(job.seed)
-        chosen = sorted(rng.choice(len(pool), VOLUNTEERS_A_CLIP, replace=False))
+        chosen = sorted(rng.choice(len(pool), VOLUNTEERS_PER_CLIP, replace=False))
         answers = {pool[k].number: volunteer_answer(rng, pool[k], events) for k in chosen}
     signal = render(rng, sensor, events, round(job.seconds * job.sample_rate), job.sample_rate)
     pcm = np.round(32767 * signal).astype(np.int16)
@@ -120,9 +121,9 @@ def make_clip(job: Job) -> list[list[str]]:
 
 @cache
 def sensor_of(seed: int, number: int) -> Sensor:
-    return draw_sensor(np.random.default_rng(np.random.SeedSequence((seed, SENSOR, number))))
+    return sample_sensor(np.random.default_rng(np.random.SeedSequence((seed, SENSOR, number))))
 
 
 @cache
 def volunteers_of(seed: int) -> list[Volunteer]:
-    return draw_volunteers(np.random.default_rng(np.random.SeedSequence((seed, POOL))))
+    return sample_volunteers(np.random.default_rng(np.random.SeedSequence((seed, POOL))))

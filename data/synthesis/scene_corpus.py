@@ -11,7 +11,7 @@ import numpy as np
 
 from data.atomic_write import write
 from data.synthesis.once import make_once, on_all_cores
-from data.synthesis.scenes import SCENES, Device, Place, draw_device, draw_place, render
+from data.synthesis.scenes import SCENES, Device, Place, render, sample_device, sample_place
 
 CITIES = {
     "train": ("aarhus", "bergen", "bruges", "cork", "ghent", "lund", "malmo", "porto", "turku"),
@@ -21,9 +21,9 @@ DEVICES = {
     "train": ("a", "a", "b", "a", "a", "c", "a", "a", "s1", "s2"),
     "test": ("a", "a", "b", "a", "s1", "c", "a", "s2", "a", "s4"),
 }
-"""The devices of the clips in turn: s4 is heard in test alone."""
+"""The devices of the clips in turn: s4 is only in test."""
 
-# The second number of a seed sequence: what is drawn from it.
+# The second number of a seed sequence: what it is for.
 CLIP, PLACE, DEVICE = range(3)
 
 
@@ -58,14 +58,14 @@ def synthesise(
     seconds: float = 4.0,
     sample_rate: int = 16_000,
 ) -> None:
-    """Write street_scenes below `root` in the layout of TAU Urban Acoustic Scenes, unless it is so.
+    """Write street_scenes below `root` in the layout of TAU Urban Acoustic Scenes, if missing.
 
     audio/ holds {scene}-{city}-{place}-{segment}-{device}.wav (16 bit, stereo), `segments` of each
-    of the places that each scene has; meta.csv and evaluation_setup/fold1_*.csv say what they are.
-    The same seed gives the same bytes whatever `workers` is (processes; 0: one a core).
+    of the places that each scene has; meta.csv and evaluation_setup/fold1_*.csv are their tables.
+    The same seed gives the same bytes whatever `workers` is (processes; 0: one per core).
 
-    All is made in a hidden folder first and then moved (see `make_once`). Raises UserError where
-    `root` holds other recordings.
+    Everything is written to a hidden folder first and then moved (see `make_once`). Raises
+    UserError where `root` has other recordings.
     """
     places = {"train": train_places, "test": test_places}
 
@@ -83,7 +83,7 @@ def jobs(
     seconds: float,
     sample_rate: int,
 ) -> Iterator[Job]:
-    """The clips of each part, scene by scene and place by place."""
+    """The clips of each split, scene by scene and place by place."""
     number, place = 0, 0
     for part, count in places.items():
         cities, devices = CITIES[part], DEVICES[part]
@@ -101,7 +101,7 @@ def jobs(
 def make(todo: Sequence[Job], folder: Path, workers: int) -> None:
     (folder / "audio").mkdir(parents=True)
     (folder / "evaluation_setup").mkdir()
-    on_all_cores(make_clip, todo, workers)
+    on_all_cores("synthesising street_scenes", make_clip, todo, workers)
     train = [(job.filename, job.scene) for job in todo if job.part == "train"]
     test = [(job.filename, job.scene) for job in todo if job.part == "test"]
     head, setup = ("filename", "scene_label"), folder / "evaluation_setup"
@@ -130,11 +130,11 @@ def make_clip(job: Job) -> None:
 @cache
 def place_of(seed: int, scene: str, number: int) -> Place:
     rng = np.random.default_rng(np.random.SeedSequence((seed, PLACE, number)))
-    return draw_place(rng, SCENES[scene])
+    return sample_place(rng, SCENES[scene])
 
 
 @cache
 def device_of(seed: int, name: str) -> Device:
-    """AugmentParams from its name, whatever other devices there are."""
+    """Seeded by its name, so independent of the other devices."""
     numbers = (seed, DEVICE, *name.encode())
-    return draw_device(np.random.default_rng(np.random.SeedSequence(numbers)), name)
+    return sample_device(np.random.default_rng(np.random.SeedSequence(numbers)), name)

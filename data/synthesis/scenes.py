@@ -1,4 +1,4 @@
-"""The ten scenes: what is heard in each, in which place of which city, through which device."""
+"""The ten scenes: their sound sources, places and recording devices."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ from data.synthesis.sources.rail import (
 from data.synthesis.sources.voice import shouting, talking
 from data.synthesis.street import EQUALISER_HZ, equalised, loudness
 
-EAR_SECONDS = 0.0006  # by which a sound from the very side reaches one ear later
-EAR_DB = 6.0  # and by which it is louder at the other
+MAX_DELAY_SECONDS = 0.0006  # between the channels, of a sound from the side
+MAX_LEVEL_DIFFERENCE_DB = 6.0  # between the channels
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A source that may be heard in a scene."""
+    """A source that may occur in a scene."""
 
     source: Callable[[Rng, int, int], Array]
-    chance: float  # to be heard in a clip
+    chance: float  # to occur in a clip
     low_db: float  # its loudest 125 ms above the bed, A-weighted, from …
     high_db: float  # … to
 
@@ -197,13 +197,13 @@ SCENES = {
         ),
     ),
 }
-"""Three pairs share nearly all of their sources: what tells them apart is how often and how loud
-each is heard, and one or two that the other lacks."""
+"""Three pairs share nearly all of their sources: they differ in how often and how loud each
+occurs, and in one or two sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One place, or one line and its vehicle: it has a sound of its own."""
+    """One place, or one line and its vehicle, with a characteristic sound."""
 
     level_db: float  # of its bed, A-weighted, of full scale, on average
     slope_db: float
@@ -220,7 +220,7 @@ class Device:
     noise_db: float  # of full scale
 
 
-def draw_place(rng: Rng, scene: Scene) -> Place:
+def sample_place(rng: Rng, scene: Scene) -> Place:
     return Place(
         level_db=rng.uniform(-46, -36),
         slope_db=scene.slope_db + 0.5 * rng.standard_normal(),
@@ -230,7 +230,7 @@ def draw_place(rng: Rng, scene: Scene) -> Place:
     )
 
 
-def draw_device(rng: Rng, name: str) -> Device:
+def sample_device(rng: Rng, name: str) -> Device:
     """The reference device, a, is flat and quiet."""
     if name == "a":
         return Device(np.zeros(len(EQUALISER_HZ)), -78.0)
@@ -241,38 +241,38 @@ def render(rng: Rng, scene: Scene, place: Place, device: Device, n: int, rate: i
     """A recording: (2, n) samples at rate Hz in [-0.95, 0.95]."""
     middle = coloured_noise(rng, n, rate, place.slope_db)
     sides = [coloured_noise(rng, n, rate, place.slope_db) for _ in range(2)]
-    heard = np.stack([0.6 * middle + 0.8 * side for side in sides])
+    signal = np.stack([0.6 * middle + 0.8 * side for side in sides])
     level = place.level_db + 2.0 * rng.standard_normal()
-    heard *= 10 ** (level / 20) / np.sqrt(np.mean(loudness(heard[0], rate)))
+    signal *= 10 ** (level / 20) / np.sqrt(np.mean(loudness(signal[0], rate)))
     for part, louder_db, likelier in zip(scene.parts, place.louder_db, place.likelier, strict=True):
         if rng.uniform() < part.chance * likelier:
             sound = part.source(rng, n, rate)
             above_db = rng.uniform(part.low_db, part.high_db) + louder_db
             loudest = np.sqrt(loudness(sound, rate).max())
             sound = sound * 10 ** ((level + above_db) / 20) / loudest
-            heard += binaural(rng, sound, rate, place.reverberation)
-    return recorded(rng, device, heard, rate)
+            signal += binaural(rng, sound, rate, place.reverberation)
+    return recorded(rng, device, signal, rate)
 
 
 def binaural(rng: Rng, sound: Array, rate: int, reverberation: float) -> Array:
-    """From some direction, to two ears that each hear echoes of their own: (n,) -> (2, n)."""
+    """From a random direction, with different echoes in both channels: (n,) -> (2, n)."""
     side, distance = rng.uniform(-1, 1), rng.uniform()
-    delay = round(abs(side) * EAR_SECONDS * rate)
+    delay = round(abs(side) * MAX_DELAY_SECONDS * rate)
     late = np.concatenate([np.zeros(delay), sound])[: len(sound)]
-    ears = (sound, late) if side < 0 else (late, sound)
-    gains = 10 ** (EAR_DB / 2 * side * np.array((-1, 1)) / 20)
+    channels = (sound, late) if side < 0 else (late, sound)
+    gains = 10 ** (MAX_LEVEL_DIFFERENCE_DB / 2 * side * np.array((-1, 1)) / 20)
     wet = 0.1 + 0.5 * distance * min(1.0, reverberation)
     return np.stack(
         [
-            gain * reverberate(rng, ear, rate, reverberation, wet)
-            for gain, ear in zip(gains, ears, strict=True)
+            gain * reverberate(rng, channel, rate, reverberation, wet)
+            for gain, channel in zip(gains, channels, strict=True)
         ]
     )
 
 
-def recorded(rng: Rng, device: Device, heard: Array, rate: int) -> Array:
+def recorded(rng: Rng, device: Device, scene: Array, rate: int) -> Array:
     """Through the device's microphones and converter, which does not clip: (2, n) -> (2, n)."""
-    signal = equalised(heard, rate, device.equaliser_db)
+    signal = equalised(scene, rate, device.equaliser_db)
     noise = [coloured_noise(rng, signal.shape[1], rate) for _ in range(2)]
     signal = signal + 10 ** (device.noise_db / 20) * np.stack(noise)
     return signal * min(1.0, 0.95 / np.abs(signal).max())

@@ -1,4 +1,4 @@
-"""The street: what is heard in a clip, how far away, over which noise, through which sensor."""
+"""The street: the sound sources of a clip, their distances, the background and the sensor."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from data.synthesis.signals import (
 from data.synthesis.sources import SOURCES
 
 SHARES = np.array((1.0, 0.25, 0.26, 0.17, 0.32, 0.15, 0.64, 0.15))
-"""How likely a clip is to hold each coarse class, at an average sensor: about as in SONYC-UST,
-with more music and dogs, whose scores would mean little otherwise."""
+"""The probability of each coarse class in a clip, at an average sensor: about as in SONYC-UST, with
+more music and dogs, which would be too rare to evaluate otherwise."""
 
 KINDS = {
     "1": {"1-1": 0.2, "1-2": 0.4, "1-3": 0.4},
@@ -38,7 +38,7 @@ KINDS = {
 """How each coarse class divides into its sources."""
 
 NUMBER_OF_CLASSES = (0.03, 0.47, 0.31, 0.14, 0.05)
-"""How likely a clip is to hold none, one, two ... coarse classes."""
+"""The probability of none, one, two ... coarse classes in a clip."""
 
 EQUALISER_HZ = np.array((30, 62, 125, 250, 500, 1000, 2000, 4000, 8000, 16000))
 
@@ -68,7 +68,7 @@ class Event:
     above_background_db: float  # A-weighted, its loudest 125 ms against the mean of the background
 
 
-def draw_sensor(rng: Rng) -> Sensor:
+def sample_sensor(rng: Rng) -> Sensor:
     return Sensor(
         shares=SHARES * np.exp(0.4 * rng.standard_normal(len(SHARES))),
         background_db=rng.uniform(-48, -36),
@@ -83,8 +83,8 @@ def draw_sensor(rng: Rng) -> Sensor:
     )
 
 
-def draw_events(rng: Rng, sensor: Sensor) -> list[Event]:
-    """Some coarse classes, as often as the sensor hears them; now and then two sources of one."""
+def sample_events(rng: Rng, sensor: Sensor) -> list[Event]:
+    """Coarse classes with the frequencies of the sensor; sometimes two sources of one."""
     count = rng.choice(len(NUMBER_OF_CLASSES), p=NUMBER_OF_CLASSES)
     shares = sensor.shares / sensor.shares.sum()
     events = []
@@ -127,7 +127,7 @@ def background(rng: Rng, sensor: Sensor, n: int, rate: int) -> Array:
 
 
 def birds(rng: Rng, n: int, rate: int) -> Array:
-    """A few chirps of 2.5 to 6 kHz. Nobody tags them: they only disturb."""
+    """A few chirps of 2.5 to 6 kHz. They are not tagged: background only."""
     out, pitch = np.zeros(n), log_uniform(rng, 2500, 5500)
     for at in np.sort(rng.uniform(0, n, rng.integers(3, 14))):
         length = int(rng.uniform(0.04, 0.15) * rate)

@@ -1,4 +1,4 @@
-"""A clip is what every data set yields; a clip table holds all clips of one as columns."""
+"""Clips, which every data set yields, and a clip table: all clips of one as columns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,23 +22,23 @@ Task = Literal["single_label", "multi_label"]
 NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
 COLUMNS = {"id", "path", "split", "group", "labels", *NUMBERS}
 BLANK = {"fold": 0, "group": b"", "start_seconds": 0.0, "seconds": np.nan}
-HELD = ("id", "split", "fold", "group")  # what training asks a table for
+IN_MEMORY = ("id", "split", "fold", "group")  # of a table that was read: training uses these
 FILES = ("clips.csv", "clips.npz", "classes.json")  # of a table
-BLOCK = 2**16  # clips that are written at a time
-BETWEEN = "\0"  # paths that stand in the place of one: no path holds it
-MOST_GROUPS = 20  # values of an extra: of more, each would be of few clips
+BLOCK = 2**16  # clips written at a time
+SEPARATOR = "\0"  # between the paths of one clip: no path contains it
+MOST_GROUPS = 20  # values of an extra: with more, each would have few clips
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One labelled stretch of one recording.
+    """One labelled segment of one recording.
 
     Splits, folds, caches, predictions and teacher outputs are keyed by `id`, never by position.
     """
 
     id: str  # unique in its data set; the file name, for the public sets
-    path: Path  # of the recording, below the data set's root
-    labels: Mapping[str, float]  # class -> target in [0, 1]; a class that is not named is 0
+    path: Path  # of the recording, in the data set's root
+    labels: Mapping[str, float]  # class -> target in [0, 1]; a class that is not listed is 0
     split: str = ""  # "train", "validate", "test"; empty where the data set has folds instead
     fold: int = 0  # from 1; 0 where the data set has no folds
     group: str = ""  # the recording, sensor or place that must not straddle a split
@@ -47,39 +48,42 @@ class Clip:
 
 
 class Dataset(Protocol):
-    """A description of a data set: it tables its clips and never decodes one.
+    """A description of a data set: it makes the table of its clips and decodes none.
 
-    Its INI options are the annotated keyword-only parameters of its constructor. What only the
-    files can tell (the classes and their order, the number of folds) is the table's.
+    Its INI options are the annotated keyword-only parameters of its constructor. What is only known
+    from the files (the classes and their order, the number of folds) belongs to the table.
     """
 
     task: Task
-    metric: str  # name in metrics.METRICS: what the table shows and the epoch is chosen by
+    metric: str  # name in metrics.METRICS: reported, and used to select the epoch
     clip_seconds: float
-    embedded: bool  # download() needs no network: make_mel.py calls it unasked
-    stereo: bool  # a recording of one channel is bad where a front end wants two
-    recording_seconds: float  # of what training cuts its clips out of, see ClipTable.recordings; 0
-    licence: str  # of the recordings: it goes with every exported student
+    embedded: bool  # download() needs no network: make_mel.py always calls it
+    stereo: bool  # a mono recording is bad where a front end has two channels
+    recording_seconds: float  # of recordings that training crops, see ClipTable.recordings; or 0
+    licence: str  # of the recordings: part of the metadata of every exported student
+    clips_summary: str  # number and length of the clips, for `python -m data`
+    labels_summary: str
+    how_to_get: str
 
     def table(self, root: Path) -> ClipTable:
         """All labelled clips below `root`, checked. Raises UserError that names what is wrong.
 
-        Whether the recordings themselves are there and can be read is for make_mel.py to find out:
-        the path of one that is missing is where it should lie.
+        make_mel.py checks whether the recordings exist and can be read: the path of a missing one
+        is its expected place.
         """
         ...
 
     def download(self, root: Path) -> None:
-        """Fetch (or synthesise) what is not below `root` yet. Raises UserError."""
+        """Fetch (or synthesise) what is missing below `root`. Raises UserError."""
         ...
 
 
 class ClipTable:
     """The clips of a data set as columns, in the order of their ids.
 
-    `columns`: id, path, split, fold, group, start_seconds, seconds (NaN: to the end) and one a kind
-    of extra. `targets` is (N, K) float32, in the order of `classes`. Of a table that was read, the
-    paths, the stretches and the extras stay on the disk until they are asked for.
+    `columns`: id, path, split, fold, group, start_seconds, seconds (NaN: to the end) and one per
+    kind of extra. `targets` is (N, K) float32, in the order of `classes`. Of a table that was read,
+    the paths, times and extras stay on disk until they are accessed.
     """
 
     def __init__(
@@ -96,18 +100,18 @@ class ClipTable:
 
     @property
     def folds(self) -> int:
-        """How many; 0 where the data set has splits instead."""
+        """The number of folds; 0 where the data set has splits instead."""
         return int(self.columns["fold"][:].max())
 
     @property
     def frame(self) -> pd.DataFrame:
-        """All columns, indexed by id: for people, at half a kilobyte a clip."""
+        """All columns, indexed by id. Takes half a kilobyte per clip: for inspection."""
         frame = pd.DataFrame({name: column[:] for name, column in self.columns.items()})
         return frame.set_index("id").astype(NUMBERS)
 
     @classmethod
     def of(cls, clips: Iterable[Clip], classes: Sequence[str], task: Task) -> ClipTable:
-        """Raises UserError for no clips, an id given twice, an unknown or a missing label."""
+        """Raises UserError for no clips, repeated ids, unknown and missing labels."""
         clips = list(clips)
         check_clips(clips, classes, task)
         columns = {
@@ -130,16 +134,16 @@ class ClipTable:
     def of_columns(
         cls, columns: Mapping[str, Column], targets: Targets, classes: Sequence[str], task: Task
     ) -> ClipTable:
-        """Of millions of clips, in any order, without an object each.
+        """From columns of millions of clips, in any order, without one object per clip.
 
-        Of the columns of a table, id, path and split are wanted; others say nothing unless given.
-        Raises UserError for no clips, an id given twice and classes that cannot be.
+        The columns id, path and split are required; others are filled with blanks unless given.
+        Raises UserError for no clips, repeated ids and invalid classes.
         """
         count = len(columns["id"])
         if not count:
             raise UserError("the data set has no labelled clip")
         if len(set(classes)) < len(classes) or any(";" in name for name in classes):
-            raise UserError(f"want each class once and without ';', found {', '.join(classes)}")
+            raise UserError(f"expected each class once and without ';', found {', '.join(classes)}")
         order = np.argsort(columns["id"].raw(), kind="stable")
         ids = columns["id"].raw(order)
         if (again := ids[1:] == ids[:-1]).any():
@@ -155,15 +159,15 @@ class ClipTable:
     def rows_of(self, ids: Column | Iterable[str]) -> np.ndarray:
         """The row of each id; -1 where there is none."""
         own = self.ids.raw()
-        wanted = (ids if isinstance(ids, Column) else Column.of(map(str, ids))).raw()
+        requested = (ids if isinstance(ids, Column) else Column.of(map(str, ids))).raw()
         order = np.argsort(own, kind="stable")
-        places = np.searchsorted(own, wanted, sorter=order)
+        places = np.searchsorted(own, requested, sorter=order)
         rows = order[np.minimum(places, len(own) - 1)]
-        return np.where(own[rows] == wanted, rows, -1)
+        return np.where(own[rows] == requested, rows, -1)
 
     def groupings(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The extras that divide these clips into a few groups, such as their devices: each with
-        its value for every clip of the table, (N,) str.
+        """The extras that divide these clips into a few groups, such as their devices: name ->
+        value for every clip of the table, (N,) str.
         """
         extras = {
             name: column[:].astype(str)
@@ -182,8 +186,10 @@ class ClipTable:
         return ClipTable(columns, self.targets.take(rows), self.classes, self.task)
 
     def recordings(self) -> ClipTable:
-        """What clips with the extra `recording` are slices of, each with the paths of its slices,
-        in the order of their ids, in the place of one: see `files_of`.
+        """The recordings whose slices are the clips with the extra `recording`.
+
+        The path of each consists of the paths of its slices, in the order of their ids, see
+        `files_of`.
         """
         names, paths = self.columns["recording"].raw(), self.columns["path"][:]
         slices = np.flatnonzero(names != b"")
@@ -191,14 +197,14 @@ class ClipTable:
         ids, first = np.unique(names[slices], return_index=True)
         columns = {
             "id": Column(ids),
-            "path": Column.of(BETWEEN.join(paths[own]) for own in np.split(slices, first[1:])),
+            "path": Column.of(SEPARATOR.join(paths[own]) for own in np.split(slices, first[1:])),
             "split": self.columns["split"].take(slices[first]),
         }
         targets = self.targets.take(slices[first])
         return ClipTable.of_columns(columns, targets, self.classes, self.task)
 
     def write(self, folder: Path) -> None:
-        """clips.csv and classes.json, readable by people, and clips.npz, which `read` reads."""
+        """clips.csv and classes.json, for inspection, and clips.npz, which `read` reads."""
         with atomic_write(folder / "classes.json") as file:
             described = {"task": self.task, "classes": self.classes}
             file.write(json.dumps(described, ensure_ascii=False, indent=1).encode())
@@ -206,7 +212,7 @@ class ClipTable:
             for start in range(0, len(self), BLOCK):
                 part = self.take(slice(start, start + BLOCK))
                 frame = part.frame.assign(labels=part.targets.texts(self.classes))
-                # A carriage return in a name is a character like any other.
+                # A carriage return in a name must not become a line break.
                 file.write(frame.to_csv(header=start == 0, lineterminator="\n").encode())
         with atomic_write(folder / "clips.npz") as file:
             write_columns(file, self.columns, self.targets.arrays())
@@ -214,12 +220,12 @@ class ClipTable:
     @classmethod
     def read(cls, folder: Path) -> ClipTable:
         described = json.loads((folder / "classes.json").read_text("utf-8"))
-        classes, columns = described["classes"], StoredColumns(folder / "clips.npz", HELD)
+        classes, columns = described["classes"], StoredColumns(folder / "clips.npz", IN_MEMORY)
         return cls(columns, Targets.read(columns.path, len(classes)), classes, described["task"])
 
 
 def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> None:
-    """What each clip says, whatever the others are. Raises UserError."""
+    """Check the labels and extras of each clip by itself. Raises UserError."""
     known = set(classes)
     for clip in clips:
         if not known.issuperset(clip.labels):
@@ -229,19 +235,27 @@ def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> No
             )
         targets = clip.labels.values()
         if not all(0 <= target <= 1 for target in targets):
-            raise UserError(f"clip {clip.id!r} wants targets from 0 to 1, has {dict(clip.labels)}")
+            raise UserError(
+                f"clip {clip.id!r} must have targets from 0 to 1, has {dict(clip.labels)}"
+            )
         if task == "single_label" and [target for target in targets if target] != [1]:
-            raise UserError(f"clip {clip.id!r} wants exactly one label, has {dict(clip.labels)}")
+            raise UserError(
+                f"clip {clip.id!r} must have exactly one label, has {dict(clip.labels)}"
+            )
         if taken := COLUMNS.intersection(clip.extras):
             raise UserError(f"clip {clip.id!r}: no extra may have the name {min(taken)!r}")
 
 
 def read_csv(
-    path: Path, wanted: Iterable[str], delimiter: str = ","
+    path: Path,
+    required: Iterable[str],
+    synonyms: Mapping[str, str] = MappingProxyType({}),
+    delimiter: str = ",",
 ) -> list[tuple[int, dict[str, str]]]:
-    """(line number, row) of each row of a small CSV file; `wanted` are columns that it must have.
+    """(line number, row) of each row of a small CSV file; `required` are columns that it must have.
 
-    Raises UserError for a missing or repeated column and for a row that does not fit the header.
+    `synonyms` are other names of columns, which a message points at. Raises UserError for a missing
+    or repeated column and for a row that does not fit the header.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -250,22 +264,25 @@ def read_csv(
             rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
-    if missing := [name for name in wanted if name not in columns]:
-        raise UserError(f"{path}: no column {missing[0]!r} (it has {', '.join(columns) or 'none'})")
+    if missing := [name for name in required if name not in columns]:
+        similar = [name for name in columns if synonyms.get(name.lower()) == missing[0]]
+        hint = f"; rename {similar[0]!r} to {missing[0]!r}?" if similar else ""
+        found = ", ".join(columns) or "none"
+        raise UserError(f"{path}: no column {missing[0]!r} (it has {found}){hint}")
     if len(set(columns)) < len(columns):
         raise UserError(f"{path}: two columns have the same name ({', '.join(columns)})")
     for line, row in rows:
         if None in row or None in row.values():
-            raise UserError(f"{path} line {line}: want {len(columns)} fields, as in the header")
+            raise UserError(f"{path} line {line}: expected {len(columns)} fields, as in the header")
     return rows
 
 
 def files_of(path: str) -> list[Path]:
-    """Of a `path` in a clip table: more than one where it is of `ClipTable.recordings`."""
-    return list(map(Path, path.split(BETWEEN)))
+    """The files of a `path` in a clip table: several in that of `ClipTable.recordings`."""
+    return list(map(Path, path.split(SEPARATOR)))
 
 
 def first_of(names: list[str], shown: int = 5) -> str:
-    """The first names, a line each, and how many there are besides."""
+    """The first names, one per line, and the number of further ones."""
     more = [f"and {len(names) - shown} more"] if len(names) > shown else []
     return "".join(f"\n  {line}" for line in names[:shown] + more)

@@ -1,4 +1,4 @@
-"""A column of a table of millions of clips, in little memory and without an object a clip."""
+"""Columns of a table of millions of clips, in little memory, without one object per clip."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 
 
 class Column:
-    """Texts or numbers, one a row; indexed with rows as an array is, and gives one (of `str`).
+    """Texts or numbers, one per row; indexed like an array, and gives an array (of `str`).
 
-    Held as one value a row, or as the distinct values and which of them each row has, whichever is
-    smaller; texts as UTF-8 bytes of one width (a zero byte at the end of a text is lost).
+    Stored as one value per row, or as the distinct values and a code per row (as in
+    `pandas.Categorical`), whichever is smaller; texts as UTF-8 bytes of equal width (a zero byte at
+    the end of a text is lost).
     """
 
     def __init__(self, values: np.ndarray, codes: np.ndarray | None = None) -> None:
@@ -43,7 +44,7 @@ class Column:
         return self.values.nbytes + (0 if self.codes is None else self.codes.nbytes)
 
     def raw(self, rows: Any = slice(None)) -> Any:
-        """As `self[rows]`, with texts as they are held."""
+        """As `self[rows]`, with texts as UTF-8 bytes."""
         return self.values[rows] if self.codes is None else self.values[self.codes[rows]]
 
     def __getitem__(self, rows: Any) -> Any:
@@ -66,16 +67,16 @@ class Column:
 
 
 class StoredColumns(Mapping[str, Column]):
-    """Columns in a file: some are held, any other is read again whenever it is asked for."""
+    """Columns in a file: some are kept in memory, the others are read at each access."""
 
-    def __init__(self, path: Path, held: Iterable[str] = ()) -> None:
+    def __init__(self, path: Path, in_memory: Iterable[str] = ()) -> None:
         self.path = path
         with np.load(path) as file:
             self.names: list[str] = decoded(file["names"]).tolist()
-        self.held = {name: self.load(name) for name in held}
+        self.in_memory = {name: self.load(name) for name in in_memory}
 
     def __getitem__(self, name: str) -> Column:
-        return self.held[name] if name in self.held else self.load(name)
+        return self.in_memory[name] if name in self.in_memory else self.load(name)
 
     def load(self, name: str) -> Column:
         if name not in self.names:
@@ -94,7 +95,7 @@ class StoredColumns(Mapping[str, Column]):
 def write_columns(
     file: IO[bytes], columns: Mapping[str, Column], others: Mapping[str, np.ndarray]
 ) -> None:
-    """As a .npz archive, beside other arrays; the same columns give the same bytes."""
+    """Into a .npz archive with other arrays; the same columns give the same bytes."""
     arrays = {**others, "names": np.array([name.encode() for name in columns])}
     for number, column in enumerate(columns.values()):
         arrays[f"column_{number}"] = column.values

@@ -1,4 +1,4 @@
-"""Training, validation and test clips of each fold."""
+"""The training, validation and test clips of each fold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from config import ConfigError, UserError
 from data.tables.clips import ClipTable
 
 CANDIDATES = 200
-SHUFFLED = 10**7  # groups, by all candidates together: of very many, one draw is as good as another
+SHUFFLED = 10**7  # groups, by all candidates together: with very many, one shuffle is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Split:
     validation_name: str  # "validate", "held-out training clips", "the test split" or "none"
 
 
-def folds_of(table: ClipTable, wanted: tuple[int, ...]) -> tuple[int, ...]:
+def folds_of(table: ClipTable, chosen: tuple[int, ...]) -> tuple[int, ...]:
     """The folds to run; (0,) where the data set has splits. Raises ConfigError."""
     there = tuple(sorted(set(np.unique(table.columns["fold"]).tolist()) - {0}))
-    if missing := set(wanted) - set(there):
+    if missing := set(chosen) - set(there):
         has = f"the data set has {', '.join(map(str, there))}" if there else "the data set has none"
         raise ConfigError("[data] folds", f"found {min(missing)}; {has}")
-    return tuple(wanted) or there or (0,)
+    return tuple(chosen) or there or (0,)
 
 
 def split_clips(
@@ -69,9 +69,9 @@ def split_clips(
 
 
 def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndarray:
-    """Rows of whole groups, about `share` of `rows`, with each class as frequent as in all of them.
+    """Rows of full groups, about `share` of `rows`, with the class frequencies of all of them.
 
-    Of many seeded draws of groups the one is taken whose size and class shares are nearest.
+    The best of many seeded random selections: that with the nearest size and class frequencies.
     """
     if share == 0:
         return np.array([], np.int64)
@@ -81,27 +81,27 @@ def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndar
     targets, sizes = table.targets.take(rows), np.bincount(member)
 
     def totals(held: np.ndarray) -> np.ndarray:
-        """Of the rows that are held: how much of each class there is, and how many they are."""
+        """Of the held-out rows: the sum of each class, and the number of rows."""
         return np.append(targets.sum(held), held.sum())
 
-    wanted = share * totals(np.ones(len(rows), bool))
-    scale = np.maximum(wanted, 1)
+    goal = share * totals(np.ones(len(rows), bool))
+    scale = np.maximum(goal, 1)
     generator = np.random.default_rng(0)
     best, least = None, np.inf
     for _ in range(max(1, min(CANDIDATES, SHUFFLED // len(groups)))):
         order = generator.permutation(len(groups))
-        count = np.searchsorted(np.cumsum(sizes[order]), wanted[-1]) + 1
+        count = np.searchsorted(np.cumsum(sizes[order]), goal[-1]) + 1
         chosen = np.zeros(len(groups), bool)
         chosen[order[: np.clip(count, 1, len(groups) - 1)]] = True
         held = chosen[member]
-        error = np.square((totals(held) - wanted) / scale).sum()
+        error = np.square((totals(held) - goal) / scale).sum()
         if error < least:
             best, least = held, error
     return rows[best]
 
 
 def check_disjoint(table: ClipTable, train: np.ndarray, test: np.ndarray) -> None:
-    """No recording, sensor or place on both sides."""
+    """Raises UserError for a recording, sensor or place in both training and test."""
     group = table.columns["group"][:]
     both = (set(group[train]) & set(group[test])) - {""}
     if both:

@@ -1,4 +1,4 @@
-"""A file is whole or not there."""
+"""A file is complete or absent."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def interrupted(path):
         raise KeyboardInterrupt
 
 
-def test_what_is_interrupted_never_takes_the_name(tmp_path):
+def test_an_interrupted_write_never_gets_the_name(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted(tmp_path / "a")
     assert not list(tmp_path.iterdir())

@@ -345,8 +345,8 @@ def test_clips_of_some_devices_alone_are_heard_through_an_impulse_response():
     found = experiment(*settings, table=table)
     for role in ("teacher", "student"):
         (plan,) = found.batches(role, 0, [role]).plans(0, 0)
-        assert torch.equal(plan.drawn.response == 0, plan.rows % 3 == 1)
-        assert (plan.drawn.response == 0).any()
+        assert torch.equal(plan.params.response == 0, plan.rows % 3 == 1)
+        assert (plan.params.response == 0).any()
     with pytest.raises(ConfigError, match=r"devices: found 'c' \(allowed: a, b\)"):
         experiment(settings[0], "augment.impulse_response_devices=a, c", table=table)
     with pytest.raises(ConfigError, match="devices: found 'b', but no clip says its device"):
@@ -355,7 +355,7 @@ def test_clips_of_some_devices_alone_are_heard_through_an_impulse_response():
 
 def test_a_folder_without_impulse_responses_is_told_before_any_cache_is_read():
     config = load(Path("config.ini"), ("augment.impulse_responses=dirs",))
-    with pytest.raises(UserError, match="IMPULSE_RESPONSES: .*dirs is no folder"):
+    with pytest.raises(UserError, match="IMPULSE_RESPONSES: .*dirs is not a folder"):
         Experiment(config, "teacher", "student")
 
 

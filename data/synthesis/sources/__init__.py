@@ -1,8 +1,8 @@
 """The sources of the street by their code in the taxonomy of SONYC-UST.
 
 A source is a function of (rng, n, rate): n samples at rate Hz, finite, of no particular level,
-heard somewhere in the clip at least once. It is dry and near; data.synthesis.street puts it at
-its distance. Those of `rail` and `place` have no code: data.synthesis.scenes names them.
+audible at least once in the clip. It is dry and near; data.synthesis.street applies the distance.
+Those of `rail` and `place` have no code: data.synthesis.scenes imports them.
 """
 
 from collections.abc import Callable

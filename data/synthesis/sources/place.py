@@ -73,7 +73,7 @@ def suitcase(rng: Rng, n: int, rate: int) -> Array:
 
 
 def murmur(rng: Rng, n: int, rate: int) -> Array:
-    """Many people at once: two who talk, each heard from several spots with other echoes."""
+    """Many people at once: two talkers, each from several positions with different echoes."""
     voices = [utter(rng, n, rate, speaker(rng, rng.uniform(0, 0.4)), 0.1) for _ in range(2)]
     people = [
         rng.exponential() * np.roll(voice, int(shift * n))

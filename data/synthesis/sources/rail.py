@@ -33,7 +33,7 @@ def riding(rng: Rng, n: int, rate: int, joints: tuple[float, float], rumble_hz: 
     at, pace = rng.uniform(0, 0.5), rng.uniform(*joints)
     body = rng.uniform((60, 140, 320, 700), (120, 260, 600, 1400))
     while at < seconds:
-        for axle in (0.0, 0.14):  # a joint is heard twice, once for each axle of a bogie
+        for axle in (0.0, 0.14):  # each joint sounds twice, once per axle of a bogie
             blow = struck(rng, int(0.25 * rate), rate, body, 0.03, 0.5)
             place(sound, blow, int((at + axle) * rate), rng.uniform(0.3, 1.2))
         at += rng.uniform(0.9, 1.1) / (pace * max(speed[min(int(at * rate), n - 1)], 0.3))

@@ -14,7 +14,7 @@ GRID = Mel(num_bands=16)
 
 
 def still(clips, **changed):
-    """AugmentParams disturbances that do nothing but for those that are named."""
+    """AugmentParams without effect, except for the given ones."""
     nothing = {
         "partner": torch.arange(clips),
         "weight": torch.ones(clips),
@@ -56,31 +56,31 @@ def test_gain_adds_decibels_to_the_amplitude_below_the_logarithm():
     assert louder.exp().sub(GRID.log_offset).allclose(torch.tensor(50.0))
 
 
-def test_mixup_mixes_what_is_below_the_logarithm_and_the_targets_alike():
+def test_mixup_mixes_linear_features_and_targets_with_the_same_weights():
     x = features(2)
-    drawn = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 1.0]))
-    mixed = augmentation(mixup_alpha=0.2).render(x, drawn, GRID)
+    params = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 1.0]))
+    mixed = augmentation(mixup_alpha=0.2).render(x, params, GRID)
     linear = x.exp() - GRID.log_offset
     wanted = (0.75 * linear[0] + 0.25 * linear[1] + GRID.log_offset).log()
     torch.testing.assert_close(mixed[0], wanted)
     torch.testing.assert_close(mixed[1], x[1])
-    assert drawn.mix(torch.eye(2)).tolist() == [[0.75, 0.25], [0.0, 1.0]]
+    assert params.mix(torch.eye(2)).tolist() == [[0.75, 0.25], [0.0, 1.0]]
 
 
 def test_each_clip_rolls_by_itself_on_every_grid():
     fine, coarse = features(2, 100), features(2, 50)
-    drawn = still(2, roll=torch.tensor([0.1, -0.2]))
-    turned = augmentation(roll_seconds=0.5).render(fine, drawn, GRID)
+    params = still(2, roll=torch.tensor([0.1, -0.2]))
+    turned = augmentation(roll_seconds=0.5).render(fine, params, GRID)
     assert torch.equal(turned[0], fine[0].roll(10, dims=1))
     assert torch.equal(turned[1], fine[1].roll(-20, dims=1))
-    turned = augmentation(roll_seconds=0.5).render(coarse, drawn, GRID)
+    turned = augmentation(roll_seconds=0.5).render(coarse, params, GRID)
     assert torch.equal(turned[0], coarse[0].roll(5, dims=1))
 
 
 def test_a_time_mask_is_silence_for_its_seconds():
     x = features(1)
-    drawn = still(1, time_mask=torch.tensor([[0.2, 0.5]]))
-    masked = augmentation(time_mask_seconds=0.4).render(x, drawn, GRID)
+    params = still(1, time_mask=torch.tensor([[0.2, 0.5]]))
+    masked = augmentation(time_mask_seconds=0.4).render(x, params, GRID)
     hidden = masked[0, 0] == math.log(GRID.log_offset)
     assert hidden.all(1).nonzero().flatten().tolist() == list(range(20, 50))
     assert torch.equal(masked[0, 0, :20], x[0, 0, :20])
@@ -88,37 +88,37 @@ def test_a_time_mask_is_silence_for_its_seconds():
 
 @pytest.mark.parametrize("masks", ["time_mask_seconds", "frequency_mask_share"])
 @pytest.mark.parametrize("kaldi", [False, True])
-def test_what_masks_are_filled_with(masks, kaldi):
-    """By hand: before normalisation a mask is the log of nothing, 0, or what becomes 0."""
+def test_the_values_of_masks(masks, kaldi):
+    """By hand: before normalisation a mask is the logarithm of 0, 0, or the mean."""
     offset = {"framing": "kaldi", "log_offset": 0.0} if kaldi else {}
     grid, mean = Mel(num_bands=16, **offset), torch.arange(16.0)
-    drawn = still(1, time_mask=torch.tensor([[0, 9]]), frequency_mask=torch.tensor([[0, 9e3]]))
+    params = still(1, time_mask=torch.tensor([[0, 9]]), frequency_mask=torch.tensor([[0, 9e3]]))
     silence = math.log(2**-23 if kaldi else 0.01)
     fillings = {"silence": torch.full((16,), silence), "zero": torch.zeros(16), "mean": mean}
     for name, wanted in fillings.items():
         masking = augmentation(mask_with=name, **{masks: 0.5})
-        found = masking.render(features(1), drawn, grid, mean)
+        found = masking.render(features(1), params, grid, mean)
         torch.testing.assert_close(found[0, 0], wanted.expand(100, 16))
 
 
-def test_silence_is_what_a_mask_before_the_logarithm_leaves():
+def test_silence_equals_a_mask_before_the_logarithm():
     """As in the DCASE 2024 baseline: bands of the power become 0, then log(power + 1e-5)."""
     grid = Mel(num_bands=16, spectrum="power", log_offset=1e-5)
     power = features(1).exp()
-    drawn = still(1, frequency_mask=torch.tensor([[500.0, 2000.0]]))
-    found = augmentation(frequency_mask_share=0.3).render(to_log(power, grid), drawn, grid)
+    params = still(1, frequency_mask=torch.tensor([[500.0, 2000.0]]))
+    found = augmentation(frequency_mask_share=0.3).render(to_log(power, grid), params, grid)
     heard = (band_centres(grid) < 500) | (band_centres(grid) >= 2000)
     torch.testing.assert_close(found, (power * heard + 1e-5).log())
 
 
 def test_amplitudes_are_mixed_whatever_the_spectrum():
-    """Two clips that are not heard at once: each is as loud in power as in magnitude."""
+    """Two clips that do not overlap: equal levels in power and in magnitude."""
     sound = torch.tensor([[3.0, 0.0], [0.0, 4.0]])[:, None, None]
-    drawn = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 0.9]))
+    params = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 0.9]))
     mixing, plain = augmentation(mixup_alpha=1), {"num_bands": 2, "log": "none"}
-    magnitude = mixing.render(sound, drawn, Mel(**plain))
+    magnitude = mixing.render(sound, params, Mel(**plain))
     torch.testing.assert_close(magnitude[:, 0, 0], torch.tensor([[2.25, 1.0], [0.3, 3.6]]))
-    power = mixing.render(sound.square(), drawn, Mel(**plain, spectrum="power"))
+    power = mixing.render(sound.square(), params, Mel(**plain, spectrum="power"))
     torch.testing.assert_close(power, magnitude.square())
 
 
@@ -132,8 +132,8 @@ def test_amplitudes_are_mixed_whatever_the_spectrum():
     ],
 )
 def test_noise_is_between_nothing_and_its_decibels(grid, unit):
-    drawn = still(3, noise=torch.tensor([0.0, 2.0, 4.0]), noise_seed=torch.tensor([5, 6, 6]))
-    added = augmentation(noise_db=4).render(torch.zeros(3, 1, 100, 16), drawn, grid) / unit
+    params = still(3, noise=torch.tensor([0.0, 2.0, 4.0]), noise_seed=torch.tensor([5, 6, 6]))
+    added = augmentation(noise_db=4).render(torch.zeros(3, 1, 100, 16), params, grid) / unit
     assert not added[0].any()
     torch.testing.assert_close(added[2], 2 * added[1])
     assert added.min() >= 0
@@ -143,17 +143,17 @@ def test_noise_is_between_nothing_and_its_decibels(grid, unit):
 
 def test_pslas_noise_is_two_decibels():
     """0.1 of the std 4.5699 of natural logarithms of Kaldi's power; AST's std is 2."""
-    drawn = still(1, noise=torch.tensor([2.0]), noise_seed=torch.tensor([1]))
+    params = still(1, noise=torch.tensor([2.0]), noise_seed=torch.tensor([1]))
     grid = Mel(num_bands=16, spectrum="power")
-    added = augmentation(noise_db=2).render(torch.zeros(1, 1, 100, 16), drawn, grid)
+    added = augmentation(noise_db=2).render(torch.zeros(1, 1, 100, 16), params, grid)
     assert added.max().item() == pytest.approx(0.1 * 4.5699, rel=0.02)
 
 
 @pytest.mark.parametrize("bands", [16, 40])
 def test_a_frequency_mask_hides_the_same_hertz_on_every_grid(bands):
     grid = Mel(num_bands=bands)
-    drawn = still(1, frequency_mask=torch.tensor([[500.0, 2000.0]]))
-    masked = augmentation(frequency_mask_share=0.3).render(features(1, 10, bands), drawn, grid)
+    params = still(1, frequency_mask=torch.tensor([[500.0, 2000.0]]))
+    masked = augmentation(frequency_mask_share=0.3).render(features(1, 10, bands), params, grid)
     hidden = (masked[0, 0] == math.log(grid.log_offset)).all(0)
     centres = band_centres(grid)
     assert torch.equal(hidden, (centres >= 500) & (centres < 2000))
@@ -174,30 +174,30 @@ def test_a_frequency_mask_hides_the_same_hertz_on_every_grid(bands):
         ({"noise_db": 1}, {"log": "none"}, "log-mels, found LOG = none"),
     ],
 )
-def test_what_a_grid_has_no_place_for_is_refused(settings, grid, message):
+def test_unsupported_augmentations_are_refused(settings, grid, message):
     with pytest.raises(ConfigError, match=message):
         augmentation(**settings).check(Mel(**grid))
 
 
-def test_draws_stay_in_range_and_follow_the_generator():
+def test_samples_are_in_range_and_depend_on_the_generator():
     drawing = augmentation(
         mixup_alpha=0.4, roll_seconds=0.3, gain_db=6, time_mask_seconds=5, frequency_mask_share=0.2
     )
-    drawn = drawing.sample(torch.arange(500), torch.Generator().manual_seed(3))
+    params = drawing.sample(torch.arange(500), torch.Generator().manual_seed(3))
     again = drawing.sample(torch.arange(500), torch.Generator().manual_seed(3))
-    assert torch.equal(drawn.gain, again.gain)
-    assert drawn.weight.min() >= 0.5
-    assert drawn.weight.max() <= 1
-    assert drawn.roll.abs().max() <= 0.3
-    assert drawn.gain.abs().max() <= 6
-    assert drawn.time_mask.min() >= 0
-    assert drawn.time_mask.max() <= SECONDS
-    assert sorted(drawn.partner.tolist()) == list(range(500))
-    mels = 1127 * torch.log1p(drawn.frequency_mask / 700)
+    assert torch.equal(params.gain, again.gain)
+    assert params.weight.min() >= 0.5
+    assert params.weight.max() <= 1
+    assert params.roll.abs().max() <= 0.3
+    assert params.gain.abs().max() <= 6
+    assert params.time_mask.min() >= 0
+    assert params.time_mask.max() <= SECONDS
+    assert sorted(params.partner.tolist()) == list(range(500))
+    mels = 1127 * torch.log1p(params.frequency_mask / 700)
     assert (mels[:, 1] - mels[:, 0]).max() <= 0.2 * 1127 * math.log1p(8000 / 700) + 1e-3
 
 
-def test_a_share_of_the_clips_is_mixed_and_the_rest_left_alone():
+def test_only_a_share_of_the_clips_is_mixed():
     drawing = augmentation(mixup_alpha=10.0, mixup_prob=0.3)
     weight = drawing.sample(torch.arange(10_000), torch.Generator().manual_seed(0)).weight
     assert (weight < 1).float().mean().item() == pytest.approx(0.3, abs=0.02)
@@ -207,8 +207,8 @@ def test_a_share_of_the_clips_is_mixed_and_the_rest_left_alone():
     assert (none.weight == 1).all()
 
 
-def test_what_is_off_draws_nothing():
-    """So that runs from before these keys existed are drawn as they were."""
+def test_disabled_augmentations_use_no_random_numbers():
+    """So that runs from before these keys existed are reproduced."""
     old = {"mixup_alpha": 0.4, "roll_seconds": 0.3, "gain_db": 6, "crop_seconds": 0.5}
     before = augmentation(**old).sample(torch.arange(50), torch.Generator().manual_seed(1))
     new = augmentation(**old, warp_share=0.1, noise_db=4).sample(
@@ -225,7 +225,7 @@ def test_what_is_off_draws_nothing():
     assert (before.response == -1).all()
 
 
-def test_the_numbers_that_are_drawn_are_those_of_before_the_newest_keys():
+def test_the_random_numbers_are_those_before_the_newest_keys():
     found, wanted = (torch.Generator().manual_seed(1) for _ in range(2))
     augmentation(mixup_alpha=0.4, crop_seconds=0.5).sample(torch.arange(50), found)
     beta(0.4, 50, wanted)
@@ -240,8 +240,8 @@ def test_the_numbers_that_are_drawn_are_those_of_before_the_newest_keys():
 def test_a_style_is_mixed_by_hand():
     """Two channels of two steps, so each band of a clip is four numbers."""
     x = torch.tensor([[[[1.0], [3.0]], [[5.0], [7.0]]], [[[0.0], [0.0]], [[30.0], [30.0]]]])
-    drawn = still(2, style_partner=torch.tensor([1, 0]), style_weight=torch.tensor([0.75, 1.0]))
-    found = augmentation(mixstyle_alpha=0.4).render(x, drawn, Mel(num_bands=1))
+    params = still(2, style_partner=torch.tensor([1, 0]), style_weight=torch.tensor([0.75, 1.0]))
+    found = augmentation(mixstyle_alpha=0.4).render(x, params, Mel(num_bands=1))
     own, other = math.sqrt(20 / 3), math.sqrt(900 / 3)  # means 4 and 15, of 4 numbers less one
     std, mean = 0.75 * own + 0.25 * other, 0.75 * 4 + 0.25 * 15
     wanted = [std * (value - 4) / own + mean for value in (1, 3, 5, 7)]
@@ -253,8 +253,8 @@ def test_a_style_of_normalised_features_is_the_normalised_style():
     """Published, the features come normalised."""
     x, mean, std = features(6), torch.arange(16.0) - 9, torch.arange(16.0) / 3 + 0.5
     partner, weight = torch.tensor([3, 0, 1, 5, 2, 4]), torch.linspace(0, 1, 6)
-    drawn = still(6, style_partner=partner, style_weight=weight)
-    found = (augmentation(mixstyle_alpha=0.4).render(x, drawn, GRID) - mean) / std
+    params = still(6, style_partner=partner, style_weight=weight)
+    found = (augmentation(mixstyle_alpha=0.4).render(x, params, GRID) - mean) / std
     normalised = (x - mean) / std
     means = normalised.mean((1, 2), keepdim=True)
     deviations = (normalised.var((1, 2), keepdim=True) + 1e-6).sqrt()
@@ -265,15 +265,15 @@ def test_a_style_of_normalised_features_is_the_normalised_style():
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_the_style_of_a_partner_is_that_of_its_disturbed_self():
+def test_the_style_of_a_partner_is_that_of_its_augmented_features():
     x = features(2)
-    drawn = still(
+    params = still(
         2,
         gain=torch.tensor([0.0, 20.0]),
         style_partner=torch.tensor([1, 0]),
         style_weight=torch.tensor([0.0, 1.0]),
     )
-    found = augmentation(mixstyle_alpha=0.4, gain_db=20).render(x, drawn, GRID)
+    found = augmentation(mixstyle_alpha=0.4, gain_db=20).render(x, params, GRID)
     torch.testing.assert_close(found[0].mean((0, 1)), found[1].mean((0, 1)))
     assert (found[0].mean((0, 1)) - x[0].mean((0, 1)) > 1).all()
 
@@ -284,13 +284,13 @@ def test_styles_of_a_batch_are_mixed_together_and_those_of_no_batch_by_themselve
     mixed = [(drawing.sample(rows, generator, 0).style_weight < 1).sum().item() for _ in range(400)]
     assert set(mixed) == {0, 50}
     assert sum(mixed) / (50 * 400) == pytest.approx(0.3, abs=0.07)
-    drawn = drawing.sample(torch.arange(10_000), generator)
-    assert (drawn.style_weight < 1).float().mean().item() == pytest.approx(0.3, abs=0.02)
-    assert sorted(drawn.style_partner.tolist()) == list(range(10_000))
+    params = drawing.sample(torch.arange(10_000), generator)
+    assert (params.style_weight < 1).float().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert sorted(params.style_partner.tolist()) == list(range(10_000))
 
 
-def test_what_a_few_clips_are_made_from():
-    drawn = still(
+def test_the_sources_of_a_few_clips():
+    params = still(
         4,
         partner=torch.tensor([3, 0, 1, 2]),
         weight=torch.tensor([0.6, 0.7, 0.8, 1.0]),
@@ -298,12 +298,12 @@ def test_what_a_few_clips_are_made_from():
         style_partner=torch.tensor([2, 3, 0, 1]),
         style_weight=torch.tensor([0.5, 1.0, 1.0, 1.0]),
     )
-    positions, part = drawn.take(torch.tensor([1, 0]))
+    positions, part = params.take(torch.tensor([1, 0]))
     assert positions.tolist() == [1, 0, 3, 2, 0, 3, 2, 1]
     assert part.partner.tolist() == [4, 5, 6, 7]
     assert part.gain.tolist() == [1, 0, 3, 2]
     assert part.style_partner.tolist() == [2, 3]
-    positions, part = drawn.take(torch.tensor([3]))
+    positions, part = params.take(torch.tensor([3]))
     assert (positions.tolist(), part.partner.tolist(), part.style_partner.tolist()) == (
         [3],
         [0],
@@ -323,31 +323,31 @@ def ramp(clips, steps, bands=0, channels=2):
     return times.expand(clips, channels, *times.shape).clone()
 
 
-def test_by_default_the_whole_clip_is_heard_and_nothing_is_drawn():
-    drawn = augmentation(gain_db=6).sample(torch.arange(50), torch.Generator().manual_seed(0))
-    assert not drawn.crop.any()
+def test_by_default_the_full_clip_is_used():
+    params = augmentation(gain_db=6).sample(torch.arange(50), torch.Generator().manual_seed(0))
+    assert not params.crop.any()
     x = ramp(50, 10)
     assert torch.equal(augmentation(roll_seconds=0.1).render(x, still(50), WAVEFORM), x)
 
 
 def test_a_crop_by_hand():
     x = torch.arange(10.0).reshape(1, 1, 10).repeat(3, 1, 1)
-    drawn = still(3, crop=torch.tensor([0.0, 0.35, 0.7]))  # of 0.7 s that a start can have
-    found = augmentation(crop_seconds=0.3).render(x, drawn, WAVEFORM)
+    params = still(3, crop=torch.tensor([0.0, 0.35, 0.7]))  # of 0.7 s that a start can have
+    found = augmentation(crop_seconds=0.3).render(x, params, WAVEFORM)
     assert found[:, 0].tolist() == [[0, 1, 2], [4, 5, 6], [7, 8, 9]]
 
 
 @pytest.mark.parametrize("steps", [248, 98, 33])
-def test_teacher_and_student_hear_the_same_stretch_to_within_a_step(steps):
+def test_teacher_and_student_get_the_same_crop_to_within_a_step(steps):
     cropping = augmentation(crop_seconds=0.4)
-    drawn = cropping.sample(torch.arange(400), torch.Generator().manual_seed(1))
-    wave = cropping.render(ramp(400, 1000), drawn, WAVEFORM)
-    mel = cropping.render(ramp(400, steps, 3), drawn, LINEAR)
+    params = cropping.sample(torch.arange(400), torch.Generator().manual_seed(1))
+    wave = cropping.render(ramp(400, 1000), params, WAVEFORM)
+    mel = cropping.render(ramp(400, steps, 3), params, LINEAR)
     assert wave.shape == (400, 2, 400)
     assert mel.shape == (400, 2, math.ceil(0.4 * steps), 3)
     for heard, step in ((wave, 1 / 1000), (mel[..., 0], 1 / steps)):
         starts = heard[:, 0, 0]
-        assert (starts - drawn.crop).abs().max() <= step + 1e-6
+        assert (starts - params.crop).abs().max() <= step + 1e-6
         ahead = torch.arange(heard.shape[2]) * step
         torch.testing.assert_close(heard[:, 1], starts[:, None] + ahead, rtol=0, atol=1e-5)
     assert torch.equal(mel[..., 0], mel[..., 2])
@@ -355,39 +355,39 @@ def test_teacher_and_student_hear_the_same_stretch_to_within_a_step(steps):
 
 def test_each_start_is_equally_likely():
     cropping = augmentation(crop_seconds=0.7)
-    drawn = cropping.sample(torch.arange(22_000), torch.Generator().manual_seed(0))
-    starts = cropping.render(ramp(22_000, 35), drawn, WAVEFORM)[:, 0, 0] * 35
+    params = cropping.sample(torch.arange(22_000), torch.Generator().manual_seed(0))
+    starts = cropping.render(ramp(22_000, 35), params, WAVEFORM)[:, 0, 0] * 35
     counts = starts.round().long().bincount()
     assert len(counts) == 35 - 25 + 1  # 0.7 of 35 steps lie in 25
     expected = 22_000 / len(counts)
     assert (counts - expected).abs().max() < 4 * expected**0.5
 
 
-def test_the_clip_that_is_mixed_in_is_cropped_to_the_same_stretch():
+def test_the_mixup_partner_gets_the_same_crop():
     x = torch.stack([torch.arange(10.0), 100 + torch.arange(10.0)])[:, None]
-    drawn = still(
+    params = still(
         2,
         partner=torch.tensor([1, 0]),
         weight=torch.tensor([0.75, 0.5]),
         crop=torch.tensor([0.0, 0.8]),
     )
-    found = augmentation(crop_seconds=0.2, mixup_alpha=0.5).render(x, drawn, WAVEFORM)
+    found = augmentation(crop_seconds=0.2, mixup_alpha=0.5).render(x, params, WAVEFORM)
     assert found[:, 0].tolist() == [[25, 26], [58, 59]]
 
 
-def test_a_mask_and_a_roll_are_those_of_the_stretch():
+def test_masks_and_rolls_apply_to_the_crop():
     cropping = augmentation(crop_seconds=0.5, time_mask_seconds=5, roll_seconds=0.2)
-    drawn = cropping.sample(torch.arange(300), torch.Generator().manual_seed(0))
-    assert drawn.time_mask.max() <= 0.5
-    drawn = still(1, time_mask=torch.tensor([[0.1, 0.2]]), roll=torch.tensor([0.1]))
-    found = cropping.render(ramp(1, 10) + 1, drawn, WAVEFORM)
+    params = cropping.sample(torch.arange(300), torch.Generator().manual_seed(0))
+    assert params.time_mask.max() <= 0.5
+    params = still(1, time_mask=torch.tensor([[0.1, 0.2]]), roll=torch.tensor([0.1]))
+    found = cropping.render(ramp(1, 10) + 1, params, WAVEFORM)
     torch.testing.assert_close(found[0, 0], torch.tensor([1.4, 0.0, 1.1, 1.2, 1.3]))
 
 
 def test_a_crop_as_long_as_the_clip_is_the_clip():
     cropping, x = augmentation(crop_seconds=SECONDS), ramp(4, 20, 3)
-    drawn = cropping.sample(torch.arange(4), torch.Generator().manual_seed(0))
-    assert torch.equal(cropping.render(x, drawn, LINEAR), x)
+    params = cropping.sample(torch.arange(4), torch.Generator().manual_seed(0))
+    assert torch.equal(cropping.render(x, params, LINEAR), x)
 
 
 def test_a_crop_longer_than_the_clip_is_refused():
@@ -396,7 +396,7 @@ def test_a_crop_longer_than_the_clip_is_refused():
 
 
 @pytest.mark.parametrize(("crop_seconds", "steps"), [(0.0, 8), (0.5, 4)])
-def test_a_clip_is_cut_out_of_its_recording_with_the_steps_that_it_has_alone(crop_seconds, steps):
+def test_a_crop_of_a_recording_has_the_steps_of_a_clip(crop_seconds, steps):
     """Ten seconds have more frames than ten times those of one: 98 here, each clip has 8."""
     cutting = Augmentation(
         Augment(crop_seconds=crop_seconds), SECONDS, 8000.0, recording_seconds=10.0
@@ -405,10 +405,10 @@ def test_a_clip_is_cut_out_of_its_recording_with_the_steps_that_it_has_alone(cro
     assert spare == 10 - (crop_seconds or 1)
     found = cutting.render(x, still(2, crop=torch.tensor([0.0, spare])), GRID, clip_steps=8)
     assert found[:, 0, :, 0].tolist() == [list(range(steps)), list(range(98 - steps, 98))]
-    drawn = cutting.sample(torch.arange(4000), torch.Generator().manual_seed(0))
-    assert (drawn.crop > 0.99 * spare).any()
-    assert ((drawn.crop >= 0) & (drawn.crop <= spare)).all()
-    assert (drawn.crop < spare / 2).float().mean() == pytest.approx(0.5, abs=0.05)
+    params = cutting.sample(torch.arange(4000), torch.Generator().manual_seed(0))
+    assert (params.crop > 0.99 * spare).any()
+    assert ((params.crop >= 0) & (params.crop <= spare)).all()
+    assert (params.crop < spare / 2).float().mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_clip_longer_than_its_recording_is_refused():
@@ -417,7 +417,7 @@ def test_a_clip_longer_than_its_recording_is_refused():
 
 
 @pytest.mark.parametrize("log", ["natural", "none"])
-def test_what_a_clip_becomes_does_not_depend_on_its_batch(log):
+def test_the_output_of_a_clip_does_not_depend_on_its_batch(log):
     """Bit for bit, for many gains: some functions round by the place in the batch."""
     grid, x = Mel(num_bands=2, log=log), features(1000, 7, 2)
     drawing = augmentation(
@@ -432,9 +432,9 @@ def test_what_a_clip_becomes_does_not_depend_on_its_batch(log):
         mixstyle_alpha=0.4,
         mixstyle_prob=0.6,
     )
-    drawn = drawing.sample(torch.arange(1000), torch.Generator().manual_seed(0))
-    together = drawing.render(x, drawn, grid)
+    params = drawing.sample(torch.arange(1000), torch.Generator().manual_seed(0))
+    together = drawing.render(x, params, grid)
     for first in range(0, 1000, 125):
         at = torch.arange(first, first + 3)
-        positions, few = drawn.take(at)
+        positions, few = params.take(at)
         assert torch.equal(drawing.render(x[positions], few, grid), together[at])

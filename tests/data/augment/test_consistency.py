@@ -1,4 +1,4 @@
-"""Under every key of [augment] teacher and student hear one draw, whatever their front ends."""
+"""Teacher and student get the same augmentation under every key, whatever their front ends."""
 
 import contextlib
 import math
@@ -69,7 +69,7 @@ def amplitudes(values, grid):
 
 
 def heard(features, grid):
-    """How loud features are: (B, T), alike in every channel and band."""
+    """The level of features: (B, T), equal in every channel and band."""
     linear = to_linear(features, grid).sqrt() if is_power(grid) else to_linear(features, grid)
     linear = linear.reshape(len(linear), linear.shape[1], linear.shape[2], -1)
     assert torch.equal(linear, linear[:, :1, :, :1].expand_as(linear))
@@ -99,17 +99,17 @@ def test_the_steps_of_a_grid_meet_the_windows_of_its_frames(grid):
 @examples(30)
 @given(MELS | WAVEFORMS, MELS | WAVEFORMS, SEEDS, st.sampled_from((0.05, 1.0, 9.0)))
 def test_a_time_mask_hides_the_same_seconds_to_within_a_step(one, other, seed, longest):
-    augmentation, drawn = drawn_for(seed, time_mask_seconds=longest)
+    augmentation, params = drawn_for(seed, time_mask_seconds=longest)
     ends, step = [], SECONDS / torch.tensor([shape_of(one)[1], shape_of(other)[1]])
     for grid, length in zip((one, other), step, strict=True):
         sound = amplitudes(torch.ones(CLIPS, shape_of(grid)[1]), grid)
-        hidden = heard(augmentation.render(sound, drawn, grid), grid) < 0.1
+        hidden = heard(augmentation.render(sound, params, grid), grid) < 0.1
         first, last = hidden.int().argmax(1), hidden.shape[1] - hidden.flip(1).int().argmax(1)
         some = hidden.any(1)
         assert torch.equal(hidden.sum(1)[some], (last - first)[some]), "one stretch of each clip"
-        assert (drawn.time_mask.diff(dim=1)[~some] <= length).all(), "only what is short is lost"
+        assert (params.time_mask.diff(dim=1)[~some] <= length).all(), "only what is short is lost"
         found = torch.stack([first, last], 1) * length
-        assert ((found - drawn.time_mask)[some].abs() <= length + 1e-5).all()
+        assert ((found - params.time_mask)[some].abs() <= length + 1e-5).all()
         ends.append(found.masked_fill(~some[:, None], math.nan))
     assert not ((ends[0] - ends[1]).abs() > step.max() + 1e-5).any()
 
@@ -117,12 +117,12 @@ def test_a_time_mask_hides_the_same_seconds_to_within_a_step(one, other, seed, l
 @examples(30)
 @given(MELS, MELS, SEEDS)
 def test_a_frequency_mask_hides_the_same_hertz_to_within_a_band(one, other, seed):
-    augmentation, drawn = drawn_for(seed, frequency_mask_share=0.375)
+    augmentation, params = drawn_for(seed, frequency_mask_share=0.375)
     for grid in (one, other):
         sound = amplitudes(torch.ones(CLIPS, 3), replace(grid, channels=1))
-        masked = augmentation.render(sound, drawn, grid)
+        masked = augmentation.render(sound, params, grid)
         hidden = (to_linear(masked, grid) < 0.1).flatten(1, 2).all(1)
-        for clip, (low, high) in zip(hidden, drawn.frequency_mask, strict=True):
+        for clip, (low, high) in zip(hidden, params.frequency_mask, strict=True):
             centres = band_centres(grid)
             assert ((centres[clip] >= low) & (centres[clip] < high)).all()
             first, last = torch.searchsorted(centres, torch.stack([low, high])).tolist()
@@ -132,12 +132,12 @@ def test_a_frequency_mask_hides_the_same_hertz_to_within_a_band(one, other, seed
 @examples(30)
 @given(MELS | WAVEFORMS, SEEDS, st.sampled_from((0.3, 1.0, 2.0)))
 def test_a_crop_begins_at_its_second_to_within_a_step(grid, seed, seconds):
-    augmentation, drawn = drawn_for(seed, crop_seconds=seconds)
+    augmentation, params = drawn_for(seed, crop_seconds=seconds)
     sound = amplitudes(1 + times(grid).expand(CLIPS, -1), grid)
-    found = heard(augmentation.render(sound, drawn, grid), grid) - 1
+    found = heard(augmentation.render(sound, params, grid), grid) - 1
     step = SECONDS / shape_of(grid)[1]
     assert found.shape[1] == math.ceil(seconds / step - 1e-6)
-    assert ((found[:, 0] - drawn.crop).abs() <= step + 1e-3).all()
+    assert ((found[:, 0] - params.crop).abs() <= step + 1e-3).all()
     torch.testing.assert_close(found.diff(dim=1), torch.full_like(found[:, 1:], step), **LOOSE)
 
 
@@ -147,52 +147,52 @@ LOOSE = {"rtol": 0, "atol": 2e-3}
 @examples(30)
 @given(MELS | WAVEFORMS, SEEDS)
 def test_a_roll_is_of_its_seconds_to_within_a_step(grid, seed):
-    augmentation, drawn = drawn_for(seed, roll_seconds=1.0)
+    augmentation, params = drawn_for(seed, roll_seconds=1.0)
     sound = amplitudes(1 + times(grid).expand(CLIPS, -1), grid)
-    found = heard(augmentation.render(sound, drawn, grid), grid)[:, 0] - 1
-    off = (found + drawn.roll + SECONDS / 2) % SECONDS - SECONDS / 2
+    found = heard(augmentation.render(sound, params, grid), grid)[:, 0] - 1
+    off = (found + params.roll + SECONDS / 2) % SECONDS - SECONDS / 2
     assert (off.abs() <= SECONDS / shape_of(grid)[1]).all()
 
 
 @examples(30)
 @given(MELS | WAVEFORMS, SEEDS, st.sampled_from((0.3, 1.0)))
 def test_the_same_clips_are_mixed_by_the_same_weights(grid, seed, share):
-    """Each clip is loud in a part of its own, so that a mixture tells who is in it, how loud."""
-    augmentation, drawn = drawn_for(seed, mixup_alpha=10.0, mixup_prob=share)
+    """Each clip is loud in a different segment, which identifies it in a mixture."""
+    augmentation, params = drawn_for(seed, mixup_alpha=10.0, mixup_prob=share)
     part = (times(grid) / SECONDS * CLIPS).long()
     sound = amplitudes((part == torch.arange(CLIPS)[:, None]).float(), grid)
-    mixed = heard(augmentation.render(sound, drawn, grid), grid)
+    mixed = heard(augmentation.render(sound, params, grid), grid)
     middle = ((torch.arange(CLIPS) + 0.5) / CLIPS * mixed.shape[1]).long()
-    torch.testing.assert_close(mixed[:, middle], drawn.mix(torch.eye(CLIPS)), **LOOSE)
+    torch.testing.assert_close(mixed[:, middle], params.mix(torch.eye(CLIPS)), **LOOSE)
 
 
 @examples(30)
 @given(MELS | WAVEFORMS, SEEDS)
 def test_a_gain_is_of_its_decibels(grid, seed):
-    augmentation, drawn = drawn_for(seed, gain_db=12)
+    augmentation, params = drawn_for(seed, gain_db=12)
     sound = amplitudes(torch.ones(CLIPS, shape_of(grid)[1]), grid)
-    found = 20 * heard(augmentation.render(sound, drawn, grid), grid).log10()
-    torch.testing.assert_close(found, drawn.gain[:, None].expand_as(found), **LOOSE)
+    found = 20 * heard(augmentation.render(sound, params, grid), grid).log10()
+    torch.testing.assert_close(found, params.gain[:, None].expand_as(found), **LOOSE)
 
 
 @examples(30)
 @given(MELS, SEEDS)
 def test_a_warp_brings_the_same_hertz_to_the_same_hertz(grid, seed):
-    """Features that are their own hertz show what is heard where."""
-    augmentation, drawn = drawn_for(seed, warp_share=0.2)
+    """Features that are the frequencies of their bands."""
+    augmentation, params = drawn_for(seed, warp_share=0.2)
     centres = band_centres(grid).double()
     features = centres.float().expand(CLIPS, 1, 3, -1)
-    found = augmentation.render(features, drawn, grid)[:, 0, 0].double()
-    wanted = 700 * ((1 + centres / 700) ** (1 + drawn.warp[:, None].double()) - 1)
+    found = augmentation.render(features, params, grid)[:, 0, 0].double()
+    wanted = 700 * ((1 + centres / 700) ** (1 + params.warp[:, None].double()) - 1)
     wanted = wanted.clamp(centres[0], centres[-1])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=0.1)
 
 
 def noise_heard(grid, seed):
     """Noise in dB (B, T, F), and the cells (T,), (F,) that the points of the grid lie in."""
-    augmentation, drawn = drawn_for(seed, noise_db=4)
+    augmentation, params = drawn_for(seed, noise_db=4)
     _, steps, bands = shape_of(grid)
-    features = augmentation.render(torch.zeros(CLIPS, 1, steps, bands), drawn, grid)[:, 0]
+    features = augmentation.render(torch.zeros(CLIPS, 1, steps, bands), params, grid)[:, 0]
     log_unit = {"natural": 1, "log10": math.log(10), "decibel": math.log(10) / 10}[grid.log]
     decibels = features * log_unit * (10 if is_power(grid) else 20) / math.log(10)
     mels = 1127 * np.log1p(band_centres(grid).numpy() / 700)
@@ -281,7 +281,7 @@ def features_of(grid, normalise):
     stored = torch.randn(TABLE_CLIPS, *shape_of(grid), generator=generator).half()
     view = ClipFeatures(memory_cache(table, stored, grid), table.ids, torch.device("cpu"), 1.0)
     if normalise == "fixed":
-        view.fix(-4.2677, 9.138)
+        view.set_normalisation(-4.2677, 9.138)
     else:
         view.normalise(normalise, TRAIN)
     return view
@@ -298,7 +298,7 @@ def batches(augment, views, rank=0, world=1):
     [(k, s) for k in EVERY_KEY for s in STUDENTS if s != "waveform" or k not in NOT_OF_WAVEFORMS],
 )
 def test_a_key_is_replayed_by_a_resumed_run_and_shared_by_processes(key, student):
-    """Bit for bit, for teacher and student; and each hears what it would hear alone."""
+    """Bit for bit, for teacher and student, together and separately."""
     views = {"teacher": features_of(TEACHER, "bands"), "student": features_of(*STUDENTS[student])}
     augment = EVERY_KEY[key]
     throughout = batches(augment, views)
@@ -315,11 +315,11 @@ def test_a_key_is_replayed_by_a_resumed_run_and_shared_by_processes(key, student
             assert torch.equal(features, fresh.inputs[role])
             assert torch.equal(features, torch.cat([share.inputs[role] for share in shares]))
             assert torch.equal(features, by_itself.inputs[role])
-            undisturbed = views[role][whole.rows]
-            assert features.shape != undisturbed.shape or not torch.equal(features, undisturbed)
+            uninterrupted = views[role][whole.rows]
+            assert features.shape != uninterrupted.shape or not torch.equal(features, uninterrupted)
 
 
-def test_a_mask_filled_with_the_mean_is_nothing_after_normalising():
+def test_a_mask_filled_with_the_mean_is_0_after_normalisation():
     masks = Augment(time_mask_seconds=2.0, frequency_mask_share=0.9, mask_with="mean")
     views = {"teacher": features_of(TEACHER, "bands"), "student": features_of(*STUDENTS["stereo"])}
     hidden = {role: 0 for role in views}

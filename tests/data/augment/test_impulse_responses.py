@@ -1,4 +1,4 @@
-"""Clips heard through other devices: waveforms exactly, mel bands nearly."""
+"""Impulse responses: exact for waveforms, approximate for mel bands."""
 
 import math
 
@@ -18,8 +18,8 @@ RESPONSE = np.float32([0.5, 0.25, 0.0, -0.125])
 
 
 def through(features, response, grid, *responses):
-    """Features (B, C, ...) that are heard through the responses at these positions."""
-    return ImpulseResponses(list(responses)).heard(features, torch.tensor(response), grid)
+    """Features (B, C, ...) with the responses at these positions applied."""
+    return ImpulseResponses(list(responses)).apply(features, torch.tensor(response), grid)
 
 
 def test_a_waveform_is_convolved_and_cut_to_its_length():
@@ -33,7 +33,7 @@ def test_a_waveform_is_convolved_and_cut_to_its_length():
 
 
 @pytest.mark.parametrize("rate", [4000, 16_000, 48_000])
-def test_a_response_of_another_rate_has_its_gain_at_the_same_hertz(rate):
+def test_a_response_of_another_rate_has_its_gain_at_the_same_frequency(rate):
     """The mean of two samples lets cos(pi f / rate) of a tone through, none above rate / 2."""
     time, hertz = torch.arange(4000) / 8000, torch.tensor([500.0, 1500.0, 3000.0])
     tones = torch.sin(2 * math.pi * hertz[:, None] * time)[:, None]
@@ -102,18 +102,18 @@ def test_how_close_gains_of_bands_come_to_a_convolution(spectrum):
     assert off < 0.8
 
 
-def test_the_responses_are_drawn_for_a_share_of_the_clips_of_some_devices(tmp_path):
+def test_responses_are_sampled_for_a_share_of_the_clips_of_some_devices(tmp_path):
     for name in ("a", "b", "c"):
         wavfile.write(tmp_path / f"{name}.wav", 8000, RESPONSE)
     settings = Augment(impulse_responses=str(tmp_path), impulse_response_prob=0.6)
     rows = torch.arange(20_000).roll(7)
-    drawn = {}
-    for name, responsive in (("all", None), ("even", torch.arange(20_000) % 2 == 0)):
-        augmentation = Augmentation(settings, 1.0, 4000.0, responsive)
-        drawn[name] = augmentation.sample(rows, torch.Generator().manual_seed(0)).response
-    counts = (drawn["all"] + 1).bincount() / 20_000
+    params = {}
+    for name, response_clips in (("all", None), ("even", torch.arange(20_000) % 2 == 0)):
+        augmentation = Augmentation(settings, 1.0, 4000.0, response_clips)
+        params[name] = augmentation.sample(rows, torch.Generator().manual_seed(0)).response
+    counts = (params["all"] + 1).bincount() / 20_000
     torch.testing.assert_close(counts, torch.tensor([0.4, 0.2, 0.2, 0.2]), rtol=0, atol=0.02)
-    assert torch.equal(drawn["even"], torch.where(rows % 2 == 0, drawn["all"], -1))
+    assert torch.equal(params["even"], torch.where(rows % 2 == 0, params["all"], -1))
 
 
 # Files --------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_other_responses_have_another_fingerprint():
 
 
 def test_a_folder_that_holds_none_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"IMPULSE_RESPONSES: .*nowhere is no folder"):
+    with pytest.raises(UserError, match=r"IMPULSE_RESPONSES: .*nowhere is not a folder"):
         read_responses(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"IMPULSE_RESPONSES: no WAV file below "):
         read_responses(tmp_path)
@@ -155,7 +155,7 @@ def test_a_file_that_is_no_wav_or_cut_short_is_named(tmp_path, bytes_kept):
 
 
 @pytest.mark.parametrize("samples", [[0.0, 0.0], [1.0, math.nan]])
-def test_what_is_no_impulse_response_is_named(tmp_path, samples):
+def test_an_invalid_impulse_response_is_named(tmp_path, samples):
     wavfile.write(tmp_path / "x.wav", 8000, np.float32(samples))
-    with pytest.raises(UserError, match=r"x\.wav: an impulse response wants samples"):
+    with pytest.raises(UserError, match=r"x\.wav: expected samples"):
         read_responses(tmp_path)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from config import Mel
-from data.augment.rendering import noise, roll, scramble, to_linear, to_log, warped
+from data.augment.rendering import hash32, noise, roll, to_linear, to_log, warp_frequency
 from data.features.front_end import FrontEnd
 
 
@@ -22,7 +22,7 @@ def test_the_logarithm_is_undone(log):
 
 @pytest.mark.parametrize("log", ["natural", "log10", "decibel"])
 @pytest.mark.parametrize("offset", [{}, {"framing": "kaldi", "log_offset": 0.0}])
-def test_the_logarithm_of_nothing_is_what_the_front_end_makes_of_silence(log, offset):
+def test_the_logarithm_of_0_is_that_of_silence_in_the_front_end(log, offset):
     grid = Mel(log=log, num_bands=4, **offset)
     heard = FrontEnd(grid)(torch.zeros(1, 1, 400)).flatten()
     torch.testing.assert_close(to_log(torch.zeros(4), grid), heard)
@@ -32,24 +32,24 @@ def test_a_warp_by_hand():
     """700 Hz is 1127 ln 2 mel; half as much again is 1127 ln 2^1.5 mel, 1279.9 Hz."""
     centres = torch.tensor([200.0, 700.0, 1200.0, 1400.0])
     x = torch.tensor([1.0, 2.0, 4.0, 8.0]).expand(2, 3, 5, 4)
-    found = warped(x, centres, torch.tensor([0.5, -0.5]))
+    found = warp_frequency(x, centres, torch.tensor([0.5, -0.5]))
     between = (700 * 2**1.5 - 700 - 1200) / 200  # of the way from the third band to the fourth
     assert found[0, 0, 0, 1].item() == pytest.approx(4 + 4 * between, rel=1e-5)
     assert found[0, 0, 0, 3].item() == 8, "nothing is known above the highest band"
     lower = (700 * 2**0.5 - 700 - 200) / 500
     assert found[1, 2, 4, 1].item() == pytest.approx(1 + lower, rel=1e-5)
-    assert torch.equal(warped(x, centres, torch.zeros(2)).round(decimals=4), x)
+    assert torch.equal(warp_frequency(x, centres, torch.zeros(2)).round(decimals=4), x)
 
 
 def test_a_single_band_has_nowhere_to_go():
     x = torch.rand(2, 1, 5, 1)
-    assert torch.equal(warped(x, torch.tensor([1000.0]), torch.tensor([0.1, -0.1])), x)
+    assert torch.equal(warp_frequency(x, torch.tensor([1000.0]), torch.tensor([0.1, -0.1])), x)
 
 
 def test_fifteen_kilohertz_move_by_one_for_a_warp_of_two_per_cent():
     """As PaSST's jitter does, which moves the upper edge of its bank by up to 1000 Hz."""
     centres = torch.linspace(100, 20_000, 400)
-    found = warped(centres.expand(1, 1, 1, 400), centres, torch.tensor([0.02])).flatten()
+    found = warp_frequency(centres.expand(1, 1, 1, 400), centres, torch.tensor([0.02])).flatten()
     at = (centres - 15_000).abs().argmin()
     assert (found - centres)[at].item() == pytest.approx(1000, rel=0.02)
 
@@ -62,12 +62,12 @@ def scrambled_by_python(number):
     return number ^ number >> 15
 
 
-def test_scrambling_is_that_of_whole_numbers_without_end():
+def test_hash32_equals_that_of_python_integers():
     numbers = [0, 1, 2, 2**31 - 1, 2**32 - 1, 123_456_789, 2**31 + 5000, -3]
-    assert scramble(torch.tensor(numbers)).tolist() == [scrambled_by_python(n) for n in numbers]
+    assert hash32(torch.tensor(numbers)).tolist() == [scrambled_by_python(n) for n in numbers]
 
 
-def test_a_cell_of_noise_by_whole_numbers_without_end():
+def test_a_cell_of_noise_equals_that_of_python_integers():
     """At 70 and 130 ms, cells 7 and 13; at 700 Hz, mel 781.2, cell 39, and at 3000 Hz, cell 94."""
     seeds = [5, 2**31 - 1]
     found = noise(torch.tensor(seeds), torch.tensor([0.07, 0.13]), torch.tensor([700.0, 3000.0]))

@@ -88,7 +88,7 @@ def test_labels_go_by_mid_and_names_keep_their_commas(write, recwarn):
         "-0RWZT-miFs": [3, 4],
         "bbbbbbbbbb_": [5],
     }
-    assert set(table.targets.values) == {1.0}
+    assert set(table.targets.matrix.data) == {1.0}
     frame = table.frame
     assert frame["split"].to_dict() == {
         **dict.fromkeys(WHOLE[:3], "train"),
@@ -150,11 +150,11 @@ def test_coverage_is_counted_by_table(write):
     assert len(table) == 2
     assert str(caught[0].message) == (
         f"{root}: recordings that are there: 1 of 3 of balanced_train_segments.csv (33.3%), "
-        "1 of 2 of eval_segments.csv (50.0%); files of another stretch of a video, left out: 1"
+        "1 of 2 of eval_segments.csv (50.0%); files of other segments of a video, left out: 1"
     )
 
 
-def test_a_table_without_any_recording_says_what_to_do(write):
+def test_the_message_about_a_table_without_recordings_names_the_fix(write):
     root = write("--PJHxphWEs.wav")
     with pytest.raises(UserError, match=r"0 of 2 of eval_segments.csv \(0.0%\)\. Google does not"):
         AudioSet().table(root)
@@ -176,11 +176,14 @@ def test_tables_that_are_not_there_are_listed(write):
             r"  /m/nope \(2 times\)\n  /m/nor \(2 times\)",
         ),
         ('ccccccccccc, 0, 9, "/m/09x0r, /m/05zppz"\n', r" /m/05zppz \(1 times\)"),
-        ("ccccccccccc, 0, 9, /m/09x0r,/m/05zppz\n", "'ccccccccccc, 0, 9, .*' has 5 fields, want"),
-        ("ccccccccccc, 0, 9\n", "the row 'ccccccccccc, 0, 9' has 3 fields, want YTID"),
+        (
+            "ccccccccccc, 0, 9, /m/09x0r,/m/05zppz\n",
+            "'ccccccccccc, 0, 9, .*' has 5 fields, expected",
+        ),
+        ("ccccccccccc, 0, 9\n", "the row 'ccccccccccc, 0, 9' has 3 fields, expected YTID"),
         ("cccccccccc, 0, 9, /m/09x0r\n", "'cccccccccc' is no YouTube id of 11 characters"),
         ("ccccccccccc, x, 9, /m/09x0r\n", "start_seconds: .*'x'"),
-        ("", "holds no segment"),
+        ("", "has no segment"),
     ],
 )
 def test_rows_that_are_wrong(write, rows, message):
@@ -192,7 +195,7 @@ def test_a_table_that_was_cut_and_one_without_its_comments(write):
     root = write()
     path = root / "balanced_train_segments.csv"
     path.write_text(head(BALANCED) + BALANCED.partition("Yab")[0])
-    with pytest.raises(UserError, match="holds 2 segments, its first lines promise 3: it was cut"):
+    with pytest.raises(UserError, match="has 2 segments, .* promise 3: it is truncated"):
         read_segments(path, MIDS)
     path.write_text(BALANCED)
     assert len(read_segments(path, MIDS).ids) == 3
@@ -207,9 +210,9 @@ def test_a_video_in_two_tables_is_refused(write):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("526,", "527,", "want the indices 0 to 526 in order"),
-        ("/m/00526", "/m/00525", "/m/00525 stands in it more than once"),
-        ("sound 526", "sound 525", "want each class once"),
+        ("526,", "527,", "expected the indices 0 to 526 in order"),
+        ("/m/00526", "/m/00525", "/m/00525 is listed more than once"),
+        ("sound 526", "sound 525", "expected each class once"),
         ("display_name", "name", "no column 'display_name'"),
     ],
 )
@@ -228,7 +231,7 @@ def test_the_rows_are_read_block_by_block(write, monkeypatch):
     np.testing.assert_array_equal(by_two.targets[:], at_once.targets[:])
 
 
-def test_the_tables_are_fetched_and_the_recordings_asked_for(write, tmp_path, monkeypatch, capsys):
+def test_the_tables_are_fetched_but_not_the_recordings(write, tmp_path, monkeypatch, capsys):
     made, root = write(), tmp_path / "fetched"
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)

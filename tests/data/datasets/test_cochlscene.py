@@ -72,19 +72,19 @@ def test_a_user_in_two_splits_is_refused_before_training(write):
     "name",
     ["Cafe_user0001_1_000.wav", "Bus_user0001_000.wav", "Bus__1_000.wav", "Bus_user1_1_0.mp3"],
 )
-def test_a_name_that_is_not_of_its_scene_is_told(write, name):
+def test_a_name_of_another_scene_is_refused(write, name):
     root = write()
     (root / "Train/Bus" / name).touch()
-    with pytest.raises(UserError, match=f"Train/Bus/{name}: want names such as Bus_user0009_"):
+    with pytest.raises(UserError, match=f"Train/Bus/{name}: expected names such as Bus_user0009_"):
         CochlScene().table(root)
 
 
-def test_what_is_not_there_and_what_is_unknown_is_named(tmp_path, write):
+def test_missing_and_unknown_folders_are_named(tmp_path, write):
     with pytest.raises(UserError, match="no Train/Bus, no Train/Cafe, .* --download"):
         CochlScene().table(tmp_path)
     root = write()
     (root / "Val/Ship").mkdir()
-    with pytest.raises(UserError, match="Val: 'Ship' is no scene, want Bus, Cafe"):
+    with pytest.raises(UserError, match="Val: 'Ship' is no scene, expected Bus, Cafe"):
         CochlScene().table(root)
 
 

@@ -54,7 +54,7 @@ def test_several_labels_and_folds_survive_a_file(tmp_path):
     np.testing.assert_array_equal(again.targets[:], table.targets[:])
 
 
-def test_stretches_of_one_recording_are_clips_of_their_own(tmp_path):
+def test_segments_of_one_recording_are_separate_clips(tmp_path):
     root = write(
         tmp_path,
         "filename,label,split,start_seconds,seconds\n"
@@ -86,10 +86,13 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
         ),
         (
             "filename,split\na.wav,train\n",
-            "want one of the columns label and labels, found neither",
+            "expected one of the columns label and labels, found neither",
         ),
         ("filename,label,labels,split\na.wav,dog,dog,train\n", "found label and labels"),
-        ("filename,label\na.wav,dog\n", "want one of the columns split and fold, found neither"),
+        (
+            "filename,label\na.wav,dog\n",
+            "expected one of the columns split and fold, found neither",
+        ),
         ("filename,label,split,fold\na.wav,dog,train,1\n", "found split and fold"),
         ("filename,label,split,split\na.wav,dog,train,test\n", "two columns have the same name"),
         ("filename,label,split,path\na.wav,dog,train,x\n", "may not be called 'path'; rename it"),
@@ -97,14 +100,14 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
         ("filename,label,split\n", "clips.csv: "),
         ("filename,label,split\na.wav,dog,train\nb.wav,,train\n", "line 3: found no label"),
         ("filename,label,split\n\na.wav,dog;cat,train\n", "line 3: found 2 labels, 'dog;cat'"),
-        ("filename,label,split\na.wav,dog,dev\n", "line 2: split is 'dev', want one of train, val"),
+        ("filename,label,split\na.wav,dog,dev\n", "line 2: split is 'dev', expected train, val"),
         ("filename,label,split\na.wav,dog,\n", "line 2: split is ''"),
-        ("filename,label,fold\na.wav,dog,0\n", "line 2: fold is '0', want 1, 2, 3"),
+        ("filename,label,fold\na.wav,dog,0\n", "line 2: fold is '0', expected 1, 2, 3"),
         ("filename,label,fold\na.wav,dog,one\n", "line 2: fold is 'one'"),
         ("filename,label,fold\n,dog,1\n", "line 2: no filename"),
-        ("filename,label,split\na.wav,dog,train\na.wav,cat,test\n", "line 3: clip 'a.wav' stands"),
-        ("filename,label,split\na.wav,dog\n", "line 2: want 3 fields"),
-        ("filename,label,split\na.wav,dog,train,more\n", "line 2: want 3 fields"),
+        ("filename,label,split\na.wav,dog,train\na.wav,cat,test\n", "line 3: clip 'a.wav' is in"),
+        ("filename,label,split\na.wav,dog\n", "line 2: expected 3 fields"),
+        ("filename,label,split\na.wav,dog,train,more\n", "line 2: expected 3 fields"),
         ("filename,label,split,seconds\na.wav,dog,train,0\n", "line 2: seconds is '0'"),
         ("filename,label,split,seconds\na.wav,dog,train,nan\n", "line 2: seconds is 'nan'"),
         (
@@ -122,9 +125,37 @@ def test_a_wrong_table_is_named_with_its_line(tmp_path, text, message):
         CsvFolder().table(write(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("found", "meant"),
+    [
+        *(("val", "validate"), ("Valid", "validate"), ("validation", "validate")),
+        *(("dev", "train"), ("training", "train"), ("Train", "train"), ("test ", "test")),
+        *(("eval", "test"), ("evaluation", "test"), ("testing", "test")),
+    ],
+)
+def test_the_split_names_of_other_data_sets_are_translated(tmp_path, found, meant):
+    root = write(tmp_path, f"filename,label,split\na.wav,dog,{found}\n")
+    with pytest.raises(UserError, match=f"line 2: split is '{found}'.*did you mean '{meant}'"):
+        CsvFolder().table(root)
+
+
+@pytest.mark.parametrize(
+    ("header", "found", "meant"),
+    [
+        *(("file,label,split", "file", "filename"), ("Path,label,split", "Path", "filename")),
+        *(("filename,class,split", "class", "label"), ("filename,tags,split", "tags", "labels")),
+        *(("filename,category,fold", "category", "label"), ("filename,label,set", "set", "split")),
+    ],
+)
+def test_the_column_names_of_other_data_sets_are_translated(tmp_path, header, found, meant):
+    root = write(tmp_path, f"{header}\na.wav,dog,1\n")
+    with pytest.raises(UserError, match=f"rename '{found}' to '{meant}'?"):
+        CsvFolder().table(root)
+
+
 def test_a_start_of_zero_is_no_start(tmp_path):
     text = "filename,label,split,start_seconds\na.wav,dog,train,\na.wav,dog,train,0.0\n"
-    with pytest.raises(UserError, match="line 3: clip 'a.wav' stands in the table already"):
+    with pytest.raises(UserError, match="line 3: clip 'a.wav' is in the table already"):
         CsvFolder().table(write(tmp_path, text))
 
 
@@ -134,13 +165,13 @@ def test_recordings_without_any_label_are_refused(tmp_path):
         CsvFolder(task="multi_label").table(root)
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
+def test_a_binary_file_is_refused(tmp_path):
     (tmp_path / "clips.csv").write_bytes(b"filename,label,split\n\xff\xfe,a,train\n")
     with pytest.raises(UserError, match="clips.csv: not a CSV file in UTF-8"):
         CsvFolder().table(tmp_path)
 
 
-def test_a_missing_table_tells_what_to_do(tmp_path):
+def test_the_message_about_a_missing_table_names_the_fix(tmp_path):
     with pytest.raises(UserError, match=r"clips.csv: no such file; set data.root"):
         CsvFolder().table(tmp_path / "nowhere")
     with pytest.raises(UserError, match="put them and clips.csv into"):

@@ -59,21 +59,24 @@ def test_esc10_is_the_marked_part_of_esc50(tmp_path):
 def test_esc10_alone_is_not_esc50(tmp_path):
     root = write(tmp_path, [line for line in lines() if ",True," in line])
     assert len(Esc10().table(root)) == 50
-    with pytest.raises(UserError, match="found 10 targets, want 50.*dataset = esc10"):
+    with pytest.raises(UserError, match="found 10 targets, expected 50.*dataset = esc10"):
         Esc50().table(root)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("6-7-A-0.wav,6,0,sound_0,True,7,A", "line 252: fold is '6', want 1 to 5"),
-        ("1-7-A-50.wav,1,50,sound_50,True,7,A", "line 252: target is '50', want 0 to 49"),
+        ("6-7-A-0.wav,6,0,sound_0,True,7,A", "line 252: fold is '6', expected 1 to 5"),
+        ("1-7-A-50.wav,1,50,sound_50,True,7,A", "line 252: target is '50', expected 0 to 49"),
         ("1-7-A-x.wav,1,x,sound_0,True,7,A", "line 252: target is 'x'"),
-        ("1-7-A-0.wav,1,0,sound_0,yes,7,A", "line 252: esc10 is 'yes', want True or False"),
+        ("1-7-A-0.wav,1,0,sound_0,yes,7,A", "line 252: esc10 is 'yes', expected True or False"),
         ("1-7-A-0.wav,1,0,,True,7,A", "line 252: clip '1-7-A-0.wav' has no category"),
         ("1-7-A-0.wav,1,0,wolf,True,7,A", "line 252: target 0 is 'wolf', was 'sound_0' before"),
-        ("1-8-A-0.wav,1,0,sound_0,True,7,A", "line 252: filename is '1-8-A-0.wav', want 1-7-A-0"),
-        ("1-7-A-0.wav,1,0,sound_0,True,7", "line 252: want 7 fields"),
+        (
+            "1-8-A-0.wav,1,0,sound_0,True,7,A",
+            "line 252: filename is '1-8-A-0.wav', expected 1-7-A-0",
+        ),
+        ("1-7-A-0.wav,1,0,sound_0,True,7", "line 252: expected 7 fields"),
         ("1-1-A-0.wav,1,0,sound_0,True,1,A", "two clips have the id '1-1-A-0.wav'"),
     ],
 )
@@ -90,7 +93,7 @@ def test_a_missing_column_is_named(tmp_path):
         Esc50().table(root)
 
 
-def test_no_table_and_two_tables_tell_what_to_do(tmp_path):
+def test_messages_about_no_table_and_two_tables_name_the_fix(tmp_path):
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="found none; run make_mel.py with --download"):
             Esc50().table(root)
@@ -122,7 +125,7 @@ def test_the_real_esc10():
     Esc10().check_complete(REAL)
 
 
-def test_download_asks_for_the_archive_and_counts_what_came(tmp_path, monkeypatch):
+def test_download_fetches_the_archive_and_checks_its_contents(tmp_path, monkeypatch):
     asked = []
 
     def download(archives, folder):
@@ -146,5 +149,5 @@ def test_download_asks_for_the_archive_and_counts_what_came(tmp_path, monkeypatc
 
 
 def test_a_table_that_is_short_of_clips_is_not_complete(tmp_path):
-    with pytest.raises(UserError, match="want 8 clips of each class in each of 5 folds"):
+    with pytest.raises(UserError, match="expected 8 clips of each class in each of 5 folds"):
         Esc50().check_complete(write(tmp_path, lines(clips_per_cell=8)[1:]))

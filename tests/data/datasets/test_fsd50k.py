@@ -99,7 +99,7 @@ def test_another_vocabulary_is_refused(write):
     for words in ([second, first, *rest], [first, *rest], [first, second, *rest[:-1], "199,a,b"]):
         with pytest.raises(UserError, match="vocabulary.csv: is not the vocabulary of FSD50K"):
             Fsd50k().table(write(vocabulary="\n".join(words)))
-    with pytest.raises(UserError, match="found the row '0,Sound_000', want index,label,mid"):
+    with pytest.raises(UserError, match="found the row '0,Sound_000', expected index,label,mid"):
         Fsd50k().table(write(vocabulary="0,Sound_000\n"))
 
 
@@ -117,7 +117,7 @@ def test_the_official_vocabulary_has_the_checksum_of_the_reference_page(monkeypa
     assert words["Electric_guitar"] == "/m/02sgy"
 
 
-def test_what_is_wrong_with_the_rows_is_counted_by_kind(write):
+def test_faults_of_the_rows_are_counted_by_kind(write):
     rows = (
         "1,Sound_001,/m/00001,train\n"
         "2,Dogs,/m/00002,train\n"
@@ -131,11 +131,11 @@ def test_what_is_wrong_with_the_rows_is_counted_by_kind(write):
     with pytest.raises(UserError) as caught:
         Fsd50k().table(write(dev=rows))
     assert str(caught.value).partition("dev.csv: ")[2].splitlines() == [
-        "not as FSD50K has it",
+        "not the table of FSD50K",
         "labels outside the vocabulary: 2",
         "  line 3: 'Dogs'",
         "  line 4: 'Cats'",
-        "not one mid a label: 1",
+        "not one mid per label: 1",
         "  line 5: 2 labels, 1 mids",
         "mids other than the vocabulary's: 1",
         "  line 6: Hi-hat is /m/00198",
@@ -143,7 +143,7 @@ def test_what_is_wrong_with_the_rows_is_counted_by_kind(write):
         "  line 7: 'trai'",
         "names that are no number of Freesound: 1",
         "  line 8: '../7'",
-        "clips that stand in it twice: 1",
+        "clips that are listed twice: 1",
         "  line 9: 1, also in line 2",
     ]
 
@@ -153,7 +153,7 @@ def test_a_clip_of_both_tables_is_refused(write):
         Fsd50k().table(write(evaluated="64760,Hi-hat,/m/00197\n"))
 
 
-def test_metadata_that_is_none_is_told(write):
+def test_invalid_metadata_is_refused(write):
     root = write(metadata=True)
     path = root / "FSD50K.metadata/dev_clips_info_FSD50K.json"
     path.write_text(path.read_text()[:-1])
@@ -161,7 +161,7 @@ def test_metadata_that_is_none_is_told(write):
         Fsd50k().table(root)
 
 
-def test_what_is_not_there_is_listed(tmp_path, write):
+def test_missing_files_are_listed(tmp_path, write):
     with pytest.raises(UserError, match="no FSD50K.ground_truth/dev.csv, no .* --download"):
         Fsd50k().table(tmp_path)
     root = write()
@@ -171,7 +171,7 @@ def test_what_is_not_there_is_listed(tmp_path, write):
         Fsd50k().check_complete(root)
 
 
-def test_a_table_that_was_cut_is_told(write):
+def test_a_truncated_table_is_refused(write):
     root = write(dev=DEV.rpartition("21914")[0])
     with pytest.raises(UserError, match="found {'dev clips': 2, 'dev labels': 3, .*, but FSD50K"):
         Fsd50k().check_complete(root)
@@ -233,7 +233,7 @@ def test_the_record_is_fetched_joined_and_checked(record, tmp_path):
 def test_a_missing_volume_is_named_and_nothing_is_unpacked(record, tmp_path):
     record.files.pop("/FSD50K.dev_audio.z02")
     root = tmp_path / "fetched"
-    with pytest.raises(UserError, match=r"FSD50K.dev_audio.z02: no address gives it"):
+    with pytest.raises(UserError, match=r"FSD50K.dev_audio.z02: no address serves it"):
         Fsd50k().download(root)
     assert not [path for path in root.iterdir() if path.is_dir()]
     with pytest.raises(UserError, match="run make_mel.py with --download"):

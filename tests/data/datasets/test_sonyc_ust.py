@@ -124,7 +124,7 @@ def test_volunteers_become_targets(small, options, train):
     assert targets(table)["11_000003.wav"] == {}
 
 
-def test_a_table_says_split_group_and_sensor(small):
+def test_a_table_has_split_group_and_sensor(small):
     table = SonycUst().table(small)
     assert table.task == "multi_label"
     assert table.folds == 0
@@ -140,7 +140,7 @@ def test_half_of_the_volunteers_is_no_majority(tmp_path):
     assert targets(table) == {"00_1.wav": {}}
 
 
-def test_a_verified_row_decides_alone_and_team_rows_never(tmp_path):
+def test_a_verified_row_takes_precedence_and_team_rows_are_ignored(tmp_path):
     rows = [
         row("train", "00_1.wav", 5, DOG, TALK),
         row("train", "00_1.wav", -2, TALK),
@@ -170,7 +170,7 @@ def test_minus_one_counts_neither_for_nor_against(tmp_path):
             assert found == {"00_1.wav": {"8_dog": 1.0}, "00_2.wav": {"7_human-voice": 1.0}}
 
 
-def test_verified_labels_want_a_verified_training_clip(small):
+def test_verified_labels_require_a_verified_training_clip(small):
     with pytest.raises(UserError, match="annotations.csv: no training clip has a verified row"):
         SonycUst(labels="verified").table(small)
 
@@ -216,7 +216,7 @@ def test_spam_rows_can_be_dropped(tmp_path):
 def test_a_clip_with_nothing_but_spam_is_left_out_and_counted(tmp_path):
     rows = [row("train", "00_1.wav", 95, *FINE), row("train", "00_2.wav", 2, DOG)]
     root = write(tmp_path, rows)
-    with pytest.warns(UserWarning, match="want of a row that decides: 1$"):
+    with pytest.warns(UserWarning, match="because no usable row labels them: 1$"):
         table = SonycUst(drop_spam=True).table(root)
     assert list(table.ids) == ["00_2.wav"]
 
@@ -313,7 +313,7 @@ def test_v2_has_more_columns_other_folders_and_clips_without_a_verified_row(tmp_
     root = write(tmp_path, rows)
     (root / "audio-17").mkdir()
     (root / "audio-17" / "00_3.wav").touch()
-    with pytest.warns(UserWarning, match="want of a row that decides: 1$"):
+    with pytest.warns(UserWarning, match="because no usable row labels them: 1$"):
         table = SonycUst(version="v2").table(root)
     assert list(table.ids) == ["00_1.wav", "00_3.wav", "01_1.wav"]
     assert list(table.frame["borough"]) == ["3", "3", "3"]
@@ -333,7 +333,7 @@ def test_a_recording_that_lies_twice_is_refused(small):
         SonycUst().table(small)
 
 
-def test_no_root_and_no_annotations_tell_what_to_do(tmp_path, small):
+def test_messages_about_missing_folders_and_annotations_name_the_fix(tmp_path, small):
     (tmp_path / "empty").mkdir()
     for root in (tmp_path / "empty", tmp_path / "nowhere"):
         with pytest.raises(UserError, match="no annotations.csv or annotations-dev.csv") as error:
@@ -348,7 +348,7 @@ def test_no_root_and_no_annotations_tell_what_to_do(tmp_path, small):
 
 def test_two_annotation_files_are_refused(small):
     shutil.copy(small / "annotations.csv", small / "annotations-dev.csv")
-    with pytest.raises(UserError, match=r"annotations-dev.csv and .*annotations.csv: which one"):
+    with pytest.raises(UserError, match=r"annotations-dev.csv and .*/annotations.csv: keep"):
         SonycUst().table(small)
 
 
@@ -362,13 +362,16 @@ def test_a_broken_taxonomy_is_named(small, text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"split": "dev"}, r"clip 00_1.wav, annotator 1: split is 'dev', want train, validate"),
-        ({"sensor_id": "7"}, r"clip 00_1.wav.*sensor_id is '7', want the number"),
+        ({"split": "dev"}, r"clip 00_1.wav, annotator 1: split is 'dev', expected train, validate"),
+        ({"sensor_id": "7"}, r"clip 00_1.wav.*sensor_id is '7', expected the number"),
         ({"sensor_id": ""}, r"clip 00_1.wav.*sensor_id is ''"),
         ({"audio_filename": "street.wav"}, r"clip street.wav.*sensor_id is '0'"),
-        ({"annotator_id": "Ann"}, r"annotator Ann: annotator_id is 'Ann', want a whole number"),
+        ({"annotator_id": "Ann"}, r"annotator Ann: annotator_id is 'Ann', expected a whole number"),
         ({"annotator_id": "1.5"}, r"annotator_id is '1.5'"),
-        ({f"{DOG}_presence": "2"}, rf"00_1.wav, annotator 1: {DOG}_presence is '2', want 1, 0 or"),
+        (
+            {f"{DOG}_presence": "2"},
+            rf"00_1.wav, annotator 1: {DOG}_presence is '2', expected 1, 0 or",
+        ),
         ({f"{DOG}_presence": ""}, rf"{DOG}_presence is ''"),
         ({f"{DOG}_presence": "0.5"}, rf"{DOG}_presence is '0.5'"),
         ({"8_dog_presence": "yes"}, r"8_dog_presence is 'yes'"),
@@ -391,7 +394,7 @@ def test_a_wrong_value_names_file_clip_and_column(tmp_path, change, message):
         ),
         (
             [row("train", "00_1.wav", 1), row("validate", "00_1.wav", 0)],
-            "clip 00_1.wav, annotator 0: split is 'validate', want one split a clip",
+            "clip 00_1.wav, annotator 0: split is 'validate', expected one split per clip",
         ),
     ],
 )
@@ -516,7 +519,7 @@ class FakeArchive:
 
 @pytest.fixture
 def fetched(monkeypatch):
-    """Stands for data.download; what it was asked for."""
+    """Replaces data.download; records its arguments."""
     calls = []
 
     def zenodo_record(record, names, folder):

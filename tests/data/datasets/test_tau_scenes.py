@@ -114,7 +114,7 @@ def test_a_recording_that_lacks_a_slice_cannot_be_reassembled(tmp_path):
 
 
 @pytest.mark.parametrize("edition", ["2019", "2020_mobile"])
-def test_whole_recordings_cannot_be_reassembled(tmp_path, edition):
+def test_recordings_that_are_not_sliced_cannot_be_reassembled(tmp_path, edition):
     dataset = TauScenes(edition=edition, reassemble=True)
     assert dataset.recording_seconds == 0
     for call in (dataset.table, dataset.download):
@@ -125,19 +125,22 @@ def test_whole_recordings_cannot_be_reassembled(tmp_path, edition):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("audio/beach-nice-1-2-a.wav\tbeach\tnice-1\ta", "line 5: scene_label is 'beach', want"),
-        ("audio/bus-lyon-1-2-d.wav\tbus\tlyon-1\td", "line 5: source_label is 'd', want one of a,"),
+        ("audio/beach-nice-1-2-a.wav\tbeach\tnice-1\ta", "line 5: scene_label is 'beach', exp"),
+        (
+            "audio/bus-lyon-1-2-d.wav\tbus\tlyon-1\td",
+            "line 5: source_label is 'd', expected one of a,",
+        ),
         (
             "bus-lyon-1-2-a.wav\tbus\tlyon-1\ta",
-            "line 5: filename is 'bus-lyon-1-2-a.wav', want aud",
+            "line 5: filename is 'bus-lyon-1-2-a.wav', expected aud",
         ),
-        ("audio/bus-lyon-1-2-9-a.wav\tbus\tlyon-1\ta", "want audio/.*another edition"),
+        ("audio/bus-lyon-1-2-9-a.wav\tbus\tlyon-1\ta", "expected audio/.*another edition"),
         ("audio/../bus-lyon-1-2-a.wav\tbus\tlyon-1\ta", "line 5: filename is 'audio/../bus"),
-        ("audio/bus-lyon-1-2-a.wav\ttram\tlyon-1\ta", "bus-lyon-1-2-a.wav is said to be tram by"),
-        ("audio/bus-lyon-1-2-a.wav\tbus\tlyon-1\tb", "is said to be bus by device b"),
+        ("audio/bus-lyon-1-2-a.wav\ttram\tlyon-1\ta", "bus-lyon-1-2-a.wav is listed as tram by"),
+        ("audio/bus-lyon-1-2-a.wav\tbus\tlyon-1\tb", "is listed as bus by device b"),
         ("audio/bus-lyon-1-2-a.wav\tbus\t\ta", "has no identifier"),
-        (OURS[0], "line 5: airport-barcelona-0-0-a.wav stands in the table already"),
-        ("audio/bus-lyon-1-2-a.wav\tbus", "line 5: want 4 fields"),
+        (OURS[0], "line 5: airport-barcelona-0-0-a.wav is in the table already"),
+        ("audio/bus-lyon-1-2-a.wav\tbus", "line 5: expected 4 fields"),
     ],
 )
 def test_a_wrong_row_names_its_line(tmp_path, line, message):
@@ -166,12 +169,12 @@ def test_lists_that_contradict_the_table_or_each_other(tmp_path):
     edit(root, "fold1_train.csv", "\tairport", "\tbus")
     with pytest.raises(UserError, match=r"-0-0-a.wav is bus, in meta.csv airport"):
         TauScenes().table(root)
-    with pytest.raises(UserError, match="airport-barcelona-0-0-a.wav stands in it 2 times"):
+    with pytest.raises(UserError, match="airport-barcelona-0-0-a.wav is listed 2 times"):
         TauScenes().table(write(root, train=(0, 0)))
-    with pytest.raises(UserError, match="park-milan.* is both trained on and evaluated"):
+    with pytest.raises(UserError, match="park-milan.* is in both training and test"):
         TauScenes().table(write(root, train=(0, 1)))
     same_place = (*OURS, row("airport", "barcelona-0", 5))
-    with pytest.raises(UserError, match="the place barcelona-0 is both trained on and evaluated"):
+    with pytest.raises(UserError, match="the place barcelona-0 is in both training and test"):
         TauScenes().table(write(root, same_place, test=(3,)))
 
 
@@ -186,7 +189,7 @@ def test_a_share_that_names_other_clips_is_refused(tmp_path):
     assert message.endswith("and 5 more")
 
 
-def test_what_is_missing_of_a_folder_is_listed(tmp_path):
+def test_missing_files_of_a_folder_are_listed(tmp_path):
     with pytest.raises(UserError, match=r"no meta.csv, no evaluation_setup/fold1_train.csv, no"):
         TauScenes().table(tmp_path)
     (write(tmp_path) / "audio").rmdir()
@@ -221,7 +224,7 @@ def small_2022():
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """The two editions, small, and what they ought to be."""
-    monkeypatch.setattr(tau_scenes, "A_SCENE", 2)
+    monkeypatch.setattr(tau_scenes, "CLIPS_PER_SCENE", 2)
 
     def made(edition, subsets=None, channels=2, rate=48_000):
         rows, train, test, figures = small_2019() if edition == "2019" else small_2022()
@@ -237,12 +240,12 @@ def small(tmp_path, monkeypatch):
 SUBSETS = {"5": range(10), "10": range(20), "25": range(40), "50": range(60), "100": range(120)}
 
 
-def test_a_whole_edition_passes(small):
+def test_a_complete_edition_passes(small):
     root = small("2019")
     TauScenes().check_complete(root)
 
 
-def test_a_whole_2022_with_its_shares_passes(small):
+def test_a_complete_2022_with_its_subsets_passes(small):
     root = small("2022_mobile", SUBSETS)
     TauScenes(edition="2022_mobile", train_percent="5").check_complete(root)
 
@@ -289,10 +292,10 @@ def break_scene(root):
     [
         (break_count, "found {'clips': 20, 'train': 9, .*, but 2019 has {'clips': 20, 'train': 10"),
         (break_file, r"missing: 1 of 20\n  bus-oslo-0-0-a.wav"),
-        (break_scene, "want 2 clips of each scene, found .*'tram': 3.*'bus': 1"),
+        (break_scene, "expected 2 clips of each scene, found .*'tram': 3.*'bus': 1"),
     ],
 )
-def test_what_a_2019_lacks_is_told(small, damage, message):
+def test_missing_parts_of_2019_are_named(small, damage, message):
     root = small("2019")
     damage(root)
     with pytest.raises(UserError, match=message):
@@ -300,9 +303,11 @@ def test_what_a_2019_lacks_is_told(small, damage, message):
 
 
 @pytest.mark.parametrize(("channels", "rate"), [(1, 48_000), (2, 44_100)])
-def test_a_2019_of_another_format_is_told(small, channels, rate):
+def test_another_audio_format_of_2019_is_refused(small, channels, rate):
     root = small("2019", channels=channels, rate=rate)
-    with pytest.raises(UserError, match=f"want 2 channels at 48000 Hz, found {channels} at {rate}"):
+    with pytest.raises(
+        UserError, match=f"expected 2 channels at 48000 Hz, found {channels} at {rate}"
+    ):
         TauScenes().check_complete(root)
 
 
@@ -313,18 +318,18 @@ def test_a_2019_of_another_format_is_told(small, channels, rate):
             {"5": range(9)},
             r"split5.csv: segments that lack .*: 1\n  bus-lyon-3-1-a",
         ),
-        ({"5": range(20, 30)}, "split10.csv: lacks clips of the list before it"),
-        ({"25": range(50)}, "split25.csv: names 50 clips, was published with 40"),
+        ({"5": range(20, 30)}, "split10.csv: lacks clips of the previous list"),
+        ({"25": range(50)}, "split25.csv: lists 50 clips, 40 were published"),
         ({"50": None}, "no split50.csv"),
     ],
 )
-def test_shares_that_are_not_nested_or_not_whole_are_told(small, changed, message):
+def test_subsets_that_are_not_nested_or_incomplete_are_refused(small, changed, message):
     root = small("2022_mobile", {k: v for k, v in (SUBSETS | changed).items() if v is not None})
     with pytest.raises(UserError, match=message):
         TauScenes(edition="2022_mobile", train_percent="5").check_complete(root)
 
 
-def test_a_segment_without_all_its_clips_is_told(small, monkeypatch):
+def test_an_incomplete_segment_is_named(small, monkeypatch):
     root = small("2022_mobile")
     figures = Edition(209, 120, 89, DEVICES, DEVICES[:6], clip_seconds=1.0, sliced=True)
     monkeypatch.setitem(tau_scenes.EDITIONS, "2022_mobile", figures)

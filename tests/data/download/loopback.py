@@ -1,4 +1,4 @@
-"""A web server on 127.0.0.1 that misbehaves as it is told to."""
+"""A web server on 127.0.0.1 with configurable faults."""
 
 from __future__ import annotations
 
@@ -115,10 +115,10 @@ def status(code: int, **headers: str) -> Callable:
 
 
 def drop_after(cut: int, body: bytes, etag: str | None = None) -> Callable:
-    """A fault: the connection breaks after `cut` bytes of what was asked for."""
+    """A fault: the connection breaks after `cut` bytes of the response."""
     return lambda handler: serve(handler, body, etag, cut)
 
 
 def ignore_range(body: bytes) -> Callable:
-    """A fault: the whole file, whatever was asked for."""
+    """A fault: the complete file, whatever the request."""
     return lambda handler: answer(handler, 200, {}, body)

@@ -28,7 +28,7 @@ def web(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch):
-    """The pauses that were asked for; none is made."""
+    """The requested pauses; none is made."""
     asked = []
     monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: asked.append(seconds))
     return asked
@@ -95,7 +95,7 @@ def test_archives_are_fetched_unpacked_and_a_second_call_does_nothing(web, folde
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_an_unpacked_archive_may_be_deleted_but_not_what_it_held(web, folder):
+def test_an_unpacked_archive_may_be_deleted_but_not_its_contents(web, folder):
     archives = published(web)
     download(archives, folder)
     (folder / "a.zip").unlink()
@@ -106,7 +106,7 @@ def test_an_unpacked_archive_may_be_deleted_but_not_what_it_held(web, folder):
     assert [request.path for request in web.seen[3:]] == ["/labels.csv"]
 
 
-def test_archives_that_lie_there_are_used_without_a_connection(folder):
+def test_existing_archives_are_used_without_a_connection(folder):
     folder.mkdir(parents=True)
     (folder / "a.zip").write_bytes(ZIP)
     (folder / "labels.csv").write_bytes(CSV)
@@ -121,11 +121,11 @@ def test_archives_that_lie_there_are_used_without_a_connection(folder):
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        (ZIP[:-1], f"found {len(ZIP) - 1} bytes, want {len(ZIP)} bytes"),
-        (bytes(len(ZIP)), f"found md5 {md5(bytes(len(ZIP)))}, want md5 {md5(ZIP)}"),
+        (ZIP[:-1], f"found {len(ZIP) - 1} bytes, expected {len(ZIP)} bytes"),
+        (bytes(len(ZIP)), f"found md5 {md5(bytes(len(ZIP)))}, expected md5 {md5(ZIP)}"),
     ],
 )
-def test_a_wrong_file_that_lies_there_is_named_and_not_touched(folder, body, found):
+def test_an_existing_wrong_file_is_named_and_kept(folder, body, found):
     folder.mkdir(parents=True)
     (folder / "a.zip").write_bytes(body)
     with pytest.raises(UserError, match=found) as caught:
@@ -143,20 +143,20 @@ def test_mirrors_are_tried_in_turn(web, folder):
     assert "set/meta.csv" in names(folder)
 
 
-def test_where_no_address_gives_it_each_is_named_with_what_was_found_and_wanted(web, folder):
+def test_where_no_address_works_each_is_named_with_its_reason(web, folder):
     wrong, closed = web.put("/wrong", bytes(len(ZIP))), web.put("/short", ZIP[:50])
     with pytest.raises(UserError) as caught:
         download([archive("a.zip", ZIP, web.address + "/gone", wrong, closed)], folder)
     message = str(caught.value)
     assert f"{web.address}/gone: HTTP status 404" in message
-    assert f"{wrong}: found md5 {md5(bytes(len(ZIP)))}, want md5 {md5(ZIP)}" in message
-    assert f"{closed}: it has 50 bytes, want {len(ZIP)}" in message
+    assert f"{wrong}: found md5 {md5(bytes(len(ZIP)))}, expected md5 {md5(ZIP)}" in message
+    assert f"{closed}: it has 50 bytes, expected {len(ZIP)}" in message
     assert f"put it into {folder} by hand (size {len(ZIP)}, md5 {md5(ZIP)})" in message
     assert names(folder) == set()
 
 
-def test_an_archive_without_an_address_is_asked_for_by_hand(folder):
-    with pytest.raises(UserError, match=r"a\.zip: no address gives it: none is known"):
+def test_an_archive_without_an_address_must_be_put_there_by_hand(folder):
+    with pytest.raises(UserError, match=r"a\.zip: no address serves it: none is known"):
         download([Archive("a.zip", ())], folder)
 
 
@@ -180,15 +180,15 @@ def test_a_part_of_another_version_gets_a_second_try_from_the_first_byte(web, fo
     assert "set/meta.csv" in names(folder)
 
 
-def test_an_md5_that_does_not_bind_is_a_warning(web, folder, capsys):
+def test_a_wrong_md5_that_is_not_binding_is_a_warning(web, folder, capsys):
     expected = Archive("a.zip", (web.put("/a.zip", ZIP),), 7, md5(b"older"), md5_is_binding=False)
     download([expected], folder)
     assert "set/meta.csv" in names(folder)
-    assert f"warning: a.zip: found {len(ZIP)} bytes, want 7 bytes" in capsys.readouterr().err
+    assert f"warning: a.zip: found {len(ZIP)} bytes, expected 7 bytes" in capsys.readouterr().err
     unsized = Archive("a.zip", (NOBODY,), None, md5(b"older still"), md5_is_binding=False)
     (folder / ".a.zip.done").unlink()
     download([unsized], folder)
-    assert f"found md5 {md5(ZIP)}, want md5 {md5(b'older still')}" in capsys.readouterr().err
+    assert f"found md5 {md5(ZIP)}, expected md5 {md5(b'older still')}" in capsys.readouterr().err
 
 
 def test_two_are_fetched_at_a_time_and_never_three(web, folder):
@@ -235,7 +235,7 @@ def test_the_first_error_stops_all(web, folder):
     web.faults["/0"], web.faults["/1"] = [endless], [gone]
     for n in range(2, 6):
         web.faults[f"/{n}"] = [lambda handler: released.wait(10) and answer(handler, 404)]
-    with pytest.raises(UserError, match=r"1\.csv: no address gives it"):
+    with pytest.raises(UserError, match=r"1\.csv: no address serves it"):
         download(archives, folder)
     assert left.wait(10)  # the client hung up in the midst of the other file
     assert len(web.seen) < 6
@@ -256,7 +256,7 @@ def test_space_counts_what_is_still_needed(folder):
     assert space(missing, [part, plain, unknown], folder) == 750 + 4_500
 
 
-def test_too_little_space_is_told_before_the_first_request(web, folder, monkeypatch):
+def test_too_little_space_is_an_error_before_the_first_request(web, folder, monkeypatch):
     monkeypatch.setattr(data.download.disk, "free_bytes", lambda folder: 10_000_000_000)
     big = Archive("big.zip", (web.address + "/big.zip",), 13_300_000_000)
     with pytest.raises(UserError, match=r"needs about 33\.2 GB, and 10\.0 GB are free") as caught:
@@ -286,7 +286,7 @@ def test_a_corrupt_marker_means_unpacking_again_without_a_connection(web, folder
     assert len(web.seen) == 1
 
 
-def test_another_version_of_an_archive_is_not_taken_for_done(web, folder):
+def test_another_version_of_an_archive_does_not_count_as_done(web, folder):
     download(published(web)[:1], folder)
     newer = zipped({"set/meta.csv": b"new\n"})
     (folder / "a.zip").unlink()
@@ -325,7 +325,7 @@ def test_a_split_zip_is_fetched_and_unpacked(web, folder, tmp_path):
 
 @pytest.mark.parametrize("name", ["", "../a.zip", "a/b.zip", "/a.zip", ".hidden", "..", "a\\b.zip"])
 def test_an_archive_has_a_plain_file_name(name):
-    with pytest.raises(UserError, match="want a plain file name"):
+    with pytest.raises(UserError, match="expected a plain file name"):
         Archive(name, ())
 
 

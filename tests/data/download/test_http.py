@@ -23,7 +23,7 @@ def web(monkeypatch):
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """The pauses that were asked for; none is made."""
+    """The requested pauses; none is made."""
     asked = []
     monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: asked.append(seconds))
     return asked
@@ -66,7 +66,7 @@ def test_a_part_of_a_killed_run_is_resumed_with_the_validator_that_it_left(web, 
     assert web.seen[-1].headers["If-Range"] == '"v1"'
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_whole(web, part, pauses):
+def test_a_file_that_changed_meanwhile_is_fetched_completely(web, part, pauses):
     old, new = b"o" * 5_000, b"n" * 6_000
     url = web.put("/a", new, etag='"v2"')
     web.faults["/a"] = [drop_after(1_000, old, '"v1"')]
@@ -98,7 +98,7 @@ def test_a_server_that_ignores_range_sends_the_whole_file_again(web, part):
     assert part.read_bytes() == BODY
 
 
-def test_a_server_that_answers_another_range_is_asked_anew(web, part, pauses):
+def test_after_an_answer_of_another_range_the_request_is_repeated(web, part, pauses):
     part.write_bytes(b"x" * 1_000)
     url = web.put("/a", BODY)
     web.faults["/a"] = [lambda h: answer(h, 206, {"Content-Range": "bytes 5-9/10"}, b"wrong")]
@@ -117,7 +117,7 @@ def test_416_means_complete_or_another_file(web, part, pauses):
     assert part.read_bytes() == BODY
 
 
-def test_a_part_of_known_size_needs_no_request_and_one_too_long_is_begun_anew(web, part):
+def test_a_part_of_known_size_needs_no_request_and_one_too_long_starts_again(web, part):
     url = web.put("/a", BODY)
     part.write_bytes(BODY)
     fetch(url, part, size=len(BODY))
@@ -156,9 +156,9 @@ def test_without_retry_after_the_pauses_double_with_jitter(web, part, pauses):
     assert back_off(50) <= data.download.http.LONGEST_BACK_OFF_SECONDS
 
 
-def test_a_server_that_wants_hours_is_not_waited_for(web, part, pauses):
+def test_a_retry_after_of_hours_is_an_error(web, part, pauses):
     web.faults["/a"] = [status(429, Retry_After="7200")]
-    with pytest.raises(FetchError, match="429.*come back in 120 minutes"):
+    with pytest.raises(FetchError, match="429.*try again in 120 minutes"):
         fetch(web.address + "/a", part)
     assert not pauses
 
@@ -181,7 +181,7 @@ def test_a_server_that_ignores_range_and_always_drops_is_given_up(web, part, pau
     assert len(web.seen) == ATTEMPTS
 
 
-def test_a_missing_file_is_not_asked_for_twice(web, part, pauses):
+def test_a_missing_file_is_not_requested_twice(web, part, pauses):
     with pytest.raises(FetchError, match="404"):
         fetch(web.address + "/nothing", part)
     assert len(web.seen) == 1
@@ -189,7 +189,7 @@ def test_a_missing_file_is_not_asked_for_twice(web, part, pauses):
 
 
 def test_another_size_is_noticed_before_the_body_is_kept(web, part):
-    with pytest.raises(FetchError, match=f"it has {len(BODY)} bytes, want 77"):
+    with pytest.raises(FetchError, match=f"it has {len(BODY)} bytes, expected 77"):
         fetch(web.put("/a", BODY), part, size=77)
     assert not part.exists()
 
@@ -254,7 +254,7 @@ def test_a_full_disk_is_no_network_error(web, part, pauses):
     assert not pauses
 
 
-def test_too_little_space_is_told_when_the_length_is_known(web, part, monkeypatch):
+def test_too_little_space_is_an_error_when_the_length_is_known(web, part, monkeypatch):
     monkeypatch.setattr(data.download.disk, "free_bytes", lambda folder: 2_000)
     with pytest.raises(UserError, match=r"needs about 262\.1 kB, and 2\.0 kB are free"):
         fetch(web.put("/a", BODY), part)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import UserError
-from data.download.split_zip import Joined, open_zip
+from data.download.split_zip import ConcatenatedFiles, open_zip
 from data.download.unpacking import unpack
 
 NOISE = random.Random(0)
@@ -115,7 +115,7 @@ def test_volumes_of_info_zip(tmp_path, method):
 
 
 @pytest.mark.parametrize("zip64", [False, True])
-def test_a_missing_volume_is_told(tmp_path, zip64):
+def test_a_missing_volume_is_named(tmp_path, zip64):
     paths = write_volumes(tmp_path, FILES, 4_096, zip64)
     count = len(paths)
     missing = f"it has {count} volumes, found {count - 1}; missing: set.z03; delete"
@@ -173,8 +173,11 @@ def test_the_names_of_a_split_zip_are_checked_too(tmp_path):
 
 @settings(derandomize=True, deadline=None)
 @given(st.lists(st.binary(max_size=9), min_size=1, max_size=5), st.data())
-def test_a_joined_view_reads_as_the_joined_bytes_do(pieces, choose):
-    view, plain = Joined([io.BytesIO(piece) for piece in pieces]), io.BytesIO(b"".join(pieces))
+def test_concatenated_files_read_as_their_bytes(pieces, choose):
+    view, plain = (
+        ConcatenatedFiles([io.BytesIO(piece) for piece in pieces]),
+        io.BytesIO(b"".join(pieces)),
+    )
     for _ in range(5):
         offset, size = choose.draw(st.integers(0, 50)), choose.draw(st.integers(-1, 50))
         assert view.seek(offset) == plain.seek(offset)

@@ -60,7 +60,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["s.zip", "s.tar.gz", "s.tgz", "s.tar"])
-def test_an_archive_is_unpacked_whole(folder, tmp_path, name):
+def test_an_archive_is_unpacked_completely(folder, tmp_path, name):
     make = zip_of if name.endswith("zip") else tar_of
     archive = make(tmp_path / name, SOUNDS)
     assert is_archive(name)

@@ -109,7 +109,7 @@ def test_a_name_that_the_record_lacks(web, tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[]", b'{"files": 3}', b'{"files": [{}]}'])
-def test_a_corrupt_lock_file_is_read_anew(web, tmp_path, text, capsys):
+def test_a_corrupt_lock_file_is_fetched_again(web, tmp_path, text, capsys):
     (tmp_path / "zenodo_39.json").write_bytes(text)
     assert len(zenodo_record(39, None, tmp_path, publish(web, NEW))) == 2
     assert "zenodo_39.json: found no list of files" in capsys.readouterr().err
@@ -133,5 +133,5 @@ def test_a_record_that_cannot_be_reached(web, tmp_path):
 
 def test_a_hostile_file_name_is_refused(web, tmp_path):
     record = {"files": [{"key": "../../evil", "size": 1, "checksum": A}]}
-    with pytest.raises(UserError, match="want a plain file name"):
+    with pytest.raises(UserError, match="expected a plain file name"):
         zenodo_record(39, None, tmp_path, publish(web, record))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import UserError
-from data.features.decode import BadAudio, convert, decode, read, read_blocks, read_in_turn
+from data.features.decode import BadAudio, convert, decode, read, read_blocks, read_concatenated
 
 
 def tone(hertz, rate, seconds=1.0, channels=1):
@@ -40,7 +40,7 @@ def test_mono_is_the_mean_of_all_channels_and_stereo_the_first_two(tmp_path, cha
     np.testing.assert_array_equal(decode(path, 16_000, channels), np.float32(expected))
 
 
-def test_a_mono_recording_is_heard_on_both_channels(tmp_path):
+def test_a_mono_recording_is_copied_to_both_channels(tmp_path):
     path = write(tmp_path / "a.wav", np.array([0.5, -0.25]), subtype="FLOAT")
     np.testing.assert_array_equal(decode(path, 16_000, 2), np.float32([[0.5, -0.25]] * 2))
 
@@ -52,7 +52,7 @@ def test_a_96_khz_24_bit_stereo_flac_becomes_a_16_khz_tone(tmp_path):
     np.testing.assert_allclose(found[0, 200:-200], tone(1000, 16_000)[200:-200, 0], atol=1e-4)
 
 
-def test_what_lies_above_the_new_nyquist_frequency_is_gone(tmp_path):
+def test_frequencies_above_the_new_nyquist_frequency_are_removed(tmp_path):
     found = decode(write(tmp_path / "a.wav", tone(12_000, 44_100), 44_100), 16_000)
     assert np.abs(found[0, 200:-200]).max() < 1e-4
 
@@ -76,7 +76,7 @@ def test_any_rate_gives_the_same_tone_and_length(rate, wanted, channels, mixed, 
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg"])
-def test_a_stretch_is_what_the_whole_recording_holds_there(tmp_path, name):
+def test_a_segment_equals_that_part_of_the_recording(tmp_path, name):
     path = write(tmp_path / name, tone(440, 22_050, 2.0), 22_050)
     whole, rate = read(path)
     part, _ = read(path, 0.5, 0.25)
@@ -85,7 +85,7 @@ def test_a_stretch_is_what_the_whole_recording_holds_there(tmp_path, name):
     np.testing.assert_allclose(part, whole[11_025 : 11_025 + len(part)], atol=1e-6)
 
 
-def test_a_short_recording_gives_what_there_is(tmp_path):
+def test_a_short_recording_gives_fewer_samples(tmp_path):
     path = write(tmp_path / "a.wav", tone(440, 44_100, 0.010), 44_100)
     assert decode(path, 16_000, seconds=10.0).shape == (1, 160)
 
@@ -129,7 +129,7 @@ def write_bytes(path, content):
 
 
 @pytest.mark.parametrize("reason", BAD)
-def test_a_bad_recording_says_what_is_wrong_with_it(tmp_path, reason):
+def test_the_reason_of_a_bad_recording_is_named(tmp_path, reason):
     path = BAD[reason](tmp_path)
     with pytest.raises(BadAudio, match=reason) as caught:
         decode(path, 16_000)
@@ -139,7 +139,7 @@ def test_a_bad_recording_says_what_is_wrong_with_it(tmp_path, reason):
 
 
 @pytest.mark.parametrize("kind", ["wav", "aiff", "mp3", "flac"])
-def test_a_recording_that_was_cut_is_told_even_where_its_beginning_is_wanted(tmp_path, kind):
+def test_a_truncated_recording_is_found_even_where_only_its_beginning_is_read(tmp_path, kind):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 10 * 16_000)
     path = cut(write(tmp_path / f"whole.{kind}", noise), tmp_path / f"a.{kind}")
     seconds = 1.0 if kind in ("wav", "aiff") else None  # the others are told by reading on
@@ -148,7 +148,7 @@ def test_a_recording_that_was_cut_is_told_even_where_its_beginning_is_wanted(tmp
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
-def test_the_blocks_of_a_recording_are_what_it_holds(tmp_path, name):
+def test_the_blocks_of_a_recording_are_its_samples(tmp_path, name):
     path = write(tmp_path / name, tone(440, 22_050, 1.0, 2), 22_050)
     blocks = [*read_blocks(path, 1000)]
     assert {rate for _, rate in blocks} == {22_050}
@@ -156,7 +156,7 @@ def test_the_blocks_of_a_recording_are_what_it_holds(tmp_path, name):
     np.testing.assert_allclose(np.concatenate([b for b, _ in blocks]), read(path)[0], atol=1e-6)
 
 
-def test_what_lies_before_a_sample_that_is_not_finite_is_given(tmp_path):
+def test_samples_before_a_non_finite_one_are_returned(tmp_path):
     samples = np.zeros((16_000, 1), np.float32)
     samples[12_345] = np.nan
     path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
@@ -190,22 +190,22 @@ def test_bad_audio_survives_the_way_from_a_worker():
     assert (sent.path, sent.reason, str(sent)) == ("a.wav", "no such file", "a.wav: no such file")
 
 
-def test_a_recording_in_several_files_is_read_in_turn(tmp_path):
+def test_a_recording_in_several_files_is_concatenated(tmp_path):
     whole = np.random.default_rng(0).uniform(-0.5, 0.5, (1000, 2)).astype(np.float32)
     parts = [
         write(tmp_path / f"{n}.wav", part, 8000, subtype="FLOAT")
         for n, part in enumerate(np.split(whole, [300, 301]))
     ]
-    samples, rate = read_in_turn(parts)
+    samples, rate = read_concatenated(parts)
     assert rate == 8000
     np.testing.assert_array_equal(samples, whole)
     write(parts[2], whole[301:], 16_000)
     with pytest.raises(
-        BadAudio, match=r"want 2 channels at 8000 Hz, as 0.wav, found 2 at 16000 Hz$"
+        BadAudio, match=r"expected 2 channels at 8000 Hz, as 0.wav, found 2 at 16000 Hz$"
     ):
-        read_in_turn(parts)
+        read_concatenated(parts)
     write(parts[2], whole[301:, :1], 8000)
     with pytest.raises(
-        BadAudio, match=r": 2.wav: want 2 channels at 8000 Hz, .* found 1 at 8000 Hz$"
+        BadAudio, match=r": 2.wav: expected 2 channels at 8000 Hz, .* found 1 at 8000 Hz$"
     ):
-        read_in_turn(parts)
+        read_concatenated(parts)

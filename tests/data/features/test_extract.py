@@ -71,7 +71,7 @@ def contents(folder):
         (Mel(front_end="waveform", channels=2, pre_emphasis=0.97), STUDENT),
     ],
 )
-def test_a_cache_holds_what_decoding_and_transforming_one_clip_gives(audio, settings):
+def test_a_cache_equals_decoding_and_transforming_each_clip(audio, settings):
     caches, result = made(audio, *settings)
     assert result == (18, [])
     for cache, mel in zip(caches, settings, strict=True):
@@ -117,7 +117,7 @@ def test_front_ends_share_their_spectrum_where_they_can(audio, monkeypatch, stud
     assert sum(calls) == 18 * spectra // 5
 
 
-def test_only_the_shards_that_a_change_touches_are_made_again(audio):
+def test_only_the_shards_with_a_change_are_computed_again(audio):
     made(audio)
     before = contents(audio.parent / "features")
     samples, rate = soundfile.read(audio / "05.wav")
@@ -188,7 +188,7 @@ def test_a_full_disk_leaves_the_finished_shards(audio, monkeypatch):
 
     monkeypatch.setattr(extract, "write_rows", write_rows)
     caches = writers(audio)
-    with pytest.raises(UserError, match="disk is full; make room and start again"):
+    with pytest.raises(UserError, match="disk is full; free some space and start again"):
         extract.extract(caches, SECONDS)
     finished = [cache.finished(shard) for cache in caches for shard in range(cache.shards)]
     assert sum(described is not None for described in finished) > 0
@@ -209,10 +209,10 @@ def test_other_errors_of_the_system_keep_their_message(audio, monkeypatch):
         extract.extract(writers(audio), SECONDS)
 
 
-def test_room_on_the_disk_is_asked_for_first(audio, monkeypatch):
+def test_disk_space_is_checked_first(audio, monkeypatch):
     usage = extract.shutil.disk_usage(audio)
     monkeypatch.setattr(extract.shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(UserError, match=r"want 0.00 GB for the features, 0.00 GB are free"):
+    with pytest.raises(UserError, match=r"the features need 0.00 GB, 0.00 GB are free"):
         extract.extract(writers(audio), SECONDS)
 
 
@@ -236,7 +236,7 @@ def test_all_bad_clips_are_found_and_the_good_shards_kept(audio):
     assert extract.extract(caches, SECONDS) == (10, bad)
 
 
-def test_bad_clips_are_left_out_where_the_user_says_so(audio):
+def test_bad_clips_are_left_out_on_request(audio):
     whole = made(audio)[0][0]
     spoil(audio)
     caches, (_, bad) = made(audio, strict=False)

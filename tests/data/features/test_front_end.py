@@ -122,12 +122,15 @@ def test_logarithms_and_spectra(log, expected, spectrum):
     np.testing.assert_allclose(found, expected(mel), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("scale", "norm"), [("slaney", "slaney"), ("htk_hertz", None)])
 @pytest.mark.parametrize(("rate", "size", "bands"), [(32_000, 1024, 128), (44_100, 2048, 256)])
-def test_slaney_filters_are_those_of_librosa(rate, size, bands):
+def test_filters_are_those_of_librosa(rate, size, bands, scale, norm):
     settings = Mel(
-        sample_rate=rate, mel_scale="slaney", num_bands=bands, mel_min_hz=0, mel_max_hz=rate / 2
+        sample_rate=rate, mel_scale=scale, num_bands=bands, mel_min_hz=0, mel_max_hz=rate / 2
     )
-    expected = librosa.filters.mel(sr=rate, n_fft=size, n_mels=bands, dtype=np.float64)
+    expected = librosa.filters.mel(
+        sr=rate, n_fft=size, n_mels=bands, htk=scale != "slaney", norm=norm, dtype=np.float64
+    )
     np.testing.assert_allclose(mel_filters(settings, size).T, expected, atol=1e-12)
 
 
@@ -213,7 +216,7 @@ def test_the_front_end_of_passt_and_its_family(settings):
     torch.testing.assert_close(found, expected, rtol=0, atol=3e-4)
 
 
-def test_ten_seconds_of_passt_are_1000_frames_and_lengths_say_so():
+def test_ten_seconds_of_passt_are_1000_frames():
     front_end = FrontEnd(replace(PASST, padding="log_zero"))
     assert front_end.shape(320_000) == (1, 1000, 128)
     found = front_end(torch.zeros(2, 1, 64_000), torch.tensor([64_000, 48_000]))
@@ -269,7 +272,7 @@ def test_pre_emphasis_comes_before_the_frames():
     torch.testing.assert_close(found, FrontEnd(Mel())(emphasised))
 
 
-def test_a_waveform_stays_what_it_is():
+def test_a_waveform_is_unchanged():
     sound = noise(2, 2, 100)
     front_end = FrontEnd(Mel(front_end="waveform", channels=2))
     assert torch.equal(front_end(sound), sound)
@@ -279,7 +282,7 @@ def test_a_waveform_stays_what_it_is():
 @pytest.mark.parametrize("framing", ["plain", "kaldi", "centred", "passt"])
 @EXAMPLES
 @given(samples=st.integers(0, 2_000))
-def test_shape_is_what_comes_out(framing, samples):
+def test_shape_is_that_of_the_output(framing, samples):
     front_end = FrontEnd(Mel(framing=framing, pre_emphasis=0.9, num_bands=7))
     if front_end.frames(samples) > 0:
         assert front_end(torch.zeros(1, 1, samples)).shape[1:] == front_end.shape(samples)
@@ -305,7 +308,7 @@ def test_float32_under_autocast():
     assert torch.equal(found, FrontEnd(Mel())(sound))
 
 
-def test_an_exported_front_end_says_the_same():
+def test_an_exported_front_end_gives_the_same_features():
     sound, front_end = noise(1, 1, 8_000), FrontEnd(Mel()).eval()
     exported = torch.export.export(front_end, (sound,)).module()
     torch.testing.assert_close(exported(sound), front_end(sound))

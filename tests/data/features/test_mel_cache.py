@@ -71,13 +71,13 @@ def test_a_shard_holds_a_power_of_two_of_clips(tmp_path):
     np.testing.assert_array_equal(np.concatenate(arrays), features_of(10).numpy())
 
 
-def test_a_clip_larger_than_a_shard_has_one_of_its_own(tmp_path, monkeypatch):
+def test_a_clip_larger_than_a_shard_has_a_separate_shard(tmp_path, monkeypatch):
     monkeypatch.setattr(cache_writer, "SHARD_BYTES", 10)
     assert made(tmp_path / "x", 3).shards == 3
     assert torch.equal(MelCache.open(tmp_path / "x").read_all(), features_of(3))
 
 
-def test_a_cache_gives_back_what_went_in(tmp_path):
+def test_a_cache_returns_the_features_that_were_written(tmp_path):
     made(tmp_path / "x")
     cache = MelCache.open(tmp_path / "x")
     assert (len(cache), cache.shape, cache.folder) == (10, SHAPE, tmp_path / "x")
@@ -110,7 +110,7 @@ def test_a_row_that_is_not_there(cache, row):
         cache.gather(np.array([0, row]))
 
 
-def test_changing_what_was_gathered_leaves_the_cache_alone(tmp_path):
+def test_changing_gathered_features_does_not_change_the_cache(tmp_path):
     made(tmp_path / "x")
     cache = MelCache.open(tmp_path / "x")
     cache.gather(np.array([0])).zero_()
@@ -156,7 +156,7 @@ DAMAGE = {
     "clips.csv: changed": lambda d: rewrite(d / "clips.csv", lambda b: b.replace(b"a=1", b"b=1")),
     "classes.json: missing": lambda d: (d / "classes.json").unlink(),
     "shard_00001.npy: found 0 bytes": lambda d: (d / "shard_00001.npy").unlink(),
-    "shard_00002.npy: found 223 bytes, want 224": lambda d: rewrite(
+    "shard_00002.npy: found 223 bytes, expected 224": lambda d: rewrite(
         d / "shard_00002.npy", lambda b: b[:-1]
     ),
     "cache of another front end, x": copy_elsewhere,
@@ -164,7 +164,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("message", DAMAGE)
-def test_a_damaged_cache_says_what_is_wrong(tmp_path, message):
+def test_the_damage_of_a_cache_is_named(tmp_path, message):
     made(tmp_path / "x")
     folder = DAMAGE[message](tmp_path / "x") or tmp_path / "x"
     with pytest.raises(UserError, match=message) as caught:

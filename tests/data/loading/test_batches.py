@@ -41,7 +41,7 @@ def test_a_clip_without_features_is_named():
 
 
 @pytest.mark.parametrize("kind", ["global", "bands"])
-def test_normalisation_is_measured_on_the_training_clips_alone(kind):
+def test_normalisation_is_measured_on_the_training_clips_only(kind):
     stored = torch.randn(100, 1, 4, 2, generator=torch.Generator().manual_seed(0))
     stored[..., 1] = stored[..., 1] * 3 + 5
     source = cache([f"{n:02d}" for n in range(100)])
@@ -59,7 +59,7 @@ def test_normalisation_is_measured_on_the_training_clips_alone(kind):
 
 def test_a_normalisation_may_be_given():
     view = ClipFeatures(cache(["1", "5"]), np.array(["1", "5"]), CPU, 1.0)
-    view.fix(2.0, 4.0)
+    view.set_normalisation(2.0, 4.0)
     assert view[torch.tensor([0, 1])][:, 0, 0, 0].tolist() == [-0.25, 0.75]
 
 
@@ -84,15 +84,15 @@ def test_an_epoch_holds_every_training_clip_once_and_the_last_batch_is_short():
         assert torch.equal(batch.inputs["student"][:, 0, 0, 0], batch.rows.float())
 
 
-def test_an_epoch_follows_from_seed_and_epoch_alone():
+def test_an_epoch_depends_on_seed_and_epoch_only():
     augmentation = Augmentation(Augment(mixup_alpha=0.3, gain_db=3), 1.0, 8000.0)
 
-    def drawn(seed, epoch):
+    def inputs(seed, epoch):
         return torch.cat([b.inputs["student"] for b in batches(augmentation, seed).epoch(epoch)])
 
-    assert torch.equal(drawn(0, 5), drawn(0, 5))
-    assert not torch.equal(drawn(0, 5), drawn(0, 6))
-    assert not torch.equal(drawn(0, 5), drawn(1, 5))
+    assert torch.equal(inputs(0, 5), inputs(0, 5))
+    assert not torch.equal(inputs(0, 5), inputs(0, 6))
+    assert not torch.equal(inputs(0, 5), inputs(1, 5))
 
 
 def test_mixup_may_begin_late():
@@ -105,7 +105,7 @@ def test_mixup_may_begin_late():
     assert [mixed(epoch) for epoch in range(4)] == [0, 0, 8, 8]
 
 
-def test_a_view_of_crops_is_shorter_and_evaluation_hears_the_whole_clip():
+def test_training_crops_are_shorter_and_evaluation_uses_full_clips():
     cropping = batches(Augmentation(Augment(crop_seconds=0.5), 1.0, 8000.0))
     assert {batch.inputs["student"].shape[1:] for batch in cropping.epoch(0)} == {(1, 2, 2)}
     assert cropping.features["student"][torch.arange(2)].shape == (2, 1, 4, 2)
@@ -157,7 +157,7 @@ NAMES = ["", "", "b", "a", "b", "a", "c", "c"]  # of which the clips 0 to 7 are 
 
 
 def sliced(gigabytes, lost=()):
-    """Clips that hear -1, of recordings whose frame t is 100 times their number and t more."""
+    """Clips with features of -1; frame t of recording n has the value 100 n + t."""
     clips = [
         Clip(str(k), Path("x"), {"a": 1.0}, extras={"recording": name})
         for k, name in enumerate(NAMES)
@@ -177,10 +177,10 @@ def sliced(gigabytes, lost=()):
 
 @pytest.mark.parametrize("gigabytes", [0.0, 1.0])
 @pytest.mark.parametrize("mixup", [0.0, 0.5])
-def test_training_hears_stretches_of_recordings_however_many_processes_share_them(gigabytes, mixup):
+def test_training_crops_recordings_for_any_number_of_processes(gigabytes, mixup):
     view, settings = sliced(gigabytes), Augment(mixup_alpha=mixup)
     cutting = Augmentation(settings, 1.0, 8000.0, recording_seconds=10.0)
-    assert view.waits == (gigabytes == 0.0)
+    assert view.reads_disk == (gigabytes == 0.0)
 
     def epoch(rank, world):
         of_two = {"rank": rank, "world": world}
@@ -210,11 +210,11 @@ def test_a_clip_of_no_recording_is_not_trained_on_another(gigabytes):
         sliced(gigabytes).fetch(torch.tensor([2, 1]))
 
 
-def test_clips_and_recordings_share_what_may_be_resident():
+def test_clips_and_recordings_share_the_feature_memory():
     view = sliced(500e-9)  # 128 bytes of clips leave no room for 480 of recordings
     assert view.resident is not None
-    assert view.waits
-    assert not sliced(610e-9).waits
+    assert view.reads_disk
+    assert not sliced(610e-9).reads_disk
 
 
 def test_a_recording_without_features_is_named():
@@ -254,7 +254,7 @@ def test_prefetched_batches_are_those_of_the_plain_way_bit_for_bit(augment, giga
 
 
 @pytest.mark.parametrize("gigabytes", [0.0, 1.0])
-def test_normalising_a_batch_leaves_the_cache_alone(gigabytes):
+def test_normalising_a_batch_does_not_change_the_cache(gigabytes):
     source = cache([f"{n:02d}" for n in range(10)])
     view = ClipFeatures(source, source.table.ids, CPU, gigabytes)
     view.normalise("global", np.arange(10))
@@ -264,7 +264,7 @@ def test_normalising_a_batch_leaves_the_cache_alone(gigabytes):
     assert torch.equal(once, (view.features(rows) - view.mean) / view.std)
 
 
-def test_what_goes_wrong_in_the_thread_is_raised_in_the_epoch():
+def test_errors_of_the_thread_are_raised_in_the_epoch():
     broken = loaded(True)
 
     def gather(rows, **_):

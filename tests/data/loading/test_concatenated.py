@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from data.loading.concatenated import Joined
+from data.loading.concatenated import ConcatenatedClips
 
 ROWS, LABELS = np.array([1, 2, 4, 5, 7]), np.array([0, 1, 0, 0, 2])
 
@@ -16,7 +16,7 @@ class Clips:
 
 
 def test_a_clip_is_followed_by_another_of_its_class():
-    joined = Joined(Clips(), ROWS, LABELS, seed=0)[torch.tensor(ROWS)]
+    joined = ConcatenatedClips(Clips(), ROWS, LABELS, seed=0)[torch.tensor(ROWS)]
     assert joined.shape == (5, 1, 4, 3)
     first, then = joined[:, 0, 0, 0].int().tolist(), joined[:, 0, 2, 0].int().tolist()
     assert first == ROWS.tolist()
@@ -26,7 +26,10 @@ def test_a_clip_is_followed_by_another_of_its_class():
 
 
 def test_the_same_seed_joins_the_same_clips():
-    prints = [Joined(Clips(), ROWS, LABELS, seed).fingerprint() for seed in (0, 0, 3)]
+    prints = [ConcatenatedClips(Clips(), ROWS, LABELS, seed).fingerprint() for seed in (0, 0, 3)]
     assert prints[0] == prints[1]
-    more = {Joined(Clips(), np.arange(40), np.arange(40) % 2, s).fingerprint() for s in range(4)}
+    more = {
+        ConcatenatedClips(Clips(), np.arange(40), np.arange(40) % 2, s).fingerprint()
+        for s in range(4)
+    }
     assert len(more) == 4

@@ -16,7 +16,7 @@ def test_results_come_in_order_and_the_thread_ends(count):
     assert not threads()
 
 
-def test_the_next_results_are_made_while_one_is_used_and_no_more_than_these():
+def test_the_next_results_are_fetched_while_one_is_used():
     made = [threading.Event() for _ in range(10)]
     results = prefetched(lambda n: made[n].set(), range(10), ahead=3)
     next(results)

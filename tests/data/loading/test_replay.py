@@ -47,8 +47,8 @@ def replay_of(views=3, seed=0, augment=ALL):
 
 
 def heard(replay, role, rows, view):
-    taken, drawn = replay.take(torch.as_tensor(rows), view)
-    return VIEWS[role].augmented(taken, replay.augmentation, drawn)
+    taken, params = replay.take(torch.as_tensor(rows), view)
+    return VIEWS[role].augmented(taken, replay.augmentation, params)
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
@@ -93,7 +93,7 @@ def test_epochs_replay_the_views_in_turn_in_batches_of_any_size(augment):
 
 
 @pytest.mark.parametrize("augment", [CROPPED, STYLED])
-def test_processes_share_what_is_replayed(augment):
+def test_processes_share_replayed_batches(augment):
     replay, targets = replay_of(augment=augment), torch.eye(CLIPS)
     whole, *shares = (
         Batches(VIEWS, targets, TRAIN, 5, 1, replay=replay, rank=rank, world=world).epoch(1)
@@ -127,7 +127,7 @@ def test_teacher_student_and_targets_mix_the_same_clip_by_the_same_share():
     assert sorted(partners) == TRAIN.tolist(), "training clips alone are mixed in, each once"
 
 
-def test_a_fingerprint_tells_draws_apart():
+def test_a_fingerprint_depends_on_the_parameters():
     assert replay_of().fingerprint(1) == replay_of(views=2).fingerprint(1)
     different = [
         replay_of().fingerprint(0),
@@ -142,6 +142,6 @@ def test_a_fingerprint_tells_draws_apart():
     assert len(set(different)) == len(different)
 
 
-def test_a_clip_that_was_not_drawn_is_no_other_clip():
+def test_a_clip_without_parameters_is_an_error():
     with pytest.raises(IndexError):
         replay_of().take(torch.tensor([1, 4]), 0)

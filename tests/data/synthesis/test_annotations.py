@@ -5,8 +5,8 @@ import pytest
 
 from data.synthesis.annotations import (
     CONFUSIONS,
-    draw_volunteers,
     row,
+    sample_volunteers,
     verified_answer,
     volunteer_answer,
 )
@@ -16,7 +16,7 @@ from data.synthesis.taxonomy import COLUMNS, FINE
 
 RNG = np.random.default_rng
 CAREFUL = replace(
-    draw_volunteers(RNG(0))[0],
+    sample_volunteers(RNG(0))[0],
     distraction=0.0,
     threshold_db=0.0,
     confusion=0.0,
@@ -25,13 +25,13 @@ CAREFUL = replace(
 )
 
 
-def test_every_source_is_taken_for_known_ones():
+def test_every_source_is_confused_with_known_ones():
     assert set(CONFUSIONS) == set(SOURCES)
     assert {kind for kinds in CONFUSIONS.values() for kind in kinds} <= set(FINE)
 
 
 def test_volunteers_differ_in_their_faults():
-    pool = draw_volunteers(RNG(0))
+    pool = sample_volunteers(RNG(0))
     assert [volunteer.number for volunteer in pool] == list(range(1, len(pool) + 1))
     for fault in ("distraction", "threshold_db", "confusion", "imagination", "doubt"):
         assert np.std([getattr(volunteer, fault) for volunteer in pool]) > 0.02

@@ -141,7 +141,7 @@ def test_recordings_are_16_bit_mono_neither_clipped_nor_silent(root: Path):
         assert (signal != 0).mean() > 0.5
 
 
-def test_coarse_is_the_maximum_of_fine_and_volunteers_say_how_far(rows: pd.DataFrame):
+def test_coarse_is_the_maximum_of_fine_and_volunteers_mark_proximity(rows: pd.DataFrame):
     for coarse in rows.columns[-8:]:
         kinds = [c for c in rows if c.startswith(coarse[0] + "-") and c.endswith("_presence")]
         assert (rows[coarse].astype(float) == rows[kinds].astype(float).max(axis=1)).all()
@@ -153,13 +153,13 @@ def test_coarse_is_the_maximum_of_fine_and_volunteers_say_how_far(rows: pd.DataF
         assert set(proximity[~present]) <= {"-1"}
 
 
-def test_a_finished_folder_is_left_alone(tmp_path: Path):
+def test_a_finished_folder_is_not_changed(tmp_path: Path):
     (tmp_path / "annotations.csv").write_text("finished")
     synthesise(tmp_path, workers=1, **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["annotations.csv"]
 
 
-def test_an_interrupted_synthesis_starts_anew(root: Path, tmp_path: Path, monkeypatch):
+def test_an_interrupted_synthesis_starts_again(root: Path, tmp_path: Path, monkeypatch):
     make_clip = corpus.make_clip
 
     def interrupted(job):
@@ -177,7 +177,7 @@ def test_an_interrupted_synthesis_starts_anew(root: Path, tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("moved", range(5))
-def test_interrupted_moving_goes_on(root: Path, tmp_path: Path, monkeypatch, moved: int):
+def test_interrupted_moving_is_resumed(root: Path, tmp_path: Path, monkeypatch, moved: int):
     replace, moves = corpus.os.replace, []
 
     def interrupted(source, target):

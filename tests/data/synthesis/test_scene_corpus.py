@@ -62,7 +62,7 @@ def test_the_loader_of_tau_reads_it(root: Path):
         assert abs(np.corrcoef(samples.T)[0, 1]) < 0.999, "each ear hears something of its own"
 
 
-def test_the_whole_set_has_the_parts_it_says():
+def test_the_full_set_has_its_published_splits():
     places = {"train": 10, "test": 5}
     made = list(jobs(0, places, 4, Path(), 4.0, 16_000))
     parts = {part: [job for job in made if job.part == part] for part in places}
@@ -95,9 +95,7 @@ def test_another_seed_gives_other_clips(root: Path, tmp_path: Path):
     assert not any(other[name] == same[name] for name in names)
 
 
-def test_what_is_there_stays_and_what_is_in_the_way_is_told(
-    root: Path, tmp_path: Path, monkeypatch
-):
+def test_existing_files_are_kept_and_conflicts_are_named(root: Path, tmp_path: Path, monkeypatch):
     before = fingerprint(root)
     monkeypatch.setattr(scene_corpus, "make_clip", None)
     synthesise(root, **SMALL)

@@ -6,14 +6,14 @@ from scipy.fft import rfft, rfftfreq
 
 from data.datasets import tau_scenes
 from data.synthesis.scenes import (
-    EAR_DB,
+    MAX_LEVEL_DIFFERENCE_DB,
     SCENES,
     Scene,
     binaural,
-    draw_device,
-    draw_place,
     recorded,
     render,
+    sample_device,
+    sample_place,
 )
 from data.synthesis.signals import rms
 
@@ -48,7 +48,7 @@ PARTS = {part.source.__name__: part.source for s in SCENES.values() for part in 
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_source_is_finite_heard_and_repeats_itself(name):
+def test_a_source_is_finite_audible_and_deterministic(name):
     for seed in range(3):
         sound = PARTS[name](rng(seed), N, RATE)
         assert sound.shape == (N,)
@@ -57,14 +57,16 @@ def test_a_source_is_finite_heard_and_repeats_itself(name):
         assert np.array_equal(sound, PARTS[name](rng(seed), N, RATE))
 
 
-def hear(name: str, seed: int = 0, device: str = "a") -> np.ndarray:
+def recording(name: str, seed: int = 0, device: str = "a") -> np.ndarray:
     scene = SCENES[name]
-    return render(rng(seed), scene, draw_place(rng(1), scene), draw_device(rng(2), device), N, RATE)
+    return render(
+        rng(seed), scene, sample_place(rng(1), scene), sample_device(rng(2), device), N, RATE
+    )
 
 
 @pytest.mark.parametrize("name", SCENES)
 def test_a_recording_is_stereo_and_never_clips(name):
-    heard = hear(name)
+    heard = recording(name)
     assert heard.shape == (2, N)
     assert np.abs(heard).max() <= 0.95 + 1e-12
     assert not np.array_equal(heard[0], heard[1])
@@ -82,14 +84,14 @@ def test_a_sound_from_the_side_comes_sooner_and_louder_to_one_ear():
     later, louder = np.array(arrivals).T
     assert later.min() == -10  # 0.6 ms
     assert later.max() == 10
-    assert np.abs(louder).max() == pytest.approx(EAR_DB, abs=0.2)
+    assert np.abs(louder).max() == pytest.approx(MAX_LEVEL_DIFFERENCE_DB, abs=0.2)
     assert (later[np.abs(louder) > 0.4] * louder[np.abs(louder) > 0.4] > 0).all()
 
 
-def test_a_device_has_a_response_and_a_noise_of_its_own_and_the_reference_has_none():
+def test_a_device_has_a_response_and_noise_and_the_reference_has_none():
     silence, impulse = np.zeros((2, N)), np.zeros((2, N))
     impulse[:, 0] = 0.5
-    flat, other = draw_device(rng(3), "a"), draw_device(rng(3), "s1")
+    flat, other = sample_device(rng(3), "a"), sample_device(rng(3), "s1")
     noise = [rms(recorded(rng(), device, silence, RATE)) for device in (flat, other)]
     assert 20 * np.log10(noise[0]) == pytest.approx(-78, abs=0.01)
     assert 20 * np.log10(noise[1]) == pytest.approx(other.noise_db, abs=0.01)
@@ -105,7 +107,7 @@ def test_a_device_has_a_response_and_a_noise_of_its_own_and_the_reference_has_no
 
 def test_a_place_sounds_like_itself_in_every_clip():
     scene = SCENES["park"]
-    one, again, other = (draw_place(rng(seed), scene) for seed in (1, 1, 2))
+    one, again, other = (sample_place(rng(seed), scene) for seed in (1, 1, 2))
     assert one.reverberation == again.reverberation != other.reverberation
     low, high = scene.reverberation
     assert low <= one.reverberation <= high

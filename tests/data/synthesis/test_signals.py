@@ -35,7 +35,7 @@ def test_noise_falls_by_its_slope_an_octave(slope: float):
     assert fall == pytest.approx(slope, abs=0.3)
 
 
-def test_harmonics_are_the_sines_they_say():
+def test_harmonics_equal_sums_of_sines():
     time = np.arange(1, RATE + 1) / RATE
     expected = sum(
         a * np.sin(2 * np.pi * 100 * k * time) for k, a in ((1, 1.0), (2, 0.5), (4, 0.3))

@@ -50,7 +50,7 @@ def test_every_complete_class_has_a_source():
 
 
 @pytest.mark.parametrize("code", SOURCES)
-def test_a_source_is_finite_heard_and_in_its_band(code: str):
+def test_a_source_is_finite_audible_and_in_its_band(code: str):
     low, high = CENTROID_HZ[code]
     for seed in range(4):
         signal = render(code, seed)

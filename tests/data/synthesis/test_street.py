@@ -8,10 +8,10 @@ from data.synthesis.street import (
     KINDS,
     NUMBER_OF_CLASSES,
     Event,
-    draw_events,
-    draw_sensor,
     loudness,
     render,
+    sample_events,
+    sample_sensor,
 )
 from data.synthesis.taxonomy import COARSE
 
@@ -32,7 +32,7 @@ def test_tables_cover_the_taxonomy():
 def test_clips_hold_about_as_many_classes_as_sonyc_ust():
     counts = dict.fromkeys(COARSE, 0)
     for seed in range(3000):
-        events = draw_events(rng(seed), draw_sensor(rng(10_000 + seed % 200)))
+        events = sample_events(rng(seed), sample_sensor(rng(10_000 + seed % 200)))
         for coarse in {event.kind[0] for event in events}:
             counts[coarse] += 1
     share = {coarse: count / 3000 for coarse, count in counts.items()}
@@ -43,7 +43,7 @@ def test_clips_hold_about_as_many_classes_as_sonyc_ust():
 
 
 def test_far_sources_are_fainter():
-    events = [e for seed in range(400) for e in draw_events(rng(seed), draw_sensor(rng(seed)))]
+    events = [e for seed in range(400) for e in sample_events(rng(seed), sample_sensor(rng(seed)))]
     near = [e.above_background_db for e in events if e.metres < 10]
     far = [e.above_background_db for e in events if e.metres > 40]
     assert np.mean(near) - np.mean(far) > 8
@@ -55,8 +55,8 @@ def test_loudness_is_a_weighted(hz: float, expected_db: float):
     assert 10 * np.log10(power / 0.5) == pytest.approx(expected_db, abs=0.15)
 
 
-def test_a_source_stands_as_high_above_the_background_as_it_should():
-    sensor = replace(draw_sensor(rng()), equaliser_db=np.zeros(10), self_noise_db=-120.0)
+def test_a_source_has_its_level_above_the_background():
+    sensor = replace(sample_sensor(rng()), equaliser_db=np.zeros(10), self_noise_db=-120.0)
     quiet = render(rng(5), sensor, [], N, RATE)
     loud = render(rng(5), sensor, [Event("5-4", 10.0, 20.0)], N, RATE)
     above = 10 * np.log10(loudness(loud, RATE).max() / loudness(quiet, RATE).mean())
@@ -64,13 +64,13 @@ def test_a_source_stands_as_high_above_the_background_as_it_should():
 
 
 def test_a_recording_never_clips_even_when_crowded():
-    sensor = replace(draw_sensor(rng()), background_db=-20.0)
+    sensor = replace(sample_sensor(rng()), background_db=-20.0)
     events = [Event(kind, 4.0, 26.0) for kind in ("4-1", "5-3", "2-2")]
     assert np.abs(render(rng(1), sensor, events, N, RATE)).max() <= 0.95 + 1e-12
 
 
-def test_sensors_hear_differently():
-    first, second = (render(rng(0), draw_sensor(rng(k)), [], N, RATE) for k in (1, 2))
+def test_sensors_differ():
+    first, second = (render(rng(0), sample_sensor(rng(k)), [], N, RATE) for k in (1, 2))
     spectra = [
         np.abs(np.fft.rfft(x)).reshape(-1)[:8000].reshape(8, -1).mean(1) for x in (first, second)
     ]

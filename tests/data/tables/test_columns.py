@@ -71,7 +71,7 @@ def test_columns_are_read_as_they_were_written(tmp_path_factory, named):
         path.write_bytes(file.getvalue())
     found = StoredColumns(path, list(named)[:1])
     assert list(found) == list(named)
-    assert list(found.held) == list(named)[:1]
+    assert list(found.in_memory) == list(named)[:1]
     for name, values in named.items():
         assert found[name][:].tolist() == Column.of(values)[:].tolist()
     with pytest.raises(KeyError):

@@ -92,7 +92,7 @@ def test_an_empty_split_is_named():
 
 
 @pytest.mark.parametrize(("groups", "draws"), [(6, 200), (12, 100), (2400, 1)])
-def test_of_very_many_groups_fewer_draws_are_made(monkeypatch, groups, draws):
+def test_fewer_candidates_are_tried_with_very_many_groups(monkeypatch, groups, draws):
     made = []
 
     class Counting:
@@ -112,7 +112,7 @@ def test_of_very_many_groups_fewer_draws_are_made(monkeypatch, groups, draws):
     st.lists(st.tuples(st.integers(0, 12), st.sampled_from("ab")), min_size=8, max_size=80),
     st.floats(0.05, 0.5),
 )
-def test_held_out_groups_are_whole_and_near_the_share(members, share):
+def test_held_out_groups_are_complete_and_near_the_share(members, share):
     table = table_of([("train", 0, f"g{group}", label) for group, label in members])
     if len(set(table.frame["group"])) < 2:
         return

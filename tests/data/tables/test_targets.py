@@ -32,30 +32,32 @@ def test_rows_are_those_of_the_dense_matrix(some, data):
     np.testing.assert_allclose(sparse.sum(mask), wanted[mask].sum(0, np.float64), rtol=1e-6)
 
 
-def test_rows_that_are_not_there():
+def test_rows_out_of_range():
     sparse = Targets.of([{"a": 1.0}], CLASSES)
     for index in (1, [1], np.array([True, False])):
         with pytest.raises(IndexError):
             sparse[index]
 
 
-def test_only_what_is_heard_takes_memory():
+def test_zeros_take_no_memory():
     sparse = Targets.of([{"e": 1.0, "b": 0.5, "c": 0.0}, {}, {"a": 1e-60}], CLASSES)
-    assert sparse.starts.tolist() == [0, 2, 2, 2]
-    assert sparse.columns.tolist() == [1, 4]
-    assert sparse.values.tolist() == [0.5, 1.0]
-    assert sparse.nbytes == 4 * 8 + 2 * (2 + 4)
+    stored = sparse.arrays()
+    assert stored["starts"].tolist() == [0, 2, 2, 2]
+    assert stored["columns"].tolist() == [1, 4]
+    assert stored["values"].tolist() == [0.5, 1.0]
+    assert [array.dtype for array in stored.values()] == [np.int64, np.int16, np.float32]
+    assert sparse.nbytes == 4 * 4 + 2 * (4 + 4)
     assert sparse.texts(CLASSES) == ["b=0.5;e=1", "", ""]
 
 
-def test_more_classes_than_two_bytes_count():
+def test_more_classes_than_two_bytes_can_number():
     classes = [str(n) for n in range(40_000)]
     assert Targets.of([{"39999": 1.0}], classes)[0].argmax() == 39_999
 
 
-def test_pairs_in_any_order_and_given_twice():
+def test_pairs_in_any_order_and_repeated():
     rows, columns = np.array([2, 0, 2, 2, 0]), np.array([1, 3, 0, 1, 2])
     targets = Targets.of_pairs(rows, columns, (4, 4))
     assert targets[:].tolist() == [[0, 0, 1, 1], [0] * 4, [1, 1, 0, 0], [0] * 4]
     assert targets.sum(np.array([1.0, 1.0, 3.0, 1.0])).tolist() == [3, 3, 1, 1]
-    assert Targets.of_pairs(rows, columns, (4, 2**15)).columns.dtype == np.int32
+    assert Targets.of_pairs(rows, columns, (4, 2**15)).arrays()["columns"].dtype == np.int32
