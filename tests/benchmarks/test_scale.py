@@ -15,11 +15,11 @@ def opened(tmp_path_factory):
 def test_bytes_per_clip_are_those_of_the_arrays(opened):
     assert len(opened.caches[0].shards) == 6
     train = len(opened.batches.sampler.rows)
-    # Per clip and role: id 21, codes of split, fold and group 1 each, offset 8, three labels of
-    # 2 + 4, position 8. Per role: the distinct values, one more offset, six shards.
-    table = 21 + 3 + 8 + 18
+    # Per clip and role: id 21, codes of split, fold and group 1 each, offset 4, three labels of
+    # 4 + 4, position 8. Per role: the distinct values, one more offset, six shards.
+    table = 21 + 3 + 4 + 24
     distinct = 3 * 8 + 8 + 15 * len("sensor_0_00000000")
-    assert opened.index_bytes == 2 * (1500 * (table + 8) + distinct + 8 + 6 * 8) + 3 * 8 * train
+    assert opened.index_bytes == 2 * (1500 * (table + 8) + distinct + 4 + 6 * 8) + 3 * 8 * train
     assert 3 * 8 * train <= 3 * 8 * 1500 * 0.6
     assert opened.index_bytes / 1500 < 200
 
