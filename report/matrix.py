@@ -27,7 +27,7 @@ COLUMNS = ("chain", "model", "metric", "seed", "fold", "value", "parameters", "m
 CELL, BLACK = 118, "#111111"  # px; ink on pale colours, whatever the page's
 
 
-class Judged(NamedTuple):
+class MatrixResults(NamedTuple):
     """A matrix and what follows from it."""
 
     metric: str
@@ -39,7 +39,7 @@ class Judged(NamedTuple):
 def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str) -> str:
     """results.csv, matrix.csv, findings.csv and matrix.svg in `folder`; gives it for the screen."""
     results = gathered(runs, variant)
-    matrix = judged(results)
+    matrix = matrix_results(results)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "results.csv", results.to_csv(index=False))
     write(folder / "matrix.csv", matrix.gains.to_csv(index=False))
@@ -50,16 +50,16 @@ def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str)
     return "\n".join(["", title(matrix), gains, "", statements])
 
 
-def matrix_markdown(matrix: Judged) -> str:
+def matrix_markdown(matrix: MatrixResults) -> str:
     gains, statements = as_markdown(gains_rows(matrix)), as_markdown(findings_rows(matrix.findings))
     return f"{title(matrix)}:\n\n{gains}\n\n{statements}"
 
 
-def judged(results: pd.DataFrame) -> Judged:
+def matrix_results(results: pd.DataFrame) -> MatrixResults:
     """From what write_matrix leaves as results.csv."""
     scores = scores_of(results)
     found = findings(scores, families_of(results))
-    return Judged(results["metric"].iloc[0], scores, gains_of(scores), found)
+    return MatrixResults(results["metric"].iloc[0], scores, gains_of(scores), found)
 
 
 def gathered(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
@@ -118,7 +118,7 @@ def families_of(results: pd.DataFrame) -> dict[str, str]:
     return {name: family(model) for name, model in zip(alone["chain"], alone["model"], strict=True)}
 
 
-def title(matrix: Judged) -> str:
+def title(matrix: MatrixResults) -> str:
     pairs = len(next(iter(matrix.scores.values())))
     return (
         f"{matrix.metric}, and the gain of the last over itself alone, paired by seed and fold, "
@@ -126,7 +126,7 @@ def title(matrix: Judged) -> str:
     )
 
 
-def gains_rows(matrix: Judged) -> list[list[str]]:
+def gains_rows(matrix: MatrixResults) -> list[list[str]]:
     """The models alone, then each chain."""
     gains = matrix.gains.set_index(["teacher", "student"])
     rows = [["model", "score", "gain", "p"]]
@@ -148,7 +148,7 @@ def findings_rows(found: Sequence[Finding]) -> list[list[str]]:
     ]
 
 
-def matrix_picture(matrix: Judged) -> str:
+def matrix_picture(matrix: MatrixResults) -> str:
     """Teachers down, students across, coloured by gain; a longer chain is a row of its own."""
     gains = matrix.gains
     teachers, students = (list(dict.fromkeys(gains[of])) for of in ("teacher", "student"))

@@ -1,4 +1,4 @@
-"""The page as a reader has it, in headless Chromium: drawn, quiet, sortable, audible, narrow."""
+"""The page in headless Chromium: pictures, console, sorting, audio, narrow screens and print."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTRAST = """() => {
   };
   const paper = light(getComputedStyle(document.body).backgroundColor);
   const raised = light(getComputedStyle(document.querySelector("article")).backgroundColor);
-  // Counts in the cells of a matrix are black or white by themselves, on colours of their own.
+  // Counts in the cells of a matrix are black or white, on the colours of the matrix.
   const onImage = (e) =>
     e.closest("svg")?.querySelector("image") && !(e.getAttribute("style") ?? "").includes("var(");
   const texts = [...document.querySelectorAll("svg text, p, td, th, dt, figcaption")];
@@ -56,12 +56,12 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["tags", "scenes"])
 def opened(request, browser):
-    """A page and all that it said and asked for while it was opened."""
+    """A page, with its console messages and requests while it was opened."""
     place: Path = request.getfixturevalue(request.param)
     page, noise = browser.new_page(), []
     page.on("console", lambda message: noise.append(message.text))
     page.on("pageerror", lambda error: noise.append(str(error)))
-    page.on("request", lambda asked: noise.append(asked.url))
+    page.on("request", lambda request: noise.append(request.url))
     page.on("dialog", lambda dialog: noise.append(dialog.message))
     address = (place / RUN / "report.html").as_uri()
     page.goto(address)
@@ -69,11 +69,11 @@ def opened(request, browser):
     page.close()
 
 
-def test_nothing_is_fetched_and_nothing_complains(opened):
+def test_nothing_is_fetched_and_the_console_is_empty(opened):
     page, noise, address = opened
     page.wait_for_timeout(200)
-    asked = [text for text in noise if not text.startswith("data:")]
-    assert asked == [address]
+    messages = [text for text in noise if not text.startswith("data:")]
+    assert messages == [address]
     assert page.evaluate("document.scripts.length") == 1
 
 

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 import pandas as pd
 import pytest
 
-from report.matrix import judged
+from report.matrix import matrix_results
 from report.overview import PANELS
 from report.readme import MATRIX, PAGES, PICTURE, ROOT, filled
 
@@ -31,7 +31,7 @@ def test_a_stale_part_is_made_anew():
 
 def test_the_picture_of_the_matrix_says_what_its_results_say():
     picture = MATRIX.with_suffix(".svg").read_text()
-    for gain in judged(pd.read_csv(MATRIX)).gains.itertuples():
+    for gain in matrix_results(pd.read_csv(MATRIX)).gains.itertuples():
         said = f"{gain.gain:+.3f} ± {gain.gain_std:.3f}"
         assert said in picture, "run: python -m report.readme"
 
