@@ -35,7 +35,7 @@ def intervals(
 ) -> list[Interval]:
     """Percentile bootstrap over clips, of each system's mean score over its seeds and folds.
 
-    One sample of clips, drawn with replacement within each fold, serves all seeds and systems.
+    Clips are sampled with replacement within each fold; all seeds and systems share the samples.
     Resamples that leave the score undefined (NaN) are left out.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.

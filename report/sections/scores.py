@@ -44,13 +44,17 @@ def headline_row(row: Row, found: dict[tuple[str, str, str], Interval]) -> list[
         gained = gain(row.base, row.scores)
         significance = in_words(signed_rank(paired_gains(row.base, row.scores)))
     return [
-        " ".join(filter(None, (row.role, row.variant, row.model))),
+        full_name(row),
         spread(row.scores["value"]),
         f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
         gained,
         significance,
         *(with_unit(row.scores[column].iloc[0]) for column in ("parameters", "macs")),
     ]
+
+
+def full_name(system: Row | System) -> str:
+    return " ".join(filter(None, (system.role, system.variant, system.model)))
 
 
 def bootstrap(run: Run) -> tuple[dict[tuple[str, str, str], Interval], str]:
@@ -86,11 +90,11 @@ def evaluations(run: Run, system: System) -> list[Evaluated]:
 def every_metric(runs: Sequence[Run]) -> Table:
     several = len(runs) > 1
     names = [name for name in METRICS if (runs[0].results["metric"] == name).any()]
-    head = [*(["run"] if several else []), "system", "losses", "n"]
+    head = ["system", "n"]
     head += [name + ("" if METRICS[name].higher_is_better else " ↓") for name in names]
     head += ["parameters", "MACs", "weights", "training"]
     rows = [
-        [*([Cell(run.name)] if several else []), *system_row(run, system, names)]
+        system_row(run, system, names, f"{run.name}: " if several else "")
         for run in runs
         for system in run.systems
     ]
@@ -101,13 +105,12 @@ def every_metric(runs: Sequence[Run]) -> Table:
     return Table(head, rows, caption, sortable=True)
 
 
-def system_row(run: Run, system: System, metrics: Sequence[str]) -> list[Cell]:
+def system_row(run: Run, system: System, metrics: Sequence[str], prefix: str) -> list[Cell]:
     own = run.scores(system)
     sizes = own[["parameters", "macs", "weight_bytes", "seconds"]].mean()
     found = [run.scores(system, name)["value"].dropna() for name in metrics]
     return [
-        Cell(f"{system.role} {system.model}"),
-        Cell(system.variant),
+        Cell(prefix + full_name(system)),
         Cell(str(len(own)), len(own)),
         *(Cell(*figure(values)) for values in found),
         Cell(with_unit(sizes["parameters"]), sizes["parameters"]),

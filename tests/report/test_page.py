@@ -18,10 +18,13 @@ import report.page
 import train_student
 from config import UserError
 from report.__main__ import main
+from report.choice import choose_variant
 from report.page import page
 from report.run import Predictions, Run
 from report.sections import activations, cost, groups, learning, mistakes, scores, similarity
+from report.sections import settings as settings_section
 from report.sections.confusion import confusions
+from report.sections.settings import differences
 from report.significance import in_words, signed_rank
 from tests.report.conftest import HIGH, LOW, RUN
 from tests.scripts import ROOT, environment
@@ -269,6 +272,10 @@ def test_several_runs_are_compared(copy, capsys):
     results.loc[results["role"] == "student", "value"] += 0.25
     results.loc[results["role"] == "student", "weight_bytes"] //= 2
     results.to_csv("runs/other/results.csv", index=False)
+    settings = Path("runs/other/config.ini")
+    settings.write_text(
+        settings.read_text().replace("learning_rate = 0.003", "learning_rate = 0.1")
+    )
     before = (RUN / "report.html").read_bytes()
     assert main([str(RUN), "runs/other"]) == 0
     assert capsys.readouterr().out == "runs/config/comparison.html\n"
@@ -280,6 +287,60 @@ def test_several_runs_are_compared(copy, capsys):
     runs = [Run(RUN), Run(Path("runs/other"))]
     assert len(scores.every_metric(runs).rows) == 8
     assert len(cost.section(runs).blocks[0].pictures) == 2
+    assert differences(runs) == [
+        ["[teacher] learning_rate", "0.003", "0.1"],
+        ["[student] learning_rate", "0.003", "0.1"],
+    ]
+    assert "All settings are equal" in str(settings_section.section([runs[0], runs[0]]))
+
+
+def test_the_head_has_the_data_the_date_and_the_chosen_variant(scenes, pages):
+    with contextlib.chdir(scenes):
+        run = Run(RUN)
+        day = run.date.isoformat()
+        assert run.choice == choose_variant(RUN, run.config.distillation.variants)
+    assert f"<title>config – csv_folder, accuracy, {day}</title>" in pages["scenes"]
+    assert f'<p class="subtitle">csv_folder, accuracy, {day}</p>' in pages["scenes"]
+    assert f"{run.best.variant}: best validation score. The student" in pages["scenes"]
+
+
+def test_the_best_variant_does_not_follow_test_scores(copy):
+    before = Run(RUN).best
+    results = pd.read_csv(RUN / "results.csv")
+    results.loc[results["variant"] == before.variant, "value"] = 0.0
+    results.to_csv(RUN / "results.csv", index=False)
+    assert Run(RUN).best == before
+
+
+def test_precisions_of_a_variant_have_one_colour(copy):
+    results = pd.read_csv(RUN / "results.csv")
+    students = results[results["role"] == "student"]
+    quantised = [students.assign(role=f"student@{precision}") for precision in ("float16", "int8")]
+    pd.concat([results, *quantised]).to_csv(RUN / "results.csv", index=False)
+    systems = Run(RUN).systems
+    assert len(systems) == 10
+    for variant in ("ce", "ce+kd", "ce+kd+sp"):
+        of_variant = [s for s in systems if s.variant == variant and s.role != "teacher"]
+        assert len({system.look for system in of_variant}) == 1
+        assert {s.precision for s in of_variant} == {"float32", "float16", "int8"}
+    assert len({system.look for system in systems}) == 4
+
+
+def test_intervals_contain_their_scores(scenes):
+    with contextlib.chdir(scenes):
+        run = Run(RUN)
+        found, about = scores.bootstrap(run)
+        assert "with replacement within each fold" in about
+        for system in run.systems:
+            low, high = found[system.role, system.variant, system.model]
+            assert low <= run.scores(system)["value"].mean() <= high
+
+
+def test_without_features_there_are_no_intervals(copy):
+    shutil.rmtree("features")
+    found, about = scores.bootstrap(Run(RUN))
+    assert not found
+    assert about.startswith("No intervals: features/csv_folder")
 
 
 def error_of(capsys, *runs: str) -> str:

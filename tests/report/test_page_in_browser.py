@@ -110,12 +110,12 @@ def test_a_click_on_a_heading_sorts(opened):
     assert heading.get_attribute("aria-sort") == "ascending"
     heading.locator("button").click()
     assert values() == sorted(before, reverse=True)
-    losses = table.locator("th", has=page.get_by_text("losses"))
-    losses.locator("button").focus()
+    systems = table.locator("th", has=page.get_by_text("system"))
+    systems.locator("button").focus()
     page.keyboard.press("Enter")
-    assert losses.get_attribute("aria-sort") == "ascending"
+    assert systems.get_attribute("aria-sort") == "ascending"
     assert heading.get_attribute("aria-sort") is None
-    texts = table.locator("tbody td:nth-child(2)").all_inner_texts()
+    texts = table.locator("tbody th").all_inner_texts()
     assert texts == sorted(texts)
 
 
@@ -143,6 +143,33 @@ def test_a_phone_scrolls_in_one_direction(opened):
     widths = page.evaluate("[document.documentElement.scrollWidth, document.body.scrollWidth]")
     page.set_viewport_size({"width": 1100, "height": 900})
     assert max(widths) <= 390
+
+
+def test_the_first_column_stays_while_a_table_scrolls(opened):
+    page, _, _ = opened
+    page.set_viewport_size({"width": 390, "height": 844})
+    table = page.locator(".wide").first
+    position = "(wide) => wide.querySelector('tbody th').getBoundingClientRect().left"
+    before = table.evaluate(position)
+    moved = table.evaluate("(wide) => { wide.scrollLeft = 150; return wide.scrollLeft; }")
+    after = table.evaluate(position)
+    table.evaluate("(wide) => { wide.scrollLeft = 0; }")
+    page.set_viewport_size({"width": 1100, "height": 900})
+    assert moved == 150
+    assert after == before
+
+
+def test_no_table_is_cut_in_print(opened):
+    page, _, _ = opened
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 900})  # A4 less its margins, at 96 px an inch
+    right = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('table')].map("
+        "(table) => table.getBoundingClientRect().right))"
+    )
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1100, "height": 900})
+    assert right <= 688
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
