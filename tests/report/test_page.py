@@ -251,8 +251,8 @@ def test_further_roles_appear(copy):
     ensemble = results[results["role"] == "teacher"].assign(role="ensemble", weight_bytes=0)
     pd.concat([results, new, ensemble]).to_csv(RUN / "results.csv", index=False)
     text = made(copy)
-    assert "specialist_1 dcase_small" in text
-    assert "ensemble dcase_small" in text
+    assert "specialist_1 ce dcase_small" in text
+    assert "ensemble ce dcase_small" in text
     assert "Not shown" not in text
 
 
