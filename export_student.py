@@ -51,7 +51,7 @@ def chosen_precisions(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 
 def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Training:
-    """By default the last variant, the first seed and the first fold.
+    """By default the variant of `choose_variant`, the first seed and the first fold.
 
     Raises ConfigError for a variant, a seed or a fold that the configuration does not have.
     """
@@ -63,11 +63,23 @@ def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Tr
             raise ConfigError("--variant", "a teacher has none: it is trained on labels only")
         variant = ""
     else:
-        variants = config.distillation.variants
-        variant = one_of("--variant", arguments.variant, variants, variants[-1])
+        variant = chosen_variant(arguments.variant, config)
     seed = one_of("--seed", arguments.seed, config.run.seeds, config.run.seeds[0])
     fold = one_of("--fold", arguments.fold, experiment.folds, experiment.folds[0])
     return Training(arguments.role, variant, seed, fold)
+
+
+def chosen_variant(given: str | None, config: Config) -> str:
+    """`given`, or the one that the page of the run shows first. Raises ConfigError."""
+    from report.choice import choose_variant
+    from training.run_folder import RUNS
+
+    variants = config.distillation.variants
+    if given is not None:
+        return one_of("--variant", given, variants, None)
+    choice = choose_variant(RUNS / config.run.name, variants)
+    print(choice)
+    return choice.variant
 
 
 def finished(training: Training, config: Config) -> Path:
@@ -144,7 +156,12 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--role", choices=("student", "teacher"), default="student", help="default: student"
     )
-    found.add_argument("--variant", metavar="LOSSES", help="default: the last of VARIANTS")
+    found.add_argument(
+        "--variant",
+        metavar="LOSSES",
+        help="default: the one with the best validation score; without such scores, the last of "
+        "VARIANTS",
+    )
     found.add_argument("--seed", type=int, metavar="S", help="default: the first of SEEDS")
     found.add_argument("--fold", type=int, metavar="F", help="default: the first fold")
     found.add_argument(

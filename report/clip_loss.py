@@ -1,17 +1,18 @@
-"""How far each clip's probabilities lie from its labels: it tells where two systems differ."""
+"""The cross-entropy of each clip, to find the clips on which two systems differ."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from metrics.inputs import Task
-from report.run import Judged
+from report.run import Predictions
 
 SMALLEST_PROBABILITY = 1e-7
 
 
-def clip_losses(judged: Judged, task: Task) -> np.ndarray:
+def clip_losses(predictions: Predictions, task: Task) -> np.ndarray:
     """Cross-entropy of each clip, in nats: of its class, or the mean over all tags. -> (N,)."""
-    of_truth = np.where(judged.targets, judged.probabilities, 1 - judged.probabilities)
+    _, probabilities, targets = predictions
+    of_truth = np.where(targets, probabilities, 1 - probabilities)
     logs = -np.log(np.maximum(of_truth, SMALLEST_PROBABILITY))
-    return logs.mean(axis=1) if task == "multi_label" else logs[judged.targets]
+    return logs.mean(axis=1) if task == "multi_label" else logs[targets]

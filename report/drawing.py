@@ -1,7 +1,8 @@
-"""Pictures: matplotlib figures as SVG that takes its colours and its font from the page.
+"""Pictures: matplotlib figures as SVG with the colours and the font of the page.
 
-Nothing is drawn in a colour of its own: each colour here stands for a variable of the page's style,
-so that one picture is legible on white, on black and on paper.
+Each colour here stands for a variable of the page's style, so that a picture is legible on white,
+on black and on paper. A system has the colour of its variant and the dash and marker of its
+precision.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 INK, MUTED, FAINT, PAPER = "#000001", "#000002", "#000003", "#000004"
 VARIABLES = {INK: "--ink", MUTED: "--muted", FAINT: "--faint", PAPER: "--paper"}
 LOOKS = 7  # colours of systems; the page's style has as many
-DASHES = ((), (5, 2), (1.5, 1.5), ())  # px on, px off; none: solid
+DASHES = {"float32": (), "float16": (5, 2), "int8": (1.5, 1.5)}  # px on, px off; (): solid
+OTHER_DASH = (6, 2, 1.5, 2)
+FILLS = {"float32": "full", "float16": "left", "int8": "none"}  # of markers
+OTHER_FILL = "bottom"
 MARKERS = ("D", "o", "s", "^", "v", "P", "X")
 VARIABLES |= {f"#0001{look:02x}": f"--system-{look}" for look in range(LOOKS)}
 COLOURS = 128  # of an image
 STANDS_FOR = re.compile("|".join(VARIABLES))
-HEATMAP = "inferno"  # dark where there is nothing, legible without colour
+HEATMAP = "inferno"  # from dark to bright, legible without colour
 
 SETTINGS = {
     "svg.fonttype": "none",  # texts stay texts, in the font of the page
@@ -70,15 +74,15 @@ def picture(
     bottom: int = 40,
     label: str = "",
 ) -> Picture:
-    """`draw` is given the axes; sizes and margins are in pixels; `label` is read out where there is
-    no title. The same input gives the same bytes.
+    """`draw` takes the axes; sizes and margins are in pixels; `label` is for screen readers, where
+    there is no title. The same input gives the same bytes.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
     right, top = 10, 24 if title else 8
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # The page's font has characters that the one which measures here lacks.
+        # The font of the page has characters that the one measured with here lacks.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS | {"svg.hashsalt": name})
@@ -100,9 +104,9 @@ def picture(
 
 
 def page_svg(svg: str, label: str) -> str:
-    """Matplotlib's file as a part of a page: scaled by it, coloured by it, without what it repeats.
+    """Matplotlib's file as an inline SVG: scaled and coloured by the page, without metadata.
 
-    Ids of groups are dropped, because they are alike in all pictures; those of clip paths and
+    Ids of groups are dropped, because they are equal in all pictures; those of clip paths and
     markers, which are referred to, differ by the picture's name.
     """
     from markupsafe import escape
@@ -123,7 +127,7 @@ def page_svg(svg: str, label: str) -> str:
 
 
 def standalone(panels: Sequence[Picture], height: int) -> str:
-    """A file of its own, light or dark as its reader's screen is: pictures side by side."""
+    """One SVG file of pictures side by side, light or dark as the reader's screen."""
     page = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     style = re.search(r":root.*?\n\}\n@media.*?\n\}\n", page, re.DOTALL)[0]
     placed, width = [], 0
@@ -140,7 +144,7 @@ def standalone(panels: Sequence[Picture], height: int) -> str:
 
 
 def smaller(png: str) -> str:
-    """A PNG, in base64, with a palette of COLOURS: a third as long, and looks the same."""
+    """A PNG, in base64, reduced to COLOURS: a third of the size."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
@@ -163,15 +167,28 @@ def colour(system: System) -> str:
 
 
 def dash(system: System) -> tuple[int, tuple[float, ...]] | str:
-    pattern = DASHES[system.look % len(DASHES)]
+    pattern = DASHES.get(system.precision, OTHER_DASH)
     return (0, pattern) if pattern else "solid"
 
 
+def fill(system: System) -> str:
+    """The fillstyle of its markers."""
+    return FILLS.get(system.precision, OTHER_FILL)
+
+
 def swatch(system: System) -> str:
-    """A piece of the system's line, for a legend."""
-    dashes = " ".join(f"{1.7 * length:g}" for length in DASHES[system.look % len(DASHES)])
-    style = f"stroke: var(--system-{system.look % LOOKS}); stroke-dasharray: {dashes or 0}"
-    return f'<svg viewBox="0 0 28 10" aria-hidden="true"><path d="M0 5H28" style="{style}"/></svg>'
+    """The system's line and marker, for a legend."""
+    dashes = " ".join(f"{1.7 * length:g}" for length in DASHES.get(system.precision, OTHER_DASH))
+    shade = f"var(--system-{system.look % LOOKS})"
+    line = f"stroke: {shade}; stroke-dasharray: {dashes or 0}"
+    inside = {"full": "M18 5a4 4 0 1 0-8 0a4 4 0 1 0 8 0", "left": "M14 1a4 4 0 0 0 0 8z"}
+    inside |= {"none": "", "bottom": "M10 5a4 4 0 0 0 8 0z"}
+    return (
+        '<svg viewBox="0 0 28 10" aria-hidden="true">'
+        f'<path d="M0 5H28" style="{line}"/>'
+        f'<circle cx="14" cy="5" r="4" style="fill: var(--paper); stroke: {shade}"/>'
+        f'<path class="inside" d="{inside[fill(system)]}" style="fill: {shade}"/></svg>'
+    )
 
 
 def marker(number: int) -> str:
@@ -183,5 +200,5 @@ def shortened(text: str, most: int) -> str:
 
 
 def margin_for(names: Sequence[str], most: int = 24) -> int:
-    """Pixels that hold the names at an axis."""
+    """Width in pixels of the names at an axis."""
     return 14 + 6 * min(most, max(map(len, names)))

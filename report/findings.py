@@ -19,7 +19,7 @@ CHAIN = " > "
 
 
 class Finding(NamedTuple):
-    """A statement that says that a difference is above zero.
+    """The statement that a difference is above zero, and its test.
 
     `difference` is the mean over seeds and folds of the mean over `cells`; p is of the signed-rank
     test over seeds and folds.
@@ -40,9 +40,9 @@ class Finding(NamedTuple):
 
 
 def findings(scores: Mapping[str, pd.Series], families: Mapping[str, str]) -> list[Finding]:
-    """Those of the statements that the matrix has cells for.
+    """The statements for which the matrix has cells.
 
-    `scores`: "model", "teacher > student" or a longer chain -> its figures by seed and fold;
+    `scores`: "model", "teacher > student" or a longer chain -> its scores by seed and fold;
     `families`: model -> convolutional or transformer.
     """
     cells = [tuple(chain.split(CHAIN)) for chain in scores if chain.count(CHAIN) == 1]
@@ -56,13 +56,13 @@ def findings(scores: Mapping[str, pd.Series], families: Mapping[str, str]) -> li
             p = signed_rank(mean).p
             found.append(Finding(statement, mean.mean(), mean.std(), len(mean), p, len(each)))
 
-    for teaching, taught in product(kinds, kinds):
+    for teacher_kind, student_kind in product(kinds, kinds):
         add(
-            f"1. a {taught} student gains from a {teaching} teacher",
+            f"1. a {student_kind} student gains from a {teacher_kind} teacher",
             (
                 scores[CHAIN.join(cell)] - scores[cell[1]]
                 for cell in cells
-                if (families[cell[0]], families[cell[1]]) == (teaching, taught)
+                if (families[cell[0]], families[cell[1]]) == (teacher_kind, student_kind)
                 and cell[0] != cell[1]
             ),
         )
@@ -77,12 +77,15 @@ def findings(scores: Mapping[str, pd.Series], families: Mapping[str, str]) -> li
             ),
         )
     add(
-        "3. the weaker teacher of a kind teaches better than the stronger",
+        "3. the weaker teacher of a kind gives the better student",
         weaker(scores, cells, families),
     )
-    add("4. the other kind teaches better than the own kind", other_kind(scores, cells, families))
     add(
-        "4. a model gains less from itself than from the others",
+        "4. a teacher of the other kind gives the better student",
+        other_kind(scores, cells, families),
+    )
+    add(
+        "4. a model gains less from itself than from other teachers",
         (
             others_of(scores, cells, student) - scores[CHAIN.join((student, student))]
             for student in students_of(cells)
@@ -90,7 +93,7 @@ def findings(scores: Mapping[str, pd.Series], families: Mapping[str, str]) -> li
         ),
     )
     add(
-        "5. a teacher that was taught itself teaches better",
+        "5. a distilled teacher gives the better student",
         (
             scores[chain] - scores[chain.partition(CHAIN)[2]]
             for chain in scores
@@ -109,34 +112,38 @@ def mean_of(each: Iterable[pd.Series]) -> pd.Series:
     return pd.concat(list(each), axis=1).mean(axis=1)
 
 
-def taught_by(scores: Mapping[str, pd.Series], student: str, teachers: Iterable[str]) -> pd.Series:
-    """The mean over these teachers."""
+def mean_student(
+    scores: Mapping[str, pd.Series], student: str, teachers: Iterable[str]
+) -> pd.Series:
+    """The student's mean score over these teachers."""
     return mean_of(scores[f"{teacher}{CHAIN}{student}"] for teacher in teachers)
 
 
 def others_of(
     scores: Mapping[str, pd.Series], cells: list[tuple[str, ...]], student: str
 ) -> pd.Series:
-    return taught_by(scores, student, [t for t, s in cells if s == student != t])
+    return mean_student(scores, student, [t for t, s in cells if s == student != t])
 
 
 def other_kind(
     scores: Mapping[str, pd.Series], cells: list[tuple[str, ...]], families: Mapping[str, str]
 ) -> Iterable[pd.Series]:
     for student in students_of(cells):
-        teachers = [teacher for teacher, taught in cells if taught == student]
+        teachers = [t for t, s in cells if s == student]
         own = [name for name in teachers if families[name] == families[student]]
         other = [name for name in teachers if families[name] != families[student]]
         if own and other:
-            yield taught_by(scores, student, other) - taught_by(scores, student, own)
+            yield mean_student(scores, student, other) - mean_student(scores, student, own)
 
 
 def weaker(
     scores: Mapping[str, pd.Series], cells: list[tuple[str, ...]], families: Mapping[str, str]
 ) -> Iterable[pd.Series]:
-    """By each kind of teacher; which is the weaker, its mean score alone says."""
+    """By student and kind of teacher; the weaker teacher has the lower mean score alone."""
     for student, kind in product(students_of(cells), sorted(set(families.values()))):
         teachers = [t for t, s in cells if s == student and families[t] == kind]
         if len(teachers) > 1:
             ordered = sorted(teachers, key=lambda name: scores[name].mean())
-            yield taught_by(scores, student, ordered[:1]) - taught_by(scores, student, ordered[-1:])
+            yield mean_student(scores, student, ordered[:1]) - mean_student(
+                scores, student, ordered[-1:]
+            )

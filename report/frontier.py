@@ -1,4 +1,4 @@
-"""Which systems no other beats: as good and cheaper, or as cheap and better."""
+"""The Pareto frontier of cost and score."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 
 
 def on_frontier(costs: ArrayLike, scores: ArrayLike) -> np.ndarray:
-    """The Pareto frontier of low costs and high scores: (N,), (N,) -> (N,) bool.
+    """Whether no other system costs no more, scores no less and is better in one of the two.
 
-    A system is on it unless another costs no more, scores no less and is better in one of them.
+    Shapes: costs (N,), scores (N,) -> (N,) bool.
     """
     costs, scores = np.asarray(costs, np.float64), np.asarray(scores, np.float64)
     no_worse = (costs <= costs[:, None]) & (scores >= scores[:, None])

@@ -1,4 +1,4 @@
-"""Who teaches whom best: the gains of a matrix of teachers and students, as a table and a picture.
+"""The gains of a matrix of teachers and students, as tables and a picture.
 
 Source: Gong et al., CMKD, arXiv:2203.06760, figure 3.
 """
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = ("chain", "model", "metric", "seed", "fold", "value", "parameters", "macs", "epochs")
-CELL, BLACK = 118, "#111111"  # px; ink on pale colours, whatever the page's
+CELL, BLACK = 118, "#111111"  # px; the ink on pale cells, in light and dark mode
 
 
-class Judged(NamedTuple):
-    """A matrix and what follows from it."""
+class MatrixResults(NamedTuple):
+    """The scores of a matrix, its gains and its findings."""
 
     metric: str
-    scores: dict[str, pd.Series]  # chain -> its figures by seed and fold
+    scores: dict[str, pd.Series]  # chain -> its scores by seed and fold
     gains: pd.DataFrame
     findings: list[Finding]
 
 
 def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str) -> str:
-    """results.csv, matrix.csv, findings.csv and matrix.svg in `folder`; gives it for the screen."""
-    results = gathered(runs, variant)
-    matrix = judged(results)
+    """Writes results.csv, matrix.csv, findings.csv and matrix.svg; returns the text to print."""
+    results = gather(runs, variant)
+    matrix = matrix_results(results)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "results.csv", results.to_csv(index=False))
     write(folder / "matrix.csv", matrix.gains.to_csv(index=False))
@@ -50,20 +50,20 @@ def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str)
     return "\n".join(["", title(matrix), gains, "", statements])
 
 
-def matrix_markdown(matrix: Judged) -> str:
+def matrix_markdown(matrix: MatrixResults) -> str:
     gains, statements = as_markdown(gains_rows(matrix)), as_markdown(findings_rows(matrix.findings))
     return f"{title(matrix)}:\n\n{gains}\n\n{statements}"
 
 
-def judged(results: pd.DataFrame) -> Judged:
-    """From what write_matrix leaves as results.csv."""
+def matrix_results(results: pd.DataFrame) -> MatrixResults:
+    """From the results.csv of write_matrix."""
     scores = scores_of(results)
     found = findings(scores, families_of(results))
-    return Judged(results["metric"].iloc[0], scores, gains_of(scores), found)
+    return MatrixResults(results["metric"].iloc[0], scores, gains_of(scores), found)
 
 
-def gathered(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
-    """The headline of the last model of each path, a row a seed and fold.
+def gather(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
+    """The headline of the last model of each path, one row per seed and fold.
 
     A path is a model alone, a teacher and its student, or longer.
     """
@@ -77,7 +77,7 @@ def gathered(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
 
 
 def scores_of(results: pd.DataFrame) -> dict[str, pd.Series]:
-    """Chain -> its figures by seed and fold."""
+    """Chain -> its scores by seed and fold."""
     return {
         chain: rows.set_index(["seed", "fold"])["value"]
         for chain, rows in results.groupby("chain", sort=False)
@@ -85,16 +85,16 @@ def scores_of(results: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def gains_of(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """A row a taught model: its score, that of itself alone and of its teacher, and what it gains.
+    """One row per distilled model: its score, that of its teacher, that without one, and the gain.
 
     Gains are paired by seed and fold; p is of the signed-rank test.
     """
     rows = []
-    for chain, taught in scores.items():
+    for chain, distilled in scores.items():
         teacher, _, student = chain.rpartition(CHAIN)
         if not teacher:
             continue
-        gain = (taught - scores[student]).dropna()
+        gain = (distilled - scores[student]).dropna()
         rows.append(
             {
                 "teacher": teacher,
@@ -102,8 +102,8 @@ def gains_of(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
                 "pairs": len(gain),
                 "teacher_score": scores[teacher].mean(),
                 "alone": scores[student].mean(),
-                "taught": taught.mean(),
-                "taught_std": taught.std(),
+                "taught": distilled.mean(),
+                "taught_std": distilled.std(),
                 "gain": gain.mean(),
                 "gain_std": gain.std(),
                 "p": signed_rank(gain).p,
@@ -118,7 +118,7 @@ def families_of(results: pd.DataFrame) -> dict[str, str]:
     return {name: family(model) for name, model in zip(alone["chain"], alone["model"], strict=True)}
 
 
-def title(matrix: Judged) -> str:
+def title(matrix: MatrixResults) -> str:
     pairs = len(next(iter(matrix.scores.values())))
     return (
         f"{matrix.metric}, and the gain of the last over itself alone, paired by seed and fold, "
@@ -126,7 +126,7 @@ def title(matrix: Judged) -> str:
     )
 
 
-def gains_rows(matrix: Judged) -> list[list[str]]:
+def gains_rows(matrix: MatrixResults) -> list[list[str]]:
     """The models alone, then each chain."""
     gains = matrix.gains.set_index(["teacher", "student"])
     rows = [["model", "score", "gain", "p"]]
@@ -148,8 +148,8 @@ def findings_rows(found: Sequence[Finding]) -> list[list[str]]:
     ]
 
 
-def matrix_picture(matrix: Judged) -> str:
-    """Teachers down, students across, coloured by gain; a longer chain is a row of its own."""
+def matrix_picture(matrix: MatrixResults) -> str:
+    """Rows are teachers, columns students, colours gains; each longer chain adds a row."""
     gains = matrix.gains
     teachers, students = (list(dict.fromkeys(gains[of])) for of in ("teacher", "student"))
     labels = {name: f"{name}  {scores.mean():.3f}" for name, scores in matrix.scores.items()}
@@ -167,9 +167,9 @@ def matrix_picture(matrix: Judged) -> str:
             axes.add_patch(
                 matplotlib.patches.Rectangle((x + 0.02, y + 0.03), 0.96, 0.94, color=shade)
             )
-            said = f"{signed(row.gain, row.gain_std, 3)}\n{row.taught:.3f}"
-            said += f", p = {number(row.p)}" if number(row.p) else ""
-            axes.text(x + 0.5, y + 0.5, said, ha="center", va="center", color=BLACK, fontsize=10)
+            label = f"{signed(row.gain, row.gain_std, 3)}\n{row.taught:.3f}"
+            label += f", p = {number(row.p)}" if number(row.p) else ""
+            axes.text(x + 0.5, y + 0.5, label, ha="center", va="center", color=BLACK, fontsize=10)
         axes.set_xlim(0, len(students))
         axes.set_ylim(len(teachers), 0)
         ticks(axes.set_xticks, [labels[name] for name in students])
@@ -190,7 +190,7 @@ def matrix_picture(matrix: Judged) -> str:
 
 
 def number(p: float) -> str:
-    """Nothing where none differs."""
+    """p; empty where it is NaN."""
     return "" if math.isnan(p) else f"{p:.2g}"
 
 

@@ -1,4 +1,4 @@
-"""The picture at the head of README: what distillation gains, from committed results."""
+"""The picture at the top of README: the gain by distillation, from committed results."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ APART = 0.08  # of the range of the scores, between names
 
 
 def overview() -> str:
-    """A standalone SVG, light or dark as its reader's screen is."""
+    """A standalone SVG, light or dark as the reader's screen."""
     panels = [panel(pd.read_csv(ROOT / file), metric, title) for file, metric, title in PANELS]
     return standalone(panels, HEIGHT)
 
 
 def panel(results: pd.DataFrame, metric: str, title: str) -> Picture:
-    """The mean score of each system, its name beside it, over the number of its parameters."""
+    """The mean score of each system over its number of parameters, labelled with its name."""
     found = results[results["metric"] == metric]
     systems = found.groupby(["role", "variant", "parameters"], sort=False)["value"]
     order = sorted(systems, key=lambda row: (row[0][0].startswith("student"), row[0][1].count("+")))

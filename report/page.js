@@ -1,6 +1,6 @@
 "use strict";
-// A click on the heading of a sortable table sorts its rows, up first, then down; texts by their
-// letters, figures by their value, what has none last.
+// A click on the heading of a sortable table sorts its rows, ascending first, then descending: texts
+// alphabetically, figures by their value, cells without one last.
 for (const button of document.querySelectorAll("table.sortable th button")) {
   button.addEventListener("click", () => {
     const heading = button.closest("th");

@@ -1,7 +1,7 @@
-"""The page of a run: one file, without a network, made of the sections below in their order.
+"""The page of a run: one HTML file that needs no network, with the sections below in their order.
 
-The same run gives the same bytes. matplotlib and Jinja2 are imported by the functions that draw and
-fill, so that importing this module costs little.
+The same run gives the same bytes. matplotlib and Jinja2 are imported by the functions that need
+them, so that importing this module is fast.
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ from report.sections import (
     mistakes,
     reliability,
     scores,
+    settings,
     similarity,
 )
 from report.table import spread, title
 
 HERE = Path(__file__).parent
-NAMED = 64  # classes
+MAX_NAMED = 64  # classes
 
 SECTIONS: dict[str, Callable[[Run], Section]] = {
     "Learning curves": learning.section,
-    "Mistakes": mistakes.section,
+    "Errors": mistakes.section,
     "By class and by device": groups.section,
     "Calibration": reliability.section,
     "Similarity of clips": similarity.section,
-    "Where the models look": activations.section,
+    "Feature maps": activations.section,
     "Clips to listen to": clips.section,
 }
-"""Of one run, by the title that stands where a section cannot be made."""
+"""Of one run, by the title that is used where a section cannot be made."""
 
 
 def write_page(folders: Sequence[Path]) -> Path:
-    """runs/NAME/report.html, or comparison.html beside the first of several; returns its path.
+    """runs/NAME/report.html, or comparison.html in the first of several; returns its path.
 
-    Raises UserError for a folder that is no run, and for runs without a figure in common.
+    Raises UserError for a folder that is not a run, and for runs of different data or metrics.
     """
     path = folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
     write(path, page([Run(folder) for folder in folders]))
@@ -64,6 +65,7 @@ def page(runs: Sequence[Run]) -> str:
     first, several = runs[0], len(runs) > 1
     sections = [scores.section(runs), made("Accuracy and cost", cost.section, runs)]
     if several:
+        sections.insert(1, settings.section(runs))
         sections.append(which_run(first, runs[1:]))
     sections += [made(name, make, first) for name, make in SECTIONS.items()]
     script = (HERE / "page.js").read_text("utf-8")
@@ -75,7 +77,8 @@ def page(runs: Sequence[Run]) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("page.html").render(
-        title=" and ".join(run.name for run in runs) if len(runs) < 4 else f"{len(runs)} runs",
+        title=page_title(runs),
+        subtitle=subtitle(runs),
         summaries=[f"{run.name}: {summary(run)}" if several else summary(run) for run in runs],
         facts=facts(first),
         sections=sections,
@@ -87,19 +90,30 @@ def page(runs: Sequence[Run]) -> str:
     )
 
 
+def page_title(runs: Sequence[Run]) -> str:
+    return " and ".join(run.name for run in runs) if len(runs) < 4 else f"{len(runs)} runs"
+
+
+def subtitle(runs: Sequence[Run]) -> str:
+    """Data set, metric and the day of the last training."""
+    days = sorted({run.date.isoformat() for run in runs})
+    days = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"{runs[0].config.data.dataset}, {runs[0].metric}, {days}"
+
+
 def check_comparable(runs: Sequence[Run]) -> None:
     names = [run.name for run in runs]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(f"two of the runs have the name {twice}; want each once")
+        raise UserError(f"two of the runs are named {twice}; name each once")
     for run in runs[1:]:
-        asked = [(one.metric, one.config.data.dataset) for one in (runs[0], run)]
-        if asked[0] != asked[1]:
-            shown = " and ".join(f"{metric} on {dataset}" for metric, dataset in asked)
-            raise UserError(f"{runs[0].name} and {run.name} have no figure in common: {shown}")
+        found = [f"{one.metric} on {one.config.data.dataset}" for one in (runs[0], run)]
+        if found[0] != found[1]:
+            names = f"{runs[0].name} and {run.name}"
+            raise UserError(f"{names} are not comparable: {found[0]} and {found[1]}")
 
 
 def made(name: str, make: Callable[[Any], Section], of: Any) -> Section:
-    """The section, or, where something that it wants is not there, the sentence that says so."""
+    """The section, or the reason why it cannot be made."""
     try:
         return make(of)
     except UserError as error:
@@ -108,17 +122,20 @@ def made(name: str, make: Callable[[Any], Section], of: Any) -> Section:
 
 def which_run(first: Run, others: Sequence[Run]) -> Section:
     rest = ", ".join(run.name for run in others)
-    text = f"The rest of this page shows {first.name} alone; {rest} can have a page of their own."
+    text = (
+        f"The sections below show only {first.name}. `python -m report` with one folder makes a "
+        f"page of each of the others: {rest}."
+    )
     return Section(f"The run {first.name}", [Text(text)])
 
 
 def summary(run: Run) -> str:
-    """What came of it, in a sentence or two."""
+    """The scores of the chosen student, of its teacher and of the baseline, in sentences."""
     best, base, teacher = run.best, run.baseline, run.teacher
     if best is None:
         return "No student has been trained yet."
     own = run.scores(best)
-    text = f"The student {best.model} with {best.variant} reaches {run.metric} "
+    text = f"{run.choice}. The student {best.model} with {best.variant} has {run.metric} "
     text += spread(own["value"])
     if teacher:
         theirs = run.scores(teacher)
@@ -126,7 +143,8 @@ def summary(run: Run) -> str:
         text += f"the parameters and {times(theirs, own, 'macs')} the MACs)"
     text += "."
     if base and base != best:
-        text += f" The same student on labels alone reaches {spread(run.scores(base)['value'])}."
+        text += f" Trained with labels only ({base.variant}), the same student has "
+        text += f"{spread(run.scores(base)['value'])}."
     return text
 
 
@@ -135,15 +153,15 @@ def times(large: pd.DataFrame, small: pd.DataFrame, column: str) -> str:
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """What was measured, where, how often and with what."""
-    facts = [("measured", title(run.results, run.metric))]
+    """Metric, data and versions."""
+    facts = [("scores", title(run.results, run.metric))]
     try:
-        clips = len(run.judged(run.systems[0], run.seeds[0]).rows)
-        facts.append(("clips", f"{len(run.table)}, of which {clips} are reported"))
+        clips = len(run.predictions(run.systems[0], run.seeds[0]).rows)
+        facts.append(("clips", f"{len(run.table)}, {clips} of them test clips"))
         names = run.table.classes
-        facts.append(("classes", ", ".join(names) if len(names) <= NAMED else str(len(names))))
+        facts.append(("classes", ", ".join(names) if len(names) <= MAX_NAMED else str(len(names))))
     except UserError as error:
-        facts.append(("clips", f"not counted: {error}"))
+        facts.append(("clips", f"unknown: {error}"))
     versions = dict(run.origin)
     if commit := versions.pop("commit", ""):
         facts.append(("commit", commit))

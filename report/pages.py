@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from report.beside import runs_markdown
+from report.comparison import runs_markdown
 from report.configuration import configuration
-from report.matrix import judged, matrix_markdown, matrix_picture
+from report.matrix import matrix_markdown, matrix_picture, matrix_results
 from report.overview import overview
 from report.table import markdown
 
@@ -49,7 +49,7 @@ def part(kind: str, arguments: str) -> str:
     if kind == "benchmarks":
         return benchmarks_table()
     if kind == "matrix":
-        return matrix_markdown(judged(pd.read_csv(ROOT / arguments.strip())))
+        return matrix_markdown(matrix_results(pd.read_csv(ROOT / arguments.strip())))
     path, metric, *role = arguments.split()
     if kind == "runs":
         return runs_markdown(pd.read_csv(ROOT / path), metric, *role)
@@ -92,7 +92,7 @@ def shown(value: object) -> str:
 
 if __name__ == "__main__":
     PICTURE.write_text(overview(), encoding="utf-8")
-    matrix = matrix_picture(judged(pd.read_csv(MATRIX)))
+    matrix = matrix_picture(matrix_results(pd.read_csv(MATRIX)))
     MATRIX.with_suffix(".svg").write_text(matrix, encoding="utf-8")
     for page in PAGES:
         path = ROOT / page

@@ -1,4 +1,4 @@
-"""What a run's folder holds, read once: settings, results, histories, predictions and the truth."""
+"""A run folder: its settings, results, histories, predictions and labels, each read once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -19,27 +20,33 @@ from data.features.mel_cache import MelCache, cache_folder
 from data.tables.clips import ClipTable
 from losses.mix import uses_teacher
 from metrics import METRICS
+from report.choice import Choice, choose_variant
 
 TEACHER, STUDENT = "teacher", "student"
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One role with one loss mix: a row of the table, a colour on the page."""
+    """One role with one variant: a row of the table, a colour on the page."""
 
     role: str
     variant: str
     model: str
-    look: int  # its colour, dash and marker: 0 is the teacher's
+    look: int  # its colour: 0 is the teacher's; a student has one colour in all precisions
 
     @property
     def label(self) -> str:
-        role, at, of_it = self.role.partition("@")
-        return f"{self.variant}{at}{of_it}" if role == STUDENT else self.role
+        role, at, precision = self.role.partition("@")
+        return f"{self.variant}{at}{precision}" if role == STUDENT else self.role
+
+    @property
+    def precision(self) -> str:
+        """float32, or what follows @ in the role: float16, int8, or another way to predict."""
+        return self.role.partition("@")[2] or "float32"
 
 
-class Judged(NamedTuple):
-    """What a system said of the reported clips, and the truth.
+class Predictions(NamedTuple):
+    """Of a system, for the test clips, with their labels.
 
     rows (N,) in the clip table, probabilities (N, K), targets (N, K) bool.
     """
@@ -50,13 +57,13 @@ class Judged(NamedTuple):
 
 
 class Run:
-    """A finished run, or as much of one as there is. Raises UserError for a folder that is none."""
+    """A run, finished or not. Raises UserError for a folder without settings or results."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.name = folder, folder.resolve().name
         for file in ("config.ini", "results.csv"):
             if not (folder / file).is_file():
-                raise UserError(f"{folder}: no {file} in it; want a run that has been trained")
+                raise UserError(f"{folder}: no {file}; is it the folder of a trained run?")
         self.config = load(folder / "config.ini")
         self.results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
         kind = choose("[data] dataset", DATASETS, self.config.data.dataset)
@@ -72,19 +79,25 @@ class Run:
         self.folds = sorted(set(self.headline["fold"].tolist()))
         self.systems = self._systems()
         if not self.pictured:
-            raise UserError(f"{folder / 'results.csv'}: neither of a teacher nor of a student")
+            raise UserError(f"{folder / 'results.csv'}: no row of a teacher or a student")
         self._caches: dict[Path, MelCache] = {}
 
     def _systems(self) -> list[System]:
-        """The teacher, then the students from few losses to many, then whatever else there is."""
+        """The teacher, then the students from few losses to many, then all others."""
         found = self.headline[["role", "variant", "model"]].drop_duplicates()
         rank = {TEACHER: 0, STUDENT: 1}
         keys = sorted(
             found.itertuples(index=False, name=None),
             key=lambda key: (rank.get(key[0], 2), key[0], key[1].count("+")),
         )
-        first = 0 if keys[0][0] == TEACHER else 1
-        return [System(*key, look) for look, key in enumerate(keys, first)]
+        looks: dict[tuple[str, str], int] = {}
+        for role, variant, _ in keys:
+            first = 0 if keys[0][0] == TEACHER else 1
+            looks.setdefault((role.partition("@")[0], variant), first + len(looks))
+        return [
+            System(role, variant, model, looks[role.partition("@")[0], variant])
+            for role, variant, model in keys
+        ]
 
     @property
     def teacher(self) -> System | None:
@@ -96,21 +109,38 @@ class Run:
 
     @property
     def baseline(self) -> System | None:
-        """The student that learns from labels alone."""
+        """The student trained with labels only."""
         return next((system for system in self.students if not uses_teacher(system.variant)), None)
+
+    @cached_property
+    def choice(self) -> Choice | None:
+        """The variant to show first, chosen on validation; None without students."""
+        return self._choose([system.variant for system in self.students])
 
     @property
     def best(self) -> System | None:
-        """The distilled student with the best mean score; any student where none is distilled."""
-        distilled = [system for system in self.students if uses_teacher(system.variant)]
-        sign = 1 if self.higher_is_better else -1
-        scores = {s: sign * self.scores(s)["value"].mean() for s in distilled or self.students}
-        return max(scores, key=scores.__getitem__, default=None)
+        """The student of `choice`."""
+        return self._student(self.choice)
+
+    @property
+    def distilled(self) -> System | None:
+        """The distilled student chosen on validation; `best` where none is distilled."""
+        variants = [s.variant for s in self.students if uses_teacher(s.variant)]
+        return self._student(self._choose(variants)) or self.best
+
+    def _choose(self, variants: Sequence[str]) -> Choice | None:
+        """In the order of VARIANTS, as export_student.py does."""
+        ordered = [variant for variant in self.config.distillation.variants if variant in variants]
+        ordered = ordered or list(variants)
+        return choose_variant(self.folder, ordered) if ordered else None
+
+    def _student(self, choice: Choice | None) -> System | None:
+        return next((s for s in self.students if choice and s.variant == choice.variant), None)
 
     @property
     def compared(self) -> list[System]:
-        """Teacher, student of labels alone and best student, as far as they are there."""
-        three = (self.teacher, self.baseline, self.best)
+        """Teacher, student trained with labels only and distilled student, those that exist."""
+        three = (self.teacher, self.baseline, self.distilled)
         return list(dict.fromkeys(system for system in three if system))
 
     @property
@@ -118,8 +148,14 @@ class Run:
         """The systems whose models are drawn: teacher and students."""
         return [system for system in (self.teacher, *self.students) if system]
 
+    @cached_property
+    def date(self) -> date:
+        """The day on which its last training finished."""
+        files = [*self.folder.glob("**/metrics.json"), self.folder / "results.csv"]
+        return date.fromtimestamp(max(path.stat().st_mtime for path in files[:-1] or files))
+
     def scores(self, system: System, metric: str = "") -> pd.DataFrame:
-        """A row a seed and fold, of the headline or another metric."""
+        """One row per seed and fold, of the headline or another metric."""
         rows = self.results[self.results["metric"] == metric] if metric else self.headline
         same = (rows["role"] == system.role) & (rows["variant"] == system.variant)
         return rows[same & (rows["model"] == system.model)]
@@ -145,7 +181,7 @@ class Run:
         return folder / name
 
     def histories(self, system: System) -> list[pd.DataFrame]:
-        """One a seed and fold; what has none (an ensemble) is left out."""
+        """One per seed and fold; ensembles have none."""
         paths = [
             folder / "history.csv"
             for key, folder in self.folders.items()
@@ -155,7 +191,7 @@ class Run:
 
     @property
     def table(self) -> ClipTable:
-        """The clips and their labels. Raises UserError where the features are gone."""
+        """The clips and their labels. Raises UserError where the features are missing."""
         return self.finest.table
 
     @property
@@ -164,7 +200,7 @@ class Run:
 
     @property
     def finest_role(self) -> str:
-        """Whose features the page shows: the teacher's, where there is one."""
+        """The role whose features the page shows: the teacher, where there is one."""
         return TEACHER if self.teacher else STUDENT
 
     def cache(self, role: str) -> MelCache:
@@ -174,28 +210,28 @@ class Run:
         return self._caches[folder]
 
     def features(self, role: str, row: int) -> np.ndarray:
-        """What the role hears of a row of `table`, the mean over its channels: (T, F) float32."""
+        """The role's features of a row of `table`, the mean over channels: (T, F) float32."""
         cache = self.cache(role)
         place = cache.table.rows_of([self.table.ids[row]])
         return cache.gather(place)[0].float().mean(0).numpy()
 
-    def judged(self, system: System, seed: int, folds: Sequence[int] = ()) -> Judged:
-        """What it said with this seed, its folds together. Raises UserError."""
-        parts = [self._judged(system, seed, fold) for fold in folds or self.folds]
-        return Judged(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    def predictions(self, system: System, seed: int, folds: Sequence[int] = ()) -> Predictions:
+        """Of one seed, with its folds concatenated. Raises UserError where they are missing."""
+        parts = [self._predictions(system, seed, fold) for fold in folds or self.folds]
+        return Predictions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
-    def _judged(self, system: System, seed: int, fold: int) -> Judged:
+    def _predictions(self, system: System, seed: int, fold: int) -> Predictions:
         path = self.file(system, "predictions.csv", seed, fold)
-        said = pd.read_csv(path, dtype={"audio_filename": str}, keep_default_na=False)
-        rows = self.table.rows_of(said["audio_filename"].tolist())
-        if (rows < 0).any() or list(said)[1:] != list(self.table.classes):
-            raise UserError(f"{path}: of other clips or classes than the features")
-        probabilities = said.iloc[:, 1:].to_numpy(np.float64)
-        return Judged(rows, probabilities, self.table.targets[rows] >= 0.5)
+        table = pd.read_csv(path, dtype={"audio_filename": str}, keep_default_na=False)
+        rows = self.table.rows_of(table["audio_filename"].tolist())
+        if (rows < 0).any() or list(table)[1:] != list(self.table.classes):
+            raise UserError(f"{path}: its clips or classes are not those of the features")
+        probabilities = table.iloc[:, 1:].to_numpy(np.float64)
+        return Predictions(rows, probabilities, self.table.targets[rows] >= 0.5)
 
     @cached_property
     def origin(self) -> dict[str, str]:
-        """The commit and the versions that it was trained with: the comments of its config.ini."""
+        """The commit and the versions it was trained with, from the comments of its config.ini."""
         text = (self.folder / "config.ini").read_text("utf-8")
         return dict(re.findall(r"^# (\S+) (\S+)$", text, re.MULTILINE))
 

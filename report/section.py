@@ -1,4 +1,4 @@
-"""What a page is made of: sections, and in them texts, pictures, tables and clips."""
+"""The parts of a page: sections of texts, pictures, tables and clips."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from report.run import System
 
 
 class Absent(UserError):
-    """A section that cannot be made; the message is the sentence that stands in its place."""
+    """A section cannot be made; the page shows the message in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An SVG that takes its colours and its font from the page."""
+    """An SVG with the colours and the font of the page."""
 
     name: str  # unique on the page
     svg: str
@@ -31,12 +31,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Pictures beside one another, as many in a row as there is room for; one legend for all."""
+    """Pictures in a grid, with one caption and one legend."""
 
     pictures: Sequence[Picture]
-    caption: str  # what one sees, a sentence
+    caption: str
     legend: Sequence[System] = ()
-    shrink: float = 1.0  # how far they may shrink on a phone, to stand side by side there too
+    shrink: float = 1.0  # how far they may shrink on a phone, to fit next to one another
     kind: str = "pictures"
 
     @property
@@ -62,7 +62,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """`data` is a data: URI; None with the `reason` why there is no sound."""
+    """`data` is a data: URI, or None, with the `reason`."""
 
     data: str | None
     reason: str = ""
@@ -70,14 +70,14 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class ClipCard:
-    """A clip: what it sounds and looks like, what is heard in it and what each system said."""
+    """A clip: its mel, sound and labels, and the probabilities of each system."""
 
     name: str
     why: str
-    truth: str
+    labels: str
     mel: Picture | None
     sound: Sound
-    said: Table
+    probabilities: Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Could a gain be chance? The Wilcoxon signed-rank test, exact for any number of pairs."""
+"""The Wilcoxon signed-rank test of paired gains, exact for any number of pairs."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ NAME = "Wilcoxon signed-rank test, two-sided, exact"
 
 
 class SignedRank(NamedTuple):
-    """p and the least p that so many pairs that differ can give; NaN where none differs."""
+    """p, and the lowest p that this number of unequal pairs can give; NaN where all are equal."""
 
     pairs: int
     equal: int  # pairs without a difference, which the test leaves out
     p: float
-    least_p: float
+    lowest_p: float
 
 
 def signed_rank(differences: ArrayLike) -> SignedRank:
-    r"""How often signs by the toss of a coin would give rank sums as uneven as these, or more.
+    r"""Two-sided p of the hypothesis that differences are symmetric around 0.
 
     .. math:: W = \sum_{d_i > 0} R_i, \quad
               p = P\left(\lvert W - \tfrac12 \textstyle\sum R \rvert \ge \text{observed}\right)
 
-    R are the ranks of the absolute differences that are not 0, equal ones sharing their mean rank.
-    All 2^n signs are counted, not approximated. (n = 3 cannot give less than p = 0.25.)
+    R are the ranks of the absolute differences other than 0; equal ones share their mean rank. The
+    distribution of W over all 2^n signs is exact. (With n = 3, p is at least 0.25.)
 
     Source: Wilcoxon, Biometrics Bulletin 1, 1945.
-    Shapes: (pairs,), differences of a seed and fold with and without.
+    Shapes: (pairs,), one difference per seed and fold.
     """
     found = np.asarray(differences, np.float64)
-    moved = found[np.abs(found) > 1e-12]  # what is equal in print may differ in the last bit
+    moved = found[np.abs(found) > 1e-12]  # the rest differ by rounding only
     if not moved.size:
         return SignedRank(len(found), len(found), np.nan, np.nan)
-    # Scores of counted clips tie, but for rounding. Of equal ones all have their mean rank, and
-    # twice that is the first of their ranks and the last.
-    _, place, alike = np.unique(np.abs(moved).round(12), return_inverse=True, return_counts=True)
-    last = alike.cumsum()
-    doubled = (2 * last - alike + 1)[place]
-    ways = np.zeros(doubled.sum() + 1)  # of the signs that give each rank sum, in shares
-    ways[0] = 1
+    # Scores that are counts of clips tie, but for rounding. Equal ones have their mean rank; twice
+    # the mean rank is the sum of their first and last rank.
+    _, place, equal = np.unique(np.abs(moved).round(12), return_inverse=True, return_counts=True)
+    last = equal.cumsum()
+    doubled = (2 * last - equal + 1)[place]
+    share = np.zeros(doubled.sum() + 1)  # of all signs, by the rank sum that they give
+    share[0] = 1
     for rank in doubled:
-        ways = (ways + np.concatenate([np.zeros(rank), ways[:-rank]])) / 2
-    uneven = np.abs(2 * np.arange(len(ways)) - doubled.sum())
-    p = ways[uneven >= uneven[doubled[moved > 0].sum()]].sum()
+        share = (share + np.concatenate([np.zeros(rank), share[:-rank]])) / 2
+    uneven = np.abs(2 * np.arange(len(share)) - doubled.sum())
+    p = share[uneven >= uneven[doubled[moved > 0].sum()]].sum()
     return SignedRank(len(found), len(found) - len(moved), float(p), 2.0 ** (1 - len(moved)))
 
 
 def in_words(test: SignedRank) -> str:
-    """`p = 0.031, n = 15`; where there is nothing to test, that."""
+    """`p = 0.031, n = 15`, or why there is no p."""
     if test.pairs == 1:
         return "n = 1, not tested"
     if np.isnan(test.p):

@@ -1,4 +1,4 @@
-"""A clip's sound in the page: mono, 16 kHz, 16 bit, FLAC, a few seconds."""
+"""The audio of a clip, embedded in the page: mono, 16 kHz, 16 bit FLAC, a few seconds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from data.tables.clips import ClipTable
 from report.section import Sound
 
 RATE = 16_000  # Hz
-MOST_SECONDS = 5.0  # at most 160 kB, and mostly far less
+MAX_SECONDS = 5.0  # at most 160 kB
 
 
 def sound_of(table: ClipTable, row: int, clip_seconds: float) -> Sound:
-    """Of the beginning of a clip; none, with the reason, where the recording cannot be read."""
+    """The beginning of a clip, or the reason why the recording cannot be read."""
     column = {name: table.columns[name][row] for name in ("path", "start_seconds", "seconds")}
-    stretch = np.nanmin([column["seconds"], clip_seconds])
-    seconds = min(stretch, MOST_SECONDS)
+    length = np.nanmin([column["seconds"], clip_seconds])
+    seconds = min(length, MAX_SECONDS)
     try:
         samples = decode(
             Path(str(column["path"])), RATE, 1, float(column["start_seconds"]), float(seconds)
@@ -28,7 +28,7 @@ def sound_of(table: ClipTable, row: int, clip_seconds: float) -> Sound:
         data = data_uri(samples)
     except (BadAudio, ImportError) as error:  # a machine that only trains may lack a decoder
         return Sound(None, f"No sound: {error}.")
-    return Sound(data, f"The first {seconds:g} s of {stretch:g} s." if seconds < stretch else "")
+    return Sound(data, f"The first {seconds:g} s of {length:g} s." if seconds < length else "")
 
 
 def data_uri(samples: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Mel spectrograms on axes of seconds and kilohertz, and maps of a model laid over them."""
+"""Mel spectrograms on axes of seconds and kilohertz, overlaid with feature maps of a model."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHOWN_HZ = (250, 1000, 4000, 16000)
-MOST_FRAMES = 240  # about the pixels of a picture
-STRONGEST = 0.85  # of a map over the mel, which shines through the rest
+MAX_FRAMES = 240  # about the pixels of a picture
+MAX_OPACITY = 0.85  # of a map over the mel
 
 
 def draw_mel(axes: Axes, image: np.ndarray, settings: Mel, seconds: float) -> None:
@@ -38,10 +38,10 @@ def draw_mel(axes: Axes, image: np.ndarray, settings: Mel, seconds: float) -> No
     axes.set_ylabel("kHz", size=8, labelpad=1)
 
 
-def for_a_picture(mel: np.ndarray) -> np.ndarray:
-    """The mean of as many frames as share a pixel: (T, F) -> (at most MOST_FRAMES, F)."""
-    parts = min(MOST_FRAMES, len(mel))
-    starts = np.linspace(0, len(mel), parts, endpoint=False).astype(int)
+def downsampled(mel: np.ndarray) -> np.ndarray:
+    """Means of neighbouring frames that share a pixel: (T, F) -> (at most MAX_FRAMES, F)."""
+    count = min(MAX_FRAMES, len(mel))
+    starts = np.linspace(0, len(mel), count, endpoint=False).astype(int)
     return np.add.reduceat(mel, starts) / np.diff([*starts, len(mel)])[:, None]
 
 
@@ -51,28 +51,28 @@ def overlaid(mel: np.ndarray, strength: np.ndarray) -> np.ndarray:
 
     grey = 0.75 * scaled(mel)[..., None].repeat(3, axis=2)
     colours = matplotlib.colormaps["plasma"](strength)[..., :3]
-    opaque = STRONGEST * strength[..., None]
+    opaque = MAX_OPACITY * strength[..., None]
     return (1 - opaque) * grey + opaque * colours
 
 
-def on_mel(feature_map: np.ndarray, heard: Mel, shown: Mel, frames: int) -> np.ndarray:
-    """A model's map at the places of another mel: (C, T', F') -> (frames, shown bands) in [0, 1].
+def on_mel(feature_map: np.ndarray, source: Mel, shown: Mel, frames: int) -> np.ndarray:
+    """A feature map resampled to the grid of a mel: (C, T', F') -> (frames, shown bands) in [0, 1].
 
-    The mean of the magnitudes over channels, interpolated linearly between the centres of its cells
-    and scaled from its lowest to its highest. A cell lies where the part of the mel that it covers
-    lies, in hertz: the two front ends may have other bands.
+    The mean magnitude over channels, interpolated linearly between the centres of its cells and
+    scaled to [0, 1]. `source` is the front end of the model's input, `shown` that of the mel in the
+    picture; their bands are matched in hertz.
     """
     from scipy.ndimage import map_coordinates
 
     mean = np.abs(feature_map).mean(axis=0)
-    own, wanted = band_centres(heard).numpy(), band_centres(shown).numpy()
-    share = (np.interp(wanted, own, np.arange(len(own))) + 0.5) / len(own)
+    own, target = band_centres(source).numpy(), band_centres(shown).numpy()
+    share = (np.interp(target, own, np.arange(len(own))) + 0.5) / len(own)
     times = (np.arange(frames) + 0.5) / frames * mean.shape[0] - 0.5
     grid = np.meshgrid(times, share * mean.shape[1] - 0.5, indexing="ij")
     return scaled(map_coordinates(mean, grid, order=1, mode="nearest"))
 
 
 def scaled(values: np.ndarray) -> np.ndarray:
-    """From 0 at the lowest to 1 at the highest; 0 where all are equal."""
-    reach = np.ptp(values)
-    return (values - values.min()) / (reach if reach > 0 else 1)
+    """Min-max normalised to [0, 1]; 0 where all values are equal."""
+    extent = np.ptp(values)
+    return (values - values.min()) / (extent if extent > 0 else 1)

@@ -1,16 +1,29 @@
-"""The table on the screen, made from results.csv: a row a system, a column a variant."""
+"""Tables of a run, made from results.csv: for the terminal, and in Markdown."""
 
 from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
 from losses.mix import uses_teacher
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+WIDTH = 80  # columns of a terminal
+
+
+class Row(NamedTuple):
+    """One system: a role and a model with one variant; scores by seed and fold."""
+
+    role: str
+    model: str
+    variant: str
+    scores: pd.DataFrame
+    base: pd.DataFrame | None  # of the same model trained with labels only, where this one is not
 
 
 def show(results: pd.DataFrame, headline: str) -> None:
@@ -18,16 +31,76 @@ def show(results: pd.DataFrame, headline: str) -> None:
 
 
 def render(results: pd.DataFrame, headline: str) -> str:
-    return "\n".join(["", title(results, headline), aligned(table_rows(results, headline))])
+    """At most WIDTH columns wide: one row per system, long names on several lines."""
+    head = textwrap.fill(title(results, headline), WIDTH)
+    return "\n".join(["", head, "", fitted(terminal_rows(results, headline), WIDTH)])
+
+
+def terminal_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
+    """Score, gain, n, parameters and MACs. Variants of one model are indented below its name,
+    which is a row without further cells.
+    """
+    systems = system_rows(results, headline)
+    several = {(one.role, one.model) for one in systems if one.base is not None}
+    rows = [["system", "score", gain_title(systems), "n", "params", "MACs"]]
+    for one in systems:
+        name = f"{one.role} {one.model}"
+        if (one.role, one.model) in several:
+            rows += [[name]] * ([name] not in rows)
+            name = f"  {one.variant}"
+        gained = "" if one.base is None else gain(one.base, one.scores)
+        sizes = [with_unit(one.scores[column].iloc[0]) for column in ("parameters", "macs")]
+        scores = one.scores["value"]
+        rows.append([name, spread(scores), gained, str(len(scores)), *sizes])
+    return rows
+
+
+def system_rows(results: pd.DataFrame, headline: str) -> list[Row]:
+    """Teacher, specialists, ensembles, students; of each the variants from few losses to many."""
+    found = results[results["metric"] == headline]
+    rows = []
+    systems = found.groupby(["role", "model"], sort=False)
+    for (role, model), group in sorted(systems, key=lambda system: place(system[0][0])):
+        scores = dict(iter(group.groupby("variant", sort=False)))
+        variants = sorted(scores, key=fewest_losses)
+        base = variants[0] if not uses_teacher(variants[0]) else None
+        for variant in variants:
+            with_base = None if base in (None, variant) else scores[base]
+            rows.append(Row(role, model, variant, scores[variant], with_base))
+    return rows
+
+
+def gain_title(rows: Sequence[Row]) -> str:
+    """`gain over bce`, where all gains are over the same losses."""
+    bases = {variant for row in rows if row.base is not None for variant in row.base["variant"]}
+    return f"gain over {bases.pop()}" if len(bases) == 1 else "gain"
+
+
+def fitted(rows: Sequence[Sequence[str]], width: int) -> str:
+    """`aligned`, with names on several lines where the rows are longer than `width`. Rows of one
+    cell are headings.
+    """
+    columns = list(zip(*(row[1:] for row in rows if len(row) > 1), strict=True))
+    room = width - sum(2 + max(map(len, column)) for column in columns)
+    lines: list[list[str]] = []
+    for name, *cells in rows:
+        indent = " " * (len(name) - len(name.lstrip()) + 2)
+        first, *rest = textwrap.wrap(name, room if cells else width, subsequent_indent=indent)
+        lines += [[first, *cells], *([part] for part in rest)]
+    widths = [max(len(line[0]) for line in lines if len(line) > 1)]
+    widths += [max(map(len, column)) for column in columns]
+    return "\n".join(line_of(line, widths) for line in lines)
+
+
+def line_of(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = cells[0].ljust(widths[0])
+    return "  ".join([first, *map(str.rjust, cells[1:], widths[1:])]).rstrip()
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """For a screen: the first column to the left, the others to the right."""
+    """For a terminal: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in rows
-    )
+    return "\n".join(line_of(row, widths) for row in rows)
 
 
 def markdown(results: pd.DataFrame, headline: str) -> str:
@@ -41,9 +114,9 @@ def as_markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def table_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
-    """Mean ± standard deviation of the headline figure, and the gain over labels alone.
+    """For Markdown: one row per system, one column per variant, and below it the paired gain.
 
-    The gain is paired: the same seed and fold with and without a teacher.
+    Mean ± standard deviation; a gain compares the same seed and fold with and without a teacher.
     """
     found = results[results["metric"] == headline]
     variants = sorted(dict.fromkeys(found["variant"]), key=fewest_losses)
@@ -63,12 +136,12 @@ def table_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
 
 
 def fewest_losses(variant: str) -> tuple[bool, int]:
-    """Orders variants: labels alone first, then few losses before many."""
+    """Sort key of variants: those without a teacher first, then few losses before many."""
     return uses_teacher(variant), variant.count("+")
 
 
 def place(role: str) -> tuple[int, str]:
-    """Orders roles: the teacher, its specialists, ensembles, students."""
+    """Sort key of roles: the teacher, its specialists, ensembles, students."""
     first = re.split("[_@]", role)[0]
     return {"teacher": 0, "specialist": 1, "student": 3}.get(first, 2), role
 
@@ -86,7 +159,7 @@ def title(results: pd.DataFrame, headline: str) -> str:
 
 
 def choice(chosen_on: str) -> str:
-    """Which weights were kept, in words, of what results.csv says in epoch_chosen_on."""
+    """Which weights were kept, in words; `chosen_on` is epoch_chosen_on of results.csv."""
     if chosen_on == "none":
         return "the last epoch kept"
     return chosen_on if chosen_on.startswith("mean of") else f"epoch chosen on {chosen_on}"
@@ -106,13 +179,13 @@ def gain(base: pd.DataFrame, other: pd.DataFrame) -> str:
 
 
 def signed(mean: float, std: float, digits: int = 4) -> str:
-    """A mean gain; one value alone has no std."""
+    """A mean gain, without a standard deviation where it is NaN (one value)."""
     spread = "" if math.isnan(std) else f" ± {std:.{digits}f}"
     return f"{mean:+.{digits}f}{spread}"
 
 
 def paired_gains(base: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
-    """Other less base, of each seed and fold that both have."""
+    """other - base, for each seed and fold that both have."""
     keys = ["seed", "fold"]
     return (other.set_index(keys)["value"] - base.set_index(keys)["value"]).dropna()
 

@@ -1,4 +1,4 @@
-"""A trained model of a run and the view that it hears, as it heard in training."""
+"""A trained model of a run and its input features, normalised as in training."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from report.run import Run, System
 
 
 def trained(run: Run, system: System) -> tuple[nn.Module, ClipFeatures]:
-    """Of the run's first seed and fold, on the CPU. The view takes rows of the run's clip table.
+    """Of the run's first seed and fold, on the CPU. The features take rows of the run's clip table.
 
-    Raises UserError where weights or features are gone or do not belong to each other.
+    Raises UserError where weights or features are missing or do not fit each other.
     """
     path = run.file(system, "weights.safetensors", *run.first)
     model, described = read_model(path)
-    view = ClipFeatures(
+    features = ClipFeatures(
         run.cache(system.role), run.table.ids, torch.device("cpu"), feature_memory_gb=0
     )
-    if view.shape != described.input_shape:
-        raise UserError(f"{path}: hears {described.input_shape}, the features are {view.shape}")
-    view.mean, view.std = torch.tensor(described.mean), torch.tensor(described.std)
-    return model, view
+    if features.shape != described.input_shape:
+        found = f"{path}: the model takes {described.input_shape}"
+        raise UserError(f"{found}, the features are {features.shape}")
+    features.mean, features.std = torch.tensor(described.mean), torch.tensor(described.std)
+    return model, features

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 import export_student
-from config import run_script
+from config import load, run_script
 from tests.scripts import RATE, run, workplace
 
 FOLDER = Path("runs/config/student/ce/seed_0/fold_0")
@@ -142,12 +142,27 @@ def test_a_wrong_argument_is_named(export, arguments, message):
 
 
 def test_a_missing_training_is_named(export):
-    status, printed = export()
+    status, printed = export("--variant", "ce+kd+sp")
     assert status == 1
     assert "ce+kd+sp/seed_0/fold_0: no finished training; run train_student.py first" in printed
     status, printed = export("--role", "teacher")
     assert status == 1
     assert "teacher/seed_0/fold_0: no finished training; run train_teacher.py first" in printed
+
+
+def test_the_default_is_the_variant_with_the_best_validation_score(place, monkeypatch, tmp_path):
+    """The one that the page of the run shows first."""
+    student = tmp_path / "runs/config/student"
+    for variant, score in (("ce", 0.5), ("ce+kd", 0.9), ("ce+kd+sp", 0.7)):
+        folder = shutil.copytree(place / FOLDER, student / variant / "seed_0/fold_0")
+        history = pd.read_csv(folder / "history.csv")
+        history.assign(score=score).to_csv(folder / "history.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    config = load(place / "config.ini")
+    assert export_student.chosen_variant(None, config) == "ce+kd"
+    assert export_student.chosen_variant("ce", config) == "ce"
+    shutil.rmtree(student)
+    assert export_student.chosen_variant(None, config) == "ce+kd+sp", "the last of VARIANTS"
 
 
 def test_changed_settings_of_the_front_end_are_named(export):

@@ -1,1 +1,1 @@
-"""A section of the page a file: `section(run)` gives it or raises UserError that says why not."""
+"""One section of the page per file: `section(run)` returns it or raises UserError."""

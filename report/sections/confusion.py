@@ -1,4 +1,4 @@
-"""What is taken for what, and which of these confusions distillation mended."""
+"""Confusion matrices, and the confusions that distillation changed most."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 
 from metrics.scenes import confusion_matrix
 from report.drawing import HEATMAP, picture, shortened
-from report.run import Judged, Run, System
+from report.run import Predictions, Run, System
 from report.section import Cell, Picture, Pictures, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NUMBERED = 12  # classes whose cells hold their counts
-NAMED = 32  # classes whose names fit
-MOST = 8  # pairs in a table
+MAX_NUMBERED = 12  # classes, for counts in the cells
+MAX_NAMED = 32  # classes, for names at the axes
+MAX_PAIRS = 8  # in a table
 
 
-def matrices(run: Run, judged: Mapping[System, Judged]) -> Pictures:
+def matrices(run: Run, predictions: Mapping[System, Predictions]) -> Pictures:
     classes = run.table.classes
     pictures = [
-        matrix_picture(system, confusion_matrix(said.probabilities, said.targets), classes)
-        for system, said in judged.items()
+        matrix_picture(system, confusion_matrix(found.probabilities, found.targets), classes)
+        for system, found in predictions.items()
     ]
-    caption = "Rows: what is heard; columns: what it was taken for; brightness: share of the row."
+    caption = "Rows: label; columns: predicted class; brightness: share of the row."
     return Pictures(pictures, caption)
 
 
@@ -37,17 +37,17 @@ def matrix_picture(system: System, counts: np.ndarray, classes: Sequence[str]) -
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(share, cmap=HEATMAP, vmin=0, vmax=1, interpolation="none")
         axes.grid(False)
-        axes.set(xlabel="taken for", ylabel="" if size <= NAMED else "class")
-        if size <= NAMED:
+        axes.set(xlabel="predicted", ylabel="" if size <= MAX_NAMED else "class")
+        if size <= MAX_NAMED:
             axes.set_yticks(range(size), names, size=9)
             axes.set_xticks(range(size), names, size=9, rotation=90)
-        if size <= NUMBERED:
+        if size <= MAX_NUMBERED:
             for (row, column), count in np.ndenumerate(counts):
                 if count:
                     shade = "black" if share[row, column] > 0.6 else "white"
                     axes.text(column, row, count, ha="center", va="center", size=9, color=shade)
 
-    margin = 14 + 5 * max(map(len, names)) if size <= NAMED else 48
+    margin = 14 + 5 * max(map(len, names)) if size <= MAX_NAMED else 48
     return picture(
         f"confusion-{system.look}",
         draw,
@@ -59,30 +59,30 @@ def matrix_picture(system: System, counts: np.ndarray, classes: Sequence[str]) -
     )
 
 
-def confusions(judged: Judged, task: str) -> np.ndarray:
-    """How often class a was there and missed while b was said and not there: (K, K) int.
+def confusions(predictions: Predictions, task: str) -> np.ndarray:
+    """How often class a was missed and class b falsely predicted: (K, K) int.
 
-    Of single labels the confusion matrix without its diagonal; of tags at a threshold of 0.5.
+    For single labels, the confusion matrix without its diagonal; for tags, at a threshold of 0.5.
     """
     if task == "single_label":
-        counts = confusion_matrix(judged.probabilities, judged.targets)
+        counts = confusion_matrix(predictions.probabilities, predictions.targets)
         return counts - np.diag(counts.diagonal())
-    said = judged.probabilities >= 0.5
-    missed, false = judged.targets & ~said, said & ~judged.targets
+    positive = predictions.probabilities >= 0.5
+    missed, false = predictions.targets & ~positive, positive & ~predictions.targets
     return missed.T.astype(int) @ false.astype(int)
 
 
-def mended(
-    run: Run, before: Sequence[Judged], after: Sequence[Judged], names: tuple[str, str]
+def changed_confusions(
+    run: Run, before: Sequence[Predictions], after: Sequence[Predictions], names: tuple[str, str]
 ) -> Table | None:
-    """The pairs that changed most between two systems, summed over seeds; None where none did."""
-    old = sum(confusions(judged, run.task) for judged in before)
-    new = sum(confusions(judged, run.task) for judged in after)
+    """The pairs that changed most between two systems, summed over seeds; None without a change."""
+    old = sum(confusions(predictions, run.task) for predictions in before)
+    new = sum(confusions(predictions, run.task) for predictions in after)
     change, classes = new - old, run.table.classes
     order = np.argsort(change, axis=None, kind="stable")
     places = [np.unravel_index(place, change.shape) for place in order]
-    fewer = [place for place in places[:MOST] if change[place] < 0]
-    more = [place for place in places[::-1][: MOST // 2] if change[place] > 0]
+    fewer = [place for place in places[:MAX_PAIRS] if change[place] < 0]
+    more = [place for place in places[::-1][: MAX_PAIRS // 2] if change[place] > 0]
     if not fewer and not more:
         return None
     rows = [
@@ -94,11 +94,11 @@ def mended(
         ]
         for place in (*fewer, *more)
     ]
-    seeds = f", {len(before)} seeds added up" if len(before) > 1 else ""
-    taken = "missed, and the other said in its place (both at 0.5)"
-    what = "taken for the other" if run.task == "single_label" else taken
+    seeds = f", {len(before)} seeds summed" if len(before) > 1 else ""
+    tags = "with the label missed and the other tag falsely predicted (at 0.5)"
+    which = "predicted as the other class" if run.task == "single_label" else tags
     caption = (
-        f"The pairs that distillation mended most, and those that it made worse: clips {what}, "
-        f"{names[0]} against {names[1]}{seeds}."
+        f"The confusions that distillation reduced or increased most: clips {which}, "
+        f"{names[0]} and {names[1]}{seeds}."
     )
-    return Table(["heard", "taken for", *names, "change"], rows, caption, sortable=True)
+    return Table(["label", "predicted", *names, "change"], rows, caption, sortable=True)

@@ -1,4 +1,4 @@
-"""What accuracy costs: score against the bytes of the weights and against MACs."""
+"""Accuracy and cost: score over the bytes of the weights and over MACs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from report.drawing import INK, colour, marker, picture
+from report.drawing import INK, PAPER, colour, fill, marker, picture
 from report.frontier import on_frontier
 from report.run import Run, System
 from report.section import Absent, Picture, Pictures, Section
@@ -16,11 +16,11 @@ from report.table import with_unit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-APART = 1.07  # between systems of one size, which would hide one another …
-TOGETHER = 1.4  # … and between the first and the last of them at most
+APART = 1.07  # ratio between systems of equal cost, which would overlap …
+TOGETHER = 1.4  # … and at most between the first and the last of them
 COSTS = (
-    ("weight_bytes", "weights, bytes", "Score against size"),
-    ("macs", "multiply-accumulates a clip", "Score against computation"),
+    ("weight_bytes", "weights, bytes", "Score and size"),
+    ("macs", "multiply-accumulates per clip", "Score and computation"),
 )
 SHAPES = ("diamonds", "circles", "squares", "triangles", "inverted triangles", "pluses", "crosses")
 
@@ -37,13 +37,14 @@ class Point(NamedTuple):
 
 def section(runs: Sequence[Run]) -> Section:
     caption = (
-        "Mean score of each system, with its standard deviation over seeds and folds; a ring marks "
-        "the frontier: no other system is as cheap and better, or as good and cheaper. Systems of "
-        "one size stand side by side."
+        "Mean score of each system with its standard deviation over seeds and folds. A ring marks "
+        "the Pareto frontier: no other system is as cheap and better, or as good and cheaper. "
+        "Systems of equal cost are drawn side by side. Markers are filled for float32, half filled "
+        "for float16 and hollow for int8."
     )
     if len(runs) > 1:
         shapes = ", ".join(f"{run.name} {SHAPES[n % len(SHAPES)]}" for n, run in enumerate(runs))
-        caption += f" Colours are systems, shapes are runs: {shapes}."
+        caption += f" Shapes are runs: {shapes}."
     pictures = [cost_picture(runs, *cost) for cost in COSTS]
     legend = max((run.systems for run in runs), key=len)
     return Section("Accuracy and cost", [Pictures(pictures, caption, legend)])
@@ -58,12 +59,13 @@ def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Pi
     def draw(axes: Axes) -> None:
         axes.set_xscale("log")
         for number, point in enumerate(points):
-            alike = np.flatnonzero(costs == point.cost)
-            step = min(APART, TOGETHER ** (1 / len(alike)))
-            place = np.searchsorted(alike, number) - (len(alike) - 1) / 2
+            equal = np.flatnonzero(costs == point.cost)
+            step = min(APART, TOGETHER ** (1 / len(equal)))
+            place = np.searchsorted(equal, number) - (len(equal) - 1) / 2
             cost, shade = point.cost * step**place, colour(point.system)
             axes.errorbar(cost, point.mean, point.std, color=shade, lw=1.2, capsize=2.5)
-            axes.plot(cost, point.mean, marker(point.place), color=shade, ms=6)
+            shape, inside = marker(point.place), fill(point.system)
+            axes.plot(cost, point.mean, shape, color=shade, ms=6, fillstyle=inside, mfcalt=PAPER)
             if best[number]:
                 axes.plot(cost, point.mean, "o", mfc="none", mec=INK, ms=13, mew=1)
         axes.set(xlabel=label, ylabel=runs[0].metric)
@@ -75,7 +77,7 @@ def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Pi
 
 
 def points_of(runs: Sequence[Run], column: str) -> list[Point]:
-    """Those that have this cost: an ensemble may not have counted itself."""
+    """The systems with a known cost: that of an ensemble may be missing."""
     points = []
     for place, run in enumerate(runs):
         for system in run.systems:
@@ -90,7 +92,7 @@ def points_of(runs: Sequence[Run], column: str) -> list[Point]:
 
 
 def limits(costs: np.ndarray) -> tuple[float, float]:
-    """Of a logarithmic axis, with room on both sides of one cost, too."""
+    """Of a logarithmic axis, with a margin on both sides, also of a single cost."""
     low, high = costs.min(), costs.max()
     room = TOGETHER * (high / low) ** 0.12
     return low / room, high * room

@@ -1,4 +1,4 @@
-"""The score of each class, and of each device, city or whatever else the clips differ in."""
+"""Scores by class, and by device, city or another column of the clips."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ import numpy as np
 from config import UserError
 from metrics import METRICS, name_of_classwise
 from report.drawing import INK, colour, margin_for, picture, shortened
-from report.run import Judged, Run, System
+from report.run import Predictions, Run, System
 from report.section import Absent, Cell, Picture, Pictures, Section, Table, Text
 from report.sections.scores import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_BARS = 40  # classes; of more, those that changed most
-Bars = Mapping[System, Mapping[str, np.ndarray]]  # system -> class or device -> a value a training
+MAX_BARS = 40  # classes: those that changed most
+Bars = Mapping[
+    System, Mapping[str, np.ndarray]
+]  # system -> class or device -> one value per training
 
 
 def section(run: Run) -> Section:
-    pictures, said = [class_bars(run)], ""
+    pictures, note = [class_bars(run)], ""
     try:
-        rows = run.judged(run.compared[0], run.seeds[0]).rows
+        rows = run.predictions(run.compared[0], run.seeds[0]).rows
         pictures += [group_bars(run, *group) for group in run.table.groupings(rows).items()]
     except UserError as error:
-        said = f"No bars by device: {error}."
+        note = f"No bars by device: {error}."
     if len(pictures) == 1:
-        said = said or "The clips have no device, city or the like to be told apart by."
-    order = ", from what distillation raised most to what it to_precision most" * bool(run.baseline)
+        note = note or "The clips have no device, city or other group."
+    order = ", from the largest gain by distillation to the largest loss" * bool(run.baseline)
     caption = (
         f"Mean {name_of_classwise(run.metric)} of each class over seeds and folds{order}, and "
-        f"{run.metric} of the clips of each device or the like; lines are a standard deviation up "
-        "and down."
+        f"{run.metric} of the clips of each device or other group; error bars are one standard "
+        "deviation."
     )
     blocks: list[Pictures | Text | Table] = [Pictures(pictures, caption, run.compared)]
     blocks += [table for table in (group_table(run),) if table.rows]
-    blocks += [Text(said)] * bool(said)
+    blocks += [Text(note)] * bool(note)
     return Section("By class and by device", blocks)
 
 
@@ -46,7 +48,7 @@ def class_bars(run: Run) -> Picture:
     prefix = f"{run.metric} "
     names = [name for name in run.results["metric"].unique() if name.startswith(prefix)]
     if not names:
-        raise Absent("results.csv has no figures of single classes")
+        raise Absent("results.csv has no figures by class")
     found = {
         system: {
             name.removeprefix(prefix): run.scores(system, name)["value"].to_numpy()
@@ -60,13 +62,13 @@ def class_bars(run: Run) -> Picture:
 
 
 def group_bars(run: Run, name: str, values: np.ndarray) -> Picture:
-    """A value a seed of each group, its folds together."""
+    """One value per seed for each group, of all folds together."""
     scores: dict[System, dict[str, list[float]]] = {}
     for system in run.compared:
         for seed in run.seeds:
-            judged = run.judged(system, seed)
-            for value in set(values[judged.rows]):
-                score = score_of(run, judged, values[judged.rows] == value)
+            predictions = run.predictions(system, seed)
+            for value in set(values[predictions.rows]):
+                score = score_of(run, predictions, values[predictions.rows] == value)
                 scores.setdefault(system, {}).setdefault(value, []).append(score)
     found = {
         system: {value: np.array(of_value) for value, of_value in of_system.items()}
@@ -77,8 +79,8 @@ def group_bars(run: Run, name: str, values: np.ndarray) -> Picture:
 
 
 def group_table(run: Run) -> Table:
-    """Accuracy and log loss of each scene, device or the like, with how many clips it has. No rows
-    where results.csv has no such figures, as that of tags.
+    """Number of clips, accuracy and log loss of each scene, device or other group. No rows where
+    results.csv has no such figures (tags).
     """
     end = " log_loss"
     found = [name for name in run.results["metric"].unique() if name.endswith(end)]
@@ -97,8 +99,8 @@ def group_table(run: Run) -> Table:
         ]
         rows.append([Cell(group), Cell(str(clips), clips), *of_systems])
     caption = (
-        "The clips of each scene, device and the like: how many they are, and accuracy and log "
-        "loss, mean ± standard deviation over seeds and folds. A click on a heading sorts."
+        "Number of clips, accuracy and log loss of each scene, device or other group, mean ± "
+        "standard deviation over seeds and folds. Click on a heading to sort."
     )
     return Table(head, rows, caption, sortable=True)
 
@@ -108,19 +110,19 @@ def natural(text: str) -> tuple[int, str]:
     return (int(text) if text.isdecimal() else -1, text)
 
 
-def score_of(run: Run, judged: Judged, part: np.ndarray) -> float:
-    """NaN where these clips leave the metric undefined."""
-    probabilities, targets = judged.probabilities[part], judged.targets[part]
+def score_of(run: Run, predictions: Predictions, part: np.ndarray) -> float:
+    """NaN where the metric is undefined on these clips."""
+    probabilities, targets = predictions.probabilities[part], predictions.targets[part]
     return METRICS[run.metric].function(probabilities, targets, run.table.classes)
 
 
 def changed_most(run: Run, found: Bars) -> list[str]:
-    """The names from the highest gain by distillation to the lowest; as given where none is."""
+    """Names by gain of distillation, highest first; in the given order without a baseline."""
     if not run.baseline:
-        return list(found[run.compared[0]])[:MOST_BARS]
-    base, best = found[run.baseline], found[run.best]
+        return list(found[run.compared[0]])[:MAX_BARS]
+    base, best = found[run.baseline], found[run.distilled]
     change = {name: mean(best[name]) - mean(base[name]) for name in best}
-    kept = sorted(change, key=lambda name: -abs(change[name]))[:MOST_BARS]
+    kept = sorted(change, key=lambda name: -abs(change[name]))[:MAX_BARS]
     return sorted(kept, key=change.__getitem__, reverse=True)
 
 
@@ -130,10 +132,10 @@ def bars(kind: str, title: str, found: Bars, names: Sequence[str], label: str) -
     def draw(axes: Axes) -> None:
         for place, (system, values) in enumerate(found.items()):
             means = [mean(values[name]) for name in names]
-            deviations = [std(values[name]) for name in names]
+            spreads = [std(values[name]) for name in names]
             heights = np.arange(len(names)) - 0.4 + thick * (place + 0.5)
             axes.barh(heights, means, 0.88 * thick, color=colour(system))
-            axes.errorbar(means, heights, xerr=deviations, fmt="none", ecolor=INK, elinewidth=0.7)
+            axes.errorbar(means, heights, xerr=spreads, fmt="none", ecolor=INK, elinewidth=0.7)
         axes.set_yticks(range(len(names)), [shortened(name, 22) for name in names])
         axes.set(xlabel=label, xlim=(0, None), ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="y", visible=False)
@@ -143,7 +145,7 @@ def bars(kind: str, title: str, found: Bars, names: Sequence[str], label: str) -
 
 
 def mean(values: np.ndarray) -> float:
-    """Of those that are defined; 0, no bar, where none is."""
+    """Of the defined values; 0, no bar, where there is none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else 0.0
 

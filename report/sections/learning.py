@@ -1,4 +1,4 @@
-"""Learning curves: every loss term and the score that chose the epoch."""
+"""Learning curves: every loss term and the validation score."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from report.section import Absent, Pictures, Section, Text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NO_TERMS = {"epoch", "learning_rate", "seconds"}
-TITLES = {"loss": "loss: the weighted sum", "score": "score that chooses the epoch"}
+NOT_TERMS = {"epoch", "learning_rate", "seconds"}
+TITLES = {"loss": "loss: the weighted sum", "score": "validation score"}
 
 
 def section(run: Run) -> Section:
     histories = {system: run.histories(system) for system in run.systems}
     columns = [name for found in histories.values() for part in found for name in part]
-    terms = [name for name in dict.fromkeys(columns) if name not in NO_TERMS]
+    terms = [name for name in dict.fromkeys(columns) if name not in NOT_TERMS]
     terms.sort(key=lambda name: (name == "loss", name == "score"))  # these two last
     drawn = [term for term in terms if any(map(len, curves(histories, term).values()))]
     if not drawn:
@@ -34,18 +34,18 @@ def section(run: Run) -> Section:
         pictures.append(picture(f"learning-{term}", draw, title=TITLES.get(term, term)))
     caption = (
         "Mean of each training loss, before its coefficient, over the epochs: thin lines are seeds "
-        "and folds, the thick one their mean."
+        "and folds, thick ones their mean."
     )
     blocks = [Pictures(pictures, caption, run.systems)]
     if "score" not in drawn:
-        blocks.append(Text("No clips were set apart to choose an epoch: the last one was kept."))
+        blocks.append(Text("There are no validation clips: the last epoch was kept."))
     return Section("Learning curves", blocks)
 
 
 def curves(
     histories: dict[System, Sequence[pd.DataFrame]], term: str
 ) -> dict[System, list[np.ndarray]]:
-    """Of the systems that have this term: (epochs,) values, one array a training."""
+    """The (epochs,) values of each training of a system that has this term."""
     return {
         system: [
             part[term].to_numpy()

@@ -1,11 +1,11 @@
-"""Where the systems err: a curve a tag, or a confusion matrix; and what distillation mended."""
+"""Errors: precision-recall curves or confusion matrices, and what distillation changed."""
 
 from __future__ import annotations
 
 from metrics.inputs import Task
 from report.run import Run
 from report.section import Section, Text
-from report.sections.confusion import matrices, mended
+from report.sections.confusion import changed_confusions, matrices
 from report.sections.pairs import chosen_pairs
 from report.sections.ranking import precision_recall
 
@@ -17,17 +17,18 @@ TITLES: dict[Task, str] = {
 
 def section(run: Run) -> Section:
     seed = run.seeds[0]
-    judged = {system: run.judged(system, seed) for system in run.compared}
+    predictions = {system: run.predictions(system, seed) for system in run.compared}
     draw = precision_recall if run.task == "multi_label" else matrices
-    clips = len(next(iter(judged.values())).rows)
-    folds = f", its {len(run.folds)} folds together" if len(run.folds) > 1 else ""
-    blocks = [Text(f"Of {clips} reported clips, seed {seed}{folds}."), draw(run, judged)]
-    if run.baseline and run.best != run.baseline:
+    clips = len(next(iter(predictions.values())).rows)
+    folds = f", all {len(run.folds)} folds" if len(run.folds) > 1 else ""
+    blocks = [Text(f"{clips} test clips, seed {seed}{folds}."), draw(run, predictions)]
+    if run.baseline and run.distilled != run.baseline:
+        systems = run.baseline, run.distilled
         before, after = (
-            [run.judged(system, seed) for seed in run.seeds] for system in (run.baseline, run.best)
+            [run.predictions(system, seed) for seed in run.seeds] for system in systems
         )
-        table = mended(run, before, after, (run.baseline.label, run.best.label))
-        blocks.append(table or Text("Distillation mended no confusion, and made none."))
+        table = changed_confusions(run, before, after, tuple(one.label for one in systems))
+        blocks.append(table or Text("Distillation changed no confusion."))
     if pairs := chosen_pairs(run):
         blocks.append(pairs)
     return Section(TITLES[run.task], blocks)

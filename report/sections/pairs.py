@@ -1,4 +1,4 @@
-"""The pairs of classes that specialists were trained for: how often each system confuses them."""
+"""The pairs of classes of the specialists, and how often each system confuses them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def chosen_pairs(run: Run) -> Table | None:
     rows = [[" / ".join(pair), chosen[pair], *counts[pair]] for pair in order]
     rows.append(["all", sum(chosen.values()), *sum(counts.values())])
     caption = (
-        "The pairs that the teacher confused most on clips that are not reported, how often they "
-        "were chosen, and how many reported clips of either each system took for the other, added "
-        "up over the seeds and folds that chose the pair."
+        "The pairs that the teacher confused most on clips outside the test set, in how many "
+        "trainings each was chosen, and how many test clips of one class each system predicted as "
+        "the other, summed over the seeds and folds that chose the pair."
     )
     head = ["pair", "chosen", *(system.label for system in in_order(run))]
     cells = [[Cell(str(row[0])), *(Cell(str(n), float(n)) for n in row[1:])] for row in rows]
@@ -32,22 +32,23 @@ def chosen_pairs(run: Run) -> Table | None:
 
 
 def in_order(run: Run) -> list[System]:
-    """As in the table of the run."""
+    """The order of the headline table."""
     return sorted(run.systems, key=lambda system: place(system.role))
 
 
 def counted(run: Run) -> tuple[Counts, dict[tuple[str, str], int]]:
-    """Confusions by pair and system, and in how many trainings each pair was chosen."""
+    """Confusions by pair and system, and the number of trainings that chose each pair."""
     counts: Counts = {}
     chosen: dict[tuple[str, str], int] = {}
     classes = list(run.table.classes)
     for (role, _, seed, fold), folder in run.folders.items():
         if role != "teacher" or not (folder / "pairs.csv").is_file():
             continue
-        both = [confusions(run.judged(system, seed, [fold]), run.task) for system in in_order(run)]
+        predictions = [run.predictions(system, seed, [fold]) for system in in_order(run)]
+        matrices = [confusions(found, run.task) for found in predictions]
         for first, second in pd.read_csv(folder / "pairs.csv")[["first", "second"]].to_numpy():
             a, b = classes.index(first), classes.index(second)
-            found = np.array([matrix[a, b] + matrix[b, a] for matrix in both])
+            found = np.array([matrix[a, b] + matrix[b, a] for matrix in matrices])
             counts[first, second] = counts.get((first, second), 0) + found
             chosen[first, second] = chosen.get((first, second), 0) + 1
     return counts, chosen

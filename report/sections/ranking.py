@@ -1,4 +1,4 @@
-"""Precision and recall of each tag."""
+"""Precision-recall curves of each tag."""
 
 from __future__ import annotations
 
@@ -9,42 +9,39 @@ import numpy as np
 
 from metrics.precision_recall import Counts, area, category_counts, curve
 from report.drawing import MUTED, PAPER, colour, dash, picture
-from report.run import Judged, Run, System
+from report.run import Predictions, Run, System
 from report.section import Picture, Pictures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TIES = "stable"  # a curve is drawn in the order of its thresholds
-MOST = 32  # tags; of more, the most frequent
+MAX_TAGS = 32  # the most frequent
 
 
-def precision_recall(run: Run, judged: Mapping[System, Judged]) -> Pictures:
+def precision_recall(run: Run, predictions: Mapping[System, Predictions]) -> Pictures:
     classes = run.table.classes
     counts = {
-        system: category_counts(said.probabilities, said.targets, classes)
-        for system, said in judged.items()
+        system: category_counts(found.probabilities, found.targets, classes)
+        for system, found in predictions.items()
     }
     clips = {name: found.positives for name, found in next(iter(counts.values())).items()}
-    heard = sorted((name for name in clips if clips[name]), key=lambda name: -clips[name])
-    tags = [name for name in clips if name in heard[:MOST]]
-    left_out = f" The {MOST} most frequent tags of {len(heard)}." * (len(heard) > MOST)
+    present = sorted((name for name in clips if clips[name]), key=lambda name: -clips[name])
+    tags = [name for name in clips if name in present[:MAX_TAGS]]
+    left_out = f" The {MAX_TAGS} most frequent tags of {len(present)}." * (len(present) > MAX_TAGS)
     caption = (
         "Precision over recall of each tag as the threshold falls; the dotted line is the share of "
-        f"clips that have it, and the figures are areas under the curves.{left_out}"
+        f"clips with the tag, and the figures are areas under the curves.{left_out}"
     )
+    size = len(next(iter(predictions.values())).rows)
     pictures = [
-        tag_picture(number, name, {system: found[name] for system, found in counts.items()}, judged)
+        tag_picture(number, name, {system: of[name] for system, of in counts.items()}, size)
         for number, name in enumerate(tags)
     ]
-    return Pictures(pictures, caption, list(judged))
+    return Pictures(pictures, caption, list(predictions))
 
 
-def tag_picture(
-    number: int, name: str, counts: Mapping[System, Counts], judged: Mapping[System, Judged]
-) -> Picture:
-    clips = len(next(iter(judged.values())).rows)
-
+def tag_picture(number: int, name: str, counts: Mapping[System, Counts], clips: int) -> Picture:
     def draw(axes: Axes) -> None:
         for place, (system, found) in enumerate(counts.items()):
             recall, precision = curve(found, TIES)

@@ -1,78 +1,116 @@
-"""The scores: the table of the screen with the significance of each gain, and every metric."""
+"""The scores: the headline with its interval and the significance of gains, and every metric."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from losses.mix import uses_teacher
+from config import UserError
 from metrics import METRICS
+from report.bootstrap import LEVEL, MAX_WORK, RESAMPLES, Evaluated, Interval, intervals, work
 from report.run import Run, System
 from report.section import Cell, Section, Table, Text
 from report.significance import NAME, in_words, signed_rank
-from report.table import gain, paired_gains, spread, table_rows, title, with_unit
+from report.table import Row, gain, gain_title, paired_gains, spread, system_rows, title, with_unit
 
 
 def section(runs: Sequence[Run]) -> Section:
-    blocks: list[Table | Text] = [headline_table(run, len(runs) > 1) for run in runs]
-    blocks += [every_metric(runs), *comparisons(runs), Text(what_significance_says(runs))]
+    blocks: list[Table | Text] = []
+    for run in runs:
+        blocks += headline(run, len(runs) > 1)
+    blocks += [every_metric(runs), *comparisons(runs), Text(about_significance(runs))]
     return Section("Scores", blocks)
 
 
-def headline_table(run: Run, named: bool) -> Table:
-    head, *rows = table_rows(run.results, run.metric)
-    shown = []
-    for row in rows:
-        shown.append([Cell(text) for text in row])
-        if row[0].startswith("gain over "):
-            system = shown[-2][0].text
-            shown.append([Cell(text) for text in significance_row(run, system, head[1:-2])])
+def headline(run: Run, named: bool) -> list[Table | Text]:
+    """One row per system, and how to read its interval."""
+    rows = system_rows(run.results, run.metric)
+    found, about = bootstrap(run)
+    head = ["system", run.metric, f"{LEVEL:.0%} interval", gain_title(rows), "significance"]
+    cells = [[Cell(text) for text in headline_row(row, found)] for row in rows]
     caption = f"{run.metric}, mean ± standard deviation; gains are paired by seed and fold."
     if named:
         caption = f"{run.name}: {title(run.results, run.metric)}."
-    return Table(head, shown, caption)
+    return [Table([*head, "parameters", "MACs"], cells, caption), Text(about)]
 
 
-def significance_row(run: Run, system: str, variants: Sequence[str]) -> list[str]:
-    """`system` as the table names it: role and model."""
-    own = run.headline[run.headline["role"] + " " + run.headline["model"] == system]
-    scores = {variant: own[own["variant"] == variant] for variant in variants}
-    base = next(v for v in variants if not uses_teacher(v) and len(scores[v]))
-    tests = {
-        variant: in_words(signed_rank(paired_gains(scores[base], part)))
-        for variant, part in scores.items()
-        if variant != base and len(part)
-    }
-    return ["significance", *(tests.get(variant, "") for variant in variants), "", ""]
+def headline_row(row: Row, found: dict[tuple[str, str, str], Interval]) -> list[str]:
+    interval = found.get((row.role, row.variant, row.model))
+    gained = significance = ""
+    if row.base is not None:
+        gained = gain(row.base, row.scores)
+        significance = in_words(signed_rank(paired_gains(row.base, row.scores)))
+    return [
+        full_name(row),
+        spread(row.scores["value"]),
+        f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
+        gained,
+        significance,
+        *(with_unit(row.scores[column].iloc[0]) for column in ("parameters", "macs")),
+    ]
+
+
+def full_name(system: Row | System) -> str:
+    return " ".join(filter(None, (system.role, system.variant, system.model)))
+
+
+def bootstrap(run: Run) -> tuple[dict[tuple[str, str, str], Interval], str]:
+    """The interval of each system by role, variant and model, and a sentence about them."""
+    try:
+        evaluated = {system: evaluations(run, system) for system in run.systems}
+        if work(list(evaluated.values())) > MAX_WORK:
+            return {}, "No intervals: resampling so many predictions would take too long."
+        metric = partial(METRICS[run.metric].function, classes=run.table.classes)
+    except UserError as error:
+        return {}, f"No intervals: {error}."
+    found = intervals(list(evaluated.values()), lambda p, t: metric(p, t))
+    within = " within each fold" if len(run.folds) > 1 else ""
+    text = (
+        f"The {LEVEL:.0%} interval is a percentile bootstrap of the mean score: {RESAMPLES} "
+        f"samples of the test clips, with replacement{within}, the same for all systems; it shows "
+        "what other test clips could change, not what other seeds could."
+    )
+    keys = [(system.role, system.variant, system.model) for system in evaluated]
+    return dict(zip(keys, found, strict=True)), text
+
+
+def evaluations(run: Run, system: System) -> list[Evaluated]:
+    """Of each seed and fold of a system, the clips in the order of the table."""
+    found = []
+    for seed, fold in run.scores(system)[["seed", "fold"]].itertuples(index=False):
+        rows, probabilities, targets = run.predictions(system, seed, [fold])
+        order = rows.argsort()
+        found.append(Evaluated(fold, probabilities[order], targets[order]))
+    return found
 
 
 def every_metric(runs: Sequence[Run]) -> Table:
     several = len(runs) > 1
     names = [name for name in METRICS if (runs[0].results["metric"] == name).any()]
-    head = [*(["run"] if several else []), "system", "losses", "n"]
+    head = ["system", "n"]
     head += [name + ("" if METRICS[name].higher_is_better else " ↓") for name in names]
     head += ["parameters", "MACs", "weights", "training"]
     rows = [
-        [*([Cell(run.name)] if several else []), *system_row(run, system, names)]
+        system_row(run, system, names, f"{run.name}: " if several else "")
         for run in runs
         for system in run.systems
     ]
     caption = (
-        "Every system and every metric, mean ± standard deviation over n seeds and folds; lower is "
-        "better where an arrow says so. A click on a heading sorts."
+        "Every system and every metric, mean ± standard deviation over n seeds and folds; ↓ marks "
+        "metrics where lower is better. Click on a heading to sort."
     )
     return Table(head, rows, caption, sortable=True)
 
 
-def system_row(run: Run, system: System, metrics: Sequence[str]) -> list[Cell]:
+def system_row(run: Run, system: System, metrics: Sequence[str], prefix: str) -> list[Cell]:
     own = run.scores(system)
     sizes = own[["parameters", "macs", "weight_bytes", "seconds"]].mean()
     found = [run.scores(system, name)["value"].dropna() for name in metrics]
     return [
-        Cell(f"{system.role} {system.model}"),
-        Cell(system.variant),
+        Cell(prefix + full_name(system)),
         Cell(str(len(own)), len(own)),
         *(Cell(*figure(values)) for values in found),
         Cell(with_unit(sizes["parameters"]), sizes["parameters"]),
@@ -83,7 +121,7 @@ def system_row(run: Run, system: System, metrics: Sequence[str]) -> list[Cell]:
 
 
 def figure(values: pd.Series) -> tuple[str, float | None]:
-    """As it is shown and as it is sorted; d' of a perfect ranking is infinite."""
+    """The text of a cell and its sort key; d' of a perfect ranking is infinite."""
     if values.empty:
         return "-", None
     if not np.isfinite(values).all():
@@ -98,35 +136,37 @@ def duration(seconds: float) -> str:
 
 
 def comparisons(runs: Sequence[Run]) -> list[Table]:
-    """What each further run gained over the first: the same system, seed and fold in both."""
+    """The gain of each further run over the first, paired by system, seed and fold."""
     first, *others = runs
     rows = []
     for run in others:
         for system in run.systems:
-            alike = (first.headline["role"] == system.role) & (
+            same = (first.headline["role"] == system.role) & (
                 first.headline["variant"] == system.variant
             )
-            base, own = first.headline[alike], run.scores(system)
+            base, own = first.headline[same], run.scores(system)
             if len(gains := paired_gains(base, own)):
                 test = in_words(signed_rank(gains))
                 texts = (run.name, f"{system.role} {system.variant}", gain(base, own), test)
                 rows.append([Cell(text) for text in texts])
     if not rows:
         return []
-    head = ["run", "system", f"{first.metric} gained", "significance"]
-    return [Table(head, rows, f"Gained over the same system of {first.name}, paired.")]
+    head = ["run", "system", f"gain in {first.metric}", "significance"]
+    return [
+        Table(head, rows, f"Gain over the same system of {first.name}, paired by seed and fold.")
+    ]
 
 
-def what_significance_says(runs: Sequence[Run]) -> str:
+def about_significance(runs: Sequence[Run]) -> str:
     pairs = max(len(run.scores(system)) for run in runs for system in run.systems)
     text = f"Significance: {NAME}, over pairs of one seed and fold."
     if pairs == 1:
-        text += " One pair tells nothing about chance: more seeds could."
+        text += " One pair cannot be tested: use more seeds."
     elif pairs < 6:
         text += (
-            f" With n = {pairs} it cannot give less than p = {2.0 ** (1 - pairs):.2g}, however "
-            "large a gain is: more seeds could show more."
+            f" With n = {pairs}, p is at least {2.0 ** (1 - pairs):.2g}, however large the gain: "
+            "use more seeds."
         )
     if any(len(run.folds) > 1 for run in runs):
         text += " Folds share most of their training clips, so their pairs are not independent."
-    return text + " The values are not corrected for the number of comparisons."
+    return text + " The p-values are not corrected for the number of comparisons."

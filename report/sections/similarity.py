@@ -1,4 +1,4 @@
-"""Which clips a model finds alike: what similarity-preserving distillation compares."""
+"""Similarity matrices of clips, which similarity-preserving distillation compares."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ def section(run: Run) -> Section:
         for system, matrix in found.items()
     ]
     caption = (
-        f"Inner products of the last feature maps of {len(rows)} reported clips, rows scaled to "
-        "length 1, as the sp loss compares them: the same clips everywhere, sorted by class "
-        "(lines), bright where two are alike; sp is the mean squared difference from the teacher. "
+        f"Inner products of the last feature maps of {len(rows)} test clips, rows normalised to "
+        "length 1, as in the sp loss: the same clips in each, sorted by class (lines), bright "
+        "where two are similar; sp is the mean squared difference from the teacher. "
         f"Models of {run.first_in_words}."
     )
     return Section("Similarity of clips", [Pictures(pictures, caption, shrink=0.72)])
 
 
 def sorted_clips(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of at most CLIPS reported clips, sorted by labels, and where the first label changes."""
+    """Rows of at most CLIPS test clips, sorted by labels, and where the first label changes."""
     seed, fold = run.first
-    judged = run.judged(run.pictured[0], seed, [fold])
-    labels = judged.targets.astype(int)
+    predictions = run.predictions(run.pictured[0], seed, [fold])
+    labels = predictions.targets.astype(int)
     order = np.lexsort(labels.T[::-1])[::-1]
     order = order[np.linspace(0, len(order) - 1, min(CLIPS, len(order))).astype(int)]
-    heard = labels[order]
-    first = np.where(heard.any(axis=1), heard.argmax(axis=1), heard.shape[1])
-    return judged.rows[order], np.flatnonzero(np.diff(first)) + 0.5
+    kept = labels[order]
+    first = np.where(kept.any(axis=1), kept.argmax(axis=1), kept.shape[1])
+    return predictions.rows[order], np.flatnonzero(np.diff(first)) + 0.5
 
 
 @torch.inference_mode()
 def similarities(run: Run, system: System, rows: np.ndarray) -> np.ndarray:
     """(B,) -> (B, B), rows of length 1."""
-    model, view = trained(run, system)
+    model, features = trained(run, system)
     chunks = torch.as_tensor(rows).split(BATCH)  # the maps of all at once would take gigabytes
-    maps = torch.cat([model(view[chunk]).maps[-1] for chunk in chunks])
+    maps = torch.cat([model(features[chunk]).maps[-1] for chunk in chunks])
     return row_normalised(gram(maps)).numpy()
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.drawing import DASHES, INK, LOOKS, colour, picture, shortened, swatch
+from report.drawing import INK, LOOKS, colour, dash, fill, picture, shortened, swatch
 from report.page import HERE
 from report.run import System
 
 
-def system(look):
-    return System("student", "bce", "dcase_small", look)
+def system(look, role="student"):
+    return System(role, "bce", "dcase_small", look)
 
 
 def lines(axes):
@@ -30,7 +30,7 @@ def test_the_same_drawing_gives_the_same_bytes_and_another_name_other_ids():
     assert not ids[0] & ids[1]
 
 
-def test_every_colour_is_the_page_s_and_defined_there_for_light_and_dark():
+def test_every_colour_is_a_variable_of_the_page_for_light_and_dark():
     svg = picture("one", lines).svg
     assert "var(--system-1)" in svg
     assert not re.search(r"#[0-9a-f]{6}", svg)
@@ -49,7 +49,7 @@ def test_texts_of_users_are_texts(title):
     assert not any("script" in found.tag for found in root.iter())
 
 
-def test_an_image_has_a_palette_and_its_place():
+def test_an_image_has_a_palette_and_its_size():
     def image(axes):
         axes.imshow(np.random.default_rng(0).uniform(size=(40, 60)), interpolation="none")
 
@@ -63,8 +63,19 @@ def test_long_names_are_cut():
     assert shortened("abcdefg", 6) == "abcde…"
 
 
-def test_a_legend_has_the_colour_and_the_dash_of_its_line():
-    assert "var(--system-1)" in swatch(system(1))
-    assert "stroke-dasharray: 0" in swatch(system(0))
-    assert len(DASHES[1]) == 2
-    assert "stroke-dasharray: 8.5 3.4" in swatch(system(1))
+def test_colour_is_by_variant_and_dash_and_fill_by_precision():
+    precisions = [system(1, role) for role in ("student", "student@float16", "student@int8")]
+    assert len({colour(one) for one in precisions}) == 1
+    assert len({dash(one) for one in precisions}) == 3
+    assert len({fill(one) for one in precisions}) == 3
+    assert colour(system(2)) != colour(system(1))
+    assert dash(system(1, "student@epochs")) not in {dash(one) for one in precisions}
+
+
+def test_a_legend_has_the_colour_dash_and_fill_of_its_system():
+    assert "stroke: var(--system-1); stroke-dasharray: 0" in swatch(system(1))
+    assert "stroke: var(--system-1); stroke-dasharray: 8.5 3.4" in swatch(
+        system(1, "student@float16")
+    )
+    assert 'class="inside" d=""' in swatch(system(1, "student@int8"))
+    assert 'class="inside" d="M' in swatch(system(1))

@@ -41,7 +41,7 @@ def test_gains_by_direction(found):
     assert "1. a transformer student gains from a transformer teacher" not in found, "of itself"
 
 
-def test_students_against_their_teachers(found):
+def test_students_compared_with_their_teachers(found):
     beaten = found["2. a transformer student beats its teacher of the other kind"]
     assert beaten.difference == pytest.approx((0.04 - 0.10) / 2 + 0.0025)
     assert beaten.verdict == "contradicted"
@@ -54,13 +54,13 @@ def test_the_weaker_teacher_by_its_score_alone(found):
     assert weaker.verdict == "confirmed"
 
 
-def test_the_other_kind_against_the_own_and_the_model_itself(found):
+def test_the_other_kind_compared_with_the_own_and_with_itself(found):
     other, itself = (found[s] for s in found if s.startswith("4."))
     assert other.difference == pytest.approx((0.74 + 0.70) / 2 - 0.60)
     assert itself.difference == pytest.approx((0.74 + 0.70) / 2 - 0.60)
 
 
-def test_chains_go_on_from_a_taught_teacher(found):
+def test_chains_continue_from_a_distilled_teacher(found):
     (chain,) = (f for s, f in found.items() if s.startswith("5."))
     assert chain.difference == pytest.approx(0.68 - 0.70 + 0.0025)
     assert chain.verdict == "contradicted"

@@ -1,4 +1,4 @@
-"""The page without a browser: its figures, what is missing, what users may have called things."""
+"""The page without a browser: its figures, missing files, and names given by users."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ import report.page
 import train_student
 from config import UserError
 from report.__main__ import main
+from report.choice import choose_variant
 from report.page import page
-from report.run import Judged, Run
+from report.run import Predictions, Run
 from report.sections import activations, cost, groups, learning, mistakes, scores, similarity
+from report.sections import settings as settings_section
 from report.sections.confusion import confusions
+from report.sections.settings import differences
 from report.significance import in_words, signed_rank
 from tests.report.conftest import HIGH, LOW, RUN
 from tests.scripts import ROOT, environment
@@ -37,7 +40,7 @@ def pages(tags, scenes) -> dict[str, str]:
     return {"tags": made(tags), "scenes": made(scenes)}
 
 
-def test_training_students_ended_with_the_page(tags, pages):
+def test_training_students_writes_the_page(tags, pages):
     assert (tags / RUN / "report.html").read_text() == pages["tags"]
 
 
@@ -67,8 +70,8 @@ def test_the_figures_are_those_of_results_csv(pages, name, request):
         assert in_words(signed_rank(by_variant.get_group(variant) - base)) in shown
 
 
-def test_significance_of_few_seeds_says_what_it_cannot_say(pages):
-    assert "With n = 3 it cannot give less than p = 0.25" in pages["tags"]
+def test_significance_of_few_seeds_states_its_lowest_p(pages):
+    assert "With n = 3, p is at least 0.25" in pages["tags"]
     assert "Folds share most of their training clips" in pages["scenes"]
 
 
@@ -104,21 +107,23 @@ def test_bars_by_device_and_by_class(tags):
         pictures = groups.section(run).blocks[0].pictures
         assert [picture.name for picture in pictures] == ["bars-class", "bars-device"]
         assert ">phone<" in pictures[1].svg
-        judged = run.judged(run.best, 3)
-        devices = run.table.columns["device"][:][judged.rows]
-        assert groups.score_of(run, judged, devices == "phone") != pytest.approx(
-            groups.score_of(run, judged, devices == "sensor")
+        predictions = run.predictions(run.best, 3)
+        devices = run.table.columns["device"][:][predictions.rows]
+        assert groups.score_of(run, predictions, devices == "phone") != pytest.approx(
+            groups.score_of(run, predictions, devices == "sensor")
         )
 
 
 def test_scenes_have_a_table_of_each_class(scenes, tags):
-    """Of results.csv, against the accuracy of what each fold said."""
+    """Of results.csv, against the accuracy of the predictions of each fold."""
     with contextlib.chdir(scenes):
         run = Run(RUN)
         table = groups.section(run).blocks[1]
         assert [row[0].text for row in table.rows] == ["class high", "class low"]
         assert [row[1].value for row in table.rows] == [12, 12]
-        parts = [run.judged(run.best, seed, [fold]) for seed in run.seeds for fold in run.folds]
+        parts = [
+            run.predictions(run.best, seed, [fold]) for seed in run.seeds for fold in run.folds
+        ]
         of_class = [part.targets[:, run.table.classes.index("low")] for part in parts]
         right = [
             (part.probabilities.argmax(1) == part.targets.argmax(1))[own].mean()
@@ -130,14 +135,14 @@ def test_scenes_have_a_table_of_each_class(scenes, tags):
         assert len(groups.section(Run(RUN)).blocks) == 1, "tags have none"
 
 
-def test_folds_are_judged_together(scenes):
+def test_folds_are_evaluated_together(scenes):
     with contextlib.chdir(scenes):
         run = Run(RUN)
-        assert sorted(run.judged(run.best, 0).rows) == list(range(24))
-        assert "Of 24 reported clips, seed 0, its 2 folds together." in str(mistakes.section(run))
+        assert sorted(run.predictions(run.best, 0).rows) == list(range(24))
+        assert "24 test clips, seed 0, all 2 folds." in str(mistakes.section(run))
 
 
-def test_the_teacher_is_like_itself_alone(scenes):
+def test_similarities_are_normalised_and_sorted_by_class(scenes):
     with contextlib.chdir(scenes):
         run = Run(RUN)
         rows, _ = similarity.sorted_clips(run)
@@ -149,15 +154,17 @@ def test_the_teacher_is_like_itself_alone(scenes):
 
 
 def test_confusions_of_tags_by_hand():
-    # Clip 1: the first is missed, the third said in its place. Clip 2: all is right.
-    said = np.array([[0.1, 0.9, 0.8], [0.9, 0.1, 0.1]])
-    there = np.array([[1, 1, 0], [1, 0, 0]]) > 0
+    # Clip 1: the first is missed, the third falsely predicted. Clip 2: all is right.
+    probabilities = np.array([[0.1, 0.9, 0.8], [0.9, 0.1, 0.1]])
+    targets = np.array([[1, 1, 0], [1, 0, 0]]) > 0
     expected = np.zeros((3, 3))
     expected[0, 2] = 1
-    assert (confusions(Judged(np.arange(2), said, there), "multi_label") == expected).all()
+    assert (
+        confusions(Predictions(np.arange(2), probabilities, targets), "multi_label") == expected
+    ).all()
 
 
-def test_without_features_the_rest_stands(copy, capsys):
+def test_without_features_the_other_sections_are_made(copy, capsys):
     shutil.rmtree("features")
     assert main([str(RUN)]) == 0
     text = (RUN / "report.html").read_text()
@@ -201,7 +208,7 @@ def test_a_teacher_alone_has_curves_and_bars(tags, monkeypatch):
     run.systems = [run.teacher]
     assert len(mistakes.section(run).blocks[1].pictures) == 2
     assert len(groups.section(run).blocks[0].pictures) == 2
-    assert "Score against size" in str(cost.section([run]))
+    assert "Score and size" in str(cost.section([run]))
 
 
 @pytest.mark.parametrize("costs", [[5e4], [5e4, 5e4], [1e3, 1e6]])
@@ -212,24 +219,24 @@ def test_an_axis_of_one_cost_has_room_on_both_sides(costs):
     assert low * high == pytest.approx(min(costs) * max(costs)), "the middle stays the middle"
 
 
-def test_a_model_without_maps_over_the_mel_says_so(scenes, monkeypatch):
+def test_a_model_without_maps_over_the_mel_is_named(scenes, monkeypatch):
     monkeypatch.chdir(scenes)
-    whole = activations.trained
+    original = activations.trained
 
     def of_logits(run, system):
-        model, view = whole(run, system)
+        model, features = original(run, system)
         if system == run.best:
             forward = model.forward
             model.forward = lambda x: (found := forward(x))._replace(maps=(found.logits,))
-        return model, view
+        return model, features
 
     monkeypatch.setattr(activations, "trained", of_logits)
     blocks = activations.section(Run(RUN)).blocks
     assert [block.kind for block in blocks].count("pictures") == 3
-    assert "a map of 2 has no place on the mel" in str(blocks)
+    assert "a feature map of 2 has no place on the mel" in str(blocks)
 
 
-def test_what_was_taken_as_it_is_has_no_curves(copy):
+def test_a_teacher_that_was_not_trained_has_no_curves(copy):
     for path in RUN.glob("teacher/**/history.csv"):
         path.write_text(path.read_text().splitlines()[0] + "\n")
     run = Run(RUN)
@@ -238,14 +245,14 @@ def test_what_was_taken_as_it_is_has_no_curves(copy):
     assert len(learning.section(run).blocks[0].pictures) == 5
 
 
-def test_roles_to_come_simply_appear(copy):
+def test_further_roles_appear(copy):
     results = pd.read_csv(RUN / "results.csv")
     new = results[results["role"] == "teacher"].assign(role="specialist_1", variant="ce")
     ensemble = results[results["role"] == "teacher"].assign(role="ensemble", weight_bytes=0)
     pd.concat([results, new, ensemble]).to_csv(RUN / "results.csv", index=False)
     text = made(copy)
-    assert "specialist_1 dcase_small" in text
-    assert "ensemble dcase_small" in text
+    assert "specialist_1 ce dcase_small" in text
+    assert "ensemble ce dcase_small" in text
     assert "Not shown" not in text
 
 
@@ -265,6 +272,10 @@ def test_several_runs_are_compared(copy, capsys):
     results.loc[results["role"] == "student", "value"] += 0.25
     results.loc[results["role"] == "student", "weight_bytes"] //= 2
     results.to_csv("runs/other/results.csv", index=False)
+    settings = Path("runs/other/config.ini")
+    settings.write_text(
+        settings.read_text().replace("learning_rate = 0.003", "learning_rate = 0.1")
+    )
     before = (RUN / "report.html").read_bytes()
     assert main([str(RUN), "runs/other"]) == 0
     assert capsys.readouterr().out == "runs/config/comparison.html\n"
@@ -276,9 +287,63 @@ def test_several_runs_are_compared(copy, capsys):
     runs = [Run(RUN), Run(Path("runs/other"))]
     assert len(scores.every_metric(runs).rows) == 8
     assert len(cost.section(runs).blocks[0].pictures) == 2
+    assert differences(runs) == [
+        ["[teacher] learning_rate", "0.003", "0.1"],
+        ["[student] learning_rate", "0.003", "0.1"],
+    ]
+    assert "All settings are equal" in str(settings_section.section([runs[0], runs[0]]))
 
 
-def refused(capsys, *runs: str) -> str:
+def test_the_head_has_the_data_the_date_and_the_chosen_variant(scenes, pages):
+    with contextlib.chdir(scenes):
+        run = Run(RUN)
+        day = run.date.isoformat()
+        assert run.choice == choose_variant(RUN, run.config.distillation.variants)
+    assert f"<title>config – csv_folder, accuracy, {day}</title>" in pages["scenes"]
+    assert f'<p class="subtitle">csv_folder, accuracy, {day}</p>' in pages["scenes"]
+    assert f"{run.best.variant}: best validation score. The student" in pages["scenes"]
+
+
+def test_the_best_variant_does_not_follow_test_scores(copy):
+    before = Run(RUN).best
+    results = pd.read_csv(RUN / "results.csv")
+    results.loc[results["variant"] == before.variant, "value"] = 0.0
+    results.to_csv(RUN / "results.csv", index=False)
+    assert Run(RUN).best == before
+
+
+def test_precisions_of_a_variant_have_one_colour(copy):
+    results = pd.read_csv(RUN / "results.csv")
+    students = results[results["role"] == "student"]
+    quantised = [students.assign(role=f"student@{precision}") for precision in ("float16", "int8")]
+    pd.concat([results, *quantised]).to_csv(RUN / "results.csv", index=False)
+    systems = Run(RUN).systems
+    assert len(systems) == 10
+    for variant in ("ce", "ce+kd", "ce+kd+sp"):
+        of_variant = [s for s in systems if s.variant == variant and s.role != "teacher"]
+        assert len({system.look for system in of_variant}) == 1
+        assert {s.precision for s in of_variant} == {"float32", "float16", "int8"}
+    assert len({system.look for system in systems}) == 4
+
+
+def test_intervals_contain_their_scores(scenes):
+    with contextlib.chdir(scenes):
+        run = Run(RUN)
+        found, about = scores.bootstrap(run)
+        assert "with replacement within each fold" in about
+        for system in run.systems:
+            low, high = found[system.role, system.variant, system.model]
+            assert low <= run.scores(system)["value"].mean() <= high
+
+
+def test_without_features_there_are_no_intervals(copy):
+    shutil.rmtree("features")
+    found, about = scores.bootstrap(Run(RUN))
+    assert not found
+    assert about.startswith("No intervals: features/csv_folder")
+
+
+def error_of(capsys, *runs: str) -> str:
     assert main(list(runs)) == 1
     printed = capsys.readouterr().err
     assert "Traceback" not in printed
@@ -286,22 +351,24 @@ def refused(capsys, *runs: str) -> str:
     return printed
 
 
-def test_what_is_no_run_is_refused_in_a_line(copy, capsys):
-    assert "runs/nowhere: no config.ini in it" in refused(capsys, "runs/nowhere")
-    assert "two of the runs have the name config" in refused(capsys, str(RUN), str(RUN))
+def test_a_folder_that_is_not_a_run_is_an_error_of_one_line(copy, capsys):
+    assert "runs/nowhere: no config.ini" in error_of(capsys, "runs/nowhere")
+    assert "two of the runs are named config" in error_of(capsys, str(RUN), str(RUN))
     shutil.copytree(RUN, "runs/other")
     results = (RUN / "results.csv").read_text()
     Path("runs/other/results.csv").write_text(results.splitlines()[0] + "\n")
-    assert "no row of accuracy; train first" in refused(capsys, "runs/other")
+    assert "no row of accuracy; train first" in error_of(capsys, "runs/other")
     text = Path("runs/other/config.ini").read_text()
     Path("runs/other/config.ini").write_text(text.replace("[data]", "[data]\nmetric = log_loss"))
     Path("runs/other/results.csv").write_text(results)
-    assert "have no figure in common" in refused(capsys, str(RUN), "runs/other")
+    assert "are not comparable: accuracy on csv_folder and log_loss on csv_folder" in error_of(
+        capsys, str(RUN), "runs/other"
+    )
     Path("runs/other/results.csv").unlink()
-    assert "no results.csv in it" in refused(capsys, "runs/other")
+    assert "no results.csv" in error_of(capsys, "runs/other")
 
 
-def test_a_finished_training_does_not_fail_for_want_of_its_page(copy, capsys, monkeypatch):
+def test_training_succeeds_even_if_its_page_fails(copy, capsys, monkeypatch):
     monkeypatch.setattr(report.page, "page", lambda runs: "")
     (RUN / "report.html").unlink()
     (RUN / "report.html").mkdir()
@@ -322,9 +389,9 @@ def test_a_finished_training_does_not_fail_for_want_of_its_page(copy, capsys, mo
     assert "no page: a mistake of ours" in printed
 
 
-def test_predictions_of_other_clips_are_noticed(copy):
+def test_predictions_of_other_clips_are_an_error(copy):
     path = next(RUN.glob("student/ce/seed_0/fold_1/predictions.csv"))
     path.write_text(path.read_text().replace("1_00.wav", "9_99.wav"))
     run = Run(RUN)
-    with pytest.raises(UserError, match="of other clips or classes than the features"):
-        run.judged(run.baseline, 0)
+    with pytest.raises(UserError, match="its clips or classes are not those of the features"):
+        run.predictions(run.baseline, 0)

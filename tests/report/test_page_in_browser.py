@@ -1,4 +1,4 @@
-"""The page as a reader has it, in headless Chromium: drawn, quiet, sortable, audible, narrow."""
+"""The page in headless Chromium: pictures, console, sorting, audio, narrow screens and print."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTRAST = """() => {
   };
   const paper = light(getComputedStyle(document.body).backgroundColor);
   const raised = light(getComputedStyle(document.querySelector("article")).backgroundColor);
-  // Counts in the cells of a matrix are black or white by themselves, on colours of their own.
+  // Counts in the cells of a matrix are black or white, on the colours of the matrix.
   const onImage = (e) =>
     e.closest("svg")?.querySelector("image") && !(e.getAttribute("style") ?? "").includes("var(");
   const texts = [...document.querySelectorAll("svg text, p, td, th, dt, figcaption")];
@@ -56,12 +56,12 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["tags", "scenes"])
 def opened(request, browser):
-    """A page and all that it said and asked for while it was opened."""
+    """A page, with its console messages and requests while it was opened."""
     place: Path = request.getfixturevalue(request.param)
     page, noise = browser.new_page(), []
     page.on("console", lambda message: noise.append(message.text))
     page.on("pageerror", lambda error: noise.append(str(error)))
-    page.on("request", lambda asked: noise.append(asked.url))
+    page.on("request", lambda request: noise.append(request.url))
     page.on("dialog", lambda dialog: noise.append(dialog.message))
     address = (place / RUN / "report.html").as_uri()
     page.goto(address)
@@ -69,11 +69,11 @@ def opened(request, browser):
     page.close()
 
 
-def test_nothing_is_fetched_and_nothing_complains(opened):
+def test_nothing_is_fetched_and_the_console_is_empty(opened):
     page, noise, address = opened
     page.wait_for_timeout(200)
-    asked = [text for text in noise if not text.startswith("data:")]
-    assert asked == [address]
+    messages = [text for text in noise if not text.startswith("data:")]
+    assert messages == [address]
     assert page.evaluate("document.scripts.length") == 1
 
 
@@ -110,12 +110,12 @@ def test_a_click_on_a_heading_sorts(opened):
     assert heading.get_attribute("aria-sort") == "ascending"
     heading.locator("button").click()
     assert values() == sorted(before, reverse=True)
-    losses = table.locator("th", has=page.get_by_text("losses"))
-    losses.locator("button").focus()
+    systems = table.locator("th", has=page.get_by_text("system"))
+    systems.locator("button").focus()
     page.keyboard.press("Enter")
-    assert losses.get_attribute("aria-sort") == "ascending"
+    assert systems.get_attribute("aria-sort") == "ascending"
     assert heading.get_attribute("aria-sort") is None
-    texts = table.locator("tbody td:nth-child(2)").all_inner_texts()
+    texts = table.locator("tbody th").all_inner_texts()
     assert texts == sorted(texts)
 
 
@@ -143,6 +143,33 @@ def test_a_phone_scrolls_in_one_direction(opened):
     widths = page.evaluate("[document.documentElement.scrollWidth, document.body.scrollWidth]")
     page.set_viewport_size({"width": 1100, "height": 900})
     assert max(widths) <= 390
+
+
+def test_the_first_column_stays_while_a_table_scrolls(opened):
+    page, _, _ = opened
+    page.set_viewport_size({"width": 390, "height": 844})
+    table = page.locator(".wide").first
+    position = "(wide) => wide.querySelector('tbody th').getBoundingClientRect().left"
+    before = table.evaluate(position)
+    moved = table.evaluate("(wide) => { wide.scrollLeft = 150; return wide.scrollLeft; }")
+    after = table.evaluate(position)
+    table.evaluate("(wide) => { wide.scrollLeft = 0; }")
+    page.set_viewport_size({"width": 1100, "height": 900})
+    assert moved == 150
+    assert after == before
+
+
+def test_no_table_is_cut_in_print(opened):
+    page, _, _ = opened
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 900})  # A4 less its margins, at 96 px an inch
+    right = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('table')].map("
+        "(table) => table.getBoundingClientRect().right))"
+    )
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1100, "height": 900})
+    assert right <= 688
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

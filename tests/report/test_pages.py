@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ElementTree
 import pandas as pd
 import pytest
 
-from report.matrix import judged
+from report.matrix import matrix_results
 from report.overview import PANELS
 from report.pages import MATRIX, PAGES, PICTURE, ROOT, filled
 
@@ -31,7 +31,7 @@ def test_a_stale_part_is_replaced():
 
 def test_the_picture_of_the_matrix_shows_its_results():
     picture = MATRIX.with_suffix(".svg").read_text()
-    for gain in judged(pd.read_csv(MATRIX)).gains.itertuples():
+    for gain in matrix_results(pd.read_csv(MATRIX)).gains.itertuples():
         label = f"{gain.gain:+.3f} ± {gain.gain_std:.3f}"
         assert label in picture, "run: python -m report.pages"
 

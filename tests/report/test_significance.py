@@ -12,7 +12,7 @@ def test_by_hand():
     # Ranks 1 to 4; the one loss has rank 1. Rank sums of 0, 1, 9 and 10 are as uneven: 4 signs.
     found = signed_rank([-0.1, 0.2, 0.3, 0.4])
     assert found.p == pytest.approx(4 / 16)
-    assert found.least_p == pytest.approx(2 / 16)
+    assert found.lowest_p == pytest.approx(2 / 16)
 
 
 def test_three_gains_cannot_be_significant():

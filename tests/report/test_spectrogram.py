@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from config import Mel
-from report.spectrogram import for_a_picture, on_mel, overlaid, scaled
+from report.spectrogram import downsampled, on_mel, overlaid, scaled
 
 FOUR, EIGHT = Mel(num_bands=4), Mel(num_bands=8)
 
 
-def test_a_map_of_the_size_of_the_mel_stays_as_it_is():
+def test_a_map_of_the_size_of_the_mel_is_unchanged():
     generator = np.random.default_rng(0)
     one = generator.uniform(size=(1, 5, 8))
     assert on_mel(one, EIGHT, EIGHT, 5) == pytest.approx(scaled(one[0]))
@@ -22,14 +22,14 @@ def test_the_mean_of_magnitudes_over_channels():
     assert found[2].max() == 0
 
 
-def test_a_map_of_half_the_size_lies_where_its_cells_lie():
+def test_a_map_of_half_the_size_is_interpolated_between_its_centres():
     # Two frames over six: cells end in the middle, their centres lie at frames 1 and 4.
     low_then_high = np.array([[[0.0], [3.0]]])
     found = on_mel(low_then_high, FOUR, FOUR, 6)
     assert found[:, 0] == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1])
 
 
-def test_other_bands_are_met_in_hertz():
+def test_other_bands_are_matched_in_hertz():
     # Upper half of one mel, all of another: what is high there lies above the middle here.
     upper = Mel(num_bands=4, mel_min_hz=2000, mel_max_hz=7500)
     whole = Mel(num_bands=32, mel_min_hz=125, mel_max_hz=7500)
@@ -40,15 +40,15 @@ def test_other_bands_are_met_in_hertz():
     assert found[:16].max() == 0
 
 
-def test_frames_share_pixels():
+def test_neighbouring_frames_are_averaged():
     mel = np.repeat(np.arange(480.0)[:, None], 3, axis=1)
-    found = for_a_picture(mel)
+    found = downsampled(mel)
     assert found.shape == (240, 3)
     assert found[:2, 0].tolist() == [0.5, 2.5]
-    assert for_a_picture(mel[:7]).tolist() == mel[:7].tolist()
+    assert downsampled(mel[:7]).tolist() == mel[:7].tolist()
 
 
-def test_grey_without_and_coloured_with_activation():
+def test_a_mel_is_grey_where_the_map_is_zero():
     grey = overlaid(np.array([[0.0, 1.0]]), np.zeros((1, 2)))
     assert np.ptp(grey, axis=2).max() == 0
     assert np.ptp(overlaid(np.array([[0.0, 1.0]]), np.ones((1, 2))), axis=2).min() > 0.3

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from report.table import render, signed, with_unit
+from report.table import render, signed, table_rows, with_unit
 
 
 def results(rows):
@@ -24,39 +24,56 @@ def results(rows):
     return pd.DataFrame(table)
 
 
-def test_a_row_a_system_a_column_a_variant_and_the_paired_gain():
-    table = render(
-        results(
-            [
-                ("teacher", "bce", 0, 0.9),
-                ("teacher", "bce", 1, 0.8),
-                ("student", "bce", 0, 0.70),
-                ("student", "bce", 1, 0.60),
-                ("student", "bce+kd", 0, 0.72),
-                ("student", "bce+kd", 1, 0.64),
-            ]
-        ),
-        "micro_auprc",
+ROWS = [
+    ("teacher", "bce", 0, 0.9),
+    ("teacher", "bce", 1, 0.8),
+    ("student", "bce", 0, 0.70),
+    ("student", "bce", 1, 0.60),
+    ("student", "bce+kd", 0, 0.72),
+    ("student", "bce+kd", 1, 0.64),
+]
+
+
+def test_the_terminal_has_one_row_per_system_with_the_score_first():
+    lines = render(results(ROWS), "micro_auprc").strip().splitlines()
+    title = " ".join(lines[:2])
+    assert "micro_auprc on street_sounds, test; epoch chosen on validate" in title
+    assert "2 seeds" in title
+    assert lines[3:] == [
+        "system                       score     gain over bce  n  params    MACs",
+        "teacher dcase_net  0.8500 ± 0.0707                    2  13.2 M  8.26 G",
+        "student dcase_small",
+        "  bce              0.6500 ± 0.0707                    2   323 k   150 M",
+        "  bce+kd           0.6800 ± 0.0566  +0.0300 ± 0.0141  2   323 k   150 M",
+    ]
+
+
+def test_the_terminal_table_fits_in_80_columns():
+    variant = "bce+kd@teacher+kd@specialist_1+sp@specialist_2"
+    rows = results([*ROWS, ("student", variant, 0, 0.7)])
+    rows["model"] = rows["model"].replace("dcase_net", "a_model_with_a_very_long_name")
+    lines = render(rows, "micro_auprc").splitlines()
+    assert max(map(len, lines)) <= 80
+    names = "".join(line.split("  0.")[0].strip() for line in lines)
+    assert variant in names
+    assert "a_model_with_a_very_long_name" in names
+
+
+def test_markdown_has_one_row_per_model_and_one_column_per_variant():
+    head, student, gain = (
+        [cell.strip() for cell in row]
+        for place, row in enumerate(table_rows(results(ROWS), "micro_auprc"))
+        if place != 1
     )
-    lines = table.strip().splitlines()
-    assert "micro_auprc on street_sounds, test; epoch chosen on validate" in lines[0]
-    assert "2 seeds" in lines[0]
-    assert lines[1].split() == ["system", "bce", "bce+kd", "parameters", "MACs"]
-    student = next(line for line in lines if line.startswith("student"))
-    assert "0.6500 ± 0.0707" in student
-    assert "0.6800 ± 0.0566" in student
-    assert "323 k" in student
-    gain = lines[lines.index(student) + 1]
-    assert "+0.0300 ± 0.0141" in gain
-    teacher = next(line for line in lines if line.startswith("teacher"))
-    assert "0.8500 ± 0.0707" in teacher
-    assert "gain" not in lines[lines.index(teacher) + 1] or lines.index(teacher) > lines.index(
-        student
-    )
+    assert head == ["system", "bce", "bce+kd", "parameters", "MACs"]
+    assert student[1:4] == ["0.6500 ± 0.0707", "0.6800 ± 0.0566", "323 k"]
+    assert gain == ["gain over bce", "", "+0.0300 ± 0.0141", "", ""]
 
 
 def test_a_single_run_has_no_deviation():
-    assert "±" not in render(results([("student", "bce", 0, 0.5)]), "micro_auprc").split("\n", 2)[2]
+    lines = render(results([("student", "bce", 0, 0.5)]), "micro_auprc").splitlines()
+    assert "±" not in lines[-1]
+    assert "0.5000" in lines[-1]
 
 
 def test_units():

@@ -88,8 +88,9 @@ def test_the_whole_chain_is_a_table(trained):
         ("student", "kd@teacher"),
         ("student", "kd"),
     }
+    students = ["ce", "kd", "kd@teacher"]  # below the line of their model
     order = [line.split()[0] for line in of_students.splitlines() if " M" in line]
-    assert order == ["system", "teacher", "specialist_1", "specialist_2", "ensemble", "student"]
+    assert order == ["system", "teacher", "specialist_1", "specialist_2", "ensemble", *students]
     pairs = pd.read_csv(place / "runs/config/teacher/seed_0/fold_0/pairs.csv")
     assert f"{pairs['first'][0]} / {pairs['second'][0]} ({pairs['confused'][0]})" in of_teachers
     matrix = pd.read_csv(place / "runs/config/teacher/seed_0/fold_0/confusion.csv", index_col=0)

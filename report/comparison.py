@@ -1,4 +1,4 @@
-"""Runs beside one another: what a role reaches in each, and what it gains over the first."""
+"""A Markdown table of several runs: the score of one role in each, and its gain over the first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from report.table import as_markdown, gain, paired_gains, spread, title
 
 
 def runs_markdown(results: pd.DataFrame, metric: str, role: str) -> str:
-    """From the results.csv of several runs, each row after the name of its `run`."""
+    """`results`: the rows of several results.csv, with a column `run`."""
     found = results[(results["metric"] == metric) & (results["role"] == role)]
     runs = {name: part for name, part in found.groupby("run", sort=False)}
     first, *others = runs
@@ -17,6 +17,6 @@ def runs_markdown(results: pd.DataFrame, metric: str, role: str) -> str:
     rows.append([first, spread(runs[first]["value"]), "", ""])
     for name in others:
         test = in_words(signed_rank(paired_gains(runs[first], runs[name])))
-        reached = spread(runs[name]["value"])
-        rows.append([name, reached, gain(runs[first], runs[name]), test])
+        score = spread(runs[name]["value"])
+        rows.append([name, score, gain(runs[first], runs[name]), test])
     return f"{role}, {title(found, metric)}; {NAME}, by seed and fold:\n\n{as_markdown(rows)}"

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from report.beside import runs_markdown
+from report.comparison import runs_markdown
 
 
 def results(run, role, values):
@@ -14,7 +14,7 @@ def results(run, role, values):
     ]  # fmt: skip
 
 
-def test_a_role_of_each_run_is_held_against_the_first_by_seed():
+def test_a_role_of_each_run_is_compared_with_the_first_by_seed():
     table = pd.DataFrame(
         results("standard", "teacher", [0.5, 0.6, 0.7])
         + results("standard", "student", [0.1, 0.1, 0.1])
