@@ -57,7 +57,7 @@ def test_from_recordings_to_the_table(tmp_path, task, parts):
         assert list(predictions)[0] == "audio_filename"
         assert predictions.iloc[:, 1:].to_numpy().min() >= 0
     again = run(place, "train_student.py")
-    assert "epoch/s" not in again, "what is finished is not trained again"
+    assert "epoch 1 of" not in again, "what is finished is not trained again"
     assert f"{mean:.4f}" in again
 
 
@@ -142,7 +142,7 @@ def test_a_run_says_what_it_ran_on(undisturbed):
         ("data.dataset=esc60", "nearest: esc50"),
         ("run.device=abacus", "abacus"),
         ("distillation.variants=bce", "single-label"),
-        ("budget.max_macs=1000", "want at most 1,000"),
+        ("budget.max_macs=1000", "expected at most 1,000"),
     ],
 )
 def test_a_wrong_setting_is_named(undisturbed, change, said):

@@ -17,9 +17,13 @@ from data.features.front_end import FrontEnd
 from data.features.mel_cache import MelCache, cache_folder, recordings_folder
 from tests.data.datasets.test_tau_scenes import row, write
 from training.experiment import Experiment
+from training.fold import open_fold
+from training.inputs import build_batches, build_replay
+from training.role import STUDENT, TEACHER, Role
 from training.stages import train_students, train_teachers
 from training.steps import OnlineTeacher
 from training.teacher_cache import CachedTeacher
+from training.teachers import build_teacher, read_teacher
 
 RATE, HOP = 8000, 80
 TRAIN = [("bus", "lyon-1", 1, "a"), ("tram", "oslo-2", 2, "a"), ("tram", "oslo-2", 2, "s1")]
@@ -123,13 +127,14 @@ def test_a_second_cache_holds_the_training_recordings_whole(place, capsys):
 
 
 def test_training_hears_stretches_that_straddle_slices_and_evaluation_the_slices(place):
-    found = Experiment(load(*PLAIN, *ONLINE), "teacher", "student")
-    found.enter(0)
+    found = open_fold(Experiment.open(load(*PLAIN, *ONLINE), "teacher", "student"), 0)
     recording = found.table.columns["recording"][:].tolist()
     names = sorted(set(recording) - {""})
     for role in ("teacher", "student"):
         view, front_end = found.features[role], FrontEnd(found.config.mel_of(role))
-        batches = [b for e in range(2) for b in found.batches(role, 0, [role]).epoch(e)]
+        batches = [
+            b for e in range(2) for b in build_batches(found, Role(role), 0, [role]).epoch(e)
+        ]
         rows = torch.cat([batch.rows for batch in batches])
         assert sorted(rows[:30].tolist()) == found.split.train.tolist(), "each slice once an epoch"
         crops = torch.cat([batch.inputs[role] for batch in batches]) * view.std + view.mean
@@ -167,14 +172,13 @@ def test_without_training_all_is_as_without_the_option(place):
 
 
 def test_a_cached_teacher_has_heard_the_replayed_stretches(place):
-    found = Experiment(load(), "teacher", "student")
-    found.enter(0)
-    replay = found.replay(0)
-    cached = found.teacher("teacher", 0, "ce+kd", replay, lambda model: model)
+    found = open_fold(Experiment.open(load(), "teacher", "student"), 0)
+    replay = build_replay(found, 0)
+    cached = build_teacher(found, TEACHER, 0, "ce+kd", replay, lambda model: model)
     assert isinstance(cached, CachedTeacher)
-    online = OnlineTeacher(found.read_teacher("teacher", 0))
+    online = OnlineTeacher(read_teacher(found, TEACHER, 0))
     for epoch in range(2):
-        for batch in found.batches("student", 0, ("teacher", "student"), replay).epoch(epoch):
+        for batch in build_batches(found, STUDENT, 0, ("teacher", "student"), replay).epoch(epoch):
             wanted = online.outputs(batch)["logits"]
             torch.testing.assert_close(cached.outputs(batch)["logits"], wanted)
 
@@ -184,7 +188,7 @@ def test_a_cached_teacher_has_heard_the_replayed_stretches(place):
     [
         (
             (*ONLINE, "distillation.teacher=auto", "distillation.teacher_input=clean"),
-            "teacher_input: found 'clean', but .data. REASSEMBLE lets the student hear other",
+            "teacher_input: found 'clean', but .data. REASSEMBLE crops the student",
         ),
         (
             (*PLAIN, "distillation.augmented_views=0"),
@@ -195,7 +199,7 @@ def test_a_cached_teacher_has_heard_the_replayed_stretches(place):
 )
 def test_what_does_not_fit_is_told_before_any_cache_is_read(place, settings, said):
     with pytest.raises(ConfigError, match=said):
-        Experiment(load("data.root=nowhere", *settings), "teacher", "student")
+        Experiment.open(load("data.root=nowhere", *settings), "teacher", "student")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from losses import LOSSES
 from losses.sp import gram
 from models import MODELS
 from tests.training.conftest import two_classes
-from training.distributed import processes, rank, shared, world
+from training.distributed import data_parallel, processes, rank, world
 from training.steps import OnlineTeacher, Step, tensors_of
 from training.teacher_cache import CachedTeacher
 
@@ -53,7 +53,7 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
     if teacher_kind == "cached":
         teacher, augmentation = in_memory(taught.eval(), views["teacher"], rows), None
     targets = torch.as_tensor(np.asarray(caches["student"].table.targets))
-    step = Step(shared(model, losses.values()), "student", losses, {"sp": 10.0}, [teacher])
+    step = Step(data_parallel(model, losses.values()), "student", losses, {"sp": 10.0}, [teacher])
     batches = Batches(views, targets, rows, 6, 7, augmentation, rank=rank(), world=world())
     found = []
     for batch in batches.epoch(3):

@@ -8,8 +8,8 @@ from torch import nn
 
 from config import UserError
 from models import MODELS
-from training.alignment import DRAWN, align, check_classifier, draw
-from training.loop import parameter_groups
+from training.alignment import SAMPLES, align, check_classifier, sample
+from training.optimisers import parameter_groups
 
 
 def generator(seed=0):
@@ -20,8 +20,8 @@ def test_what_is_drawn_has_the_mean_and_the_covariance_of_the_clips():
     mixing = torch.randn(4, 4, generator=generator())
     clips = torch.randn(50, 4, generator=generator(1)) @ mixing + torch.arange(4)
     source = generator(2)
-    drawn = torch.cat([draw(clips, source) for _ in range(400)]).double()
-    assert len(drawn) == 400 * DRAWN
+    drawn = torch.cat([sample(clips, source) for _ in range(400)]).double()
+    assert len(drawn) == 400 * SAMPLES
     covariance = clips.T.cov().double()
     size = covariance.diagonal().max()
     assert (drawn.mean(0) - clips.double().mean(0)).abs().max() < 0.02 * size.sqrt()
@@ -29,7 +29,7 @@ def test_what_is_drawn_has_the_mean_and_the_covariance_of_the_clips():
 
 
 def test_one_clip_is_drawn_as_it_is():
-    assert torch.equal(draw(torch.ones(1, 3), generator()), torch.ones(DRAWN, 3))
+    assert torch.equal(sample(torch.ones(1, 3), generator()), torch.ones(SAMPLES, 3))
 
 
 def test_a_rare_class_is_heard_as_often_as_a_common_one():
@@ -69,7 +69,7 @@ def test_a_model_whose_classifier_hears_more_than_the_embedding_is_refused(name,
     if fits:
         check_classifier(model, view)
         return
-    with pytest.raises(UserError, match="align_epochs: the logits of CpMobile are not what"):
+    with pytest.raises(UserError, match="align_epochs: the logits of CpMobile are not the output"):
         check_classifier(model, view)
 
 

@@ -101,7 +101,7 @@ def test_the_kernels_are_really_compiled():
 def test_without_a_compiler_it_is_said_before_anything_is_trained(monkeypatch, device, wanted):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=f"compile: found 'default', which wants .*{wanted}"):
+    with pytest.raises(ConfigError, match=f"compile: found 'default', which requires .*{wanted}"):
         compiler("default", torch.device(device))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from config import ConfigError, Ensembles, UserError, load
 from training.ensembles import ensembles, read_predictions
-from training.train import predictions_table
+from training.systems import predictions_table
 
 SAID = np.array([[0.2, 0.8], [0.9, 0.1]])
 
@@ -57,5 +57,5 @@ def test_predictions_are_taken_by_the_ids_of_clips(tmp_path):
     assert read_predictions(path, np.array(["a", "b"]), ("x", "y"))[:, 0].tolist() == [0.2, 0.9]
     with pytest.raises(UserError, match="lacks the clip 'c' and 0 more"):
         read_predictions(path, np.array(["a", "c"]), ("x", "y"))
-    with pytest.raises(UserError, match="is of other classes: x, y"):
+    with pytest.raises(UserError, match="has other classes: x, y"):
         read_predictions(path, np.array(["a"]), ("y", "x"))

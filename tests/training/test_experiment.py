@@ -16,11 +16,17 @@ from data.tables.clips import Clip, ClipTable
 from data.tables.columns import Column
 from deploy.whole import Whole
 from models.stored import read_model
-from training.experiment import Experiment, load_weights
-from training.run_folder import training_path
+from training.builders import build_model, load_weights, new_model
+from training.experiment import Experiment
+from training.fold import open_fold
+from training.inputs import build_batches, build_replay
+from training.record import description
+from training.role import STUDENT, TEACHER, Role
+from training.run_folder import teacher_weights_file, training_path
 from training.steps import OnlineTeacher
 from training.teacher_cache import CachedTeacher
-from training.train import description
+from training.teachers import build_teacher, read_teacher
+from training.validation import teacher_weights
 
 CONFIG = """
 [data]
@@ -83,22 +89,20 @@ def experiment(*overrides, changed=(), table=None):
         write_rows(part, offset, features)
         writer.finish(0)
         writer.finalise()
-    found = Experiment(config, "teacher", "student")
-    found.enter(0)
-    return found
+    return open_fold(Experiment.open(config, "teacher", "student"), 0)
 
 
 def with_teacher(found, seed=0):
     """A finished teacher in the run's folder."""
     path = training_path(found.config, "teacher", "", 0, 0) / "weights.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    weights = found.new_model("teacher", seed).state_dict()
+    weights = new_model(found, TEACHER, seed).state_dict()
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
     return found
 
 
 def teacher_of(found, variant="ce+kd+sp"):
-    return found.teacher("teacher", 0, variant, found.replay(0), lambda model: model)
+    return build_teacher(found, TEACHER, 0, variant, build_replay(found, 0), lambda model: model)
 
 
 def folders():
@@ -156,9 +160,10 @@ def test_a_change_of_what_they_are_made_from_makes_them_anew(what):
     teacher = teacher_of(changed)
     assert len(before) == 1
     assert len(folders() - before) == 1
-    online = OnlineTeacher(changed.build_model("teacher"))
-    load_weights(online.model, changed.teacher_weights(0))
-    batch = next(changed.batches("student", 0, ("teacher", "student"), changed.replay(0)).epoch(0))
+    online = OnlineTeacher(build_model(changed.experiment, "teacher"))
+    load_weights(online.model, teacher_weights_file(changed.config, TEACHER, 0, 0))
+    replay = build_replay(changed, 0)
+    batch = next(build_batches(changed, STUDENT, 0, ("teacher", "student"), replay).epoch(0))
     wanted, said = online.outputs(batch), teacher.outputs(batch)
     torch.testing.assert_close(said["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
     maps = wanted["map"].flatten(1)
@@ -197,8 +202,8 @@ def test_auto_caches_wherever_the_teacher_hears_the_same_again(settings, kind):
 def test_a_teacher_may_hear_whole_clips_whatever_the_student_hears(hears):
     found = with_teacher(experiment(*DISTURBED, f"distillation.teacher_input={hears}"))
     teacher = teacher_of(found)
-    batch = next(found.batches("student", 0, ("student",)).epoch(3))
-    online = found.read_teacher("teacher", 0)
+    batch = next(build_batches(found, STUDENT, 0, ("student",)).epoch(3))
+    online = read_teacher(found, TEACHER, 0)
     heard = found.features["teacher"][batch.rows]
     if hears == "concatenated":
         partners = {}
@@ -237,7 +242,8 @@ def test_a_teacher_may_hear_whole_clips_whatever_the_student_hears(hears):
     ],
 )
 def test_who_teaches_a_variant(settings, variant, wanted):
-    assert experiment(*settings).teaching(variant) == wanted
+    found = experiment(*settings)
+    assert teacher_weights(found.config, found.experiment.dataset, variant) == wanted
 
 
 def test_what_is_cached_for_one_mix_serves_the_next():
@@ -267,13 +273,13 @@ def test_what_is_cached_for_one_mix_serves_the_next():
             ("distillation.variants=kd@specialists",),
             "kd@specialists', but .specialists. PAIRS is 0",
         ),
-        (("distillation.teacher_weights=1, 2",), "found 2, want one for each of teacher$"),
+        (("distillation.teacher_weights=1, 2",), "found 2, expected one for each of teacher$"),
         (
             (*DISTURBED, "distillation.augmented_views=2", "distillation.teacher_input=clean"),
             "found 'clean', whose outputs are cached once; AUGMENTED_VIEWS does not fit",
         ),
         (("teacher.losses=bce",), "teacher. losses: found 'bce', but the data set is single-label"),
-        (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which learns from a teacher"),
+        (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which requires a teacher"),
         (("teacher.losses=ce+center",), "teacher. losses: found 'center'; nearest: centre"),
     ],
 )
@@ -284,7 +290,10 @@ def test_a_contradiction_is_named(settings, said):
 
 def test_outputs_that_must_be_cached_and_do_not_fit_are_named():
     found = with_teacher(experiment("distillation.teacher=cached", "run.teacher_cache_gb=1e-7"))
-    with pytest.raises(UserError, match=r"weights.safetensors takes more than .*TEACHER_CACHE_GB"):
+    with pytest.raises(
+        UserError,
+        match=r"weights.safetensors that ce.kd.sp requires take more than .*TEACHER_CACHE_GB",
+    ):
         teacher_of(found)
 
 
@@ -298,15 +307,15 @@ def test_a_teacher_file_that_does_not_fit_the_model_names_itself_and_its_tensors
 def test_a_crop_longer_than_the_clips_is_told_before_any_cache_is_read():
     config = load(Path("config.ini"), ("augment.crop_seconds=12",))
     with pytest.raises(ConfigError, match="crop_seconds: found 12, but a clip is 10 s long"):
-        Experiment(config, "teacher", "student")
+        Experiment.open(config, "teacher", "student")
 
 
 def test_models_of_any_length_hear_crops_and_whole_clips():
     found = experiment("augment.crop_seconds=5")  # 8 of the 16 frames of 10 s
     for role, bands in (("teacher", 12), ("student", 8)):
-        model = found.new_model(role, 0)
+        model = new_model(found, Role(role), 0)
         assert model.training
-        batch = next(iter(found.batches(role, 0, [role]).epoch(0)))
+        batch = next(iter(build_batches(found, Role(role), 0, [role]).epoch(0)))
         assert batch.inputs[role].shape[1:] == (1, 8, bands)
         assert model(batch.inputs[role]).logits.shape == (len(batch.rows), 2)
         assert found.features[role][torch.arange(3)].shape == (3, 1, 16, bands)
@@ -315,7 +324,7 @@ def test_models_of_any_length_hear_crops_and_whole_clips():
 def test_a_model_that_cannot_take_a_crop_is_told_before_training():
     found = experiment("augment.crop_seconds=2.5")
     with pytest.raises(ConfigError) as caught:
-        found.new_model("student", 0)
+        new_model(found, STUDENT, 0)
     assert str(caught.value).startswith(
         "[augment] crop_seconds: 2.5 s are 1x4x8 to the student, whose model cannot take it: "
     )
@@ -344,19 +353,19 @@ def test_clips_of_some_devices_alone_are_heard_through_an_impulse_response():
     settings = responses("dirs", [1, 0.5]), "augment.impulse_response_devices=b"
     found = experiment(*settings, table=table)
     for role in ("teacher", "student"):
-        (plan,) = found.batches(role, 0, [role]).plans(0, 0)
+        (plan,) = build_batches(found, Role(role), 0, [role]).plans(0, 0)
         assert torch.equal(plan.drawn.response == 0, plan.rows % 3 == 1)
         assert (plan.drawn.response == 0).any()
     with pytest.raises(ConfigError, match=r"devices: found 'c' \(allowed: a, b\)"):
         experiment(settings[0], "augment.impulse_response_devices=a, c", table=table)
-    with pytest.raises(ConfigError, match="devices: found 'b', but no clip says its device"):
+    with pytest.raises(ConfigError, match="devices: found 'b', but no clip names its device"):
         experiment(*settings)
 
 
 def test_a_folder_without_impulse_responses_is_told_before_any_cache_is_read():
     config = load(Path("config.ini"), ("augment.impulse_responses=dirs",))
     with pytest.raises(UserError, match="IMPULSE_RESPONSES: .*dirs is no folder"):
-        Experiment(config, "teacher", "student")
+        Experiment.open(config, "teacher", "student")
 
 
 def test_other_impulse_responses_make_a_cached_teacher_say_it_anew():
@@ -373,10 +382,10 @@ def test_what_a_view_has_no_place_for_is_told_before_any_cache_is_read(disturbed
     key, what = disturbed
     overrides = "mel.front_end_student=waveform", f"augment.{key}"
     with pytest.raises(ConfigError, match=what):
-        Experiment(load(Path("config.ini"), overrides), "teacher", "student")
+        Experiment.open(load(Path("config.ini"), overrides), "teacher", "student")
     only_the_teacher = overrides[0], f"augment.{key.replace('=', '_teacher=')}"
     with pytest.raises(UserError, match="no cache there"):
-        Experiment(load(Path("config.ini"), only_the_teacher), "teacher", "student")
+        Experiment.open(load(Path("config.ini"), only_the_teacher), "teacher", "student")
 
 
 def test_a_fixed_normalisation_is_heard_in_training_and_by_what_is_exported():
@@ -386,9 +395,9 @@ def test_a_fixed_normalisation_is_heard_in_training_and_by_what_is_exported():
         assert cache_folder(found.config, role) == cache_folder(plain.config, role)
         heard = found.features[role][rows]
         torch.testing.assert_close(heard, (plain.features[role][rows] + 4.5) / 5)
-    weights, path = found.new_model("student", 0).state_dict(), Path("weights.safetensors")
+    weights, path = new_model(found, STUDENT, 0).state_dict(), Path("weights.safetensors")
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
-    save_file(contiguous, path, description(found, "student").header())
+    save_file(contiguous, path, description(found, STUDENT).header())
     model, described = read_model(path)
     assert (described.mean, described.std) == ((-4.5,), (5.0,))
     waveform = 0.1 * torch.randn(1, 1, 4000, generator=torch.Generator().manual_seed(0))

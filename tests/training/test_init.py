@@ -1,7 +1,6 @@
 """What INIT puts into a model, and what is said where it cannot."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import timm
@@ -12,7 +11,7 @@ from config import ConfigError, Role, UserError
 from models import MODELS
 from models.output import CLASSIFIER
 from tests.scripts import run, workplace
-from training.experiment import Experiment, load_init
+from training.builders import init_weights, load_init
 
 WHERE = "[teacher] init"
 
@@ -94,18 +93,17 @@ def test_a_missing_file_is_named():
 
 
 def test_trainings_are_taken_by_seed_and_fold_or_where_there_is_but_one(tmp_path):
-    asks = SimpleNamespace(fold=2)
     only = tmp_path / "seed_0/fold_0/weights.safetensors"
     only.parent.mkdir(parents=True)
     only.touch()
-    assert Experiment.init_weights(asks, str(tmp_path), 1) == only
+    assert init_weights(None, str(tmp_path), 1, 2) == only
     own = tmp_path / "seed_1/fold_2/weights.safetensors"
     own.parent.mkdir(parents=True)
     own.touch()
-    assert Experiment.init_weights(asks, str(tmp_path), 1) == own
-    assert Experiment.init_weights(asks, str(tmp_path), 0) == only, "the only one of its seed"
+    assert init_weights(None, str(tmp_path), 1, 2) == own
+    assert init_weights(None, str(tmp_path), 0, 2) == only, "the only one of its seed"
     with pytest.raises(UserError, match="2 trainings, none of seed 3 and fold 2"):
-        Experiment.init_weights(asks, str(tmp_path), 3)
+        init_weights(None, str(tmp_path), 3, 2)
 
 
 def test_a_slow_learner_goes_on_from_another_run_and_its_classifier_is_aligned(tmp_path):

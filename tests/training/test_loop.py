@@ -9,7 +9,8 @@ from data.augment import Augmentation
 from data.loading.batches import Batches
 from losses import LOSSES
 from models import MODELS
-from training.loop import OPTIMISERS, fit
+from training.loop import fit
+from training.optimisers import OPTIMISERS
 from training.run_folder import TrainingFolder
 from training.steps import OnlineTeacher, Step
 
@@ -61,7 +62,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, cro
         device=CPU,
         precision="float32",
         validate=score if validate else None,
-        says=lambda model: model.eval()(views["student"][torch.arange(4)]).logits.detach(),
+        predict=lambda model: model.eval()(views["student"][torch.arange(4)]).logits.detach(),
         title="test",
     )
     return model, fitted
@@ -129,9 +130,9 @@ def test_the_mean_of_the_last_epochs_is_kept(views, targets, tmp_path):
         said.append(model.eval()(views["student"][torch.arange(20, 24)]).logits)
         return said[-1]
 
-    fitted = fit_labels(model, batches, role, tmp_path, validate=score, says=says)
+    fitted = fit_labels(model, batches, role, tmp_path, validate=score, predict=says)
     assert len(said) == 2
-    torch.testing.assert_close(fitted.said, (said[0] + said[1]) / 2)
+    torch.testing.assert_close(fitted.epoch_mean, (said[0] + said[1]) / 2)
     kept = model.state_dict()
     for name in kept:
         if "running" not in name and "num_batches" not in name:

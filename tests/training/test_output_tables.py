@@ -35,7 +35,7 @@ def test_a_table_gives_back_what_went_in(tmp_path):
     assert table.missing() == [0, 4, 8]
     filled(tmp_path)
     assert table.missing() == []
-    assert torch.equal(table.whole(), VALUES)
+    assert torch.equal(table.read(), VALUES)
     assert table.bytes == VALUES.numel() * 4
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "map.float32.00000000.npy",
@@ -62,7 +62,7 @@ def test_a_part_cut_short_is_missing(tmp_path, kept):
     table.path(4).write_bytes(content[:kept])
     assert table.missing() == [4]
     with pytest.raises(UserError, match=r"00000004\.npy: missing or damaged"):
-        table.whole()
+        table.read()
 
 
 def test_a_part_of_another_table_is_missing(tmp_path):
@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_finished_parts_and_no_half_one(tmp_path, monkeyp
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="No space left on device.*finished are kept"):
+    with pytest.raises(UserError, match="No space left on device.*finished parts are kept"):
         table.write(4, VALUES[4:8])
     assert [path.name for path in tmp_path.iterdir()] == ["map.float32.00000000.npy"]
     monkeypatch.undo()

@@ -122,7 +122,7 @@ def test_a_student_and_a_specialist_go_on_from_the_teacher(trained):
 def test_what_is_finished_is_not_trained_again(trained):
     place, *_ = trained
     again = run(place, "train_teacher.py") + run(place, "train_student.py")
-    assert "epoch/s" not in again
+    assert "epoch 1 of" not in again
 
 
 def test_no_label_of_the_reported_clips_chooses_anything(trained, tmp_path):
@@ -147,7 +147,7 @@ def test_no_label_of_the_reported_clips_chooses_anything(trained, tmp_path):
 @pytest.mark.parametrize(
     ("classes", "changes", "status", "said"),
     [
-        ("ab", ["specialists.pairs=1"], 2, "2 classes leave none beside a pair"),
+        ("ab", ["specialists.pairs=1"], 2, "2 classes leave none outside a pair"),
         ("abc", ["specialists.pairs=4"], 2, "found 4, but 3 classes have 3 pairs"),
         ("abc", ["specialists.batch_size=7"], 2, "found 7, want it even"),
     ],

@@ -26,9 +26,10 @@ def experiment(task):
         )
         for n, device in enumerate(DEVICES)
     ]
+    metric = {"single_label": "macro_accuracy", "multi_label": "macro_auprc"}[task]
     return SimpleNamespace(
         table=ClipTable.of(clips, SCENES, task),
-        metric={"single_label": "macro_accuracy", "multi_label": "macro_auprc"}[task],
+        experiment=SimpleNamespace(metric=metric),
         split=SimpleNamespace(test=np.arange(1, 5)),
     )
 

@@ -13,9 +13,12 @@ from models.stored import read_model
 from tests.training.tiny_runs import IDS, LABELS, settings, write_caches
 from training.ensembles import combine, ensemble_teacher
 from training.experiment import Experiment
+from training.fold import open_fold
 from training.fusion import fused
+from training.inputs import build_batches
 from training.logits.__main__ import main
 from training.logits.table import Logits
+from training.role import STUDENT
 from training.run_folder import TrainingFolder
 from training.stages import train_students, train_teachers
 
@@ -43,9 +46,7 @@ def weights(run, variant="ce+kd@both", fold=1):
 
 
 def at_fold(fold, *overrides):
-    experiment = Experiment(settings("any", *overrides), "teacher", "student")
-    experiment.enter(fold)
-    return experiment
+    return open_fold(Experiment.open(settings("any", *overrides), "teacher", "student"), fold)
 
 
 @torch.no_grad()
@@ -56,13 +57,13 @@ def said_by(path, experiment, role):
 
 
 def teacher_logits(run, experiment):
-    path = Path("runs", run, "teacher/seed_0", f"fold_{experiment.fold}", "weights.safetensors")
+    path = Path("runs", run, "teacher/seed_0", f"fold_{experiment.number}", "weights.safetensors")
     return said_by(path, experiment, "teacher")
 
 
 def lesson(experiment, name="both"):
     rows = torch.as_tensor(experiment.split.train)
-    batch = next(experiment.batches("student", 0, ("student",)).epoch(0))
+    batch = next(build_batches(experiment, STUDENT, 0, ("student",)).epoch(0))
     batch.rows = rows
     return ensemble_teacher(experiment, name, 0).outputs(batch)["logits"]
 
@@ -159,14 +160,14 @@ def test_a_member_of_another_fold_is_refused_with_a_clip_that_it_knows(runs):
     with pytest.raises(UserError) as caught:
         lesson(experiment)
     assert str(caught.value) == (
-        "[ensembles] both: runs/half/teacher/seed_0/fold_1 was trained on 4 of the clips that are "
-        "reported (fold 2), '4.wav' the first; want a training of the same fold"
+        "[ensembles] both: runs/half/teacher/seed_0/fold_1 was trained on 4 of the test clips "
+        "(fold 2), the first is '4.wav'; use a training of the same fold"
     )
     assert main(["runs/half/teacher", "half.safetensors"]) == 0
-    with pytest.raises(UserError, match=r"half.safetensors was trained on 4 of the clips that are"):
+    with pytest.raises(UserError, match=r"half.safetensors was trained on 4 of the test clips"):
         lesson(at_fold(2, "ensembles.both=half.safetensors"))
-    with pytest.raises(UserError, match=r"half.safetensors was trained on 4 of the clips that are"):
-        combine(at_fold(2, "ensembles.both=half.safetensors"), 0, 2)
+    with pytest.raises(UserError, match=r"half.safetensors was trained on 4 of the test clips"):
+        combine(at_fold(2, "ensembles.both=half.safetensors"), 0)
 
 
 def published(rows, ids=IDS, classes="a\nb"):
@@ -187,8 +188,10 @@ def test_a_published_file_teaches_by_the_names_of_clips_and_classes(runs, capsys
     experiment = at_fold(1, published(turned, IDS[::-1], "b\na"), LOGITS)
     assert lesson(experiment).tolist() == RIGHT[4:]
     said = capsys.readouterr().out
-    assert "published.safetensors is right on 100.0% of the training clips; it does not say" in said
-    combine(experiment, 0, 1)
+    assert (
+        "published.safetensors is correct on 100.0% of the training clips; whether it was" in said
+    )
+    combine(experiment, 0)
     found = pd.read_csv("runs/any/both/seed_0/fold_1/predictions.csv", index_col=0)
     assert (found.idxmax(axis=1) == LABELS[:4]).all()
 
@@ -207,7 +210,7 @@ def test_a_file_of_other_clips_is_refused_with_the_first_that_it_lacks(runs, cap
         lesson(experiment)
     experiment = at_fold(1, published(RIGHT[1:], IDS[1:]))
     assert lesson(experiment).shape == (4, 2), "what it lacks is not trained on"
-    combine(experiment, 0, 1)
+    combine(experiment, 0)
     said = capsys.readouterr().out
     assert (
         "[ensembles] both: no row of the table, published.safetensors lacks the clip '0.wav'"
@@ -216,7 +219,7 @@ def test_a_file_of_other_clips_is_refused_with_the_first_that_it_lacks(runs, cap
 
 
 def test_a_file_of_other_classes_is_refused(runs):
-    with pytest.raises(UserError, match="is of other classes: it lacks b and adds c"):
+    with pytest.raises(UserError, match="has other classes: it lacks b and adds c"):
         lesson(at_fold(1, published(RIGHT, classes="a\nc")))
 
 
@@ -226,13 +229,16 @@ def test_a_file_of_other_classes_is_refused(runs):
         (("distillation.variants=kd@bth",), r"variants: found 'bth'; nearest: both"),
         (
             ("distillation.variants=kd+sp@both",),
-            "an ensemble teaches by its logits alone, not by map",
+            "an ensemble has only logits as its output, not map",
         ),
         (
             (*TAUGHT, "distillation.teacher=online"),
-            "teacher: found 'online', but the ensemble of ce",
+            "teacher: found 'online', but the outputs of the ensemble of ce",
         ),
-        ((*TAUGHT, "augment.roll_seconds=1"), "teacher_input: found 'augmented', .* want 'clean'"),
+        (
+            (*TAUGHT, "augment.roll_seconds=1"),
+            "teacher_input: found 'augmented', .* set it to 'clean'",
+        ),
         (
             (*TAUGHT, "distillation.teacher_input=concatenated"),
             "teacher_input: found 'concatenated', but the",

@@ -241,7 +241,7 @@ def test_what_fits_nowhere_is_not_cached(views, tmp_path):
     gram, logits = len(ROWS) ** 2 * 4e-9, len(ROWS) * 2 * 4e-9
 
     def kept(resident, disk, replay=None):
-        return cache_of(model, view, tmp_path, replay, resident, disk).kept_as("map_gram")
+        return cache_of(model, view, tmp_path, replay, resident, disk).stored_as("map_gram")
 
     assert kept(gram, gram + size) == ("map_gram", "float32")
     assert kept(gram, gram + 0.9 * size) == ("map", "float16")

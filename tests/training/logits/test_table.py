@@ -62,16 +62,16 @@ def bytes_of(ids):
     [
         (
             {"clips": bytes_of([IDS[0], IDS[2], IDS[1]])},
-            "the logits of the clip 'a.wav' and 1 more are not",
+            "the checksum of the clip 'a.wav' and 1 more is wrong",
         ),
-        ({"logits": VALUES[[0, 2, 1]]}, "the clip 'ä, 2.wav' and 1 more are not their own"),
+        ({"logits": VALUES[[0, 2, 1]]}, "checksum of the clip 'ä, 2.wav' and 1 more is wrong"),
         (
             {"logits": VALUES + [[0, 0], [0, 0], [0, 1]]},
-            "the logits of the clip 'a.wav' are not their own",
+            "the checksum of the clip 'a.wav' is wrong",
         ),
         (
             {"clips": bytes_of(["a.wav", *IDS[1:]])},
-            "names the clip 'a.wav' twice, in the rows 1, 3",
+            "lists the clip 'a.wav' twice, in the rows 1, 3",
         ),
         ({"clips": bytes_of(IDS[:2])}, "3 x 2 logits of 2 clips and 2 classes"),
         ({"logits": VALUES[:, :1]}, "3 x 1 logits of 3 clips and 2 classes"),
@@ -95,7 +95,7 @@ def test_what_is_no_logit_file_is_named(path, tmp_path):
         Logits.read(tmp_path / "none.safetensors")
     path.write_bytes(save({"logits": VALUES}))
     with pytest.raises(
-        UserError, match=r"nothing in it says whose logits these are; want what `py"
+        UserError, match=r"its header does not describe logits; expected a file that `py"
     ):
         Logits.read(path)
     path.write_bytes(b"\x08\0\0\0")
