@@ -110,6 +110,37 @@ def test_killed_and_started_again_every_script_ends_with_the_same_bits(undisturb
     assert len(weights(place)) == 4
 
 
+def test_a_dry_run_lists_what_would_be_trained_and_what_is_missing(undisturbed, tmp_path):
+    place = workplace(tmp_path, extra="SEEDS = 0, 1\n[quantisation]\nPRECISIONS = int8\n")
+    printed = run(place, "train_student.py", "--dry-run")
+    assert printed.startswith("training 1 of 12: student ce seed 0: 3 epochs\n")
+    assert "training 12 of 12: student@int8 ce+kd+sp seed 1: 0 epochs\n" in printed
+    assert "no cache there; run make_mel.py" in printed
+    assert "teacher/seed_1/fold_0/weights.safetensors is not there: run train_teacher" in printed
+    assert not list(place.glob("runs"))
+
+    before = weights(undisturbed)
+    printed = run(undisturbed, "train_student.py", "--dry-run", "--set", "run.seeds=0, 1")
+    assert "training 3 of 6: student ce+kd+sp seed 0: 3 epochs, finished\n" in printed
+    assert "training 4 of 6: student ce seed 1: 3 epochs\n" in printed
+    assert re.search(
+        r"student: dcase_small, input 1x48x12, [\d,]+ parameters, [\d,]+ MACs", printed
+    )
+    assert printed.count("missing: ") == 1
+    printed = run(undisturbed, "train_teacher.py", "--dry-run")
+    assert printed.startswith("training 1 of 1: teacher ce seed 0: 3 epochs, finished\nteacher: ")
+    assert "missing" not in printed
+    assert weights(undisturbed) == before
+
+
+def test_each_training_script_prints_its_scores_and_the_next_command(undisturbed):
+    printed = run(undisturbed, "train_teacher.py", "--set", "run.seeds=0")
+    assert "training 1 of 1: teacher ce seed 0 (already finished): accuracy " in printed
+    assert "next: python train_student.py --config config.ini --set run.seeds=0\n" in printed
+    printed = run(undisturbed, "train_student.py")
+    assert "page: runs/config/report.html\nnext: python export_student.py --config c" in printed
+
+
 def test_other_settings_do_not_overwrite_a_run(undisturbed):
     message = run(undisturbed, "train_student.py", "--set", "student.epochs=2", status=1)
     assert "student.epochs: 3 -> 2" in message

@@ -68,7 +68,7 @@ def load(*overrides):
 
 
 def run(script, *overrides):
-    flags = ("--download", ""), ("--overwrite", "")
+    flags = ("--download", ""), ("--overwrite", ""), ("--dry-run", "")
     script.main(config.script_parser("", *flags).parse_args([]), load(*overrides))
 
 

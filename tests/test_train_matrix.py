@@ -112,6 +112,14 @@ def test_what_is_finished_is_not_trained_again(trained):
     assert {path: path.stat().st_mtime_ns for path in weights} == before
 
 
+def test_a_dry_run_numbers_the_trainings_of_all_runs(trained):
+    place, printed = trained
+    listed = run(place, "train_matrix.py", "--dry-run")
+    assert "training 20 of 20: student ce+kd seed 1: 2 epochs, finished\n" in listed
+    assert "missing" not in listed
+    assert "training 20 of 20: student ce+kd seed 1: accuracy " in printed
+
+
 def test_a_path_comes_after_what_it_goes_on_from():
     matrix = Matrix(options={"a": "MODEL=ast", "b": "MODEL=ast"}, students=("b",), chains=("b>a",))
     assert train_matrix.paths(matrix) == [("a",), ("b",), ("a", "b"), ("b", "a"), ("b", "b")]
@@ -124,12 +132,12 @@ def test_a_path_comes_after_what_it_goes_on_from():
         ("[matrix]\nAST = MODEL=ast\nTEACHERS = asd\n", r"\[matrix\] teachers.*nearest: ast"),
         ("[matrix]\nAST = MODEL=ast\nCHAINS = ast > cnn\n", r"\[matrix\] chains"),
         ("[run]\n", r"\[matrix\]: names no models"),
-        ("[matrix]\nA = MODEL=dcase_small\n", "found bce, bce.*a matrix wants one"),
+        ("[matrix]\nA = MODEL=dcase_small\n", "found bce, bce.*a matrix takes exactly one"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, monkeypatch, text, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.ini").write_text(text)
-    parser = config.script_parser("", ("--overwrite", ""))
+    parser = config.script_parser("", ("--overwrite", ""), ("--dry-run", ""))
     with pytest.raises(ConfigError, match=said):
         train_matrix.main(parser.parse_args([]), config.load(tmp_path / "config.ini"))

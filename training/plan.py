@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +53,15 @@ def student_trainings(config: Config, seed: int, fold: int) -> list[Training]:
     ]
 
 
-def number_of_trainings(config: Config, folds: tuple[int, ...], students: bool) -> int:
-    """Of train_student.py, or of train_teacher.py."""
-    each = student_trainings(config, 0, 0) if students else teacher_trainings(config, "", 0, 0)
-    return len(config.run.seeds) * len(folds) * len(each)
+def run_trainings(config: Config, losses: str, folds: Sequence[int], *roles: str) -> list[Training]:
+    """The trainings of "teacher" (with these losses), of "student", or of both, in their order."""
+    trainings = []
+    for role in roles:
+        for fold in folds:
+            for seed in config.run.seeds:
+                trainings += (
+                    teacher_trainings(config, losses, seed, fold)
+                    if role == "teacher"
+                    else student_trainings(config, seed, fold)
+                )
+    return trainings

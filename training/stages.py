@@ -12,7 +12,7 @@ from training.builders import build_model
 from training.ensembles import combine
 from training.experiment import Experiment
 from training.fold import open_fold
-from training.plan import number_of_trainings, student_trainings, teacher_trainings
+from training.plan import run_trainings, student_trainings, teacher_trainings
 from training.progress import Counter
 from training.run_folder import write_config
 from training.specialists import find_pairs
@@ -27,14 +27,13 @@ def train_teachers(
     `counter` numbers the trainings, where this command has more than those of `config`.
     """
     experiment = Experiment.open(config, "teacher")
-    counter = counter or Counter(number_of_trainings(config, experiment.folds, students=False))
+    losses, folds = experiment.teacher_losses, experiment.folds
+    counter = counter or Counter(len(run_trainings(config, losses, folds, "teacher")))
     write_config(config)
-    for number in experiment.folds:
+    for number in folds:
         fold = open_fold(experiment, number)
         for seed in config.run.seeds:
-            teacher, *specialists = teacher_trainings(
-                config, experiment.teacher_losses, seed, number
-            )
+            teacher, *specialists = teacher_trainings(config, losses, seed, number)
             train(fold, teacher, overwrite, counter)
             pairs = find_pairs(fold, seed) if specialists else []
             for specialist, pair in zip(specialists, pairs, strict=True):
@@ -53,7 +52,7 @@ def train_students(
     anything is trained.
     """
     experiment = Experiment.open(config, "teacher", "student")
-    counter = counter or Counter(number_of_trainings(config, experiment.folds, students=True))
+    counter = counter or Counter(len(run_trainings(config, "", experiment.folds, "student")))
     if config.budget != Budget():
         student = build_model(experiment, "student")
         check_budget(config.budget, cost(student, experiment.features["student"].shape))

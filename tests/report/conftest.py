@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +12,7 @@ import pytest
 import make_mel
 import train_student
 import train_teacher
-from config import load
+from config import load, script_parser
 from tests.scripts import workplace
 
 RUN = Path("runs/config")
@@ -24,7 +23,8 @@ def train_in(place: Path, *overrides: str) -> None:
     """The three scripts in a folder, without starting Python three times."""
     with contextlib.chdir(place):
         config = load(Path("config.ini"), overrides)
-        arguments = Namespace(download=False, overwrite=False)
+        arguments = script_parser("").parse_args([])
+        arguments.download = arguments.overwrite = arguments.dry_run = False
         for script in (make_mel, train_teacher, train_student):
             script.main(arguments, config)
 

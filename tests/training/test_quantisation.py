@@ -59,7 +59,7 @@ def asked(place, monkeypatch, capsys):
 def ask(patch, script, *arguments):
     patch.setattr(sys, "argv", [f"{script.__name__}.py", *arguments])
     parser = export_student.parser() if script is export_student else script_parser("")
-    parser.set_defaults(download=False, overwrite=False)
+    parser.set_defaults(download=False, overwrite=False, dry_run=False)
     with pytest.raises(SystemExit) as end:
         run_script(script.main, parser)
     return end.value.code
