@@ -1,7 +1,7 @@
 """Data-parallel training in the processes that torchrun starts, on one machine or many.
 
 Each process runs its share of every batch through the model. The outputs are then gathered, so that
-every process computes each loss over the whole batch, and N processes have the loss and the
+every process computes each loss over the full batch, and N processes have the loss and the
 gradients of one. Only rank 0 writes files and prints tables and progress bars.
 """
 
@@ -93,7 +93,7 @@ def barrier() -> None:
 def data_parallel(model: nn.Module, losses: Iterable[nn.Module]) -> nn.Module:
     """`model` in DistributedDataParallel: the same parameters, their gradients averaged.
 
-    Batch normalisation takes its statistics over the whole batch, as in one process; each process
+    Batch normalisation takes its statistics over the full batch, as in one process; each process
     samples its own dropout masks.
     """
     if world() == 1:

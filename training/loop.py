@@ -54,7 +54,7 @@ def fit(
     The first epoch with the highest score of `validate` is selected; the last one where that is
     None; with swa_start_epoch the mean of the weights. From freeze_from_epoch on (0: never) batch
     statistics and the ranges of int8 stay fixed. All randomness of an epoch follows from (seed,
-    epoch, rank), and the whole state is saved after each: a training that was killed ends with the
+    epoch, rank), and the full state is saved after each: a training that was killed ends with the
     same weights.
     """
     state = TrainingState(model, build_optimiser(model, settings, device), step, settings)

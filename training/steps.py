@@ -52,7 +52,7 @@ class Step:
     """The losses of a variant for one batch, from its labels and the outputs of its teachers.
 
     A distillation loss is summed over the teachers, each times its weight (default 1). Where
-    several processes share the batch, every loss is that of the whole batch.
+    several processes share the batch, every loss is that of the full batch.
     Gives {"loss": the weighted sum, name: each term without its coefficient}.
     """
 

@@ -14,7 +14,7 @@ def test_the_limits_of_dcase_2024_are_met_in_float16():
 
 
 @pytest.mark.parametrize(
-    ("budget", "said"),
+    ("budget", "message"),
     [
         (
             Budget(max_bytes=128_000),
@@ -25,6 +25,6 @@ def test_the_limits_of_dcase_2024_are_met_in_float16():
         (Budget(max_macs=29_000_000), r"\[budget\] max_macs.*expected at most 29,000,000"),
     ],
 )
-def test_what_costs_more_is_refused_with_the_figures(budget, said):
-    with pytest.raises(ConfigError, match=said):
+def test_a_student_over_budget_is_rejected_with_the_figures(budget, message):
+    with pytest.raises(ConfigError, match=message):
         check_budget(budget, BASELINE)

@@ -76,7 +76,7 @@ def lists(clips="b.wav\na.wav\nc.wav\n", classes="tram\nbus\n", values=VALUES):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"clips": "b.wav\na.wav\n"}, "array.npy has 3 rows, but clips.txt lists 2 clips"),
         (
@@ -100,19 +100,19 @@ def lists(clips="b.wav\na.wav\nc.wav\n", classes="tram\nbus\n", values=VALUES):
         ),
     ],
 )
-def test_what_does_not_fit_together_is_named(changed, said):
+def test_arrays_and_lists_that_do_not_fit_are_named(changed, message):
     lists(**changed)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read()
 
 
-def test_a_name_without_the_beginning_that_is_cut_off_is_named():
+def test_a_name_without_the_prefix_is_named():
     with pytest.raises(UserError, match="clips.txt: the clip 'b.wav' does not begin with 'audio/'"):
         read(strip="audio/")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         ("array.npy a.safetensors", 2, "both are required for the published array array.npy"),
         ("none.npy a.safetensors", 2, "both are required for the published array none.npy"),
@@ -131,14 +131,14 @@ def test_a_name_without_the_beginning_that_is_cut_off_is_named():
         (". a.safetensors --clips clips.txt", 2, "belong to a published array, but . is a run"),
     ],
 )
-def test_what_the_command_cannot_do_is_named(capsys, arguments, status, said):
+def test_errors_of_the_command_are_named(capsys, arguments, status, message):
     assert main(arguments.split()) == status
     printed = capsys.readouterr().err
-    assert said in printed
+    assert message in printed
     assert printed.count("\n") == 1
 
 
-def test_the_command_writes_what_was_read(capsys):
+def test_the_command_writes_the_logits_that_it_read(capsys):
     line = "array.npy a.safetensors --clips clips.txt --classes classes.txt"
     assert main(line.split()) == 0
     assert capsys.readouterr().out == "a.safetensors: 3 clips\n"

@@ -1,4 +1,4 @@
-"""A logit file keeps each row with its clip, or says which clip has lost its own."""
+"""A logit file keeps each row with its clip; an exchanged row is an error."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def bytes_of(ids):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         (
             {"clips": bytes_of([IDS[0], IDS[2], IDS[1]])},
@@ -77,11 +77,11 @@ def bytes_of(ids):
         ({"logits": VALUES[:, :1]}, "3 x 1 logits of 3 clips and 2 classes"),
     ],
 )
-def test_what_was_moved_or_changed_is_named(path, changed, said):
+def test_changed_rows_are_named(path, changed, message):
     change(
         path, **{name: np.asarray(t, load_file(path)[name].dtype) for name, t in changed.items()}
     )
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         Logits.read(path)
 
 
@@ -90,7 +90,7 @@ def test_a_file_without_the_clips_of_training_says_so(path):
     assert Logits.read(path).trained is None
 
 
-def test_what_is_no_logit_file_is_named(path, tmp_path):
+def test_another_file_is_no_logit_file(path, tmp_path):
     with pytest.raises(UserError, match="no such file of logits"):
         Logits.read(tmp_path / "none.safetensors")
     path.write_bytes(save({"logits": VALUES}))
