@@ -106,17 +106,17 @@ def recording_of(number):
 def test_a_second_cache_contains_the_full_training_recordings(place, capsys):
     for role, bands in (("teacher", 16), ("student", 12)):
         slices = MelCache.open(cache_folder(load(), role))
-        whole = MelCache.open(recordings_folder(load(), role))
+        full = MelCache.open(recordings_folder(load(), role))
         assert (len(slices), slices.shape) == (50, (1, 98, bands))
-        assert (len(whole), whole.shape) == (3, (1, 998, bands))
+        assert (len(full), full.shape) == (3, (1, 998, bands))
         names = ["bus-lyon-1-1-a", "tram-oslo-2-2-a", "tram-oslo-2-2-s1"]
-        assert whole.table.ids[:].tolist() == names
+        assert full.table.ids[:].tolist() == names
         front_end = FrontEnd(load().mel_of(role))
         mels = front_end(torch.from_numpy(np.stack([recording_of(k) for k in range(3)]))[:, None])
-        torch.testing.assert_close(whole.read_all().float(), mels, rtol=2e-3, atol=2e-3)
+        torch.testing.assert_close(full.read_all().float(), mels, rtol=2e-3, atol=2e-3)
     run(make_mel)
     printed = capsys.readouterr().out
-    assert f"{whole.folder}: 3 clips of 1x998x12, 0.01 h\n" in printed
+    assert f"{full.folder}: 3 clips of 1x998x12, 0.01 h\n" in printed
     assert printed.endswith("already complete\n")
     audio = Path("audio/tau_scenes/audio/tram-oslo-2-2-9-a.wav")
     audio.write_bytes(audio.read_bytes())  # another modification time makes it another file
@@ -142,8 +142,8 @@ def test_training_crops_straddle_slices_and_evaluation_takes_the_slices(place):
         starts = []
         for own, crop in zip(rows.tolist(), crops, strict=True):
             wave = torch.from_numpy(recording_of(names.index(recording[own])))
-            whole = front_end(wave[None, None])[0]
-            (start,) = torch.isclose(whole, crop[:, :1], rtol=1e-2, atol=1e-2).all(2)[0].nonzero()
+            full = front_end(wave[None, None])[0]
+            (start,) = torch.isclose(full, crop[:, :1], rtol=1e-2, atol=1e-2).all(2)[0].nonzero()
             cut = wave[start * HOP :][:RATE]
             mel = front_end(cut[None, None])[0]
             torch.testing.assert_close(crop, mel, rtol=2e-3, atol=2e-3)

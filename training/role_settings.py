@@ -1,4 +1,4 @@
-"""How each role is trained: as its section says, or as what it is derived from was trained."""
+"""The settings of each training: those of its section, or of the model that it starts from."""
 
 from __future__ import annotations
 

@@ -205,13 +205,13 @@ def test_parts_that_were_finished_before_a_kill_are_used_again(
     """The first call shows the shapes, each further one makes a part."""
     replay = replay_of(views_replayed) if views_replayed else None
     view, model = views["teacher"], teacher_for(views["teacher"])
-    cached(model, view, tmp_path / "whole", "ce+kd+sp", replay=replay)
+    cached(model, view, tmp_path / "full", "ce+kd+sp", replay=replay)
     killed, again = Counted(model, calls), Counted(model)
     with pytest.raises(KeyboardInterrupt):
         cached(killed, view, tmp_path / "killed", "ce+kd+sp", replay=replay)
     cached(again, view, tmp_path / "killed", "ce+kd+sp", replay=replay)
     assert (killed.clips - 1) + (again.clips - 1) == len(ROWS) * max(1, views_replayed)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "full")
 
 
 def test_a_second_start_runs_no_forward_pass(views, tmp_path):
@@ -227,12 +227,12 @@ def test_a_second_start_runs_no_forward_pass(views, tmp_path):
 def test_a_damaged_part_is_computed_again(views, tmp_path):
     view, model = views["teacher"], teacher_for(views["teacher"])
     cached(model, view, tmp_path, "ce+kd+sp")
-    whole = contents(tmp_path)
+    full = contents(tmp_path)
     for path in tmp_path.rglob("*.npy"):
         if "00000005" in path.name:
             path.write_bytes(path.read_bytes()[:-3])
     cached(model, view, tmp_path, "ce+kd+sp")
-    assert contents(tmp_path) == whole
+    assert contents(tmp_path) == full
 
 
 def test_outputs_that_do_not_fit_are_not_cached(views, tmp_path):
