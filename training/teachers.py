@@ -48,7 +48,7 @@ def build_teacher(
     replay: Replay | None,
     compiled: Compile,
 ) -> Teacher:
-    """A finished teacher or specialist of this seed and fold, as [distillation] TEACHER requires."""
+    """A finished teacher or specialist of this seed and fold, as [distillation] TEACHER sets."""
     distillation = fold.config.distillation
     model = read_teacher(fold, role, seed)
     online = OnlineTeacher(compiled(model))
