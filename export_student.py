@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from deploy.export import Trained
     from models.stored import Description
     from training.experiment import Experiment
-    from training.train import Training
+    from training.fold import FoldData
+    from training.plan import Training
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -24,13 +25,13 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     precisions = chosen_precisions(arguments)
     from deploy.export import export_executorch, export_onnx
     from training.experiment import Experiment
+    from training.fold import open_fold
 
     on_cpu = replace(config.run, device="cpu", feature_memory_gb=0.0)
-    experiment = Experiment(replace(config, run=on_cpu), arguments.role)
+    experiment = Experiment.open(replace(config, run=on_cpu), arguments.role)
     training = chosen_training(arguments, experiment)
     folder = finished(training, config)
-    experiment.enter(training.fold)
-    trained = read_trained(experiment, training, folder)
+    trained = read_trained(open_fold(experiment, training.fold), training, folder)
     print(f"exporting {trained.name}", flush=True)
     if arguments.format == "executorch":
         export_executorch(trained, folder)
@@ -55,7 +56,8 @@ def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Tr
 
     Raises ConfigError for a variant, a seed or a fold that the configuration does not have.
     """
-    from training.train import Training
+    from training.plan import Training
+    from training.role import Role
 
     config = experiment.config
     if arguments.role == "teacher":
@@ -66,7 +68,7 @@ def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Tr
         variant = chosen_variant(arguments.variant, config)
     seed = one_of("--seed", arguments.seed, config.run.seeds, config.run.seeds[0])
     fold = one_of("--fold", arguments.fold, experiment.folds, experiment.folds[0])
-    return Training(arguments.role, variant, seed, fold)
+    return Training(Role(arguments.role), variant, seed, fold)
 
 
 def chosen_variant(given: str | None, config: Config) -> str:
@@ -86,7 +88,7 @@ def finished(training: Training, config: Config) -> Path:
     """The folder of a training. Raises UserError for one that is not finished."""
     folder = training.folder(config)
     if not (folder / "metrics.json").exists():
-        script = f"train_{training.role.partition('@')[0]}.py"
+        script = f"train_{training.role.features}.py"
         raise UserError(f"{folder}: no finished training; run {script} first")
     return folder
 
@@ -99,28 +101,29 @@ def one_of(option: str, found: Any, known: tuple[Any, ...], default: Any) -> Any
     return found
 
 
-def read_trained(experiment: Experiment, training: Training, folder: Path) -> Trained:
+def read_trained(fold: FoldData, training: Training, folder: Path) -> Trained:
     """Raises UserError for weights without a description, or trained on other data."""
     from data.datasets import DATASETS
     from deploy.export import Trained
     from models.stored import read_model
+    from training.builders import calibration_clips
     from training.run_folder import commit
 
-    config, role = experiment.config, training.role
+    config, role = fold.config, training.role
     model, described = read_model(folder / "weights.safetensors")
-    check_same_data(experiment, role, described, folder)
-    fold = f" fold {training.fold}" if training.fold else ""
+    check_same_data(fold.experiment, role.features, described, folder)
+    number = f" fold {fold.number}" if fold.number else ""
     return Trained(
-        name=f"{config.run.name} {training.variant or role} seed {training.seed}{fold}",
+        name=f"{config.run.name} {training.variant or role} seed {training.seed}{number}",
         model=model,
         described=described,
         dataset=config.data.dataset,
         licence=DATASETS[config.data.dataset].licence,
         commit=commit(),
-        table=experiment.table.take(experiment.split.test),
-        split=experiment.split.test_name,
-        metric=experiment.metric,
-        calibration=[clip.numpy() for clip in experiment.calibration(role)],
+        table=fold.table.take(fold.split.test),
+        split=fold.split.test_name,
+        metric=fold.experiment.metric,
+        calibration=[clip.numpy() for clip in calibration_clips(fold, role)],
         quantised=read_quantised(config, training),
     )
 
@@ -128,10 +131,11 @@ def read_trained(experiment: Experiment, training: Training, folder: Path) -> Tr
 def read_quantised(config: Config, training: Training) -> nn.Module | None:
     """The student that was trained in int8, if [quantisation] has one: the source of its file."""
     from models.stored import read_model
+    from training.role import STUDENT, Role
 
-    if training.role != "student" or "int8" not in config.quantisation.precisions:
+    if training.role != STUDENT or "int8" not in config.quantisation.precisions:
         return None
-    folder = finished(training._replace(role="student@int8"), config)
+    folder = finished(training._replace(role=Role("student", "int8")), config)
     return read_model(folder / "weights.safetensors")[0]
 
 

@@ -1,6 +1,6 @@
-"""Models teach one another: a run for each alone, for each teacher and student, for each chain.
+"""Every teacher with every student: a run for each model alone, each pair and each chain.
 
-What is finished is not done again. The gains of all stand in runs/NAME/matrix.csv and matrix.svg.
+Finished trainings are not repeated. The gains are written to runs/NAME/matrix.csv and matrix.svg.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from config import Config, ConfigError, Matrix, Role, links, load, run_script, s
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.matrix import write_matrix
+    from training.commands import count_trainings, print_plan
     from training.distributed import processes, rank
     from training.run_folder import RUNS, write_results
     from training.stages import train_students, train_teachers
@@ -20,49 +21,55 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
         raise ConfigError("[matrix]", "names no models, such as CNN = MODEL=efficientnet")
     variant = variant_of(config)
     runs = {path: settings_of(path, config, variant, arguments) for path in paths(config.matrix)}
+    trained = {path: ("teacher", "student")[: len(path)] for path in runs}
+    counter = count_trainings([(settings, trained[path]) for path, settings in runs.items()])
     with processes(config.run.device):
         for path, settings in runs.items():
             if rank() == 0:
                 print(f"{' > '.join(path)}: {RUNS / settings.run.name}", flush=True)
-            train_teachers(settings, arguments.overwrite)
+            if arguments.dry_run:
+                print_plan(settings, *trained[path], counter=counter)
+                continue
+            train_teachers(settings, arguments.overwrite, counter)
             if len(path) > 1:
-                train_students(settings, arguments.overwrite)
+                train_students(settings, arguments.overwrite, counter)
             if rank() == 0:
                 write_results(settings.run.name)
-        if rank() == 0:
+        if rank() == 0 and not arguments.dry_run:
             folders = {path: RUNS / settings.run.name for path, settings in runs.items()}
             print(write_matrix(RUNS / config.run.name, folders, variant))
 
 
 def paths(matrix: Matrix) -> list[tuple[str, ...]]:
-    """(model,) alone, (teacher, student), and longer: each after those that it goes on from."""
+    """(model,) alone, (teacher, student), and chains: each after the runs that it depends on."""
     names = list(matrix.options)
     students = matrix.students or names
-    wanted = [(teacher, student) for teacher in matrix.teachers or names for student in students]
-    wanted += [(student,) for student in students] + [links(chain) for chain in matrix.chains]
-    wanted += [path[n:] for path in wanted for n in range(len(path))]  # each alone, to compare
-    parts = {path[: n + 1] for path in wanted for n in range(len(path))}
-    return sorted(parts, key=lambda path: (len(path), *map(names.index, path)))
+    found = [(teacher, student) for teacher in matrix.teachers or names for student in students]
+    found += [(student,) for student in students] + [links(chain) for chain in matrix.chains]
+    found += [path[n:] for path in found for n in range(len(path))]  # each alone, to compare
+    beginnings = {path[: n + 1] for path in found for n in range(len(path))}
+    return sorted(beginnings, key=lambda path: (len(path), *map(names.index, path)))
 
 
 def variant_of(config: Config) -> str:
-    """The one loss mix that students are taught with. Raises ConfigError."""
+    """The one variant that students are trained with. Raises ConfigError."""
     from losses.mix import uses_teacher
 
     variant, *others = config.distillation.variants
     if others or not uses_teacher(variant):
         found = ", ".join(config.distillation.variants)
-        wanted = f"found {found}; a matrix wants one, which learns from a teacher"
-        raise ConfigError("[distillation] variants", wanted)
+        expected = f"found {found}; a matrix takes exactly one, which requires a teacher"
+        raise ConfigError("[distillation] variants", expected)
     return variant
 
 
 def settings_of(
     path: Sequence[str], config: Config, variant: str, arguments: argparse.Namespace
 ) -> Config:
-    """Of the run in which the last of `path` learns from the one before it, or alone from labels.
+    """The run in which the last model of `path` is distilled from the one before it, or trained on
+    labels only.
 
-    The teacher is the last of an earlier run, taken as it is.
+    The teacher is the last model of an earlier run, without further training.
     """
     *earlier, last = path
     fixed = [f"run.name={run_name(config, path)}"]
@@ -73,12 +80,13 @@ def settings_of(
     words = [word for role, name in models.items() for word in config.matrix.overrides(name, role)]
     settings = load(arguments.config, [*words, *arguments.set, *fixed])
     return replace(
-        settings, **{role: only_own(settings, role, words + arguments.set) for role in models}
+        settings,
+        **{role: without_other_options(settings, role, words + arguments.set) for role in models},
     )
 
 
-def only_own(settings: Config, role: str, words: Sequence[str]) -> Role:
-    """Without the options of another model, which the role's section may name."""
+def without_other_options(settings: Config, role: str, words: Sequence[str]) -> Role:
+    """The role's section without options that belong to another model."""
     section: Role = getattr(settings, role)
     own = {word.partition("=")[0].strip().lower() for word in words}
     options = {key: text for key, text in section.options.items() if f"{role}.{key}" in own}
@@ -93,7 +101,8 @@ if __name__ == "__main__":
     run_script(
         main,
         script_parser(
-            "Train a matrix of teachers and students, and say what each gains from each.",
-            ("--overwrite", "train again what is there with other settings"),
+            "Train a matrix of teachers and students, and compare what each student gains.",
+            ("--overwrite", "replace trainings that have other settings"),
+            ("--dry-run", "print the trainings, the models and what is missing; train nothing"),
         ),
     )

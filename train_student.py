@@ -1,4 +1,4 @@
-"""3: mel cache and teacher -> students, one variant a loss mix, and the table of both."""
+"""3: mel cache and teacher -> students, one per variant of the losses, and the table of both."""
 
 import argparse
 import sys
@@ -10,25 +10,30 @@ from config import Config, UserError, run_script, script_parser
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
+    from training.commands import next_command, print_plan
     from training.distributed import processes, rank
     from training.run_folder import RUNS, write_results
     from training.stages import train_students
 
     with processes(config.run.device):
+        if arguments.dry_run:
+            print_plan(config, "student")
+            return
         experiment = train_students(config, arguments.overwrite)
         if rank() == 0:
             show(write_results(config.run.name), experiment.metric)
             show_page(RUNS / config.run.name)
+            print(next_command("export_student.py", arguments))
 
 
 def show_page(run: Path) -> None:
-    """Write the page of the run. What is trained stays so: without a page, this says why."""
+    """Write the page of the run. An error is only printed: the trainings are finished."""
     from report.page import write_page
 
     try:
         print(f"page: {write_page([run])}")
     except Exception as error:
-        if not isinstance(error, (UserError, OSError, ImportError)):  # a mistake of ours
+        if not isinstance(error, (UserError, OSError, ImportError)):  # an error of this program
             traceback.print_exc()
         print(f"no page: {error}; `python -m report {run}` tries again", file=sys.stderr)
 
@@ -36,5 +41,9 @@ def show_page(run: Path) -> None:
 if __name__ == "__main__":
     run_script(
         main,
-        script_parser(__doc__, ("--overwrite", "train again what is there with other settings")),
+        script_parser(
+            __doc__,
+            ("--overwrite", "replace trainings that have other settings"),
+            ("--dry-run", "print the trainings, the models and what is missing; train nothing"),
+        ),
     )

@@ -1,4 +1,4 @@
-"""2: mel cache -> teacher weights, one training a seed and fold; then its specialists."""
+"""2: mel cache -> teacher weights, one training per seed and fold; then its specialists."""
 
 import argparse
 
@@ -7,18 +7,27 @@ from config import Config, run_script, script_parser
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
+    from training.commands import next_command, print_plan
     from training.distributed import processes, rank
     from training.run_folder import write_results
     from training.stages import train_teachers
 
     with processes(config.run.device):
+        if arguments.dry_run:
+            print_plan(config, "teacher")
+            return
         experiment = train_teachers(config, arguments.overwrite)
         if rank() == 0:
             show(write_results(config.run.name), experiment.metric)
+            print(next_command("train_student.py", arguments))
 
 
 if __name__ == "__main__":
     run_script(
         main,
-        script_parser(__doc__, ("--overwrite", "train again what is there with other settings")),
+        script_parser(
+            __doc__,
+            ("--overwrite", "replace trainings that have other settings"),
+            ("--dry-run", "print the trainings, the models and what is missing; train nothing"),
+        ),
     )

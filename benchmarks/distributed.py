@@ -29,7 +29,7 @@ from data.loading.batches import Batches, ClipFeatures
 from data.tables.clips import Clip, ClipTable
 from losses import LOSSES
 from models import MODELS
-from training.distributed import processes, rank, shared, world
+from training.distributed import data_parallel, processes, rank, world
 from training.steps import OnlineTeacher, Step
 
 BATCH_SIZE, CLIPS = 32, 32 * 9 + 13
@@ -133,7 +133,7 @@ def build() -> tuple[Step, Batches]:
         rank=rank(),
         world=world(),
     )
-    student = shared(models["student"], losses.values())
+    student = data_parallel(models["student"], losses.values())
     weights = {"bce": 1.5, "kd": 1.5, "sp": 10.0}
     return Step(student, "student", losses, weights, [OnlineTeacher(models["teacher"])]), batches
 

@@ -42,11 +42,11 @@ def test_from_recordings_to_the_table(tmp_path, task, parts):
     assert "page: runs/config/report.html" in printed
     assert re.search(rf"system +{label} +{label}\+kd +{label}\+kd\+sp +parameters +MACs", printed)
     for folder in (place / "runs/config").glob("**/fold_*"):
-        teaches = folder.relative_to(place / "runs/config").parts[0] == "teacher"
+        is_teacher = folder.relative_to(place / "runs/config").parts[0] == "teacher"
         assert sorted(path.name for path in folder.iterdir()) == [
             "history.csv",
             "metrics.json",
-            *(["outputs"] if teaches else []),
+            *(["outputs"] if is_teacher else []),
             "predictions.csv",
             "tensorboard",
             "weights.safetensors",
@@ -57,11 +57,11 @@ def test_from_recordings_to_the_table(tmp_path, task, parts):
         assert list(predictions)[0] == "audio_filename"
         assert predictions.iloc[:, 1:].to_numpy().min() >= 0
     again = run(place, "train_student.py")
-    assert "epoch/s" not in again, "what is finished is not trained again"
+    assert "epoch 1 of" not in again, "finished trainings are not repeated"
     assert f"{mean:.4f}" in again
 
 
-RAW_TEACHES_MEL = (
+RAW_TEACHER = (
     *("mel.teacher.front_end=waveform", "mel.teacher.sample_rate=64000"),
     *("teacher.model=raw_resnet", "teacher.width_mult=0.1", "teacher.losses=ce+centre"),
     *("teacher.optimiser=amsgrad", "teacher.schedule=step", "teacher.step_epochs=2"),
@@ -72,9 +72,9 @@ RAW_TEACHES_MEL = (
 )
 
 
-def test_a_raw_waveform_teaches_a_mel(tmp_path):
+def test_a_raw_waveform_teacher_with_a_mel_student(tmp_path):
     place = workplace(tmp_path)
-    arguments = [part for one in RAW_TEACHES_MEL for part in ("--set", one)]
+    arguments = [part for one in RAW_TEACHER for part in ("--set", one)]
     for script in SCRIPTS:
         printed = run(place, script, *arguments)
     assert re.search(r"system +ce\+centre +ce\+centre\+kd +parameters", printed)
@@ -86,8 +86,8 @@ def test_a_raw_waveform_teaches_a_mel(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    place = workplace(tmp_path_factory.mktemp("undisturbed"))
+def finished_run(tmp_path_factory):
+    place = workplace(tmp_path_factory.mktemp("finished_run"))
     for script in SCRIPTS:
         run(place, script)
     return place
@@ -98,7 +98,7 @@ def weights(place: Path) -> dict[str, bytes]:
     return {str(path.relative_to(place)): path.read_bytes() for path in found}
 
 
-def test_killed_and_started_again_every_script_ends_with_the_same_bits(undisturbed, tmp_path):
+def test_every_script_that_was_killed_and_resumed_ends_with_the_same_bits(finished_run, tmp_path):
     place = workplace(tmp_path)
     kill_when(place, "make_mel.py", "features/*/*/shard_*")
     run(place, "make_mel.py")
@@ -106,33 +106,64 @@ def test_killed_and_started_again_every_script_ends_with_the_same_bits(undisturb
     run(place, "train_teacher.py")
     kill_when(place, "train_student.py", "runs/config/student/ce+kd/**/checkpoint.pt")
     run(place, "train_student.py")
-    assert weights(place) == weights(undisturbed)
+    assert weights(place) == weights(finished_run)
     assert len(weights(place)) == 4
 
 
-def test_other_settings_do_not_overwrite_a_run(undisturbed):
-    message = run(undisturbed, "train_student.py", "--set", "student.epochs=2", status=1)
+def test_a_dry_run_lists_what_would_be_trained_and_what_is_missing(finished_run, tmp_path):
+    place = workplace(tmp_path, extra="SEEDS = 0, 1\n[quantisation]\nPRECISIONS = int8\n")
+    printed = run(place, "train_student.py", "--dry-run")
+    assert printed.startswith("training 1 of 12: student ce seed 0: 3 epochs\n")
+    assert "training 12 of 12: student@int8 ce+kd+sp seed 1: 0 epochs\n" in printed
+    assert "no cache there; run make_mel.py" in printed
+    assert "teacher/seed_1/fold_0/weights.safetensors is not there: run train_teacher" in printed
+    assert not list(place.glob("runs"))
+
+    before = weights(finished_run)
+    printed = run(finished_run, "train_student.py", "--dry-run", "--set", "run.seeds=0, 1")
+    assert "training 3 of 6: student ce+kd+sp seed 0: 3 epochs, finished\n" in printed
+    assert "training 4 of 6: student ce seed 1: 3 epochs\n" in printed
+    assert re.search(
+        r"student: dcase_small, input 1x48x12, [\d,]+ parameters, [\d,]+ MACs", printed
+    )
+    assert printed.count("missing: ") == 1
+    printed = run(finished_run, "train_teacher.py", "--dry-run")
+    assert printed.startswith("training 1 of 1: teacher ce seed 0: 3 epochs, finished\nteacher: ")
+    assert "missing" not in printed
+    assert weights(finished_run) == before
+
+
+def test_each_training_script_prints_its_scores_and_the_next_command(finished_run):
+    printed = run(finished_run, "train_teacher.py", "--set", "run.seeds=0")
+    assert "training 1 of 1: teacher ce seed 0 (already finished): accuracy " in printed
+    assert "next: python train_student.py --config config.ini --set run.seeds=0\n" in printed
+    printed = run(finished_run, "train_student.py")
+    assert "page: runs/config/report.html\nnext: python export_student.py --config c" in printed
+
+
+def test_other_settings_do_not_overwrite_a_run(finished_run):
+    message = run(finished_run, "train_student.py", "--set", "student.epochs=2", status=1)
     assert "student.epochs: 3 -> 2" in message
     assert "--overwrite" in message
     assert "Traceback" not in message
 
 
-def test_a_student_without_its_teacher_is_told_what_to_run(undisturbed):
-    message = run(undisturbed, "train_student.py", "--set", "run.name=other", status=1)
+def test_a_missing_teacher_names_the_script_to_run(finished_run):
+    message = run(finished_run, "train_student.py", "--set", "run.name=other", status=1)
     assert "run train_teacher.py first" in message
 
 
-def test_a_run_says_what_it_ran_on(undisturbed):
-    text = (undisturbed / "runs/config/config.ini").read_text()
+def test_a_run_records_its_versions_and_settings(finished_run):
+    text = (finished_run / "runs/config/config.ini").read_text()
     assert "# torch" in text
     assert "model = dcase_small" in text
-    metrics = json.loads(next((undisturbed / "runs").glob("**/metrics.json")).read_text())
+    metrics = json.loads(next((finished_run / "runs").glob("**/metrics.json")).read_text())
     assert metrics["split"] == "test"
     assert metrics["epoch_chosen_on"] == "validate"
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("student.model=dcase_smal", "nearest: dcase_small"),
         ("student.width=2", "nearest: width_mult"),
@@ -142,13 +173,13 @@ def test_a_run_says_what_it_ran_on(undisturbed):
         ("data.dataset=esc60", "nearest: esc50"),
         ("run.device=abacus", "abacus"),
         ("distillation.variants=bce", "single-label"),
-        ("budget.max_macs=1000", "want at most 1,000"),
+        ("budget.max_macs=1000", "expected at most 1,000"),
     ],
 )
-def test_a_wrong_setting_is_named(undisturbed, change, said):
-    message = run(undisturbed, "train_student.py", "--set", change, status=2)
-    assert said in message
-    assert "Traceback" not in message
+def test_a_wrong_setting_is_named(finished_run, change, message):
+    printed = run(finished_run, "train_student.py", "--set", change, status=2)
+    assert message in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, "export_student.py", "train_matrix.py"])
@@ -164,7 +195,7 @@ def test_help_answers_without_torch(tmp_path, script):
     assert "--config" in done.stdout
 
 
-def test_scenes_in_stereo_are_learnt_from_crops_and_judged_on_whole_clips(tmp_path):
+def test_stereo_scenes_are_trained_on_crops_and_evaluated_on_full_clips(tmp_path):
     short = {"train_places": 3, "test_places": 1, "segments": 1, "seconds": 0.6}
     scene_corpus.synthesise(tmp_path / "audio/street_scenes", workers=1, **short)
     (tmp_path / "config.ini").write_text(
@@ -180,11 +211,11 @@ def test_scenes_in_stereo_are_learnt_from_crops_and_judged_on_whole_clips(tmp_pa
     model, described = read_model(
         next((tmp_path / "runs/config/student").glob("**/weights.safetensors"))
     )
-    assert described.input_shape == (2, 58, 20), "of the whole clip"
+    assert described.input_shape == (2, 58, 20), "of the full clip"
     assert model(torch.zeros(1, 2, 58, 20)).logits.shape == (1, 10)
-    refused = run(tmp_path, "train_student.py", "--set", "augment.crop_seconds=2", status=2)
-    assert "config.ini [augment] crop_seconds: found 2, but a clip is 0.6 s long" in refused
-    assert "Traceback" not in refused
+    message = run(tmp_path, "train_student.py", "--set", "augment.crop_seconds=2", status=2)
+    assert "config.ini [augment] crop_seconds: found 2, but a clip is 0.6 s long" in message
+    assert "Traceback" not in message
 
 
 def test_the_layout_of_sonyc_ust_with_soft_labels_and_held_out_sensors(tmp_path):
@@ -212,8 +243,8 @@ def test_the_layout_of_sonyc_ust_with_soft_labels_and_held_out_sensors(tmp_path)
     results = pd.read_csv(tmp_path / "runs/config/results.csv")
     own = results[(results["role"] == "student") & (results["metric"] == "micro_auprc")]
     assert json.loads(scored.stdout)["micro_auprc"] == pytest.approx(own["value"].item(), abs=1e-12)
-    refused = run(tmp_path, "train_teacher.py", "--set", "teacher.align_epochs=1", status=2)
-    assert "[teacher] align_epochs: found 1, but the data set is multi-label" in refused
+    message = run(tmp_path, "train_teacher.py", "--set", "teacher.align_epochs=1", status=2)
+    assert "[teacher] align_epochs: found 1, but the data set is multi-label" in message
 
 
 OWN_TEACHER = """
@@ -239,9 +270,9 @@ def build(*, num_classes, input_shape, shown: bool = False):
 """
 
 
-def test_a_teacher_of_ones_own_is_taken_as_it_is(undisturbed, tmp_path, monkeypatch):
+def test_a_teacher_from_a_python_file_is_used_without_training(finished_run, tmp_path, monkeypatch):
     place = workplace(tmp_path)
-    shutil.copytree(undisturbed / "features", place / "features")
+    shutil.copytree(finished_run / "features", place / "features")
     (place / "theirs.py").write_text(OWN_TEACHER)
     text = (place / "config.ini").read_text()
     own = "[teacher]\nMODEL = theirs.py:build\nSHOWN = no\nEPOCHS = 0\n[student]"
@@ -258,5 +289,5 @@ def test_a_teacher_of_ones_own_is_taken_as_it_is(undisturbed, tmp_path, monkeypa
     assert torch.equal(model.module.encoder.weight, torch.nn.Linear(16, 6).weight)
     history = pd.read_csv(weights_file.parent / "history.csv")
     assert history.empty
-    taught = pd.read_csv(next((place / "runs/config/student/ce+kd+sp").rglob("history.csv")))
-    assert (taught["sp"] > 0).all()
+    history = pd.read_csv(next((place / "runs/config/student/ce+kd+sp").rglob("history.csv")))
+    assert (history["sp"] > 0).all()

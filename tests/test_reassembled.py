@@ -17,9 +17,13 @@ from data.features.front_end import FrontEnd
 from data.features.mel_cache import MelCache, cache_folder, recordings_folder
 from tests.data.datasets.test_tau_scenes import row, write
 from training.experiment import Experiment
+from training.fold import open_fold
+from training.inputs import build_batches, build_replay
+from training.role import STUDENT, TEACHER, Role
 from training.stages import train_students, train_teachers
 from training.steps import OnlineTeacher
 from training.teacher_cache import CachedTeacher
+from training.teachers import build_teacher, read_teacher
 
 RATE, HOP = 8000, 80
 TRAIN = [("bus", "lyon-1", 1, "a"), ("tram", "oslo-2", 2, "a"), ("tram", "oslo-2", 2, "s1")]
@@ -69,7 +73,7 @@ def run(script, *overrides):
 
 
 def sweep(number):
-    """Ten seconds, in each of which another stretch of the spectrum is heard."""
+    """Ten seconds, in each of which another range of the spectrum sounds."""
     seconds = np.arange(10 * RATE) / RATE
     noise = 0.05 * np.random.default_rng(number).standard_normal(len(seconds))
     return 0.4 * np.sin(2 * np.pi * (200 + 160 * seconds) * seconds) + noise
@@ -92,53 +96,54 @@ def place(tmp_path_factory):
         yield folder
 
 
-def heard(number):
-    """A recording as it lies on the disk, slice by slice."""
+def recording_of(number):
+    """A recording on the disk, slice by slice."""
     segment, root = TRAIN[number], Path("audio/tau_scenes")
     parts = [root / row(*segment, part).partition("\t")[0] for part in range(10)]
     return np.concatenate([soundfile.read(part, dtype="float32")[0] for part in parts])
 
 
-def test_a_second_cache_holds_the_training_recordings_whole(place, capsys):
+def test_a_second_cache_contains_the_full_training_recordings(place, capsys):
     for role, bands in (("teacher", 16), ("student", 12)):
         slices = MelCache.open(cache_folder(load(), role))
-        whole = MelCache.open(recordings_folder(load(), role))
+        full = MelCache.open(recordings_folder(load(), role))
         assert (len(slices), slices.shape) == (50, (1, 98, bands))
-        assert (len(whole), whole.shape) == (3, (1, 998, bands))
+        assert (len(full), full.shape) == (3, (1, 998, bands))
         names = ["bus-lyon-1-1-a", "tram-oslo-2-2-a", "tram-oslo-2-2-s1"]
-        assert whole.table.ids[:].tolist() == names
+        assert full.table.ids[:].tolist() == names
         front_end = FrontEnd(load().mel_of(role))
-        mels = front_end(torch.from_numpy(np.stack([heard(k) for k in range(3)]))[:, None])
-        torch.testing.assert_close(whole.read_all().float(), mels, rtol=2e-3, atol=2e-3)
+        mels = front_end(torch.from_numpy(np.stack([recording_of(k) for k in range(3)]))[:, None])
+        torch.testing.assert_close(full.read_all().float(), mels, rtol=2e-3, atol=2e-3)
     run(make_mel)
-    said = capsys.readouterr().out
-    assert f"{whole.folder}: 3 clips of 1x998x12, 0.01 h\n" in said
-    assert said.endswith("already complete\nnext: python train_teacher.py\n")
+    printed = capsys.readouterr().out
+    assert f"{full.folder}: 3 clips of 1x998x12, 0.01 h\n" in printed
+    assert printed.endswith("already complete\nnext: python train_teacher.py\n")
     audio = Path("audio/tau_scenes/audio/tram-oslo-2-2-9-a.wav")
-    audio.write_bytes(audio.read_bytes())  # another time of writing makes it another file
+    audio.write_bytes(audio.read_bytes())  # another modification time makes it another file
     run(make_mel)
-    said = capsys.readouterr().out
-    assert "50 clips read in" in said
-    assert "3 clips read in" in said
+    printed = capsys.readouterr().out
+    assert "50 clips read in" in printed
+    assert "3 clips read in" in printed
 
 
-def test_training_hears_stretches_that_straddle_slices_and_evaluation_the_slices(place):
-    found = Experiment(load(*PLAIN, *ONLINE), "teacher", "student")
-    found.enter(0)
+def test_training_crops_straddle_slices_and_evaluation_takes_the_slices(place):
+    found = open_fold(Experiment.open(load(*PLAIN, *ONLINE), "teacher", "student"), 0)
     recording = found.table.columns["recording"][:].tolist()
     names = sorted(set(recording) - {""})
     for role in ("teacher", "student"):
         view, front_end = found.features[role], FrontEnd(found.config.mel_of(role))
-        batches = [b for e in range(2) for b in found.batches(role, 0, [role]).epoch(e)]
+        batches = [
+            b for e in range(2) for b in build_batches(found, Role(role), 0, [role]).epoch(e)
+        ]
         rows = torch.cat([batch.rows for batch in batches])
         assert sorted(rows[:30].tolist()) == found.split.train.tolist(), "each slice once an epoch"
         crops = torch.cat([batch.inputs[role] for batch in batches]) * view.std + view.mean
         assert crops.shape[1:] == view.shape == (1, 98, front_end.settings.num_bands)
         starts = []
         for own, crop in zip(rows.tolist(), crops, strict=True):
-            wave = torch.from_numpy(heard(names.index(recording[own])))
-            whole = front_end(wave[None, None])[0]
-            (start,) = torch.isclose(whole, crop[:, :1], rtol=1e-2, atol=1e-2).all(2)[0].nonzero()
+            wave = torch.from_numpy(recording_of(names.index(recording[own])))
+            full = front_end(wave[None, None])[0]
+            (start,) = torch.isclose(full, crop[:, :1], rtol=1e-2, atol=1e-2).all(2)[0].nonzero()
             cut = wave[start * HOP :][:RATE]
             mel = front_end(cut[None, None])[0]
             torch.testing.assert_close(crop, mel, rtol=2e-3, atol=2e-3)
@@ -151,40 +156,39 @@ def test_training_hears_stretches_that_straddle_slices_and_evaluation_the_slices
         assert torch.equal(view[torch.arange(50)], scaled)
 
 
-def test_without_training_all_is_as_without_the_option(place):
-    said = {}
+def test_untrained_models_predict_the_same_without_the_option(place):
+    predictions = {}
     for reassemble in ("yes", "no"):
         untrained = "teacher.epochs=0", "student.epochs=0", f"run.name={reassemble}", *ONLINE
-        asked = load(*untrained, f"data.reassemble={reassemble}")
+        settings = load(*untrained, f"data.reassemble={reassemble}")
         if reassemble == "no":
             run(make_mel, "data.reassemble=no")
-        train_teachers(asked)
-        train_students(asked)
+        train_teachers(settings)
+        train_students(settings)
         files = sorted(Path("runs", reassemble).rglob("predictions.csv"))
-        said[reassemble] = [path.read_bytes() for path in files]
-    assert len(said["yes"]) == 2
-    assert said["yes"] == said["no"]
+        predictions[reassemble] = [path.read_bytes() for path in files]
+    assert len(predictions["yes"]) == 2
+    assert predictions["yes"] == predictions["no"]
 
 
-def test_a_cached_teacher_has_heard_the_replayed_stretches(place):
-    found = Experiment(load(), "teacher", "student")
-    found.enter(0)
-    replay = found.replay(0)
-    cached = found.teacher("teacher", 0, "ce+kd", replay, lambda model: model)
+def test_cached_outputs_are_those_of_the_replayed_crops(place):
+    found = open_fold(Experiment.open(load(), "teacher", "student"), 0)
+    replay = build_replay(found, 0)
+    cached = build_teacher(found, TEACHER, 0, "ce+kd", replay, lambda model: model)
     assert isinstance(cached, CachedTeacher)
-    online = OnlineTeacher(found.read_teacher("teacher", 0))
+    online = OnlineTeacher(read_teacher(found, TEACHER, 0))
     for epoch in range(2):
-        for batch in found.batches("student", 0, ("teacher", "student"), replay).epoch(epoch):
+        for batch in build_batches(found, STUDENT, 0, ("teacher", "student"), replay).epoch(epoch):
             wanted = online.outputs(batch)["logits"]
             torch.testing.assert_close(cached.outputs(batch)["logits"], wanted)
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (
             (*ONLINE, "distillation.teacher=auto", "distillation.teacher_input=clean"),
-            "teacher_input: found 'clean', but .data. REASSEMBLE lets the student hear other",
+            "teacher_input: found 'clean', but .data. REASSEMBLE crops the student",
         ),
         (
             (*PLAIN, "distillation.augmented_views=0"),
@@ -193,19 +197,19 @@ def test_a_cached_teacher_has_heard_the_replayed_stretches(place):
         (("data.clip_seconds=12",), r"\[data\] clip_seconds: found 12, but a recording is 10 s"),
     ],
 )
-def test_what_does_not_fit_is_told_before_any_cache_is_read(place, settings, said):
-    with pytest.raises(ConfigError, match=said):
-        Experiment(load("data.root=nowhere", *settings), "teacher", "student")
+def test_settings_that_do_not_fit_are_errors_before_any_cache_is_read(place, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Experiment.open(load("data.root=nowhere", *settings), "teacher", "student")
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("data.on_bad_audio=skip", "on_bad_audio: found 'skip', but REASSEMBLE requires every"),
         ("data.edition=2019", "reassemble: found yes, but the recordings of edition 2019 are not"),
         ("data.dataset=street_scenes", "edition: StreetScenes has no such key"),
     ],
 )
-def test_make_mel_refuses_what_cannot_be_put_together(place, setting, said):
-    with pytest.raises(ConfigError, match=rf"\[data\] {said}"):
+def test_make_mel_rejects_data_that_cannot_be_reassembled(place, setting, message):
+    with pytest.raises(ConfigError, match=rf"\[data\] {message}"):
         run(make_mel, setting)

@@ -1,4 +1,4 @@
-"""Two models teach each other, by the script."""
+"""Each of two models is the teacher and the student of the other, by the script."""
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ def scores(place, name, role):
     return found[chosen].set_index("seed")["value"]
 
 
-def test_each_learns_alone_and_from_each_and_in_chains(trained):
+def test_models_are_trained_alone_in_pairs_and_in_chains(trained):
     place, printed = trained
     runs = sorted(path.name for path in (place / "runs").iterdir())
     assert runs == [
@@ -59,52 +59,52 @@ def test_each_learns_alone_and_from_each_and_in_chains(trained):
     ]
 
 
-def test_gains_are_over_the_same_model_alone_by_seed(trained):
+def test_gains_are_relative_to_the_same_model_alone_by_seed(trained):
     place, _ = trained
     gains = pd.read_csv(place / "runs/config/matrix.csv").set_index(["teacher", "student"])
     alone = scores(place, "narrow", "teacher")
-    taught = scores(place, "wide-narrow", "student")
+    distilled = scores(place, "wide-narrow", "student")
     found = gains.loc["wide", "narrow"]
     assert found["pairs"] == 2
-    assert found["gain"] == pytest.approx((taught - alone).mean())
-    assert found["gain_std"] == pytest.approx((taught - alone).std())
+    assert found["gain"] == pytest.approx((distilled - alone).mean())
+    assert found["gain_std"] == pytest.approx((distilled - alone).std())
     assert found["teacher_score"] == pytest.approx(scores(place, "wide", "teacher").mean())
 
 
-def test_a_teacher_is_taken_as_it_is_and_a_chain_goes_on_from_a_student(trained):
+def test_a_teacher_is_not_trained_again_and_a_chain_continues_from_a_student(trained):
     place, _ = trained
     for run_name, role, before in (
         ("config-wide-narrow", "teacher", "config-wide/teacher"),
         ("config-wide-narrow-wide", "teacher", "config-wide-narrow/student/ce+kd"),
     ):
-        part = "seed_1/fold_0/predictions.csv"
-        said = pd.read_csv(place / "runs" / run_name / role / part)
-        assert said.equals(pd.read_csv(place / "runs" / before / part))
+        file = "seed_1/fold_0/predictions.csv"
+        predictions = pd.read_csv(place / "runs" / run_name / role / file)
+        assert predictions.equals(pd.read_csv(place / "runs" / before / file))
 
 
-def said_by(place, system):
+def predictions_of(place, system):
     return pd.read_csv(place / "runs/config-wide" / system / "fold_0/predictions.csv", index_col=0)
 
 
 def test_the_mean_of_seeds_and_of_epochs_are_systems(trained):
     place, _ = trained
-    teachers = [said_by(place, f"teacher/seed_{seed}") for seed in (0, 1)]
-    assert np.allclose(said_by(place, "seeds/seed_0"), sum(teachers) / 2)
-    epochs = said_by(place, "teacher@epochs/seed_1")
-    assert np.allclose(said_by(place, "both/seed_1"), (teachers[1] + epochs) / 2)
+    teachers = [predictions_of(place, f"teacher/seed_{seed}") for seed in (0, 1)]
+    assert np.allclose(predictions_of(place, "seeds/seed_0"), sum(teachers) / 2)
+    epochs = predictions_of(place, "teacher@epochs/seed_1")
+    assert np.allclose(predictions_of(place, "both/seed_1"), (teachers[1] + epochs) / 2)
     assert not np.allclose(epochs, teachers[1])
     systems = set(pd.read_csv(place / "runs/config-wide/results.csv")["role"])
     assert systems == {"teacher", "teacher@epochs", "both", "seeds"}
 
 
-def test_the_picture_says_each_gain(trained):
+def test_the_picture_shows_each_gain(trained):
     place, _ = trained
     picture = (place / "runs/config/matrix.svg").read_text()
     for gain in pd.read_csv(place / "runs/config/matrix.csv")["gain"]:
         assert f"{gain:+.3f}" in picture
 
 
-def test_what_is_finished_is_not_trained_again(trained):
+def test_finished_trainings_are_not_repeated(trained):
     place, printed = trained
     weights = list(place.rglob("weights.safetensors"))
     before = {path: path.stat().st_mtime_ns for path in weights}
@@ -112,24 +112,32 @@ def test_what_is_finished_is_not_trained_again(trained):
     assert {path: path.stat().st_mtime_ns for path in weights} == before
 
 
-def test_a_path_comes_after_what_it_goes_on_from():
+def test_a_dry_run_numbers_the_trainings_of_all_runs(trained):
+    place, printed = trained
+    listed = run(place, "train_matrix.py", "--dry-run")
+    assert "training 20 of 20: student ce+kd seed 1: 2 epochs, finished\n" in listed
+    assert "missing" not in listed
+    assert "training 20 of 20: student ce+kd seed 1: accuracy " in printed
+
+
+def test_a_path_comes_after_its_beginning():
     matrix = Matrix(options={"a": "MODEL=ast", "b": "MODEL=ast"}, students=("b",), chains=("b>a",))
     assert train_matrix.paths(matrix) == [("a",), ("b",), ("a", "b"), ("b", "a"), ("b", "b")]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[matrix]\nA = MODEL\n", r"\[matrix\] a: found 'MODEL', want KEY=VALUE"),
         ("[matrix]\nAST = MODEL=ast\nTEACHERS = asd\n", r"\[matrix\] teachers.*nearest: ast"),
         ("[matrix]\nAST = MODEL=ast\nCHAINS = ast > cnn\n", r"\[matrix\] chains"),
         ("[run]\n", r"\[matrix\]: names no models"),
-        ("[matrix]\nA = MODEL=dcase_small\n", "found bce, bce.*a matrix wants one"),
+        ("[matrix]\nA = MODEL=dcase_small\n", "found bce, bce.*a matrix takes exactly one"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, monkeypatch, text, said):
+def test_wrong_settings_are_named(tmp_path, monkeypatch, text, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.ini").write_text(text)
-    parser = config.script_parser("", ("--overwrite", ""))
-    with pytest.raises(ConfigError, match=said):
+    parser = config.script_parser("", ("--overwrite", ""), ("--dry-run", ""))
+    with pytest.raises(ConfigError, match=message):
         train_matrix.main(parser.parse_args([]), config.load(tmp_path / "config.ini"))

@@ -1,4 +1,4 @@
-"""Batch normalisation over the whole batch, where several processes hold a share of it each."""
+"""Batch normalisation over the full batch, where each of several processes has a share of it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def with_whole_batch_norm(model: nn.Module) -> nn.Module:
-    """`model` with its batch normalisations made to see all shares; the parameters stay the same.
+def with_full_batch_norm(model: nn.Module) -> nn.Module:
+    """`model` with batch normalisation over the shares of all processes; the parameters are kept.
 
-    On GPUs that is PyTorch's SyncBatchNorm, which is for them alone. A batch with fewer clips than
-    processes counts some of them twice in the statistics.
+    On GPUs that is PyTorch's SyncBatchNorm, which does not run on CPUs. A batch with fewer clips
+    than processes counts some of them twice in the statistics.
     """
     if any(p.device.type == "cuda" for p in model.parameters()):
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            module.__class__ = WholeBatchNorm  # only what it does is another: all it holds stays
+            module.__class__ = FullBatchNorm  # only the forward pass changes, not the state
     return model
 
 
-class WholeBatchNorm(_BatchNorm):
-    r"""In training, mean and variance over every process's clips, with gradients through them.
+class FullBatchNorm(_BatchNorm):
+    r"""In training, mean and variance over the clips of all processes, with gradients through them.
 
     .. math:: \gamma \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
     Shapes: (share, C, ...) -> (share, C, ...).
     """
 
     def _check_input_dim(self, x: Tensor) -> None:
-        """Of any number of axes."""
+        """Any number of axes is allowed."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -45,24 +45,25 @@ class WholeBatchNorm(_BatchNorm):
         mean = total / count
         centred = values - mean.reshape(column)
         variance = Sum.apply(centred.square().sum(axes)) / count
-        self.follow(mean.detach(), (variance * count / (count - 1)).detach())
+        self.update_statistics(mean.detach(), (variance * count / (count - 1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale.reshape(column) + self.bias.reshape(column)).to(x.dtype)
 
     @torch.no_grad()
-    def follow(self, mean: Tensor, variance: Tensor) -> None:
-        """The running statistics take a step, as in one process."""
+    def update_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """As in one process; without `momentum` the running statistics are cumulative averages."""
         self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
+        momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance, momentum)
 
 
 class Sum(torch.autograd.Function):
-    """Over all processes; so is its gradient, as each process uses the sum for its own clips."""
+    """Sum over all processes, of the tensor and of its gradient: each process uses the sum."""
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor) -> Tensor:
-        total = mine.clone()
+    def forward(ctx: Any, share: Tensor) -> Tensor:
+        total = share.clone()
         dist.all_reduce(total)
         return total
 

@@ -1,4 +1,4 @@
-"""Where tensors live and how many, how exactly they are multiplied, and by whose kernels."""
+"""The device of a training, its memory, precision and compiler."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch import nn
 from config import ConfigError
 from data.loading.batches import GIGABYTE
 
-CPU_GIGABYTES = 4.0  # the system keeps what it read from the disk in memory by itself
+CPU_GIGABYTES = 4.0  # beyond these the page cache of the system keeps what is read often
 
 
 def choose_device(name: str) -> torch.device:
     """`auto` is CUDA, then MPS, then the CPU. Raises ConfigError for a device that is not there.
 
-    cuDNN is held to kernels that give the same bits every time, so that a resumed training does.
+    cuDNN is set to deterministic kernels, so that a resumed training ends with the same bits.
     """
     torch.backends.cudnn.deterministic = True
     if name == "auto":
@@ -45,10 +45,10 @@ def forward_precision(
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def feature_memory_gb(wanted: float | None, device: torch.device) -> float:
-    """What a cache may take of the device's memory, as it is now."""
-    if wanted is not None:
-        return wanted
+def feature_memory_gb(setting: float | None, device: torch.device) -> float:
+    """How much of the device's memory, as it is now, a cache may take."""
+    if setting is not None:
+        return setting
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] / 2 / GIGABYTE
     return CPU_GIGABYTES
@@ -57,21 +57,23 @@ def feature_memory_gb(wanted: float | None, device: torch.device) -> float:
 def compiler(
     mode: Literal["no", "default", "reduce-overhead"], device: torch.device
 ) -> Callable[[nn.Module], nn.Module]:
-    """What a training puts around its models: torch.compile in this mode, or nothing.
+    """torch.compile in this mode, or the identity.
 
-    The parameters stay the model's own, so it is validated and stored as it was. Every batch size
-    (an epoch's last batch may be smaller) has its own kernels. What an earlier training compiled
-    is forgotten: torch.compile gives up on a model that was compiled for too many others.
-    Raises ConfigError where there is nothing to compile with.
+    The parameters are shared with the model, which is validated and stored uncompiled. Every batch
+    size (the last batch of an epoch may be smaller) has its own kernels. The code of earlier
+    trainings is discarded: torch.compile stops compiling after too many recompilations. Raises
+    ConfigError where there is no compiler.
     """
     if mode == "no":
         return lambda model: model
     if device.type == "cuda":
-        found, wanted = importlib.util.find_spec("triton"), "the package triton"
+        found, needed = importlib.util.find_spec("triton"), "the package triton"
     else:
         found = any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++")))
-        wanted = "a C++ compiler (or CXX, its name)"
+        needed = "a C++ compiler (or its name in CXX)"
     if not found:
-        raise ConfigError("[run] compile", f"found {mode!r}, which wants {wanted}; none is there")
+        raise ConfigError(
+            "[run] compile", f"found {mode!r}, which requires {needed}; none is installed"
+        )
     torch.compiler.reset()
     return lambda model: torch.compile(model, dynamic=False, mode=mode)

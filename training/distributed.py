@@ -1,8 +1,8 @@
-"""Several processes, one training: what torchrun starts, on one machine or many.
+"""Data-parallel training in the processes that torchrun starts, on one machine or many.
 
-Each process runs its share of every batch through the model. What the model says is then gathered,
-so that each loss sees the whole batch at every process, and N processes have the loss and the
-gradients of one. Files are written, and tables and bars shown, by rank 0 alone.
+Each process runs its share of every batch through the model. The outputs are then gathered, so that
+every process computes each loss over the full batch, and N processes have the loss and the
+gradients of one. Only rank 0 writes files and prints tables and progress bars.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from config import ConfigError, UserError
 from models.output import Output
-from training.batch_norm import with_whole_batch_norm
+from training.batch_norm import with_full_batch_norm
 from training.device import choose_device
 
-TIMEOUT = timedelta(hours=6)  # a process that ended is noticed at once, one that hangs after this
+TIMEOUT = timedelta(hours=6)  # of a process that hangs; one that ended is noticed at once
 
 
 def rank() -> int:
@@ -37,7 +37,7 @@ def world() -> int:
 
 @contextmanager
 def processes(device: str) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did: NCCL for CUDA, gloo for the CPU.
+    """Join the processes of torchrun, if it started any: NCCL for CUDA, gloo for the CPU.
 
     `device` is that of [run]; with CUDA each process takes the GPU of its local rank. Raises
     ConfigError where the devices do not suffice, UserError where another process ended.
@@ -55,28 +55,30 @@ def processes(device: str) -> Iterator[None]:
     except RuntimeError as error:
         if not lost_another(error):
             raise
-        raise UserError("another process ended; its own message says why") from error
+        raise UserError("another process ended; see its own error message") from error
     dist.destroy_process_group()
 
 
 def process_device(name: str) -> torch.device:
-    """The device of this one of several processes. Raises ConfigError."""
-    local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if name in ("auto", "cuda") and local < there:
-        torch.cuda.set_device(local)  # before anything is put on the first GPU
+    """The device of this process, one of several. Raises ConfigError."""
+    local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if name in ("auto", "cuda") and local < gpus:
+        torch.cuda.set_device(local)  # before anything is allocated on the first GPU
     device = choose_device(name)
     if device.type == "cpu":
         return device
     if device.type != "cuda" or device.index is not None:
-        raise ConfigError("[run] device", f"found {name!r}, want cpu, cuda or auto under torchrun")
-    if local >= there:
+        raise ConfigError(
+            "[run] device", f"found {name!r}, expected cpu, cuda or auto under torchrun"
+        )
+    if local >= gpus:
         started = os.environ["LOCAL_WORLD_SIZE"]
-        raise ConfigError("[run] device", f"torchrun started {started} processes on {there} GPUs")
+        raise ConfigError("[run] device", f"torchrun started {started} processes on {gpus} GPUs")
     return torch.device("cuda", local)
 
 
 def lost_another(error: RuntimeError) -> bool:
-    """Whether a process could not go on because another one was gone."""
+    """Whether a process failed because another one had ended."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
@@ -85,23 +87,23 @@ def barrier() -> None:
         dist.barrier()
 
 
-# The model and what it says ----------------------------------------------------------------------
+# The model and its outputs ------------------------------------------------------------------------
 
 
-def shared(model: nn.Module, losses: Iterable[nn.Module]) -> nn.Module:
-    """`model` as the processes train it together: the same parameters, their gradients averaged.
+def data_parallel(model: nn.Module, losses: Iterable[nn.Module]) -> nn.Module:
+    """`model` in DistributedDataParallel: the same parameters, their gradients averaged.
 
-    Batch normalisation takes its statistics over the whole batch, as in one process; dropout is
-    drawn by each process for itself.
+    Batch normalisation takes its statistics over the full batch, as in one process; each process
+    samples its own dropout masks.
     """
     if world() == 1:
         return model
-    wanted = Wanted(with_whole_batch_norm(model), {loss.student for loss in losses})
-    return DistributedDataParallel(wanted, static_graph=True)
+    used = UsedOutputs(with_full_batch_norm(model), {loss.student for loss in losses})
+    return DistributedDataParallel(used, static_graph=True)
 
 
-class Wanted(nn.Module):
-    """A model whose outputs of other names take no gradient: DDP would wait for it in vain."""
+class UsedOutputs(nn.Module):
+    """A model that detaches the outputs that no loss takes: DDP would wait for their gradients."""
 
     def __init__(self, model: nn.Module, names: Container[str]) -> None:
         super().__init__()
@@ -117,38 +119,38 @@ class Wanted(nn.Module):
         return Output(kept("logits", logits), kept("embedding", embedding), maps)
 
 
-def whole(mine: Tensor, clips: int) -> Tensor:
-    """Everyone's share of the `clips` clips of a batch, in order, at everyone, with gradients.
+def gather(share: Tensor, clips: int) -> Tensor:
+    """The shares of all processes, in their order, at every process, with gradients.
 
-    What has all the clips already (looked up, not computed, or a batch of one) stays as it is.
-    Shapes: (share, ...) -> (clips, ...).
+    A tensor that has all `clips` of the batch already (a cached one, or a batch of one) is returned
+    unchanged. Shapes: (share, ...) -> (clips, ...).
     """
-    return mine if len(mine) == clips else Gather.apply(mine, clips)
+    return share if len(share) == clips else Gather.apply(share, clips)
 
 
 class Gather(torch.autograd.Function):
     """All shares of a tensor, in the order of the ranks.
 
-    Every process computes the same loss of the result, so each knows the gradient of its own share
-    and none has to be sent. It is multiplied by the number of processes, because the gradients of
-    the parameters, to which each adds its part, are then averaged and not summed.
+    Every process computes the same loss of the result, so each has the gradient of its own share
+    and none is sent. It is multiplied by the number of processes, because DDP averages the
+    gradients of the parameters, which are to be summed here.
     """
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor, clips: int) -> Tensor:
+    def forward(ctx: Any, share: Tensor, clips: int) -> Tensor:
         bounds = [clips * n // world() for n in range(world() + 1)]
-        ctx.mine, ctx.length = slice(*bounds[rank() :][:2]), len(mine)
+        ctx.own, ctx.length = slice(*bounds[rank() :][:2]), len(share)
         longest = -(-clips // world())
-        shares = [mine.new_empty(longest, *mine.shape[1:]) for _ in range(world())]
-        dist.all_gather(shares, padded(mine, longest))
+        shares = [share.new_empty(longest, *share.shape[1:]) for _ in range(world())]
+        dist.all_gather(shares, padded(share, longest))
         return torch.cat([shares[n][: bounds[n + 1] - bounds[n]] for n in range(world())])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return padded(gradient[ctx.mine] * world(), ctx.length), None
+        return padded(gradient[ctx.own] * world(), ctx.length), None
 
 
 def padded(tensor: Tensor, length: int) -> Tensor:
-    """With zeros after its clips: shares may differ by one clip, and a process without has none."""
+    """With zeros after its clips: shares may differ by one clip or be empty."""
     missing = tensor.new_zeros(length - len(tensor), *tensor.shape[1:])
     return torch.cat([tensor, missing]).contiguous()

@@ -1,4 +1,4 @@
-"""Systems that are the mean of others: as rows of the table, and as teachers."""
+"""Ensembles: systems that are the mean of others, as rows of the table and as teachers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from config import Config, UserError
 from data.features.mel_cache import sha256_of
 from training.distributed import rank
-from training.experiment import Experiment
+from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of
 from training.logits.of_training import WEIGHTS, logits_of_training
 from training.logits.table import Logits, named
@@ -23,27 +23,27 @@ from training.teacher_cache import CachedTeacher
 
 SEEDS = "@seeds"  # teacher@seeds: the mean over all seeds of the run
 FILE = ".safetensors"  # of a member that is a logit file
-EXPORTED = "logits.safetensors"  # in place of a training, in a folder of seeds and folds
-BLOCK = 4096  # clips that are fused at a time
+EXPORTED = "logits.safetensors"  # replaces a training in a folder of seeds and folds
+BLOCK = 4096  # clips fused at a time
 
 
-def combine(experiment: Experiment, seed: int, fold: int, students_too: bool = False) -> None:
-    """Write every ensemble of this seed and fold beside its members, as if it had been trained.
+def combine(fold: FoldData, seed: int, students_too: bool = False) -> None:
+    """Write every ensemble of this seed and fold to the run folder, like a trained system.
 
-    Without `students_too` those that hold students of this run are left for later.
-    Raises UserError where a member is not there, or not of the same clips and classes.
+    Without `students_too` the ensembles that contain students of this run are left out. Raises
+    UserError where a member is missing or has other clips or classes.
     """
     if rank() > 0:
         return
-    config = experiment.config
+    config = fold.config
     student = f"{RUNS / config.run.name}/student"
     for name, members in ensembles(config).items():
         if not students_too and any(str(path).startswith(student) for path in members):
             continue
         if not over_seeds(members):
-            write_ensemble(experiment, name, seed, fold)
+            write_ensemble(fold, name, seed)
         elif seed == config.run.seeds[-1]:
-            write_ensemble(experiment, name, config.run.seeds[0], fold)
+            write_ensemble(fold, name, config.run.seeds[0])
 
 
 def over_seeds(members: Iterable[Path]) -> bool:
@@ -51,7 +51,7 @@ def over_seeds(members: Iterable[Path]) -> bool:
 
 
 def ensembles(config: Config) -> dict[str, dict[Path, float]]:
-    """Name -> the folder of each member, above its seeds, or its logit file -> its weight."""
+    """Name -> member -> weight. A member is a folder that contains seeds, or a logit file."""
     return {
         name: {place(config, member): weight for member, weight in members.items()}
         for name, members in config.ensemble_members().items()
@@ -59,7 +59,7 @@ def ensembles(config: Config) -> dict[str, dict[Path, float]]:
 
 
 def place(config: Config, member: str) -> Path:
-    """`teacher` and `student/ce+kd` are of this run, any other path is what it says."""
+    """`teacher` and `student/ce+kd` are in this run, any other member is a path."""
     of_this_run = "/" not in member or member.startswith("student")
     if of_this_run and not member.endswith(FILE):
         return RUNS / config.run.name / member
@@ -67,7 +67,7 @@ def place(config: Config, member: str) -> Path:
 
 
 def sources(config: Config, name: str, seed: int, fold: int) -> dict[Path, float]:
-    """The trainings and logit files that an ensemble consists of -> the weight of each."""
+    """The trainings and logit files of an ensemble -> the weight of each."""
     return {
         source: weight
         for path, weight in ensembles(config)[name].items()
@@ -76,8 +76,8 @@ def sources(config: Config, name: str, seed: int, fold: int) -> dict[Path, float
 
 
 def sources_of(config: Config, path: Path, seed: int, fold: int) -> list[Path]:
-    """Of one member: the training of this seed and fold, or the only one; with SEEDS that of each
-    seed: of [run] SEEDS for this run, of all that are there for another.
+    """Of one member: the training of this seed and fold, or the only one; with SEEDS one training
+    per seed: [run] SEEDS for this run, all seeds that exist for another.
     """
     if path.suffix == FILE:
         return [path]
@@ -95,44 +95,46 @@ def sources_of(config: Config, path: Path, seed: int, fold: int) -> list[Path]:
 # Rows of the table --------------------------------------------------------------------------------
 
 
-def write_ensemble(experiment: Experiment, name: str, seed: int, fold: int) -> None:
-    """Of its members for this seed; left out where a logit file lacks a clip that is reported."""
-    config, table, split = experiment.config, experiment.table, experiment.split
+def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
+    """From its members for this seed; left out where a logit file lacks a test clip."""
+    config, table, split = fold.config, fold.table, fold.split
     ids = table.ids[split.test]
-    said, records = [], []
-    found = sources(config, name, seed, fold)
+    outputs, records = [], []
+    found = sources(config, name, seed, fold.number)
     for source in found:
         if source.suffix == FILE:
             logits = Logits.read(source)
-            check_untrained(experiment, name, logits)
+            check_test_clips_unseen(fold, name, logits)
             if len(missing := logits.missing(ids)):
                 print(f"[ensembles] {name}: no row of the table, {source} lacks {named(missing)}")
                 return
-            said.append(logits.of(ids, table.classes))
+            outputs.append(logits.of(ids, table.classes))
             records.append(logits.record)
             continue
         if not (source / "metrics.json").exists():
             raise UserError(f"[ensembles] {name}: {source} is not trained yet")
         predicted = read_predictions(source / "predictions.csv", ids, table.classes)
-        said.append(logits_of(predicted, table.task))
+        outputs.append(logits_of(predicted, table.task))
         records.append(json.loads((source / "metrics.json").read_text()))
-    whole = fused(said, list(found.values()), config.ensembles.mean_of, table.task)
+    logits = fused(outputs, list(found.values()), config.ensembles.mean_of, table.task)
     sizes = ("parameters", "macs", "weight_bytes", "seconds")
     write_mean(
-        experiment,
-        RUNS / config.run.name / name / f"seed_{seed}" / f"fold_{fold}",
-        probabilities_of(whole, table.task),
-        **{key: sum(record.get(key, 0) for record in records) for key in sizes},
-        variant=records[0].get("variant", experiment.teacher_losses),
-        dataset=config.data.dataset,
-        seed=seed,
-        fold=fold,
-        split=split.test_name,
-        role=name,
-        model=f"mean of {len(found)}",
-        epochs=0,
-        epoch_chosen_on=split.validation_name,
-        members={str(path): weight for path, weight in ensembles(config)[name].items()},
+        fold,
+        RUNS / config.run.name / name / f"seed_{seed}" / f"fold_{fold.number}",
+        probabilities_of(logits, table.task),
+        {
+            **{key: sum(record.get(key, 0) for record in records) for key in sizes},
+            "variant": records[0].get("variant", fold.experiment.teacher_losses),
+            "dataset": config.data.dataset,
+            "seed": seed,
+            "fold": fold.number,
+            "split": split.test_name,
+            "role": name,
+            "model": f"mean of {len(found)}",
+            "epochs": 0,
+            "epoch_chosen_on": split.validation_name,
+            "members": {str(path): weight for path, weight in ensembles(config)[name].items()},
+        },
     )
 
 
@@ -140,7 +142,7 @@ def read_predictions(path: Path, ids: np.ndarray, classes: tuple[str, ...]) -> n
     """(N, K) in the order of `ids`. Raises UserError for other clips or other classes."""
     found = pd.read_csv(path, dtype={"audio_filename": str}).set_index("audio_filename")
     if tuple(found.columns) != classes:
-        raise UserError(f"{path}: is of other classes: {', '.join(found.columns)}")
+        raise UserError(f"{path}: has other classes: {', '.join(found.columns)}")
     if missing := set(ids) - set(found.index):
         raise UserError(f"{path}: lacks the clip {str(min(missing))!r} and {len(missing) - 1} more")
     return found.loc[list(ids)].to_numpy()
@@ -149,76 +151,78 @@ def read_predictions(path: Path, ids: np.ndarray, classes: tuple[str, ...]) -> n
 # Teachers -----------------------------------------------------------------------------------------
 
 
-def ensemble_teacher(experiment: Experiment, name: str, seed: int) -> CachedTeacher:
-    """What an ensemble says of the training clips as they are; the student may hear them disturbed.
+def ensemble_teacher(fold: FoldData, name: str, seed: int) -> CachedTeacher:
+    """The logits of an ensemble for the clean training clips; the student's may be augmented.
 
-    Raises UserError where a member is not there, is of other clips or classes, was trained on a
-    clip that is reported, or is a published file that is right no more often than chance.
+    Raises UserError where a member is missing, has other clips or classes, was trained on a test
+    clip, or is a published file whose accuracy is no higher than chance.
     """
-    config, table, rows = experiment.config, experiment.table, experiment.split.train
-    found, ids, said = sources(config, name, seed, experiment.fold), table.ids[rows], []
-    limits = experiment.feature_memory_gb(), config.run.teacher_cache_gb
+    config, table, rows = fold.config, fold.table, fold.split.train
+    found, ids, outputs = sources(config, name, seed, fold.number), table.ids[rows], []
+    limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
     for source in found:
         if source.suffix == FILE:
             logits = Logits.read(source)
         else:
-            logits = logits_of_training(source, experiment.device, *limits)
-        said.append(logits.of(ids, table.classes))
-        check_untrained(experiment, name, logits)
+            logits = logits_of_training(source, fold.device, *limits)
+        outputs.append(logits.of(ids, table.classes))
+        check_test_clips_unseen(fold, name, logits)
         if logits.trained is None:
-            check_agreement(experiment, name, logits.where, said[-1])
+            check_better_than_chance(fold, name, logits.where, outputs[-1])
     weights, kind = list(found.values()), config.ensembles.mean_of
-    whole = torch.empty(said[0].shape)
-    for start in range(0, len(whole), BLOCK):
-        part = slice(start, start + BLOCK)
-        of_block = fused([member[part] for member in said], weights, kind, table.task)
-        whole[part] = torch.from_numpy(of_block)
-    return CachedTeacher(rows, [{"logits": lambda at: whole[at].to(experiment.device)}])
+    mean = torch.empty(outputs[0].shape)
+    for start in range(0, len(mean), BLOCK):
+        block = slice(start, start + BLOCK)
+        of_block = fused([member[block] for member in outputs], weights, kind, table.task)
+        mean[block] = torch.from_numpy(of_block)
+    return CachedTeacher(rows, [{"logits": lambda at: mean[at].to(fold.device)}])
 
 
-def check_untrained(experiment: Experiment, name: str, logits: Logits) -> None:
-    """No clip that is reported has trained a member, whatever its fold and its seed are."""
+def check_test_clips_unseen(fold: FoldData, name: str, logits: Logits) -> None:
+    """No member was trained on a test clip, whatever its fold and its seed are."""
     if logits.trained is None:
         return
-    split = experiment.split
-    seen = np.isin(experiment.table.ids[split.test], logits.ids[logits.trained])
+    test = fold.table.ids[fold.split.test]
+    seen = np.isin(test, logits.ids[logits.trained])
     if seen.any():
-        first = experiment.table.ids[split.test][seen][0]
         raise UserError(
-            f"[ensembles] {name}: {logits.where} was trained on {seen.sum()} of the clips that are "
-            f"reported ({split.test_name}), {first!r} the first; want a training of the same fold"
+            f"[ensembles] {name}: {logits.where} was trained on {seen.sum()} of the test clips "
+            f"({fold.split.test_name}), the first is {test[seen][0]!r}; use a training of the same "
+            "fold"
         )
 
 
-def check_agreement(experiment: Experiment, name: str, where: Path, said: np.ndarray) -> None:
-    """A published file whose rows were listed in another order is right by chance alone.
+def check_better_than_chance(fold: FoldData, name: str, where: Path, logits: np.ndarray) -> None:
+    """A published file whose rows were listed in another order is correct by chance only.
 
-    Shapes: said (N, K), of the training clips. Raises UserError that names the first clip.
+    Shapes: logits (N, K), of the training clips. Raises UserError that names the first clip.
     """
-    rows, classes = experiment.split.train, experiment.table.classes
-    labelled = experiment.table.targets[rows] >= 0.5
-    right = labelled[np.arange(len(rows)), said.argmax(axis=1)]
-    if right.mean() <= labelled.mean(axis=0).max():
-        at = int(right.argmin())
+    rows, classes = fold.split.train, fold.table.classes
+    labelled = fold.table.targets[rows] >= 0.5
+    correct = labelled[np.arange(len(rows)), logits.argmax(axis=1)]
+    if correct.mean() <= labelled.mean(axis=0).max():
+        first = int(correct.argmin())
         raise UserError(
-            f"[ensembles] {name}: {where} is right on {right.sum()} of {len(rows)} training clips, "
-            f"no more than chance: it takes {experiment.table.ids[rows[at]]!r}, the first wrong, "
-            f"for {classes[said[at].argmax()]!r}; are its clips and classes in the order of its "
-            "lists?"
+            f"[ensembles] {name}: {where} is correct on {correct.sum()} of {len(rows)} training "
+            f"clips, no more than chance: it predicts {classes[logits[first].argmax()]!r} for "
+            f"{fold.table.ids[rows[first]]!r}, its first error; are its clips and classes in the "
+            "order of its lists?"
         )
     if rank() == 0:
         print(
-            f"[ensembles] {name}: {where} is right on {right.mean():.1%} of the training clips; it "
-            f"does not say whether any of {experiment.split.test_name} was among its own"
+            f"[ensembles] {name}: {where} is correct on {correct.mean():.1%} of the training "
+            f"clips; whether it was trained on clips of {fold.split.test_name} is not known"
         )
 
 
-def ensemble_settings(experiment: Experiment, name: str, seed: int) -> dict[str, str]:
-    """All that an ensemble's lesson depends on, flat."""
-    settings = {f"{name} mean of": experiment.config.ensembles.mean_of}
-    for source, weight in sources(experiment.config, name, seed, experiment.fold).items():
+def ensemble_settings(fold: FoldData, name: str, seed: int) -> dict[str, str]:
+    """All that the outputs of an ensemble depend on, flat."""
+    settings = {f"{name} mean of": fold.config.ensembles.mean_of}
+    for source, weight in sources(fold.config, name, seed, fold.number).items():
         file = source if source.suffix == FILE else source / WEIGHTS
         if not file.is_file():
-            raise UserError(f"[ensembles] {name}: {file} is not there: want a finished training")
+            raise UserError(
+                f"[ensembles] {name}: {file} is not there: expected a finished training"
+            )
         settings[f"{name} {source}"] = f"{weight:g} * {sha256_of(file)}"
     return settings

@@ -1,4 +1,4 @@
-"""Several systems as one: the mean of their probabilities or of their logits, or a gated one."""
+"""Fusion of several systems: the mean of their probabilities or logits, or a gated mean."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logit, logsumexp, softmax
 
-SURE = 1e-12  # a probability is at least this far from 0 and 1 where it is turned into logits
+MARGIN = 1e-12  # probabilities are clipped to this distance from 0 and 1 before the logit
 
 
-def fused(said: Sequence[np.ndarray], weights: Sequence[float], kind: str, task: str) -> np.ndarray:
-    r"""Logits of the whole, from those of its members; w are the weights, with the sum 1.
+def fused(
+    members: Sequence[np.ndarray], weights: Sequence[float], kind: str, task: str
+) -> np.ndarray:
+    r"""The logits of an ensemble, from those of its members; w are the weights, with the sum 1.
 
     probabilities: those of :math:`\sum w_m p_m`.
-    logits: :math:`\sum w_m l_m`; for one label a clip the normalised geometric mean of the p.
+    logits: :math:`\sum w_m l_m`; for single-label tasks the normalised geometric mean of the p.
     standardised: :math:`\sum w_m z_m`, with :math:`z = (l - \mu) / \sigma` over the K classes of a
     clip, so that a member with large logits counts no more than another; times :math:`\sum w_m
-    \sigma_m` and plus :math:`\sum w_m \mu_m`, so that the whole is as sure as its members are.
-    gated: as probabilities, with weights in each clip that are proportional to :math:`w e^{-H}`,
-    where H is the entropy of p in nats, for tags the mean over the classes.
+    \sigma_m` plus :math:`\sum w_m \mu_m`, so that the ensemble is as confident as its members.
+    gated: as probabilities, with weights per clip that are proportional to :math:`w e^{-H}`,
+    where H is the entropy of p in nats, for multi-label tasks the mean over the classes.
 
-    Shapes: M of (N, K), M -> (N, K); for one label a clip a constant a clip is of no account.
+    Shapes: M of (N, K), M -> (N, K); for single-label tasks up to a constant per clip.
     """
-    logits, shares = np.asarray(said, np.float64), np.asarray(weights, np.float64)
+    logits, shares = np.asarray(members, np.float64), np.asarray(weights, np.float64)
     shares = (shares / shares.sum())[:, None, None]
     if kind == "logits":
         return (shares * logits).sum(axis=0)
     if kind == "standardised":
         mean, std = logits.mean(-1, keepdims=True), logits.std(-1, keepdims=True)
         scores = (logits - mean) / np.where(std > 0, std, 1)
-        whole = (shares * scores).sum(axis=0)
-        return whole * (shares * std).sum(axis=0) + (shares * mean).sum(axis=0)
+        mean_score = (shares * scores).sum(axis=0)
+        return mean_score * (shares * std).sum(axis=0) + (shares * mean).sum(axis=0)
     if kind == "gated":
         shares = shares * np.exp(-entropy(logits, task))
     if task == "multi_label":
@@ -50,8 +52,8 @@ def entropy(logits: np.ndarray, task: str) -> np.ndarray:
 
 
 def logits_of(probabilities: np.ndarray, task: str) -> np.ndarray:
-    sure = np.clip(probabilities, SURE, 1 - SURE)
-    return logit(sure) if task == "multi_label" else np.log(sure)
+    clipped = np.clip(probabilities, MARGIN, 1 - MARGIN)
+    return logit(clipped) if task == "multi_label" else np.log(clipped)
 
 
 def probabilities_of(logits: np.ndarray, task: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Tensors of many clips on disk, in parts that are there whole or not at all."""
+"""Tensors of many clips on disk, in parts that are each written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor
 from config import UserError
 from data.atomic_write import atomic_write
 
-PART = 512  # clips in a file: what a killed process loses
+PART = 512  # clips in a file; a killed process loses at most these
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """One tensor of N clips: <folder>/<name>.<dtype>.<first clip>.npy, each of PART clips.
 
-    `shape` is (N, ...), `dtype` "float32" or "float16". A file takes its name once all its bytes
-    are on the disk, so that a process may be killed, or the disk fill up, at any time.
+    `shape` is (N, ...), `dtype` "float32" or "float16". A file gets its name once all its bytes
+    are on the disk: a process may be killed, or the disk become full, at any time.
     """
 
     folder: Path
@@ -59,14 +59,14 @@ class Table:
     def part(self, start: int) -> Tensor:
         """Raises UserError where `find` gives None."""
         if (found := self.find(start)) is None:
-            raise UserError(f"{self.path(start)}: missing or damaged; start again to make it")
+            raise UserError(f"{self.path(start)}: missing or damaged; start again to compute it")
         return found
 
-    def whole(self) -> Tensor:
+    def read(self) -> Tensor:
         return torch.cat([self.part(start) for start in self.starts()])
 
     def write(self, start: int, values: Tensor) -> None:
-        """Raises UserError where the disk is full and where the type cannot hold a value."""
+        """Raises UserError where the disk is full and where the type cannot represent a value."""
         path, array = self.path(start), values.cpu().contiguous().numpy()
         with np.errstate(over="ignore"):
             array = array.astype(self.dtype, copy=False)
@@ -82,7 +82,7 @@ class Table:
                 file.write(array)
         except OSError as error:
             raise UserError(
-                f"{path}: {error.strerror}. The parts that are finished are kept: make room and "
+                f"{path}: {error.strerror}. The finished parts are kept: free some space and "
                 "start again, or set [run] TEACHER_CACHE_GB lower"
             ) from None
 
@@ -92,11 +92,11 @@ class Table:
 
 
 class Mapped:
-    """Clips of a table that stays on the disk: mapped[at] gives (B, ...) float32 on the device."""
+    """A table that stays on disk: mapped[positions] gives (B, ...) float32 on the device."""
 
     def __init__(self, table: Table, device: torch.device) -> None:
         self.parts, self.device = [table.part(start) for start in table.starts()], device
 
-    def __getitem__(self, at: Tensor) -> Tensor:
-        clips = [self.parts[n // PART][n % PART] for n in at.tolist()]
+    def __getitem__(self, positions: Tensor) -> Tensor:
+        clips = [self.parts[n // PART][n % PART] for n in positions.tolist()]
         return torch.stack(clips).to(self.device).float()

@@ -1,36 +1,85 @@
-"""What a model says of clips of a view."""
+"""Forward passes over many clips: outputs, probabilities, and the validation score."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.loading.batches import ClipFeatures
+from config import UserError
+from data.loading.batches import ClipFeatures, share
+from metrics import METRICS
+from training.builders import autocast
 from training.device import forward_precision
+from training.distributed import gather, rank, world
+from training.fold import FoldData
+from training.role import Role
 
 
 @torch.no_grad()
-def said(
+def forward_all(
     model: nn.Module,
-    view: ClipFeatures,
+    features: ClipFeatures,
     rows: np.ndarray,
     name: Literal["logits", "embedding"],
     precision: Literal["float32", "bfloat16"] = "float32",
     batch_size: int = 64,
 ) -> Tensor:
-    """float32 (len(rows), K or D) on the view's device. Leaves model.eval()."""
+    """One output of these clips, in evaluation mode: float32 (len(rows), K or D) on the device.
+
+    Leaves the model in evaluation mode.
+    """
     model.eval()
     found = []
     for chunk in torch.as_tensor(rows).split(batch_size):
-        with forward_precision(view.device, precision):
-            found.append(getattr(model(view[chunk]), name).float())
+        with forward_precision(features.device, precision):
+            found.append(getattr(model(features[chunk]), name).float())
     return torch.cat(found)
+
+
+def gathered_outputs(
+    fold: FoldData, role: Role, model: nn.Module, rows: np.ndarray, name: str
+) -> Tensor:
+    """As forward_all, at every process; each computes its share of the clips."""
+    features, precision = fold.features[role.features], autocast(fold.config, role)
+    own = rows[share(len(rows), rank(), world())]
+    return gather(forward_all(model, features, own, name, precision), len(rows))
+
+
+def predict(fold: FoldData, role: Role, model: nn.Module, rows: np.ndarray) -> np.ndarray:
+    """Probabilities of these clips: (len(rows), K) float64."""
+    logits = gathered_outputs(fold, role, model, rows, "logits")
+    return probabilities(logits, fold.table.task)
 
 
 def probabilities(logits: Tensor, task: str) -> np.ndarray:
     """float64: sigmoid for tags, softmax for scenes."""
     logits = logits.cpu().double()
     return (logits.sigmoid() if task == "multi_label" else logits.softmax(1)).numpy()
+
+
+def validator(fold: FoldData, role: Role) -> Callable[[nn.Module], float] | None:
+    """The score that selects the epoch, higher is better; None where there are no validation clips.
+
+    Held-out training clips may have soft targets (the mean of volunteers): 0.5 is the threshold.
+    """
+    name, rows = fold.experiment.metric, fold.split.validation
+    if not len(rows):
+        return None
+    metric, truth, classes = METRICS[name], fold.table.targets[rows] >= 0.5, fold.table.classes
+
+    def score(model: nn.Module) -> float:
+        value = metric.function(predict(fold, role, model, rows), truth, classes)
+        if math.isnan(value):
+            raise UserError(
+                f"{name} is undefined on the {len(rows)} validation clips "
+                f"({fold.split.validation_name}); set [data] HOLD_OUT higher, or 0 for the "
+                "last epoch"
+            )
+        return value if metric.higher_is_better else -value
+
+    return score

@@ -1,10 +1,10 @@
-"""What a run leaves behind, and how it is found again after an interruption.
+"""The files of a run, and how a training is resumed after an interruption.
 
 runs/<NAME>/config.ini
 runs/<NAME>/teacher/ | student/<variant>/    then seed_<s>/fold_<f>/ under each, a TrainingFolder
-runs/<NAME>/results.csv                      one row a figure, gathered from all metrics.json
+runs/<NAME>/results.csv                      one row per figure, gathered from all metrics.json
 
-Of several processes rank 0 alone writes; all read, so runs/ lies on a disk that they share.
+Of several processes only rank 0 writes; all read, so runs/ must be on a disk that they share.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor
 from config import Config, UserError
 from data.atomic_write import atomic_write, clear, write
 from training.distributed import barrier, rank
+from training.role import Role
 
 RUNS = Path("runs")
 COLUMNS = (
@@ -45,15 +46,15 @@ def write_once(path: Path, content: bytes | str) -> None:
 class TrainingFolder:
     """One training: weights.safetensors, history.csv, predictions.csv and metrics.json.
 
-    metrics.json is written last and says that it is finished; until then there is checkpoint.pt.
-    `settings` is all that the result depends on, flat, as text.
+    metrics.json is written last: a training that has it is finished. Until then there is
+    checkpoint.pt. `settings` is all that the result depends on, flat, as text.
     """
 
     path: Path
     settings: Mapping[str, str]
 
     def finished(self) -> dict[str, Any] | None:
-        """The metrics of a finished training; None for one to begin or to go on with.
+        """The metrics of a finished training; None for one to start or to resume.
 
         Raises UserError where the folder holds a training with other settings.
         """
@@ -87,7 +88,7 @@ class TrainingFolder:
         predictions: pd.DataFrame,
         metrics: Mapping[str, Any],
     ) -> None:
-        """`header`: of the weights; all that is needed to build the model again."""
+        """`header`: that of the weights, with all that is needed to rebuild the model."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         write_once(self.path / "weights.safetensors", save(tensors, dict(header)))
         write_once(self.path / "history.csv", history.to_csv(index=False))
@@ -117,15 +118,25 @@ class TrainingFolder:
             )
 
 
-def training_path(config: Config, role: str, variant: str, seed: int, fold: int) -> Path:
-    """`variant` counts for students only: a teacher learns from labels alone."""
-    top = RUNS / config.run.name / role
-    return (top / variant if role.startswith("student") else top) / f"seed_{seed}" / f"fold_{fold}"
+def training_path(config: Config, role: Role | str, variant: str, seed: int, fold: int) -> Path:
+    """Only students have a folder for each variant: a teacher is trained on labels alone."""
+    top = RUNS / config.run.name / str(role)
+    if str(role).startswith("student"):
+        top = top / variant
+    return top / f"seed_{seed}" / f"fold_{fold}"
+
+
+def teacher_weights_file(config: Config, role: Role, seed: int, fold: int) -> Path:
+    """Of a finished teacher or specialist. Raises UserError where it is not finished."""
+    path = training_path(config, role, "", seed, fold) / "weights.safetensors"
+    if not path.exists():
+        raise UserError(f"{path} is not there: run train_teacher.py first")
+    return path
 
 
 def find_training(path: Path, seed: int, fold: int) -> Path:
-    """The folder of this seed and fold below a role or variant, or of the only one of its seed, or
-    of its only one. Raises UserError.
+    """The folder of this seed and fold below a role or variant; else the only one of this seed;
+    else the only one. Raises UserError.
     """
     nearest = (f"seed_{seed}/fold_{fold}", f"seed_{seed}/fold_*", "seed_*/fold_*")
     found = next(filter(None, (sorted(path.glob(one)) for one in nearest)), [])
@@ -135,7 +146,7 @@ def find_training(path: Path, seed: int, fold: int) -> Path:
 
 
 def write_config(config: Config) -> None:
-    """The resolved settings, with the versions and the commit that they ran on."""
+    """The resolved settings, with the versions and the commit of this program."""
     names = ("torch", "torchaudio", "numpy")
     versions = [f"# {name} {metadata.version(name)}" for name in names]
     found = commit()
@@ -145,14 +156,14 @@ def write_config(config: Config) -> None:
 
 
 def commit() -> str:
-    """Of this program; empty where it is no git checkout."""
+    """The commit of this program; empty where it is no git checkout."""
     return subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
     ).stdout.strip()
 
 
 def write_results(run: str) -> pd.DataFrame:
-    """Gather every finished training of a run into results.csv: one row a figure."""
+    """Gather every finished training of a run into results.csv: one row per figure."""
     rows = []
     for path in sorted((RUNS / run).glob("**/metrics.json")):
         found = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""A training's curves for TensorBoard, where that is installed: `tensorboard --logdir runs`."""
+"""Curves of a training for TensorBoard, where it is installed: `tensorboard --logdir runs`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from training.distributed import rank
 
-FOLDER = "tensorboard"  # beside history.csv
+FOLDER = "tensorboard"  # next to history.csv
 
 
 class Scalars:
-    """Rows of the history as they come. A training that goes on after `epoch` replaces what an
-    earlier process wrote of later ones.
+    """Writes each row of the history. A training that resumes after `epoch` replaces the rows of
+    later epochs that an earlier process wrote.
     """
 
     def __init__(self, folder: Path, epoch: int) -> None:
@@ -24,7 +24,7 @@ class Scalars:
             self.writer = SummaryWriter(folder / FOLDER, purge_step=epoch + 1)
 
     def add(self, row: Mapping[str, float | None]) -> None:
-        """`row`: epoch, from 1, and the figures of it; None is left out."""
+        """`row`: the epoch, from 1, and its figures; None is left out."""
         if self.writer is None:
             return
         for name, value in row.items():

@@ -1,22 +1,22 @@
-"""The learning rate as a function of the step and the scores so far: nothing to save."""
+"""The learning rate as a function of the step and the scores so far, without state."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from config import Role
+from config import Role as RoleSettings
 
 
 def learning_rate(
-    settings: Role, step: int, steps_per_epoch: int, scores: Sequence[float]
+    settings: RoleSettings, step: int, steps_per_epoch: int, scores: Sequence[float]
 ) -> float:
-    """Rate of one step, from 0. `scores`: those of the finished epochs, higher is better.
+    """The rate of a step, counted from 0. `scores`: of the finished epochs, higher is better.
 
     Every schedule but warm_up_linear_down rises linearly over the warm-up.
     warm_up_linear_down: exp(-5 (1 - x)^2) over the warm-up, the highest rate until
-    ramp_down_start_epoch (0: for a quarter of what is left), then in ramp_down_epochs (0: by the
-    end) linearly to ramp_down_to.
+    ramp_down_start_epoch (0: for a quarter of the remaining epochs), then linearly to ramp_down_to
+    over ramp_down_epochs (0: until the end).
     cosine: from the highest rate at the end of the warm-up to zero.
     inverse_time: 1 / (1 + decay * step).
     """
@@ -44,7 +44,7 @@ def learning_rate(
 
 
 def plateaus(scores: Sequence[float], patience: int) -> int:
-    """How often `patience` epochs in a row brought no better score than the best before them."""
+    """How often `patience` consecutive epochs had no better score than the best before them."""
     best, waited, count = -math.inf, 0, 0
     for score in scores:
         best, waited = (score, 0) if score > best else (best, waited + 1)

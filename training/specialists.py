@@ -1,8 +1,8 @@
-"""Specialists: from the pairs of classes that a teacher confuses to a teacher for each.
+"""The pairs of classes that a teacher confuses most; a specialist is trained for each.
 
 Source: Jung et al., DCASE 2019 Task 1a, technical report and workshop paper.
-Differs: the confusions are counted on clips that choose the epoch, never on those that are
-reported, and from what the teacher says itself (there: a support vector machine on its embeddings).
+Differs: the confusions are counted on validation clips, never on test clips, and for the teacher's
+own predictions (there: those of a support vector machine on its embeddings).
 """
 
 from __future__ import annotations
@@ -16,79 +16,72 @@ import pandas as pd
 from config import ConfigError, UserError
 from metrics.scenes import confusion_matrix
 from training.distributed import rank
-from training.experiment import Experiment
+from training.fold import FoldData
+from training.predict import predict
+from training.role import TEACHER
 from training.run_folder import training_path, write_once
-from training.train import Training, predict, train
+from training.teachers import read_teacher
 
 
 class Pair(NamedTuple):
-    """Two classes by their places, and how many clips of either were taken for the other."""
+    """Two classes by their indices, and how many clips of either were predicted as the other."""
 
     first: int
     second: int
     confused: int
 
 
-def train_specialists(
-    experiment: Experiment, losses: str, seed: int, fold: int, overwrite: bool
-) -> None:
-    """One for each of the PAIRS that the finished teacher of this seed and fold confuses most."""
-    if not experiment.config.specialists.pairs:
-        return
-    for number, pair in enumerate(find_pairs(experiment, seed), 1):
-        training = Training(f"specialist_{number}", losses, seed, fold, tuple(pair[:2]))
-        train(experiment, training, overwrite)
+def find_pairs(fold: FoldData, seed: int) -> list[Pair]:
+    """The PAIRS that the finished teacher of this seed and fold confuses most on validation clips.
 
-
-def find_pairs(experiment: Experiment, seed: int) -> list[Pair]:
-    """Counted on the clips that choose the epoch; shown, and kept beside the teacher's weights.
-
-    Raises ConfigError where there are no such clips, UserError where a class has none of them.
+    They are printed, and written next to the teacher's weights. Raises ConfigError where there are
+    no validation clips, UserError where a class has none.
     """
-    wanted, table = experiment.config.specialists.pairs, experiment.table
-    check(experiment, wanted)
-    rows, model = experiment.split.validation, experiment.read_teacher("teacher", seed)
-    said = predict(experiment, "teacher", model, rows)
-    counts = confusion_matrix(said, table.targets[rows])
-    if not (there := counts.sum(axis=1)).all():
-        lost = table.classes[int(there.argmin())]
+    number, table, split = fold.config.specialists.pairs, fold.table, fold.split
+    check_pairs(fold, number)
+    model = read_teacher(fold, TEACHER, seed)
+    predicted = predict(fold, TEACHER, model, split.validation)
+    counts = confusion_matrix(predicted, table.targets[split.validation])
+    if not (clips := counts.sum(axis=1)).all():
+        missing = table.classes[int(clips.argmin())]
         raise UserError(
-            f"none of the {len(rows)} validation clips ({experiment.split.validation_name}) is of "
-            f"{lost!r}, so nothing is known of its confusions; set [data] HOLD_OUT higher"
+            f"none of the {len(split.validation)} validation clips ({split.validation_name}) is of "
+            f"{missing!r}, so its confusions are unknown; set [data] HOLD_OUT higher"
         )
-    pairs = most_confused(counts, wanted)
+    pairs = most_confused(counts, number)
     names = [(table.classes[pair.first], table.classes[pair.second]) for pair in pairs]
-    folder = training_path(experiment.config, "teacher", "", seed, experiment.fold)
+    folder = training_path(fold.config, TEACHER, "", seed, fold.number)
     matrix = pd.DataFrame(counts, table.classes, table.classes).rename_axis("heard")
     write_once(folder / "confusion.csv", matrix.to_csv())
     listed = [(*pair, p.confused) for pair, p in zip(names, pairs, strict=True)]
-    shown = pd.DataFrame(listed, columns=["first", "second", "confused"])
-    write_once(folder / "pairs.csv", shown.to_csv(index=False))
+    listing = pd.DataFrame(listed, columns=["first", "second", "confused"])
+    write_once(folder / "pairs.csv", listing.to_csv(index=False))
     if rank() == 0:
-        said = "; ".join(f"{first} / {second} ({count})" for first, second, count in listed)
-        print(f"most confused of {len(rows)} {experiment.split.validation_name}: {said}")
+        text = "; ".join(f"{first} / {second} ({count})" for first, second, count in listed)
+        print(f"most confused of {len(split.validation)} {split.validation_name}: {text}")
     return pairs
 
 
-def check(experiment: Experiment, wanted: int) -> None:
-    where, classes = "[specialists] pairs", len(experiment.table.classes)
-    if experiment.table.task != "single_label":
-        raise ConfigError(where, f"found {wanted}, but the data set is multi-label")
+def check_pairs(fold: FoldData, number: int) -> None:
+    """Raises ConfigError where there cannot be so many pairs."""
+    where, classes = "[specialists] pairs", len(fold.table.classes)
+    if fold.table.task != "single_label":
+        raise ConfigError(where, f"found {number}, but the data set is multi-label")
     if classes < 3:
-        raise ConfigError(where, f"found {wanted}, but {classes} classes leave none beside a pair")
-    if wanted > (most := classes * (classes - 1) // 2):
-        raise ConfigError(where, f"found {wanted}, but {classes} classes have {most} pairs")
-    if not len(experiment.split.validation):
+        raise ConfigError(where, f"found {number}, but {classes} classes leave none outside a pair")
+    if number > (most := classes * (classes - 1) // 2):
+        raise ConfigError(where, f"found {number}, but {classes} classes have {most} pairs")
+    if not len(fold.split.validation):
         raise ConfigError(
-            where, f"found {wanted}, which wants clips set apart for choosing them: [data] HOLD_OUT"
+            where, f"found {number}, which requires validation clips: set [data] HOLD_OUT above 0"
         )
 
 
-def most_confused(counts: np.ndarray, wanted: int) -> list[Pair]:
-    """Confusions in both directions added up; of equals the pair that comes first.
+def most_confused(counts: np.ndarray, number: int) -> list[Pair]:
+    """By the sum of the confusions in both directions; of ties the first pair.
 
-    Shapes: (K, K) -> `wanted` pairs, the most confused first.
+    Shapes: (K, K) -> `number` pairs, the most confused first.
     """
     both = counts + counts.T
     pairs = [Pair(a, b, int(both[a, b])) for a, b in combinations(range(len(counts)), 2)]
-    return sorted(pairs, key=lambda pair: -pair.confused)[:wanted]
+    return sorted(pairs, key=lambda pair: -pair.confused)[:number]

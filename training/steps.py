@@ -1,4 +1,4 @@
-"""A step maps a batch to its loss terms. The loop knows neither teachers nor methods."""
+"""A step maps a batch to its loss terms, so that the loop is independent of teachers and losses."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from config import Config, ConfigError, Role, Student, UserError, choose
+from config import Config, ConfigError, Student, UserError, choose
+from config import Role as RoleSettings
 from data.loading.batches import Batch
 from losses import LOSSES
 from losses.mix import WHERE, names_of
 from models.output import Output
-from training.distributed import whole
+from training.distributed import gather
 
 TENSORS = ("logits", "embedding", "map")
 GRAM = "_gram"  # map_gram: the inner products of the batch's maps, (B, B)
 
 
 class Teacher(Protocol):
-    """What a step asks of a teacher, whether its outputs are computed or looked up.
+    """A teacher whose outputs are computed in each step or looked up.
 
-    `input_roles` are the roles whose inputs a batch must hold. The outputs are TENSORS, or those
-    that the losses take of them; for a loss with `forward_gram` the Gram matrix may stand for
+    `input_roles` are the roles whose inputs a batch must have. The outputs are TENSORS, or
+    those of them that the losses take; for a loss with `forward_gram` the Gram matrix may replace
     the tensor.
     """
 
@@ -34,7 +35,7 @@ class Teacher(Protocol):
 
 
 class OnlineTeacher:
-    """A frozen model that hears the very same disturbed clips as the student.
+    """A frozen model that takes the same augmented clips as the student, in every step.
 
     Source: consistent teaching, Beyer et al., arXiv:2106.05237.
     """
@@ -48,11 +49,11 @@ class OnlineTeacher:
 
 
 class Step:
-    """Labels, and teachers where a loss of the mix wants one; several teachers' terms are summed,
-    each times its weight (1 where none is given).
+    """The losses of a variant for one batch, from its labels and the outputs of its teachers.
 
-    Where several processes share the batch, every loss is that of the whole batch.
-    Gives {"loss": the weighted sum, name: each term without its weight}.
+    A distillation loss is summed over the teachers, each times its weight (default 1). Where
+    several processes share the batch, every loss is that of the full batch.
+    Gives {"loss": the weighted sum, name: each term without its coefficient}.
     """
 
     def __init__(
@@ -68,29 +69,29 @@ class Step:
         self.losses = nn.ModuleDict(losses)
         self.teacher_weights = teacher_weights or [1.0] * len(teachers)
         self.coefficients = {name: coefficients.get(name, 1.0) for name in losses}
-        self.learns_from_teachers = any(loss.target == "teacher" for loss in losses.values())
-        if self.learns_from_teachers and not teachers:
+        self.uses_teachers = any(loss.target == "teacher" for loss in losses.values())
+        if self.uses_teachers and not teachers:
             raise ValueError("a distillation loss without a teacher")
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        # Teachers first: what they computed with is free again before the student keeps its own.
-        taught = [t.outputs(batch) for t in self.teachers] if self.learns_from_teachers else []
-        own = tensors_of(self.model(batch.inputs[self.role]))
+        # Teachers first: their activations are freed before the student keeps its own.
+        targets = [t.outputs(batch) for t in self.teachers] if self.uses_teachers else []
+        student = tensors_of(self.model(batch.inputs[self.role]))
         terms, clips = {}, len(batch.rows)
         with torch.autocast(batch.targets.device.type, enabled=False):
             for name, loss in self.losses.items():
-                mine = whole(own[loss.student], clips)
+                output = gather(student[loss.student], clips)
                 if loss.target == "labels":
-                    terms[name] = loss(mine, batch.targets)
+                    terms[name] = loss(output, batch.targets)
                 else:
                     terms[name] = sum(
-                        weight * distillation_term(loss, mine, said, clips)
-                        for weight, said in zip(self.teacher_weights, taught, strict=True)
+                        weight * distillation_term(loss, output, target, clips)
+                        for weight, target in zip(self.teacher_weights, targets, strict=True)
                     )
         return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
 
     def state_dict(self) -> dict[str, Any]:
-        """What the losses have learnt by themselves."""
+        """The state of the losses, such as the centres of CentreLoss."""
         return self.losses.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -98,36 +99,38 @@ class Step:
 
 
 def distillation_term(
-    loss: nn.Module, mine: Tensor, teacher: Mapping[str, Tensor], clips: int
+    loss: nn.Module, student: Tensor, teacher: Mapping[str, Tensor], clips: int
 ) -> Tensor:
     gram = teacher.get(loss.student + GRAM)
     if gram is not None and hasattr(loss, "forward_gram"):
-        return loss.forward_gram(mine, gram)
-    return loss(mine, whole(teacher[loss.student], clips))
+        return loss.forward_gram(student, gram)
+    return loss(student, gather(teacher[loss.student], clips))
 
 
 def tensors_of(output: Output) -> dict[str, Tensor]:
     """TENSORS by name, the last of the maps, in float32 whatever the model computes in.
 
-    Those that a model under torchrun was not asked for are left out.
+    A tensor that the model does not give (maps, under torchrun) is left out.
     """
     if not isinstance(output, Output):
         raise UserError(
-            f"a model gave {type(output).__name__}, want models.output.Output; models.own.Adapted "
-            "wraps a module that knows nothing of it"
+            f"a model returned {type(output).__name__}, expected models.output.Output; "
+            "models.own.Adapted wraps a module that returns something else"
         )
     tensors = (output.logits, output.embedding, output.maps[-1] if output.maps else None)
     named = zip(TENSORS, tensors, strict=True)
     return {name: tensor.float() for name, tensor in named if tensor is not None}
 
 
-def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[str, nn.Module]:
-    """The losses of a mix, each given those of the settings below that its constructor takes.
+def build_losses(
+    variant: str, task: str, role: RoleSettings, config: Config
+) -> dict[str, nn.Module]:
+    """The losses of a variant, each with those of the settings below that its constructor takes.
 
     Raises ConfigError for an unknown loss, and for one that does not fit the task or the role.
     """
-    teaches = not isinstance(role, Student)
-    where = "[teacher] losses" if teaches else WHERE
+    of_teacher = not isinstance(role, Student)
+    where = "[teacher] losses" if of_teacher else WHERE
     settings: dict[str, Any] = {
         "task": task,
         "label_smoothing": role.label_smoothing,
@@ -149,11 +152,11 @@ def build_losses(variant: str, task: str, role: Role, config: Config) -> dict[st
         if name == "kd" and task == "multi_label" and config.distillation.standardise_logits:
             raise ConfigError(
                 "[distillation] standardise_logits",
-                "found yes, but the data set is multi-label: a tag stands for itself, not against "
-                "the other tags of its clip",
+                "found yes, but the data set is multi-label: its tags are independent, and have no "
+                "common mean and deviation",
             )
-        if teaches and kind.target == "teacher":
-            raise ConfigError(where, f"found {name!r}, which learns from a teacher of its own")
-        wanted = inspect.signature(kind).parameters
-        losses[name] = kind(**{key: settings[key] for key in wanted if key in settings})
+        if of_teacher and kind.target == "teacher":
+            raise ConfigError(where, f"found {name!r}, which requires a teacher")
+        parameters = inspect.signature(kind).parameters
+        losses[name] = kind(**{key: settings[key] for key in parameters if key in settings})
     return losses

@@ -1,9 +1,9 @@
-"""What is written of a system, whether it was trained or is the mean of others."""
+"""Figures and files of a system, whether it was trained or is the mean of others."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,26 @@ import pandas as pd
 
 from data.tables.clips import MOST_GROUPS, ClipTable
 from metrics import classwise, evaluate, scenes
-from training.experiment import Experiment
+from training.fold import FoldData
 from training.run_folder import write_once
 
 
-def figures_of(experiment: Experiment, predicted: np.ndarray) -> dict[str, float]:
-    """Every metric of the reported clips, the headline's part of each class and, of scenes,
+def figures_of(fold: FoldData, predicted: np.ndarray) -> dict[str, float]:
+    """Every metric on the test clips, the headline metric of each class and, for scenes,
     `figures_by_group`.
     """
-    table, rows = experiment.table, experiment.split.test
-    judged = predicted, table.targets[rows], table.classes, table.task
-    by_class = classwise(*judged, experiment.metric)
-    figures = evaluate(*judged) | {f"{experiment.metric} {name}": v for name, v in by_class.items()}
+    table, rows, metric = fold.table, fold.split.test, fold.experiment.metric
+    evaluated = predicted, table.targets[rows], table.classes, table.task
+    by_class = classwise(*evaluated, metric)
+    figures = evaluate(*evaluated) | {f"{metric} {name}": v for name, v in by_class.items()}
     if table.task == "single_label":
         figures |= figures_by_group(table, rows, predicted)
     return figures
 
 
 def figures_by_group(table: ClipTable, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """`class bus log_loss`, `device a accuracy`, `device_group seen clips` and so on: what
-    `scenes.by_group` has of each class and of each value of an extra, where there are a few.
+    """`class bus log_loss`, `device a accuracy`, `device_group seen clips` and so on: the
+    figures of `scenes.by_group` for each class and each value of an extra that has few values.
     """
     targets = table.targets[rows]
     groupings = {kind: values[rows] for kind, values in table.groupings(rows).items()}
@@ -54,13 +54,13 @@ def predictions_table(
     return table
 
 
-def write_mean(experiment: Experiment, folder: Path, mean: np.ndarray, **record: Any) -> None:
-    """The files of a system that is no training: what it says of the reported clips, and `record`.
+def write_mean(fold: FoldData, folder: Path, mean: np.ndarray, record: Mapping[str, Any]) -> None:
+    """The files of a system that is no training: its predictions of the test clips, and `record`.
 
     Shapes: mean (N, K) probabilities.
     """
-    table, rows = experiment.table, experiment.split.test
+    table, rows = fold.table, fold.split.test
     predictions = predictions_table(table.ids[rows], mean, table.classes)
     write_once(folder / "predictions.csv", predictions.to_csv(index=False))
-    record["figures"] = figures_of(experiment, mean)
-    write_once(folder / "metrics.json", json.dumps(record, indent=1))
+    metrics = {**record, "figures": figures_of(fold, mean)}
+    write_once(folder / "metrics.json", json.dumps(metrics, indent=1))

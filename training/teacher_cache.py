@@ -1,8 +1,8 @@
-"""A frozen teacher says the same of the same view of a clip in every epoch: ask it once.
+"""Outputs of a frozen teacher, computed once per clip and augmented view and stored on disk.
 
-runs/<NAME>/teacher/seed_<s>/fold_<f>/outputs/<fingerprint>/    one folder a view of the clips
-    made_from.json     all that the outputs depend on; with the clips it makes the fingerprint
-    clips.txt          the ids of the clips, a line a row
+runs/<NAME>/teacher/seed_<s>/fold_<f>/outputs/<fingerprint>/    one folder per view
+    made_from.json     all that the outputs depend on; with clips.txt the source of the fingerprint
+    clips.txt          the ids of the clips, one line per row
     logits.float32.*   (N, K)
     map_gram.float32.* (N, N) inner products of the clips' maps: a batch takes a sub-matrix
     map.float16.*      (N, ...) maps, where their Gram matrix does not fit into memory
@@ -30,11 +30,11 @@ from training.output_tables import Mapped, Table
 from training.run_folder import write_once
 from training.steps import GRAM, tensors_of
 
-FORMAT = 1  # raised whenever the same settings come to give other outputs
+FORMAT = 1  # increased whenever the same settings give other outputs
 
 
 class CachedTeacher:
-    """Looks up what the teacher said of each clip of `rows`, in each view."""
+    """Looks up the outputs of the teacher for the clips of `rows`, in each view."""
 
     input_roles = ()
 
@@ -46,48 +46,49 @@ class CachedTeacher:
         self.views = views
 
     def outputs(self, batch: Batch) -> dict[str, Tensor]:
-        at = self.position[batch.rows]
-        return {name: look_up(at) for name, look_up in self.views[batch.view_index].items()}
+        positions = self.position[batch.rows]
+        return {name: look_up(positions) for name, look_up in self.views[batch.view_index].items()}
 
 
 class TeacherCache:
-    """What one frozen teacher says of the clips of `rows`, on disk: a folder a view.
+    """The outputs of one frozen teacher for the clips of `rows`, on disk: one folder per view.
 
-    `asked` names what losses take of a teacher: a tensor ("logits", "embedding", "map") or the Gram
-    matrix of one ("map_gram"). A Gram matrix is kept where it fits into memory; otherwise, as what
-    other losses ask for, the tensor itself: exact in memory, or float16 mapped from the disk. What
-    is finished is used again; the model runs in float32 for what is not.
+    An output is a tensor ("logits", "embedding", "map") or the Gram matrix of one ("map_gram"). A
+    Gram matrix is stored where it fits into memory; otherwise the tensor itself is: exact in
+    memory, or float16 mapped from the disk. Finished parts are used again; missing ones are
+    computed in float32.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        view: ClipFeatures,
+        features: ClipFeatures,
         rows: np.ndarray,
         replay: Replay | None,
         folders: Sequence[Path],
         feature_memory_gb: float,
         teacher_cache_gb: float,
     ) -> None:
-        self.model, self.view, self.replay = model, view, replay
+        self.model, self.features, self.replay = model, features, replay
         self.rows, self.folders = torch.as_tensor(rows), folders
         self.resident, self.disk = feature_memory_gb * GIGABYTE, teacher_cache_gb * GIGABYTE
-        self.shapes = {name: tuple(t.shape[1:]) for name, t in self.said(slice(1), 0).items()}
+        self.shapes = {name: tuple(t.shape[1:]) for name, t in self.forward(slice(1), 0).items()}
 
     @torch.no_grad()
-    def said(self, at: slice, index: int) -> dict[str, Tensor]:
-        rows = self.rows[at]
+    def forward(self, places: slice, view: int) -> dict[str, Tensor]:
+        rows = self.rows[places]
         if self.replay is None:
-            return tensors_of(self.model(self.view[rows]))
-        heard, drawn = self.replay.take(rows, index)
-        return tensors_of(self.model(self.view.augmented(heard, self.replay.augmentation, drawn)))
+            return tensors_of(self.model(self.features[rows]))
+        rows, params = self.replay.take(rows, view)
+        inputs = self.features.augmented(rows, self.replay.augmentation, params)
+        return tensors_of(self.model(inputs))
 
-    def kept_as(self, asked: str) -> tuple[str, str] | None:
-        """Name and type of the table that answers for `asked`; None where nothing fits."""
-        tensor, views, clips = asked.removesuffix(GRAM), len(self.folders), len(self.rows)
+    def stored_as(self, output: str) -> tuple[str, str] | None:
+        """Name and type of the table that an output is read from; None where nothing fits."""
+        tensor, views, clips = output.removesuffix(GRAM), len(self.folders), len(self.rows)
         gram, exact = 4 * views * clips**2, 4 * clips * math.prod(self.shapes[tensor])
-        if asked != tensor and gram <= self.resident and gram + exact <= self.disk:
-            return asked, "float32"
+        if output != tensor and gram <= self.resident and gram + exact <= self.disk:
+            return output, "float32"
         if (tensor == "logits" or views * exact <= self.resident) and views * exact <= self.disk:
             return tensor, "float32"
         return (tensor, "float16") if views * exact / 2 <= self.disk else None
@@ -97,64 +98,64 @@ class TeacherCache:
         shape = (clips, *self.shapes[tensor]) if name == tensor else (clips, clips)
         return Table(folder, name, shape, dtype)
 
-    def fill(self, asked: Iterable[str]) -> None:
-        """Compute what is missing, as far as it fits."""
-        kept = {found for name in asked if (found := self.kept_as(name))}
+    def fill(self, outputs: Iterable[str]) -> None:
+        """Compute the missing parts of the outputs that fit."""
+        stored = {found for name in outputs if (found := self.stored_as(name))}
         for index, folder in enumerate(self.folders):
-            tables = [self.table(folder, *found) for found in sorted(kept)]
+            tables = [self.table(folder, *found) for found in sorted(stored)]
             features = {
                 table: self.table(folder, table.name.removesuffix(GRAM), "float32")
                 for table in tables
                 if table.name.endswith(GRAM)
             }
             unfinished = {table: rows for table, rows in features.items() if table.missing()}
-            self.listen([t for t in tables if t not in features] + [*unfinished.values()], index)
+            self.compute([t for t in tables if t not in features] + [*unfinished.values()], index)
             for gram, rows in unfinished.items():
-                multiply(rows, gram, self.view.device)
+                multiply(rows, gram, self.features.device)
             for rows in set(features.values()) - set(tables):
                 rows.remove()
 
-    def listen(self, tables: Iterable[Table], index: int, batch_size: int = 32) -> None:
-        """Ask the teacher for the missing parts of tables that have a row a clip."""
+    def compute(self, tables: Iterable[Table], view: int, batch_size: int = 32) -> None:
+        """Forward passes for the missing parts of tables that have one row per clip."""
         tables = dict.fromkeys(tables)
         missing = {table: table.missing() for table in tables}
         starts = sorted(set().union(*missing.values()))
-        title = f"teacher outputs, view {index + 1} of {len(self.folders)}"
-        for start in tqdm(starts, desc=title, unit="part", disable=not starts):
-            wanted = [table for table in tables if start in missing[table]]
-            rows = wanted[0].rows(start)
-            found: dict[str, list[Tensor]] = {table.name: [] for table in wanted}
+        title = f"teacher outputs, view {view + 1} of {len(self.folders)}"
+        for start in tqdm(starts, desc=title, unit="part", disable=None if starts else True):
+            unfinished = [table for table in tables if start in missing[table]]
+            rows = unfinished[0].rows(start)
+            found: dict[str, list[Tensor]] = {table.name: [] for table in unfinished}
             for first in range(rows.start, rows.stop, batch_size):
-                said = self.said(slice(first, min(first + batch_size, rows.stop)), index)
+                outputs = self.forward(slice(first, min(first + batch_size, rows.stop)), view)
                 for name, tensors in found.items():
-                    tensors.append(said[name].cpu())
-            for table in wanted:
+                    tensors.append(outputs[name].cpu())
+            for table in unfinished:
                 table.write(start, torch.cat(found[table.name]))
 
-    def teacher(self, asked: Iterable[str]) -> CachedTeacher | None:
-        """None where something does not fit. Wants `fill` first."""
-        kept = [self.kept_as(name) for name in asked]
-        if None in kept:
+    def teacher(self, outputs: Iterable[str]) -> CachedTeacher | None:
+        """None where an output does not fit. Requires `fill` before it."""
+        stored = [self.stored_as(name) for name in outputs]
+        if None in stored:
             return None
         views = [
-            {name: self.reader(self.table(folder, name, dtype)) for name, dtype in kept}
+            {name: self.reader(self.table(folder, name, dtype)) for name, dtype in stored}
             for folder in self.folders
         ]
         return CachedTeacher(self.rows.numpy(), views)
 
     def reader(self, table: Table) -> Callable[[Tensor], Tensor]:
         """From positions (B,) to (B, ...) float32, or to (B, B) of a Gram matrix."""
-        device, size = self.view.device, table.bytes * len(self.folders)
+        device, size = self.features.device, table.bytes * len(self.folders)
         if size > self.resident:
             return Mapped(table, device).__getitem__
-        whole = table.whole().to(device)
+        values = table.read().to(device)
         if table.name.endswith(GRAM):
-            return lambda at: whole[at[:, None].to(device), at.to(device)]
-        return lambda at: whole[at.to(device)].float()
+            return lambda at: values[at[:, None].to(device), at.to(device)]
+        return lambda at: values[at.to(device)].float()
 
 
 def multiply(features: Table, gram: Table, device: torch.device) -> None:
-    """Inner products of all pairs of clips, a part of the rows against a part at a time."""
+    """Inner products of all pairs of clips, one part by one part at a time."""
     for start in gram.missing():
         rows, own = gram.rows(start), features.part(start).to(device).flatten(1)
         columns = []
@@ -167,14 +168,14 @@ def multiply(features: Table, gram: Table, device: torch.device) -> None:
 
 
 def required_outputs(variant: str) -> set[str]:
-    """What the losses of a mix take of a teacher; the logits always."""
-    taught = [LOSSES[name] for name in names_of(variant) if LOSSES[name].target == "teacher"]
-    kinds = (GRAM if hasattr(loss, "forward_gram") else "" for loss in taught)
-    return {"logits", *(loss.student + kind for loss, kind in zip(taught, kinds, strict=True))}
+    """The outputs of a teacher that the losses of a variant take, and always the logits."""
+    losses = [LOSSES[name] for name in names_of(variant) if LOSSES[name].target == "teacher"]
+    kinds = (GRAM if hasattr(loss, "forward_gram") else "" for loss in losses)
+    return {"logits", *(loss.student + kind for loss, kind in zip(losses, kinds, strict=True))}
 
 
 def outputs_folder(top: Path, made_from: Mapping[str, Any], ids: Sequence[str]) -> Path:
-    """The folder of what was made from exactly this, of exactly these clips in this order."""
+    """The folder of the outputs made from exactly this, for exactly these clips in this order."""
     text = json.dumps({"format": FORMAT, **made_from}, sort_keys=True, indent=1)
     clips = "".join(f"{name}\n" for name in ids)
     folder = top / hashlib.sha256(f"{text}\n{clips}".encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
 """One epoch's loss terms and gradients, in one process or, under torchrun, in several.
 
-`torchrun … -m tests.training.gradients FILE` writes them; `… FILE RANK` ends with the user's error
-that this rank meets alone, in the middle of the epoch.
+`torchrun … -m tests.training.gradients FILE` writes them; `… FILE RANK` ends with a UserError
+in this rank only, in the middle of the epoch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from losses import LOSSES
 from losses.sp import gram
 from models import MODELS
 from tests.training.conftest import two_classes
-from training.distributed import processes, rank, shared, world
+from training.distributed import data_parallel, processes, rank, world
 from training.steps import OnlineTeacher, Step, tensors_of
 from training.teacher_cache import CachedTeacher
 
@@ -40,20 +40,20 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
     rows, cpu = np.arange(clips), torch.device("cpu")
     caches = {"teacher": two_classes(16), "student": two_classes(8)}
     views = {role: ClipFeatures(c, c.table.ids, cpu, 1.0) for role, c in caches.items()}
-    model, taught = (small_model(views[role], batch_norm) for role in ("student", "teacher"))
+    model, frozen = (small_model(views[role], batch_norm) for role in ("student", "teacher"))
     losses = {
         "bce": LOSSES["bce"](),
         "kd": LOSSES["kd"](task="multi_label", temperature=2.0),
         "sp": LOSSES["sp"](),
         "centre": LOSSES["centre"](),
     }
-    teacher = OnlineTeacher(taught)
+    teacher = OnlineTeacher(frozen)
     augment = Augment(mixup_alpha=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
     augmentation = Augmentation(augment, 0.16, 8000.0)
     if teacher_kind == "cached":
-        teacher, augmentation = in_memory(taught.eval(), views["teacher"], rows), None
+        teacher, augmentation = in_memory(frozen.eval(), views["teacher"], rows), None
     targets = torch.as_tensor(np.asarray(caches["student"].table.targets))
-    step = Step(shared(model, losses.values()), "student", losses, {"sp": 10.0}, [teacher])
+    step = Step(data_parallel(model, losses.values()), "student", losses, {"sp": 10.0}, [teacher])
     batches = Batches(views, targets, rows, 6, 7, augmentation, rank=rank(), world=world())
     found = []
     for batch in batches.epoch(3):
@@ -62,18 +62,21 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         terms = step(batch)
         model.zero_grad()
         terms["loss"].backward()
-        grown = {name: p.grad.clone() for name, p in model.named_parameters()}
+        gradients_of = {name: p.grad.clone() for name, p in model.named_parameters()}
         buffers = {name: b.clone() for name, b in model.named_buffers()}
         buffers["centres"] = losses["centre"].centres
-        found.append({n: t.detach().clone() for n, t in terms.items()} | grown | buffers)
+        found.append({n: t.detach().clone() for n, t in terms.items()} | gradients_of | buffers)
     return found
 
 
 @torch.no_grad()
 def in_memory(model: torch.nn.Module, view: ClipFeatures, rows: np.ndarray) -> CachedTeacher:
-    said = tensors_of(model(view[torch.as_tensor(rows)]))
-    pairs = gram(said["map"])
-    look_up = {"logits": said["logits"].__getitem__, "map_gram": lambda at: pairs[at[:, None], at]}
+    outputs = tensors_of(model(view[torch.as_tensor(rows)]))
+    pairs = gram(outputs["map"])
+    look_up = {
+        "logits": outputs["logits"].__getitem__,
+        "map_gram": lambda at: pairs[at[:, None], at],
+    }
     return CachedTeacher(rows, [look_up])
 
 

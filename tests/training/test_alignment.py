@@ -1,4 +1,4 @@
-"""Classifier alignment: what is drawn, what is learnt, and whose classifier can learn it."""
+"""Classifier alignment: the samples, the trained classifier, and the models it fits."""
 
 import copy
 
@@ -8,33 +8,33 @@ from torch import nn
 
 from config import UserError
 from models import MODELS
-from training.alignment import DRAWN, align, check_classifier, draw
-from training.loop import parameter_groups
+from training.alignment import SAMPLES, align, check_classifier, sample
+from training.optimisers import parameter_groups
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_what_is_drawn_has_the_mean_and_the_covariance_of_the_clips():
+def test_samples_have_the_mean_and_the_covariance_of_the_clips():
     mixing = torch.randn(4, 4, generator=generator())
     clips = torch.randn(50, 4, generator=generator(1)) @ mixing + torch.arange(4)
     source = generator(2)
-    drawn = torch.cat([draw(clips, source) for _ in range(400)]).double()
-    assert len(drawn) == 400 * DRAWN
+    samples = torch.cat([sample(clips, source) for _ in range(400)]).double()
+    assert len(samples) == 400 * SAMPLES
     covariance = clips.T.cov().double()
     size = covariance.diagonal().max()
-    assert (drawn.mean(0) - clips.double().mean(0)).abs().max() < 0.02 * size.sqrt()
-    assert (drawn.T.cov() - covariance).abs().max() < 0.02 * size
+    assert (samples.mean(0) - clips.double().mean(0)).abs().max() < 0.02 * size.sqrt()
+    assert (samples.T.cov() - covariance).abs().max() < 0.02 * size
 
 
-def test_one_clip_is_drawn_as_it_is():
-    assert torch.equal(draw(torch.ones(1, 3), generator()), torch.ones(DRAWN, 3))
+def test_a_single_clip_is_sampled_unchanged():
+    assert torch.equal(sample(torch.ones(1, 3), generator()), torch.ones(SAMPLES, 3))
 
 
-def test_a_rare_class_is_heard_as_often_as_a_common_one():
-    """100 clips of one class and 4 of the other, side by side: a classifier fitted to the clips
-    leans to the common one, the aligned one stands between them."""
+def test_a_rare_class_is_sampled_as_often_as_a_common_one():
+    """100 clips of one class and 4 of the other, next to each other: a classifier fitted to the
+    clips prefers the common one, the aligned one is unbiased."""
     common = torch.randn(100, 2, generator=generator(3)) + torch.tensor([-1.5, 0.0])
     rare = torch.tensor([[1.0, 0.5], [1.0, -0.5], [2.0, 0.5], [2.0, -0.5]])
     embeddings, labels = torch.cat([common, rare]), torch.tensor([0] * 100 + [1] * 4)
@@ -42,7 +42,7 @@ def test_a_rare_class_is_heard_as_often_as_a_common_one():
     classifier = nn.Linear(2, 2)
     with torch.no_grad():
         classifier.weight.copy_(torch.tensor([[-0.02, 0.0], [0.02, 0.0]]))
-        classifier.bias.copy_(torch.tensor([0.2, -0.2]))  # all are taken for the common one
+        classifier.bias.copy_(torch.tensor([0.2, -0.2]))  # all are predicted as the common one
     assert classifier(rare).argmax(1).tolist() == [0] * 4
     align(classifier, embeddings, labels, epochs=40, seed=0)
     assert classifier(rare).argmax(1).tolist() == [1] * 4
@@ -63,14 +63,14 @@ def test_the_same_seed_ends_with_the_same_bits():
     ("name", "options", "fits"),
     [("dcase_small", {"dropout": 0.5}, True), ("cp_mobile", {"base_channels": 8}, False)],
 )
-def test_a_model_whose_classifier_hears_more_than_the_embedding_is_refused(name, options, fits):
+def test_a_classifier_with_more_inputs_than_the_embedding_is_rejected(name, options, fits):
     model = MODELS[name](num_classes=3, input_shape=(1, 40, 24), **options)
-    view = torch.randn(1, 1, 40, 24)
+    features = torch.randn(1, 1, 40, 24)
     if fits:
-        check_classifier(model, view)
+        check_classifier(model, features)
         return
-    with pytest.raises(UserError, match="align_epochs: the logits of CpMobile are not what"):
-        check_classifier(model, view)
+    with pytest.raises(UserError, match="align_epochs: the logits of CpMobile are not the output"):
+        check_classifier(model, features)
 
 
 def test_the_backbone_learns_slowly_and_frozen_parts_do_not():

@@ -14,17 +14,17 @@ def test_the_limits_of_dcase_2024_are_met_in_float16():
 
 
 @pytest.mark.parametrize(
-    ("budget", "said"),
+    ("budget", "message"),
     [
         (
             Budget(max_bytes=128_000),
             r"\[budget\] max_bytes: the student's 61,148 parameters take 244,592 bytes in float32, "
-            "and a clip 29,419,156 multiply-accumulates; want at most 128,000 bytes",
+            "and each clip 29,419,156 multiply-accumulates; expected at most 128,000 bytes",
         ),
         (Budget(max_bytes=61_147, precision="int8"), "take 61,148 bytes in int8"),
-        (Budget(max_macs=29_000_000), r"\[budget\] max_macs.*want at most 29,000,000"),
+        (Budget(max_macs=29_000_000), r"\[budget\] max_macs.*expected at most 29,000,000"),
     ],
 )
-def test_what_costs_more_is_refused_with_the_figures(budget, said):
-    with pytest.raises(ConfigError, match=said):
+def test_a_student_over_budget_is_rejected_with_the_figures(budget, message):
+    with pytest.raises(ConfigError, match=message):
         check_budget(budget, BASELINE)

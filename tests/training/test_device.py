@@ -1,4 +1,4 @@
-"""A compiled training is the eager one, and stops and goes on as it does."""
+"""A compiled training equals the eager one, and resumes like it."""
 
 import importlib.util
 import shutil
@@ -25,7 +25,7 @@ class Stopped(Exception):
 
 
 def train(folder, mode, device="cpu", stop_after=None):
-    """Two epochs of a CNN-LSTM that an online teacher of its own kind teaches; its weights."""
+    """Two epochs of a CNN-LSTM that is distilled from an online CNN-LSTM; its weights."""
     device = choose_device(device)
     compiled, seen = compiler(mode, device), []
     caches = {"teacher": two_classes(16), "student": two_classes(8)}
@@ -37,7 +37,7 @@ def train(folder, mode, device="cpu", stop_after=None):
     model, losses = models["student"], {"ce": LOSSES["ce"](), "kd": LOSSES["kd"](**KIND)}
 
     def score(validated):
-        assert validated is model, "what is validated and stored is the model itself"
+        assert validated is model, "the model itself is validated and stored"
         seen.append(1)
         if len(seen) == stop_after:
             raise Stopped
@@ -76,7 +76,9 @@ MODES = [
 
 
 @pytest.mark.parametrize(("mode", "device"), MODES)
-def test_a_compiled_training_is_the_eager_one_and_resumes_to_the_same_bits(tmp_path, mode, device):
+def test_a_compiled_training_equals_the_eager_one_and_resumes_to_the_same_bits(
+    tmp_path, mode, device
+):
     eager, compiled = train(tmp_path / "a", "no", device), train(tmp_path / "b", mode, device)
     assert eager.keys() == compiled.keys()
     for name, tensor in eager.items():
@@ -97,15 +99,15 @@ def test_the_kernels_are_really_compiled():
     assert not torch._dynamo.utils.counters["stats"]
 
 
-@pytest.mark.parametrize(("device", "wanted"), [("cpu", "C\\+\\+ compiler"), ("cuda", "triton")])
-def test_without_a_compiler_it_is_said_before_anything_is_trained(monkeypatch, device, wanted):
+@pytest.mark.parametrize(("device", "package"), [("cpu", "C\\+\\+ compiler"), ("cuda", "triton")])
+def test_a_missing_compiler_is_an_error_before_any_training(monkeypatch, device, package):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=f"compile: found 'default', which wants .*{wanted}"):
+    with pytest.raises(ConfigError, match=f"compile: found 'default', which requires .*{package}"):
         compiler("default", torch.device(device))
 
 
-def test_a_gpu_keeps_what_fills_half_of_its_free_memory_unless_told(monkeypatch):
+def test_features_fill_half_of_the_free_memory_of_a_gpu_by_default(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100e9, 140e9))
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
     assert feature_memory_gb(None, cuda) == 50

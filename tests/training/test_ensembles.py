@@ -1,4 +1,4 @@
-"""Who the members of an ensemble are."""
+"""The members of an ensemble."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import pytest
 
 from config import ConfigError, Ensembles, UserError, load
 from training.ensembles import ensembles, read_predictions
-from training.train import predictions_table
+from training.systems import predictions_table
 
-SAID = np.array([[0.2, 0.8], [0.9, 0.1]])
+PREDICTED = np.array([[0.2, 0.8], [0.9, 0.1]])
 
 
 def test_members_are_found_in_this_run_or_another():
@@ -19,7 +19,7 @@ def test_members_are_found_in_this_run_or_another():
     }
 
 
-def test_the_teachers_are_an_ensemble_unasked(tmp_path):
+def test_teacher_and_specialists_are_an_ensemble_by_default(tmp_path):
     path = tmp_path / "a.ini"
     path.write_text("[specialists]\nPAIRS = 2\n[ensembles]\nFUSION = teacher, runs/raw/teacher\n")
     assert ensembles(load(path)) == {
@@ -31,7 +31,7 @@ def test_the_teachers_are_an_ensemble_unasked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"a": "teacher,"}, r"\[ensembles\] a: found '', want a system"),
         ({"a": "0 * teacher"}, "found '0 \\* teacher'"),
@@ -40,14 +40,14 @@ def test_the_teachers_are_an_ensemble_unasked(tmp_path):
         ({"a": "teacher@seeds, student/kd"}, "want @seeds behind every member or none"),
     ],
 )
-def test_what_is_no_ensemble_is_named(options, said):
-    with pytest.raises(ConfigError, match=said):
+def test_an_invalid_ensemble_is_named(options, message):
+    with pytest.raises(ConfigError, match=message):
         Ensembles(options=options)
 
 
-def test_predictions_are_taken_by_the_ids_of_clips(tmp_path):
+def test_predictions_are_read_by_the_ids_of_clips(tmp_path):
     path = tmp_path / "predictions.csv"
-    table = predictions_table(np.array(["b", "a"]), SAID, ("x, y", 'a "z"'))
+    table = predictions_table(np.array(["b", "a"]), PREDICTED, ("x, y", 'a "z"'))
     table.to_csv(path, index=False)
     assert read_predictions(path, np.array(["a", "b"]), ("x, y", 'a "z"')).tolist() == [
         [0.9, 0.1],
@@ -57,5 +57,5 @@ def test_predictions_are_taken_by_the_ids_of_clips(tmp_path):
     assert read_predictions(path, np.array(["a", "b"]), ("x", "y"))[:, 0].tolist() == [0.2, 0.9]
     with pytest.raises(UserError, match="lacks the clip 'c' and 0 more"):
         read_predictions(path, np.array(["a", "c"]), ("x", "y"))
-    with pytest.raises(UserError, match="is of other classes: x, y"):
+    with pytest.raises(UserError, match="has other classes: x, y"):
         read_predictions(path, np.array(["a"]), ("y", "x"))

@@ -1,4 +1,4 @@
-"""When a teacher is cached, and what makes its outputs new."""
+"""Experiments and folds: features, checks, and when a teacher is cached."""
 
 from pathlib import Path
 
@@ -16,11 +16,17 @@ from data.tables.clips import Clip, ClipTable
 from data.tables.columns import Column
 from deploy.full_model import FullModel
 from models.stored import read_model
-from training.experiment import Experiment, load_weights
-from training.run_folder import training_path
+from training.builders import build_model, load_weights, new_model
+from training.experiment import Experiment
+from training.fold import open_fold
+from training.inputs import build_batches, build_replay
+from training.record import description
+from training.role import STUDENT, TEACHER, Role
+from training.run_folder import teacher_weights_file, training_path
 from training.steps import OnlineTeacher
 from training.teacher_cache import CachedTeacher
-from training.train import description
+from training.teachers import build_teacher, read_teacher
+from training.validation import teacher_weights
 
 CONFIG = """
 [data]
@@ -44,7 +50,7 @@ NAME = test
 DEVICE = cpu
 """
 FIXED = "mel.normalise=fixed", "mel.mean=-4.5", "mel.std=5"
-DISTURBED = "augment.mixup_alpha=0.3", "augment.roll_seconds=0.1"
+AUGMENTED = "augment.mixup_alpha=0.3", "augment.roll_seconds=0.1"
 
 
 @pytest.fixture(autouse=True)
@@ -55,12 +61,12 @@ def place(tmp_path, monkeypatch):
 
 
 def recordings(changed=()):
-    """Nine clips; those that are changed have other recordings under the same names."""
+    """Nine clips; the changed ones are other recordings under the same names."""
     Path("audio").mkdir(exist_ok=True)
     clips = []
     for n in range(9):
         path = Path(f"audio/{n}.wav")
-        if n in changed or not path.exists():  # one that is written again counts as another
+        if n in changed or not path.exists():  # a file that is written again counts as another
             path.write_bytes(bytes(n + 1 + 100 * (n in changed)))
         split = ("train", "train", "train", "validate", "test")[n % 5]
         clips.append(
@@ -83,29 +89,27 @@ def experiment(*overrides, changed=(), table=None):
         write_rows(part, offset, features)
         writer.finish(0)
         writer.finalise()
-    found = Experiment(config, "teacher", "student")
-    found.enter(0)
-    return found
+    return open_fold(Experiment.open(config, "teacher", "student"), 0)
 
 
 def with_teacher(found, seed=0):
     """A finished teacher in the run's folder."""
     path = training_path(found.config, "teacher", "", 0, 0) / "weights.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    weights = found.new_model("teacher", seed).state_dict()
+    weights = new_model(found, TEACHER, seed).state_dict()
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
     return found
 
 
 def teacher_of(found, variant="ce+kd+sp"):
-    return found.teacher("teacher", 0, variant, found.replay(0), lambda model: model)
+    return build_teacher(found, TEACHER, 0, variant, build_replay(found, 0), lambda model: model)
 
 
 def folders():
     return set(Path("runs/test/teacher/seed_0/fold_0/outputs").glob("*"))
 
 
-def test_outputs_are_kept_beside_the_weights_by_clip_id():
+def test_outputs_are_stored_next_to_the_weights_by_clip_id():
     found = with_teacher(experiment())
     assert isinstance(teacher_of(found), CachedTeacher)
     (folder,) = folders()
@@ -116,7 +120,7 @@ def test_outputs_are_kept_beside_the_weights_by_clip_id():
     assert len(np.load(next(folder.glob("logits*")))) == len(ids)
 
 
-def test_the_same_is_not_made_again():
+def test_equal_outputs_are_not_computed_again():
     teacher_of(with_teacher(experiment()))
     before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.npy")}
     teacher_of(experiment())
@@ -143,12 +147,12 @@ def changes():
         "its std": lambda: experiment(*FIXED, "mel.std=6"),
         "the front end": lambda: experiment("mel.log_offset=0.1"),
         "the model": lambda: experiment("teacher.dropout=0.5"),
-        "the draws": lambda: experiment(*DISTURBED, "distillation.augmented_views=1"),
+        "the augmentation": lambda: experiment(*AUGMENTED, "distillation.augmented_views=1"),
     }
 
 
 @pytest.mark.parametrize("what", sorted(changes()))
-def test_a_change_of_what_they_are_made_from_makes_them_anew(what):
+def test_outputs_are_computed_again_after_a_change(what):
     found = with_teacher(experiment())
     teacher_of(found)
     before = folders()
@@ -156,13 +160,14 @@ def test_a_change_of_what_they_are_made_from_makes_them_anew(what):
     teacher = teacher_of(changed)
     assert len(before) == 1
     assert len(folders() - before) == 1
-    online = OnlineTeacher(changed.build_model("teacher"))
-    load_weights(online.model, changed.teacher_weights(0))
-    batch = next(changed.batches("student", 0, ("teacher", "student"), changed.replay(0)).epoch(0))
-    wanted, said = online.outputs(batch), teacher.outputs(batch)
-    torch.testing.assert_close(said["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
+    online = OnlineTeacher(build_model(changed.experiment, "teacher"))
+    load_weights(online.model, teacher_weights_file(changed.config, TEACHER, 0, 0))
+    replay = build_replay(changed, 0)
+    batch = next(build_batches(changed, STUDENT, 0, ("teacher", "student"), replay).epoch(0))
+    wanted, found = online.outputs(batch), teacher.outputs(batch)
+    torch.testing.assert_close(found["logits"], wanted["logits"], rtol=1e-4, atol=1e-5)
     maps = wanted["map"].flatten(1)
-    torch.testing.assert_close(said["map_gram"], maps @ maps.T, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["map_gram"], maps @ maps.T, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -171,54 +176,54 @@ def test_a_change_of_what_they_are_made_from_makes_them_anew(what):
         ((), CachedTeacher),
         (("distillation.teacher=online",), OnlineTeacher),
         (("distillation.teacher=cached",), CachedTeacher),
-        (DISTURBED, OnlineTeacher),
-        ((*DISTURBED, "distillation.augmented_views=2"), CachedTeacher),
+        (AUGMENTED, OnlineTeacher),
+        ((*AUGMENTED, "distillation.augmented_views=2"), CachedTeacher),
         (
-            (*DISTURBED, "distillation.augmented_views=2", "distillation.teacher=cached"),
+            (*AUGMENTED, "distillation.augmented_views=2", "distillation.teacher=cached"),
             CachedTeacher,
         ),
         (
-            (*DISTURBED, "distillation.augmented_views=2", "distillation.teacher=online"),
+            (*AUGMENTED, "distillation.augmented_views=2", "distillation.teacher=online"),
             OnlineTeacher,
         ),
         (("run.teacher_cache_gb=0",), OnlineTeacher),
-        ((*DISTURBED, "distillation.teacher_input=clean"), CachedTeacher),
-        ((*DISTURBED, "distillation.teacher_input=concatenated"), CachedTeacher),
+        ((*AUGMENTED, "distillation.teacher_input=clean"), CachedTeacher),
+        ((*AUGMENTED, "distillation.teacher_input=concatenated"), CachedTeacher),
         (("augment.mixup_alpha_teacher=0.3",), CachedTeacher),
     ],
 )
-def test_auto_caches_wherever_the_teacher_hears_the_same_again(settings, kind):
+def test_auto_caches_wherever_the_inputs_of_the_teacher_repeat(settings, kind):
     teacher = teacher_of(with_teacher(experiment(*settings)))
     assert isinstance(teacher, kind)
     assert teacher.input_roles == (() if kind is CachedTeacher else ("teacher",))
 
 
-@pytest.mark.parametrize("hears", ["clean", "concatenated"])
-def test_a_teacher_may_hear_whole_clips_whatever_the_student_hears(hears):
-    found = with_teacher(experiment(*DISTURBED, f"distillation.teacher_input={hears}"))
+@pytest.mark.parametrize("teacher_input", ["clean", "concatenated"])
+def test_a_teacher_may_take_clean_clips_when_the_student_does_not(teacher_input):
+    found = with_teacher(experiment(*AUGMENTED, f"distillation.teacher_input={teacher_input}"))
     teacher = teacher_of(found)
-    batch = next(found.batches("student", 0, ("student",)).epoch(3))
-    online = found.read_teacher("teacher", 0)
-    heard = found.features["teacher"][batch.rows]
-    if hears == "concatenated":
+    batch = next(build_batches(found, STUDENT, 0, ("student",)).epoch(3))
+    online = read_teacher(found, TEACHER, 0)
+    clean = found.features["teacher"][batch.rows]
+    if teacher_input == "concatenated":
         partners = {}
         for label in (0, 1):
-            alike = found.split.train[found.labels(found.split.train) == label]
-            partners |= {int(row): set(map(int, alike)) - {int(row)} for row in alike}
+            same_class = found.split.train[found.labels(found.split.train) == label]
+            partners |= {int(row): set(map(int, same_class)) - {int(row)} for row in same_class}
         wanted = [
             [
                 online(
-                    torch.cat([heard[[n]], found.features["teacher"][torch.tensor([p])]], 2)
+                    torch.cat([clean[[n]], found.features["teacher"][torch.tensor([p])]], 2)
                 ).logits
                 for p in partners[int(row)]
             ]
             for n, row in enumerate(batch.rows)
         ]
-        said = teacher.outputs(batch)["logits"]
-        for logits, candidates in zip(said, wanted, strict=True):
+        cached = teacher.outputs(batch)["logits"]
+        for logits, candidates in zip(cached, wanted, strict=True):
             assert any(torch.allclose(logits, c, atol=1e-5) for c in candidates)
     else:
-        wanted = online(heard).logits
+        wanted = online(clean).logits
         torch.testing.assert_close(teacher.outputs(batch)["logits"], wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -236,11 +241,12 @@ def test_a_teacher_may_hear_whole_clips_whatever_the_student_hears(hears):
         ),
     ],
 )
-def test_who_teaches_a_variant(settings, variant, wanted):
-    assert experiment(*settings).teaching(variant) == wanted
+def test_the_teachers_of_a_variant(settings, variant, wanted):
+    found = experiment(*settings)
+    assert teacher_weights(found.config, found.experiment.dataset, variant) == wanted
 
 
-def test_what_is_cached_for_one_mix_serves_the_next():
+def test_outputs_cached_for_one_variant_are_used_by_the_next():
     found = with_teacher(experiment())
     teacher_of(found, "ce+kd")
     before = sorted(Path("runs").rglob("*.npy"))
@@ -250,13 +256,13 @@ def test_what_is_cached_for_one_mix_serves_the_next():
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
-        ((*DISTURBED, "distillation.teacher=cached"), "epoch; set AUGMENTED_VIEWS"),
+        ((*AUGMENTED, "distillation.teacher=cached"), "epoch; set AUGMENTED_VIEWS"),
         (("distillation.augmented_views=2",), "found 2, but .augment. is off"),
         (
             (
-                *DISTURBED,
+                *AUGMENTED,
                 "distillation.augmented_views=2",
                 "augment.mixup_alpha=1",
                 "augment.mixup_start_epoch=3",
@@ -267,62 +273,65 @@ def test_what_is_cached_for_one_mix_serves_the_next():
             ("distillation.variants=kd@specialists",),
             "kd@specialists', but .specialists. PAIRS is 0",
         ),
-        (("distillation.teacher_weights=1, 2",), "found 2, want one for each of teacher$"),
+        (("distillation.teacher_weights=1, 2",), "found 2, expected one for each of teacher$"),
         (
-            (*DISTURBED, "distillation.augmented_views=2", "distillation.teacher_input=clean"),
+            (*AUGMENTED, "distillation.augmented_views=2", "distillation.teacher_input=clean"),
             "found 'clean', whose outputs are cached once; AUGMENTED_VIEWS does not fit",
         ),
         (("teacher.losses=bce",), "teacher. losses: found 'bce', but the data set is single-label"),
-        (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which learns from a teacher"),
+        (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which requires a teacher"),
         (("teacher.losses=ce+center",), "teacher. losses: found 'center'; nearest: centre"),
     ],
 )
-def test_a_contradiction_is_named(settings, said):
-    with pytest.raises(ConfigError, match=said):
+def test_a_contradiction_is_named(settings, message):
+    with pytest.raises(ConfigError, match=message):
         experiment(*settings)
 
 
-def test_outputs_that_must_be_cached_and_do_not_fit_are_named():
+def test_outputs_that_do_not_fit_into_a_required_cache_are_an_error():
     found = with_teacher(experiment("distillation.teacher=cached", "run.teacher_cache_gb=1e-7"))
-    with pytest.raises(UserError, match=r"weights.safetensors takes more than .*TEACHER_CACHE_GB"):
+    with pytest.raises(
+        UserError,
+        match=r"weights.safetensors that ce.kd.sp requires take more than .*TEACHER_CACHE_GB",
+    ):
         teacher_of(found)
 
 
-def test_a_teacher_file_that_does_not_fit_the_model_names_itself_and_its_tensors():
+def test_weights_that_do_not_fit_are_named_with_their_tensors():
     with_teacher(experiment())
     found = experiment("teacher.width_mult=0.75")
     with pytest.raises(UserError, match=r"weights.safetensors: .*conv1.0.weight is 8x1x3x3, want"):
         teacher_of(found)
 
 
-def test_a_crop_longer_than_the_clips_is_told_before_any_cache_is_read():
+def test_a_crop_longer_than_the_clips_is_an_error_before_any_cache_is_read():
     config = load(Path("config.ini"), ("augment.crop_seconds=12",))
     with pytest.raises(ConfigError, match="crop_seconds: found 12, but a clip is 10 s long"):
-        Experiment(config, "teacher", "student")
+        Experiment.open(config, "teacher", "student")
 
 
-def test_models_of_any_length_hear_crops_and_whole_clips():
+def test_models_take_crops_in_training_and_full_clips_in_evaluation():
     found = experiment("augment.crop_seconds=5")  # 8 of the 16 frames of 10 s
     for role, bands in (("teacher", 12), ("student", 8)):
-        model = found.new_model(role, 0)
+        model = new_model(found, Role(role), 0)
         assert model.training
-        batch = next(iter(found.batches(role, 0, [role]).epoch(0)))
+        batch = next(iter(build_batches(found, Role(role), 0, [role]).epoch(0)))
         assert batch.inputs[role].shape[1:] == (1, 8, bands)
         assert model(batch.inputs[role]).logits.shape == (len(batch.rows), 2)
         assert found.features[role][torch.arange(3)].shape == (3, 1, 16, bands)
 
 
-def test_a_model_that_cannot_take_a_crop_is_told_before_training():
+def test_a_model_that_cannot_take_a_crop_is_an_error_before_training():
     found = experiment("augment.crop_seconds=2.5")
     with pytest.raises(ConfigError) as caught:
-        found.new_model("student", 0)
+        new_model(found, STUDENT, 0)
     assert str(caught.value).startswith(
         "[augment] crop_seconds: 2.5 s are 1x4x8 to the student, whose model cannot take it: "
     )
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_filled_into_masks_makes_a_cached_teacher_say_it_anew():
+def test_another_mask_value_makes_new_cached_outputs():
     masked = "distillation.augmented_views=1", "augment.time_mask_seconds=5"
     teacher_of(with_teacher(experiment(*masked)))
     before = folders()
@@ -338,28 +347,28 @@ def responses(name, samples):
     return f"augment.impulse_responses={name}"
 
 
-def test_clips_of_some_devices_alone_are_heard_through_an_impulse_response():
+def test_impulse_responses_are_applied_to_the_named_devices_only():
     table = recordings()
     table.columns["device"] = Column.of("aba"[n % 3] for n in range(9))
     settings = responses("dirs", [1, 0.5]), "augment.impulse_response_devices=b"
     found = experiment(*settings, table=table)
     for role in ("teacher", "student"):
-        (plan,) = found.batches(role, 0, [role]).plans(0, 0)
+        (plan,) = build_batches(found, Role(role), 0, [role]).plans(0, 0)
         assert torch.equal(plan.params.response == 0, plan.rows % 3 == 1)
         assert (plan.params.response == 0).any()
     with pytest.raises(ConfigError, match=r"devices: found 'c' \(allowed: a, b\)"):
         experiment(settings[0], "augment.impulse_response_devices=a, c", table=table)
-    with pytest.raises(ConfigError, match="devices: found 'b', but no clip says its device"):
+    with pytest.raises(ConfigError, match="devices: found 'b', but no clip names its device"):
         experiment(*settings)
 
 
-def test_a_folder_without_impulse_responses_is_told_before_any_cache_is_read():
+def test_a_missing_folder_of_impulse_responses_is_an_error_before_any_cache_is_read():
     config = load(Path("config.ini"), ("augment.impulse_responses=dirs",))
     with pytest.raises(UserError, match="IMPULSE_RESPONSES: .*dirs is not a folder"):
-        Experiment(config, "teacher", "student")
+        Experiment.open(config, "teacher", "student")
 
 
-def test_other_impulse_responses_make_a_cached_teacher_say_it_anew():
+def test_other_impulse_responses_make_new_cached_outputs():
     first, second = responses("one", [1, 0.5]), responses("two", [1, -0.5])
     teacher_of(with_teacher(experiment("distillation.augmented_views=1", first)))
     before = folders()
@@ -368,27 +377,27 @@ def test_other_impulse_responses_make_a_cached_teacher_say_it_anew():
     assert len(folders() - before) == 1
 
 
-@pytest.mark.parametrize("disturbed", [("warp_share=0.1", "bands"), ("noise_db=2", "log-mels")])
-def test_what_a_view_has_no_place_for_is_told_before_any_cache_is_read(disturbed):
-    key, what = disturbed
+@pytest.mark.parametrize("augmentation", [("warp_share=0.1", "bands"), ("noise_db=2", "log-mels")])
+def test_an_augmentation_that_does_not_fit_the_features_is_an_error_early(augmentation):
+    key, what = augmentation
     overrides = "mel.front_end_student=waveform", f"augment.{key}"
     with pytest.raises(ConfigError, match=what):
-        Experiment(load(Path("config.ini"), overrides), "teacher", "student")
+        Experiment.open(load(Path("config.ini"), overrides), "teacher", "student")
     only_the_teacher = overrides[0], f"augment.{key.replace('=', '_teacher=')}"
     with pytest.raises(UserError, match="no cache there"):
-        Experiment(load(Path("config.ini"), only_the_teacher), "teacher", "student")
+        Experiment.open(load(Path("config.ini"), only_the_teacher), "teacher", "student")
 
 
-def test_a_fixed_normalisation_is_heard_in_training_and_by_what_is_exported():
+def test_a_fixed_normalisation_is_used_in_training_and_after_the_export():
     plain, found = experiment(), experiment(*FIXED)
     rows = torch.arange(4)
     for role in ("teacher", "student"):
         assert cache_folder(found.config, role) == cache_folder(plain.config, role)
-        heard = found.features[role][rows]
-        torch.testing.assert_close(heard, (plain.features[role][rows] + 4.5) / 5)
-    weights, path = found.new_model("student", 0).state_dict(), Path("weights.safetensors")
+        features = found.features[role][rows]
+        torch.testing.assert_close(features, (plain.features[role][rows] + 4.5) / 5)
+    weights, path = new_model(found, STUDENT, 0).state_dict(), Path("weights.safetensors")
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
-    save_file(contiguous, path, description(found, "student").header())
+    save_file(contiguous, path, description(found, STUDENT).header())
     model, described = read_model(path)
     assert (described.mean, described.std) == ((-4.5,), (5.0,))
     waveform = 0.1 * torch.randn(1, 1, 4000, generator=torch.Generator().manual_seed(0))

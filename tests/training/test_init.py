@@ -1,7 +1,6 @@
-"""What INIT puts into a model, and what is said where it cannot."""
+"""The weights that INIT loads into a model, and its errors."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import timm
@@ -12,7 +11,7 @@ from config import ConfigError, Role, UserError
 from models import MODELS
 from models.output import CLASSIFIER
 from tests.scripts import run, workplace
-from training.experiment import Experiment, load_init
+from training.builders import init_weights, load_init
 
 WHERE = "[teacher] init"
 
@@ -36,21 +35,25 @@ def file(tmp_path):
     return path
 
 
-def test_whole_weights_fill_a_model_of_their_classes_and_clips(file):
+def test_all_weights_are_loaded_into_a_model_of_the_same_shapes(file):
     model, weights = ast(7, 198), torch.load(file)
     start(model, str(file))
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, weights[name])
 
 
-def test_whole_weights_that_do_not_fit_are_named_with_the_way_out(file):
+def test_weights_that_do_not_fit_are_named_with_a_hint(file):
     with pytest.raises(UserError) as error:
         start(ast(), str(file))
-    said = str(error.value)
-    assert said.startswith(f"{WHERE} {file}: the weights do not fit SpectrogramTransformer: ")
-    assert "its positions are 19x2 patches (time x frequency), this model's 9x2: set STRIDE" in said
-    assert "classifier.1.weight is 7x128, want 3x128" in said
-    assert said.endswith("; LOAD_CLASSIFIER = no leaves its classifier out and fits its positions")
+    message = str(error.value)
+    assert message.startswith(f"{WHERE} {file}: the weights do not fit SpectrogramTransformer: ")
+    assert (
+        "its positions are 19x2 patches (time x frequency), this model's 9x2: set STRIDE" in message
+    )
+    assert "classifier.1.weight is 7x128, want 3x128" in message
+    assert message.endswith(
+        "; LOAD_CLASSIFIER = no leaves its classifier out and fits its positions"
+    )
 
 
 def test_a_start_takes_the_middle_of_the_positions_and_keeps_the_new_classifier(file):
@@ -79,7 +82,7 @@ def test_imagenet_comes_from_a_file_or_by_timm(tmp_path, monkeypatch, source, co
     torch.testing.assert_close(model.features.conv_stem.weight[:, 0], wanted)
 
 
-def test_a_model_without_imagenet_is_told_by_its_key():
+def test_a_model_without_imagenet_weights_is_an_error_of_its_key():
     with pytest.raises(ConfigError) as error:
         start(ast(), "imagenet")
     assert str(error.value) == (
@@ -93,22 +96,21 @@ def test_a_missing_file_is_named():
         start(ast(), init="none.pth")
 
 
-def test_trainings_are_taken_by_seed_and_fold_or_where_there_is_but_one(tmp_path):
-    asks = SimpleNamespace(fold=2)
+def test_trainings_are_found_by_seed_and_fold_or_where_there_is_only_one(tmp_path):
     only = tmp_path / "seed_0/fold_0/weights.safetensors"
     only.parent.mkdir(parents=True)
     only.touch()
-    assert Experiment.init_weights(asks, str(tmp_path), 1) == only
+    assert init_weights(None, str(tmp_path), 1, 2) == only
     own = tmp_path / "seed_1/fold_2/weights.safetensors"
     own.parent.mkdir(parents=True)
     own.touch()
-    assert Experiment.init_weights(asks, str(tmp_path), 1) == own
-    assert Experiment.init_weights(asks, str(tmp_path), 0) == only, "the only one of its seed"
+    assert init_weights(None, str(tmp_path), 1, 2) == own
+    assert init_weights(None, str(tmp_path), 0, 2) == only, "the only one of its seed"
     with pytest.raises(UserError, match="2 trainings, none of seed 3 and fold 2"):
-        Experiment.init_weights(asks, str(tmp_path), 3)
+        init_weights(None, str(tmp_path), 3, 2)
 
 
-def test_a_slow_learner_goes_on_from_another_run_and_its_classifier_is_aligned(tmp_path):
+def test_a_slow_learner_starts_from_another_run_and_its_classifier_is_aligned(tmp_path):
     place = workplace(tmp_path)
     run(place, "make_mel.py")
     run(place, "train_teacher.py")

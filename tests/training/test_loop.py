@@ -9,7 +9,8 @@ from data.augment import Augmentation
 from data.loading.batches import Batches
 from losses import LOSSES
 from models import MODELS
-from training.loop import OPTIMISERS, fit
+from training.loop import fit
+from training.optimisers import OPTIMISERS
 from training.run_folder import TrainingFolder
 from training.steps import OnlineTeacher, Step
 
@@ -61,7 +62,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, cro
         device=CPU,
         precision="float32",
         validate=score if validate else None,
-        says=lambda model: model.eval()(views["student"][torch.arange(4)]).logits.detach(),
+        predict=lambda model: model.eval()(views["student"][torch.arange(4)]).logits.detach(),
         title="test",
     )
     return model, fitted
@@ -75,11 +76,11 @@ def test_a_resumed_training_ends_with_the_same_weights(
     views, targets, tmp_path, optimiser, crop, stop_after
 ):
     settings = {"optimiser": optimiser, "crop": crop, "schedule": "plateau", "patience": 1}
-    whole, fitted = train(views, targets, tmp_path / "whole", **settings)
+    full, fitted = train(views, targets, tmp_path / "full", **settings)
     with pytest.raises(Stopped):
         train(views, targets, tmp_path / "stopped", stop_after=stop_after, **settings)
     resumed, again = train(views, targets, tmp_path / "stopped", **settings)
-    for name, tensor in whole.state_dict().items():
+    for name, tensor in full.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     columns = ["epoch", "learning_rate", "loss", "ce", "kd", "sp", "centre", "score"]
     assert fitted.history[columns].equals(again.history[columns])
@@ -87,12 +88,12 @@ def test_a_resumed_training_ends_with_the_same_weights(
 
 def test_means_over_epochs_survive_an_interruption(views, targets, tmp_path):
     settings = {"swa_start_epoch": 2, "ensemble_start_epoch": 3}
-    whole, (_, said) = train(views, targets, tmp_path / "whole", **settings)
+    full, (_, predictions) = train(views, targets, tmp_path / "full", **settings)
     with pytest.raises(Stopped):
         train(views, targets, tmp_path / "stopped", stop_after=3, **settings)
-    resumed, (_, said_again) = train(views, targets, tmp_path / "stopped", **settings)
-    assert torch.equal(said, said_again)
-    for name, tensor in whole.state_dict().items():
+    resumed, (_, predictions_again) = train(views, targets, tmp_path / "stopped", **settings)
+    assert torch.equal(predictions, predictions_again)
+    for name, tensor in full.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
@@ -112,8 +113,8 @@ def fit_labels(model, batches, role, path, **callbacks):
 
 
 def test_the_mean_of_the_last_epochs_is_kept(views, targets, tmp_path):
-    """Epochs 3 and 4: the mean of their weights and of what they say, by hand."""
-    states, said = [], []
+    """Epochs 3 and 4: the mean of their weights and of their predictions, by hand."""
+    states, predictions = [], []
     role = Student(
         epochs=4, learning_rate=1e-2, batch_size=8, swa_start_epoch=3, ensemble_start_epoch=3
     )
@@ -125,13 +126,13 @@ def test_the_mean_of_the_last_epochs_is_kept(views, targets, tmp_path):
         return 1 / len(states)  # the first is the best, and is not kept
 
     @torch.no_grad()
-    def says(model):
-        said.append(model.eval()(views["student"][torch.arange(20, 24)]).logits)
-        return said[-1]
+    def predict(model):
+        predictions.append(model.eval()(views["student"][torch.arange(20, 24)]).logits)
+        return predictions[-1]
 
-    fitted = fit_labels(model, batches, role, tmp_path, validate=score, says=says)
-    assert len(said) == 2
-    torch.testing.assert_close(fitted.said, (said[0] + said[1]) / 2)
+    fitted = fit_labels(model, batches, role, tmp_path, validate=score, predict=predict)
+    assert len(predictions) == 2
+    torch.testing.assert_close(fitted.epoch_mean, (predictions[0] + predictions[1]) / 2)
     kept = model.state_dict()
     for name in kept:
         if "running" not in name and "num_batches" not in name:

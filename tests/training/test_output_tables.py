@@ -30,12 +30,12 @@ def filled(folder, dtype="float32"):
     return table
 
 
-def test_a_table_gives_back_what_went_in(tmp_path):
+def test_a_table_returns_the_values_that_were_written(tmp_path):
     table = table_of(tmp_path)
     assert table.missing() == [0, 4, 8]
     filled(tmp_path)
     assert table.missing() == []
-    assert torch.equal(table.whole(), VALUES)
+    assert torch.equal(table.read(), VALUES)
     assert table.bytes == VALUES.numel() * 4
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "map.float32.00000000.npy",
@@ -62,7 +62,7 @@ def test_a_part_cut_short_is_missing(tmp_path, kept):
     table.path(4).write_bytes(content[:kept])
     assert table.missing() == [4]
     with pytest.raises(UserError, match=r"00000004\.npy: missing or damaged"):
-        table.whole()
+        table.read()
 
 
 def test_a_part_of_another_table_is_missing(tmp_path):
@@ -74,7 +74,7 @@ def test_a_part_of_another_table_is_missing(tmp_path):
     assert table_of(tmp_path).missing() == [0]
 
 
-def test_a_full_disk_leaves_the_finished_parts_and_no_half_one(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_finished_parts_only(tmp_path, monkeypatch):
     table = table_of(tmp_path)
     table.write(0, VALUES[:4])
 
@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_finished_parts_and_no_half_one(tmp_path, monkeyp
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="No space left on device.*finished are kept"):
+    with pytest.raises(UserError, match="No space left on device.*finished parts are kept"):
         table.write(4, VALUES[4:8])
     assert [path.name for path in tmp_path.iterdir()] == ["map.float32.00000000.npy"]
     monkeypatch.undo()
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_the_finished_parts_and_no_half_one(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("dtype", "value"), [("float16", 7e4), ("float32", torch.inf), ("float32", torch.nan)]
 )
-def test_a_value_that_the_type_cannot_hold_is_refused(tmp_path, dtype, value):
+def test_a_value_that_the_type_cannot_represent_is_rejected(tmp_path, dtype, value):
     with pytest.raises(UserError, match=f"map is not finite in {dtype}.*TEACHER = online"):
         table_of(tmp_path, dtype).write(0, torch.full((4, 2, 3), value))
     assert list(tmp_path.iterdir()) == []

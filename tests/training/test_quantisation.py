@@ -1,4 +1,4 @@
-"""float16 and int8 beside the student, by the scripts."""
+"""float16 and int8 students, by the scripts."""
 
 import json
 import shutil
@@ -29,13 +29,13 @@ FOLDER = "ce+kd/seed_0/fold_0"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A teacher that was never trained, a student of it, and what that is in fewer bits."""
+    """An untrained teacher, a student of it, and this student in fewer bits."""
     folder = workplace(tmp_path_factory.mktemp("quantised"), extra=SECTION)
     text = (folder / "config.ini").read_text()
     (folder / "config.ini").write_text(text.replace("ce, ce+kd, ce+kd+sp", "ce+kd"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        ask(patch, make_mel)
+        run_main(patch, make_mel)
         train_teachers(load(Path("config.ini"), ["teacher.epochs=0"]))
         train_students(load(Path("config.ini")))
         write_results("config")
@@ -43,12 +43,12 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def asked(place, monkeypatch, capsys):
-    """Run a script in this process: the exit status and what is printed."""
+def call(place, monkeypatch, capsys):
+    """Run a script in this process: its exit status and its output."""
     monkeypatch.chdir(place)
 
     def run(script, *arguments):
-        status = ask(monkeypatch, script, *arguments)
+        status = run_main(monkeypatch, script, *arguments)
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
         return status, printed.out + printed.err
@@ -56,7 +56,7 @@ def asked(place, monkeypatch, capsys):
     return run
 
 
-def ask(patch, script, *arguments):
+def run_main(patch, script, *arguments):
     patch.setattr(sys, "argv", [f"{script.__name__}.py", *arguments])
     parser = export_student.parser() if script is export_student else script_parser("")
     parser.set_defaults(download=False, dry_run=False, overwrite=False)
@@ -65,12 +65,12 @@ def ask(patch, script, *arguments):
     return end.value.code
 
 
-def said(place, role):
+def predictions_of(place, role):
     folder = place / f"runs/config/{role}" / FOLDER
     return pd.read_csv(folder / "predictions.csv", index_col=0)
 
 
-def test_each_precision_is_a_row_beside_the_student(place):
+def test_each_precision_is_a_row_of_the_table(place):
     results = pd.read_csv(place / "runs/config/results.csv")
     systems = ["student", "student@float16", "student@int8"]
     found = results[results["metric"] == "accuracy"].set_index("role")
@@ -85,19 +85,19 @@ def test_each_precision_is_a_row_beside_the_student(place):
     assert System("student@int8", "ce+kd", "dcase_small", 1).label == "ce+kd@int8"
 
 
-def test_fewer_bits_say_nearly_the_same(place):
-    whole, half, eight = (said(place, f"student{at}") for at in ("", "@float16", "@int8"))
-    assert 0 < np.abs(half - whole).to_numpy().max() < 1e-3
-    assert 0 < np.abs(eight - whole).to_numpy().max() < 0.05
+def test_predictions_in_fewer_bits_are_nearly_equal(place):
+    full, half, eight = (predictions_of(place, f"student{at}") for at in ("", "@float16", "@int8"))
+    assert 0 < np.abs(half - full).to_numpy().max() < 1e-3
+    assert 0 < np.abs(eight - full).to_numpy().max() < 0.05
 
 
-def test_int8_is_taught_with_the_losses_of_its_variant(place):
+def test_int8_is_trained_with_the_losses_of_its_variant(place):
     history = pd.read_csv(place / "runs/config/student@int8" / FOLDER / "history.csv")
     assert {"ce", "kd"} < set(history)
     assert history["learning_rate"].tolist() == [5e-5, 5e-5]
 
 
-def test_the_stored_model_is_the_one_that_was_judged(place):
+def test_the_stored_model_is_the_one_that_was_evaluated(place):
     folder = place / "runs/config/student@int8" / FOLDER
     model, described = read_model(folder / "weights.safetensors")
     assert described.precision == "int8"
@@ -106,7 +106,7 @@ def test_the_stored_model_is_the_one_that_was_judged(place):
     assert all(weights[name] > 0 for name in weights if name.endswith("high"))
 
 
-def test_a_second_start_changes_nothing_and_other_settings_are_noticed(place, monkeypatch):
+def test_a_second_start_changes_nothing_and_other_settings_are_detected(place, monkeypatch):
     monkeypatch.chdir(place)
     paths = sorted(Path("runs").glob("**/metrics.json"))
     before = [path.read_bytes() for path in paths]
@@ -116,18 +116,18 @@ def test_a_second_start_changes_nothing_and_other_settings_are_noticed(place, mo
         train_students(load(Path("config.ini"), ["quantisation.epochs=1"]))
 
 
-def test_a_student_that_was_trained_again_is_noticed(place):
+def test_a_student_that_was_trained_again_is_detected(place):
     runs = place / "runs/config"
     metrics = json.loads((runs / "student@float16" / FOLDER / "metrics.json").read_text())
     found = metrics["settings"]["init weights"]
     assert found == sha256_of(runs / "student" / FOLDER / "weights.safetensors")
 
 
-def test_the_exported_file_is_what_was_learnt(place, asked):
-    status, printed = asked(export_student, "--precision", "int8")
+def test_the_exported_file_predicts_like_the_trained_model(place, call):
+    status, printed = call(export_student, "--precision", "int8")
     assert status == 0
     assert "int8 is as it was trained: its logits differ by " in printed
-    predictions = said(place, "student@int8")
+    predictions = predictions_of(place, "student@int8")
     sounds = [soundfile.read(place / "recordings" / name)[0] for name in predictions.index]
     file = place / "runs/config/student" / FOLDER / "int8.onnx"
     (found,) = onnxruntime.InferenceSession(file).run(
@@ -137,11 +137,11 @@ def test_the_exported_file_is_what_was_learnt(place, asked):
     np.testing.assert_allclose(found, predictions, atol=2e-3)
 
 
-def test_int8_that_is_not_trained_yet_is_named(place, asked, tmp_path):
+def test_int8_that_is_not_trained_yet_is_named(place, call, tmp_path):
     trained = place / "runs/config/student@int8"
     shutil.move(trained, tmp_path)
     try:
-        status, printed = asked(export_student, "--precision", "int8")
+        status, printed = call(export_student, "--precision", "int8")
     finally:
         shutil.move(tmp_path / trained.name, trained)
     assert status == 1
@@ -155,18 +155,18 @@ WRONG = [
 ]
 
 
-def test_a_student_that_cannot_be_quantised_is_not_trained(place, asked):
+def test_a_student_that_cannot_be_quantised_is_not_trained(place, call):
     text = (place / "config.ini").read_text()
     own = "[student]\nMODEL = dcase_small\nWIDTH_MULT = 0.25"
     (place / "other.ini").write_text(text.replace(own, "[student]\nMODEL = cnn_lstm"))
-    status, printed = asked(train_student, "--config", "other.ini")
+    status, printed = call(train_student, "--config", "other.ini")
     assert status == 2
     assert "int8: CnnLstm cannot be quantised: it contains a recurrence" in printed
     assert not (place / "runs/other").exists()
 
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG, ids=lambda value: str(value)[:40])
-def test_what_cannot_be_is_said_before_anything_is_trained(asked, arguments, message):
-    status, printed = asked(train_student, *arguments)
+def test_wrong_settings_are_errors_before_any_training(call, arguments, message):
+    status, printed = call(train_student, *arguments)
     assert status == 2
     assert message in printed

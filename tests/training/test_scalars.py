@@ -1,4 +1,4 @@
-"""TensorBoard shows what history.csv says, once."""
+"""TensorBoard shows the rows of history.csv, each once."""
 
 import sys
 
@@ -21,9 +21,9 @@ def shown(folder):
     }
 
 
-def test_a_training_that_goes_on_shows_every_epoch_once(tmp_path):
+def test_a_resumed_training_shows_every_epoch_once(tmp_path):
     killed, again = Scalars(tmp_path, 0), rows(3, 5)
-    for row in [*rows(1, 3), {"epoch": 3, "loss": 9.0}]:  # the third was not saved any more
+    for row in [*rows(1, 3), {"epoch": 3, "loss": 9.0}]:  # the third epoch was not saved
         killed.add(row)
     killed.close()
     resumed = Scalars(tmp_path, 2)

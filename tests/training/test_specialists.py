@@ -18,7 +18,7 @@ def test_confusions_in_both_directions_are_added_up():
     assert most_confused(COUNTS, 2) == [Pair(2, 3, 5), Pair(0, 1, 4)]
 
 
-def test_of_equals_the_first_is_taken():
+def test_of_ties_the_first_is_taken():
     assert most_confused(COUNTS, 4) == [
         Pair(2, 3, 5),
         Pair(0, 1, 4),
@@ -27,7 +27,7 @@ def test_of_equals_the_first_is_taken():
     ]
 
 
-def test_all_pairs_can_be_wanted():
+def test_all_pairs_can_be_chosen():
     assert len(most_confused(COUNTS, 6)) == 6
 
 
@@ -37,7 +37,7 @@ PITCHES = {"a": 300, "b": 330, "c": 900, "d": 2500}  # a and b are hard to tell 
 
 
 def scenes(folder, classes="abcd", extra=""):
-    """Six clips a class and part, with a config of specialists."""
+    """Six clips per class and split, with a config of specialists."""
     recordings = folder / "recordings"
     recordings.mkdir()
     generator = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def figures(place):
     return results[results["metric"] == "accuracy"].set_index(["role", "variant"])["value"]
 
 
-def test_the_whole_chain_is_a_table(trained):
+def test_all_systems_are_in_the_table(trained):
     place, of_teachers, of_students = trained
     assert set(figures(place).index) == {
         ("teacher", "ce"),
@@ -94,24 +94,24 @@ def test_the_whole_chain_is_a_table(trained):
     pairs = pd.read_csv(place / "runs/config/teacher/seed_0/fold_0/pairs.csv")
     assert f"{pairs['first'][0]} / {pairs['second'][0]} ({pairs['confused'][0]})" in of_teachers
     matrix = pd.read_csv(place / "runs/config/teacher/seed_0/fold_0/confusion.csv", index_col=0)
-    assert matrix.to_numpy().sum() == 24, "of the clips that choose the epoch"
+    assert matrix.to_numpy().sum() == 24, "of the validation clips"
 
 
-def test_the_ensemble_is_the_mean_of_what_its_members_say(trained):
+def test_the_ensemble_is_the_mean_of_its_members(trained):
     place, *_ = trained
     run_folder = place / "runs/config"
-    said = {
+    predictions = {
         role: pd.read_csv(run_folder / role / "seed_0/fold_0/predictions.csv", index_col=0)
         for role in ("teacher", "specialist_1", "specialist_2", "ensemble")
     }
-    mean = sum(said[role] for role in ("teacher", "specialist_1", "specialist_2")) / 3
-    assert np.allclose(said["ensemble"], mean)
+    mean = sum(predictions[role] for role in ("teacher", "specialist_1", "specialist_2")) / 3
+    assert np.allclose(predictions["ensemble"], mean)
     record = json.loads((run_folder / "ensemble/seed_0/fold_0/metrics.json").read_text())
     teacher = json.loads((run_folder / "teacher/seed_0/fold_0/metrics.json").read_text())
     assert record["parameters"] == 3 * teacher["parameters"]
 
 
-def test_a_student_and_a_specialist_go_on_from_the_teacher(trained):
+def test_a_student_and_a_specialist_start_from_the_teacher(trained):
     place, *_ = trained
     losses = {
         role: pd.read_csv(place / f"runs/config/{role}/seed_0/fold_0/history.csv")["ce"]
@@ -120,14 +120,14 @@ def test_a_student_and_a_specialist_go_on_from_the_teacher(trained):
     assert losses["student/ce"][0] < losses["teacher"][0]
 
 
-def test_what_is_finished_is_not_trained_again(trained):
+def test_finished_trainings_are_not_repeated(trained):
     place, *_ = trained
     again = run(place, "train_teacher.py") + run(place, "train_student.py")
-    assert "epoch/s" not in again
+    assert "epoch 1 of" not in again
 
 
-def test_no_label_of_the_reported_clips_chooses_anything(trained, tmp_path):
-    """The same recordings, the labels of the test split turned round: all weights are the same."""
+def test_no_label_of_the_test_clips_influences_any_weight(trained, tmp_path):
+    """The same recordings with exchanged labels in the test split: all weights are equal."""
     place, *_ = trained
     other = scenes(tmp_path, extra=SPECIALISTS)
     listed = (other / "recordings/clips.csv").read_text()
@@ -142,26 +142,26 @@ def test_no_label_of_the_reported_clips_chooses_anything(trained, tmp_path):
     for path in sorted((place / "runs").rglob("weights.safetensors")):
         twin = other / path.relative_to(place)
         assert twin.read_bytes() == path.read_bytes(), path
-    assert (figures(place) != figures(other)).any(), "only what is reported is another"
+    assert (figures(place) != figures(other)).any(), "only the figures differ"
 
 
 @pytest.mark.parametrize(
-    ("classes", "changes", "status", "said"),
+    ("classes", "changes", "status", "message"),
     [
-        ("ab", ["specialists.pairs=1"], 2, "2 classes leave none beside a pair"),
+        ("ab", ["specialists.pairs=1"], 2, "2 classes leave none outside a pair"),
         ("abc", ["specialists.pairs=4"], 2, "found 4, but 3 classes have 3 pairs"),
         ("abc", ["specialists.batch_size=7"], 2, "found 7, want it even"),
     ],
 )
-def test_what_cannot_be_is_named(tmp_path, classes, changes, status, said):
+def test_impossible_pairs_are_named(tmp_path, classes, changes, status, message):
     place = scenes(tmp_path, classes, SPECIALISTS)
     run(place, "make_mel.py")
     settings = [part for change in changes for part in ("--set", change)]
     fast = ("--set", "teacher.epochs=0")
-    assert said in run(place, "train_teacher.py", *fast, *settings, status=status)
+    assert message in run(place, "train_teacher.py", *fast, *settings, status=status)
 
 
-def test_a_class_that_is_not_held_out_is_named(tmp_path):
+def test_a_class_without_validation_clips_is_named(tmp_path):
     place = scenes(tmp_path, "abc", SPECIALISTS)
     listed = (place / "recordings/clips.csv").read_text().splitlines()
     kept = [line for line in listed if not line.startswith("validate_b")]

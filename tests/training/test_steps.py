@@ -36,7 +36,7 @@ def test_a_variant_names_its_losses(config):
 
 
 @pytest.mark.parametrize(
-    ("variant", "task", "said"),
+    ("variant", "task", "message"),
     [
         ("bce+kq", "multi_label", "nearest: kd"),
         ("ce", "multi_label", "multi-label"),
@@ -44,12 +44,12 @@ def test_a_variant_names_its_losses(config):
         ("bce+centre", "multi_label", "'centre', but the data set is multi-label"),
     ],
 )
-def test_a_mix_that_cannot_be_is_refused(config, variant, task, said):
-    with pytest.raises(ConfigError, match=said):
+def test_losses_that_do_not_fit_are_rejected(config, variant, task, message):
+    with pytest.raises(ConfigError, match=message):
         build_losses(variant, task, Student(), config)
 
 
-def test_z_scores_are_of_one_label_a_clip(tmp_path):
+def test_standardised_logits_require_a_single_label_task(tmp_path):
     path = tmp_path / "config.ini"
     path.write_text("[distillation]\nSTANDARDISE_LOGITS = yes\n")
     settings = load(path)
@@ -85,16 +85,16 @@ def test_kd_of_weighted_teachers_is_the_cross_entropy_of_their_soft_labels(views
     same gradient.
     """
     student, temperature, weights = model_for(views["student"], 0), 2.0, (0.5, 2.0)
-    taught = [model_for(views["teacher"], seed).eval() for seed in (1, 2)]
+    models = [model_for(views["teacher"], seed).eval() for seed in (1, 2)]
     kd = {"kd": LOSSES["kd"](task="single_label", temperature=temperature)}
     batch = first_batch(views, targets)
-    step = Step(student, "student", kd, {}, [OnlineTeacher(t) for t in taught], weights)
+    step = Step(student, "student", kd, {}, [OnlineTeacher(t) for t in models], weights)
     step(batch)["kd"].backward()
     found = [p.grad.clone() for p in student.parameters()]
     student.zero_grad()
-    said = (student(batch.inputs["student"]).logits / temperature).log_softmax(1)
-    soft = [(t(batch.inputs["teacher"]).logits / temperature).softmax(1).detach() for t in taught]
-    entropies = [-(label * said).sum(1).mean() for label in soft]
+    log_p = (student(batch.inputs["student"]).logits / temperature).log_softmax(1)
+    soft = [(t(batch.inputs["teacher"]).logits / temperature).softmax(1).detach() for t in models]
+    entropies = [-(label * log_p).sum(1).mean() for label in soft]
     sum(w * term for w, term in zip(weights, entropies, strict=True)).backward()
     for gradient, parameter in zip(found, student.parameters(), strict=True):
         torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-7)
@@ -110,7 +110,7 @@ def test_no_gradient_reaches_a_teacher(views, targets):
     assert student.conv1[0].weight.grad.abs().sum() > 0
 
 
-def test_distillation_without_a_teacher_is_a_mistake(views):
+def test_distillation_without_a_teacher_is_an_error(views):
     with pytest.raises(ValueError, match="without a teacher"):
         Step(model_for(views["student"], 0), "student", {"sp": LOSSES["sp"]()}, {})
 

@@ -1,4 +1,4 @@
-"""What is written of a system: figures of the reported clips, and of their groups."""
+"""The figures of a system on the test clips and on groups of them."""
 
 import math
 from pathlib import Path
@@ -12,8 +12,8 @@ from data.tables.clips import Clip, ClipTable
 from training.systems import figures_of
 
 SCENES = ("bus", "tram")
-DEVICES = ("s1", "a", "s4", "a", "s4")  # the first is not reported
-SAID = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3]])  # bus, tram, bus, tram
+DEVICES = ("s1", "a", "s4", "a", "s4")  # the first is no test clip
+PREDICTED = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.7, 0.3]])  # bus, tram, bus, tram
 
 
 def experiment(task):
@@ -26,15 +26,16 @@ def experiment(task):
         )
         for n, device in enumerate(DEVICES)
     ]
+    metric = {"single_label": "macro_accuracy", "multi_label": "macro_auprc"}[task]
     return SimpleNamespace(
         table=ClipTable.of(clips, SCENES, task),
-        metric={"single_label": "macro_accuracy", "multi_label": "macro_auprc"}[task],
+        experiment=SimpleNamespace(metric=metric),
         split=SimpleNamespace(test=np.arange(1, 5)),
     )
 
 
 def test_scenes_have_figures_of_each_class_and_device():
-    found = figures_of(experiment("single_label"), SAID)
+    found = figures_of(experiment("single_label"), PREDICTED)
     assert found["accuracy"] == pytest.approx(3 / 4)
     assert found["macro_accuracy bus"] == found["class bus accuracy"] == pytest.approx(1)
     by_hand = {
@@ -51,12 +52,14 @@ def test_scenes_have_figures_of_each_class_and_device():
     assert {name: found[name] for name in by_hand} == pytest.approx(by_hand)
 
 
-def test_what_all_clips_share_or_hardly_any_do_has_no_figures(monkeypatch):
+def test_groups_of_all_clips_or_of_few_clips_have_no_figures(monkeypatch):
     monkeypatch.setattr(data.tables.clips, "MOST_GROUPS", 3)
-    kinds = {name.partition(" ")[0] for name in figures_of(experiment("single_label"), SAID)}
+    kinds = {name.partition(" ")[0] for name in figures_of(experiment("single_label"), PREDICTED)}
     assert "device" in kinds
     assert not kinds & {"city", "take"}
 
 
 def test_tags_have_no_figures_by_group():
-    assert not [name for name in figures_of(experiment("multi_label"), SAID) if "device" in name]
+    assert not [
+        name for name in figures_of(experiment("multi_label"), PREDICTED) if "device" in name
+    ]

@@ -1,4 +1,4 @@
-"""A cached teacher teaches what it teaches online: the same losses, gradients and students."""
+"""A cached teacher gives the same losses, gradients and students as an online one."""
 
 import copy
 from pathlib import Path
@@ -38,24 +38,24 @@ def model_for(view, seed):
 def teacher_for(view, seed=1):
     model = model_for(view, seed)
     with torch.no_grad():
-        for _ in range(3):  # statistics of its own, as a trained one has
+        for _ in range(3):  # batch statistics like those of a trained model
             model(torch.randn(8, *view.shape) * 2)
     return model.eval().requires_grad_(False)
 
 
 class Counted(torch.nn.Module):
-    """A teacher that counts the clips it hears, and is killed after so many calls."""
+    """A teacher that counts its clips and is killed after a number of calls."""
 
     def __init__(self, model, calls=10**9):
         super().__init__()
         self.model, self.clips, self.calls = model, 0, calls
 
-    def forward(self, heard):
+    def forward(self, x):
         if self.calls == 0:
             raise KeyboardInterrupt
         self.calls -= 1
-        self.clips += len(heard)
-        return self.model(heard)
+        self.clips += len(x)
+        return self.model(x)
 
 
 def replay_of(views, augment=AUGMENT):
@@ -82,10 +82,10 @@ def losses_of(variant):
 
 
 def trained(student, teachers, views, targets, variant, steps, replay=None):
-    """The losses and the gradients of so many steps of Adam."""
+    """The losses and the gradients of a number of steps of Adam."""
     student = copy.deepcopy(student)
-    heard = {role: views[role] for role in ("student", *teachers[0].input_roles)}
-    batches = Batches(heard, targets, ROWS, 5, seed=0, replay=replay)
+    features = {role: views[role] for role in ("student", *teachers[0].input_roles)}
+    batches = Batches(features, targets, ROWS, 5, seed=0, replay=replay)
     step = Step(student, "student", losses_of(variant), {"sp": 10.0}, teachers)
     optimiser = torch.optim.Adam(student.parameters(), lr=1e-3)
     losses, gradients = [], []
@@ -102,40 +102,38 @@ def trained(student, teachers, views, targets, variant, steps, replay=None):
 
 
 def relative(found, wanted):
-    """The largest difference of a step, over the size of what it differs from."""
+    """The largest relative difference of a step."""
     return ((found - wanted).norm(dim=1) / wanted.norm(dim=1)).max().item()
 
 
 @pytest.mark.parametrize(("variant", "views_replayed"), [("ce+kd+sp", 0), ("bce+kd+sp", 3)])
-def test_fifty_steps_are_those_of_the_teacher_online(
+def test_fifty_steps_equal_those_of_the_online_teacher(
     views, targets, tmp_path, variant, views_replayed
 ):
     replay = replay_of(views_replayed) if views_replayed else None
     student, model = model_for(views["student"], 0), teacher_for(views["teacher"])
     looked_up = cached(model, views["teacher"], tmp_path, variant, replay=replay)
     assert looked_up.input_roles == ()
-    lesson = (views, targets, variant, 50, replay)
-    found = trained(student, [looked_up], *lesson)
-    wanted = trained(student, [OnlineTeacher(model)], *lesson)
+    arguments = (views, targets, variant, 50, replay)
+    found = trained(student, [looked_up], *arguments)
+    wanted = trained(student, [OnlineTeacher(model)], *arguments)
     for mine, others in zip(found, wanted, strict=True):
         assert len(mine) == 50
         assert relative(mine, others) < 1e-4
 
 
-def test_a_cached_teacher_has_heard_the_replayed_crops(views, targets, tmp_path):
+def test_cached_outputs_are_those_of_the_replayed_crops(views, targets, tmp_path):
     view, replay = views["teacher"], replay_of(2, Augment(mixup_alpha=0.3, crop_seconds=0.1))
     model = teacher_for(view)
     teacher = cached(model, view, tmp_path, "ce+kd+sp", replay=replay)
     for epoch in range(2):
         for batch in Batches({"teacher": view}, targets, ROWS, 4, 0, replay=replay).epoch(epoch):
             assert batch.inputs["teacher"].shape[2] == 10  # of the 16 frames of 0.16 s
-            said, found = model(batch.inputs["teacher"]), teacher.outputs(batch)
-            torch.testing.assert_close(found["logits"], said.logits, rtol=1e-5, atol=1e-6)
+            outputs, found = model(batch.inputs["teacher"]), teacher.outputs(batch)
+            torch.testing.assert_close(found["logits"], outputs.logits, rtol=1e-5, atol=1e-6)
 
 
-def test_features_on_the_disk_teach_the_same_but_for_the_rounding_of_float16(
-    views, targets, tmp_path
-):
+def test_features_on_disk_differ_by_the_rounding_of_float16_only(views, targets, tmp_path):
     student, model = model_for(views["student"], 0), teacher_for(views["teacher"])
     limits = {"resident": 0.0, "disk": 1.0}
     looked_up = cached(model, views["teacher"], tmp_path, "ce+kd+sp", **limits)
@@ -150,15 +148,15 @@ def test_a_batch_takes_its_sub_matrix_of_the_gram_matrix(views, targets, tmp_pat
     view, model = views["teacher"], teacher_for(views["teacher"])
     teacher = cached(model, view, tmp_path, "ce+kd+sp")
     for batch in Batches({"teacher": view}, targets, ROWS, 4, 0).epoch(0):
-        said = model(view[batch.rows])
-        features = said.maps[-1].flatten(1)
+        outputs = model(view[batch.rows])
+        features = outputs.maps[-1].flatten(1)
         found = teacher.outputs(batch)
         assert found.keys() == {"logits", "map_gram"}
-        torch.testing.assert_close(found["logits"], said.logits, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found["logits"], outputs.logits, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(found["map_gram"], features @ features.T, rtol=1e-5, atol=1e-5)
 
 
-def test_only_what_the_losses_ask_for_is_kept(views, tmp_path, monkeypatch):
+def test_only_the_outputs_that_the_losses_take_are_stored(views, tmp_path, monkeypatch):
     class Hint(torch.nn.Module):
         student, target = "embedding", "teacher"
 
@@ -201,20 +199,22 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("views_replayed", "calls"), [(0, 1), (0, 3), (2, 3), (2, 6)])
-def test_what_was_finished_before_a_kill_is_used_again(views, tmp_path, views_replayed, calls):
+def test_parts_that_were_finished_before_a_kill_are_used_again(
+    views, tmp_path, views_replayed, calls
+):
     """The first call shows the shapes, each further one makes a part."""
     replay = replay_of(views_replayed) if views_replayed else None
     view, model = views["teacher"], teacher_for(views["teacher"])
-    cached(model, view, tmp_path / "whole", "ce+kd+sp", replay=replay)
+    cached(model, view, tmp_path / "full", "ce+kd+sp", replay=replay)
     killed, again = Counted(model, calls), Counted(model)
     with pytest.raises(KeyboardInterrupt):
         cached(killed, view, tmp_path / "killed", "ce+kd+sp", replay=replay)
     cached(again, view, tmp_path / "killed", "ce+kd+sp", replay=replay)
     assert (killed.clips - 1) + (again.clips - 1) == len(ROWS) * max(1, views_replayed)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "full")
 
 
-def test_a_second_start_asks_the_teacher_nothing(views, tmp_path):
+def test_a_second_start_runs_no_forward_pass(views, tmp_path):
     model = Counted(teacher_for(views["teacher"]))
     cached(model, views["teacher"], tmp_path, "ce+kd")
     assert model.clips == 1 + len(ROWS)
@@ -224,24 +224,24 @@ def test_a_second_start_asks_the_teacher_nothing(views, tmp_path):
     assert model.clips == 3 + 2 * len(ROWS), "the maps are new"
 
 
-def test_a_damaged_part_is_made_again(views, tmp_path):
+def test_a_damaged_part_is_computed_again(views, tmp_path):
     view, model = views["teacher"], teacher_for(views["teacher"])
     cached(model, view, tmp_path, "ce+kd+sp")
-    whole = contents(tmp_path)
+    full = contents(tmp_path)
     for path in tmp_path.rglob("*.npy"):
         if "00000005" in path.name:
             path.write_bytes(path.read_bytes()[:-3])
     cached(model, view, tmp_path, "ce+kd+sp")
-    assert contents(tmp_path) == whole
+    assert contents(tmp_path) == full
 
 
-def test_what_fits_nowhere_is_not_cached(views, tmp_path):
+def test_outputs_that_do_not_fit_are_not_cached(views, tmp_path):
     view, model = views["teacher"], teacher_for(views["teacher"])
     size = model(view[torch.tensor([0])]).maps[-1].numel() * len(ROWS) * 4e-9
     gram, logits = len(ROWS) ** 2 * 4e-9, len(ROWS) * 2 * 4e-9
 
     def kept(resident, disk, replay=None):
-        return cache_of(model, view, tmp_path, replay, resident, disk).kept_as("map_gram")
+        return cache_of(model, view, tmp_path, replay, resident, disk).stored_as("map_gram")
 
     assert kept(gram, gram + size) == ("map_gram", "float32")
     assert kept(gram, gram + 0.9 * size) == ("map", "float16")
@@ -275,7 +275,7 @@ def test_outputs_have_one_folder_for_all_that_they_are_made_from(
     assert (folder / "clips.txt").read_text().split() == ids
 
 
-def test_a_clip_that_the_teacher_did_not_hear_has_no_outputs(views, targets, tmp_path):
+def test_other_clips_than_the_cached_ones_have_no_outputs(views, targets, tmp_path):
     teacher = cached(teacher_for(views["teacher"]), views["teacher"], tmp_path, "ce+kd+sp")
     batch = next(Batches({}, targets, np.array([0, 23]), 2, 0).epoch(0))
     with pytest.raises(IndexError):

@@ -1,1 +1,1 @@
-"""What teachers say of clips, as files that are keyed by the ids of the clips."""
+"""Files of a teacher's logits, keyed by the ids of the clips."""

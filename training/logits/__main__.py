@@ -1,4 +1,4 @@
-"""`python -m training.logits SOURCE OUT`: write what a teacher says of each clip as a file."""
+"""`python -m training.logits SOURCE OUT`: write a teacher's logits to a file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from config import ConfigError, UserError
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training.logits",
-        description="Write what a teacher says of each clip as a file that is keyed by the ids of "
-        "the clips: a member of [ensembles], which may teach students.",
-        epilog="Run it where the training was run: features/ is looked for there.",
+        description="Write a teacher's logits to a file that is keyed by the ids of the clips: it "
+        "can be a member of [ensembles], from which students are distilled.",
+        epilog="Run it in the working folder of the training, where features/ is.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -32,13 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--clips",
         type=Path,
         metavar="LIST",
-        help="of a published array: the clip of each row, a line each, or a .csv with filename",
+        help="for a published array: the clip of each row, one per line, or a .csv with filename",
     )
     parser.add_argument(
-        "--classes", type=Path, metavar="LIST", help="the class of each column, a line each"
+        "--classes", type=Path, metavar="LIST", help="the class of each column, one per line"
     )
     parser.add_argument(
-        "--strip", default="", metavar="TEXT", help="cut this off the names of clips, as audio/"
+        "--strip",
+        default="",
+        metavar="TEXT",
+        help="remove this prefix from the names of clips, such as audio/",
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(arguments)
@@ -59,7 +62,8 @@ def export(given: argparse.Namespace) -> None:
     """Every training at or below SOURCE."""
     if given.clips or given.classes or given.strip:
         raise ConfigError(
-            "--clips, --classes, --strip", f"are for a published array, but {given.source} is a run"
+            "--clips, --classes, --strip",
+            f"belong to a published array, but {given.source} is a run",
         )
     from training.device import choose_device, feature_memory_gb
     from training.ensembles import EXPORTED, FILE
@@ -70,10 +74,10 @@ def export(given: argparse.Namespace) -> None:
         path.parent for path in given.source.glob(f"seed_*/fold_*/{WEIGHTS}")
     )
     if not trainings:
-        raise UserError(f"{given.source}: no finished training in it")
+        raise UserError(f"{given.source}: contains no finished training")
     one_file = given.out.suffix == FILE
     if one_file and len(trainings) > 1:
-        raise ConfigError("out", f"found a file, but these are {len(trainings)} trainings")
+        raise ConfigError("out", f"found a file, but there are {len(trainings)} trainings")
     for folder in trainings:
         run = read_run(folder)[1].run
         device = choose_device(run.device)
@@ -87,13 +91,13 @@ def export(given: argparse.Namespace) -> None:
 def convert(given: argparse.Namespace) -> None:
     if not (given.clips and given.classes):
         raise ConfigError(
-            "--clips, --classes", f"want both for a published array, which {given.source} would be"
+            "--clips, --classes", f"both are required for the published array {given.source}"
         )
     from training.ensembles import FILE
     from training.logits.published import read_published
 
     if given.out.suffix != FILE:
-        raise ConfigError("out", f"found {given.out}, want a {FILE} file")
+        raise ConfigError("out", f"found {given.out}, expected a {FILE} file")
     logits = read_published(given.source, given.clips, given.classes, given.strip)
     logits.write(given.out)
     print(f"{given.out}: {len(logits.ids)} clips")

@@ -1,4 +1,4 @@
-"""The logits of a finished training, for all clips of its cache."""
+"""The logits of a finished training for all clips of its features."""
 
 from __future__ import annotations
 
@@ -25,26 +25,28 @@ LOGITS = {"logits"}
 def logits_of_training(
     folder: Path, device: torch.device, feature_memory_gb: float, teacher_cache_gb: float
 ) -> Logits:
-    """Of clips as they are, undisturbed; computed once and kept below the training's outputs/.
+    """Of clean clips; computed once and stored in the outputs/ of the training.
 
     `folder` is runs/NAME/<role>/seed_<s>/fold_<f>, or .../student/<variant>/... Raises UserError
-    where it is not finished, and where its features are gone or of other clips.
+    where it is not finished, and where its features are missing or of other clips.
     """
     record, config = read_run(folder)
     model, described = read_model(folder / WEIGHTS)
     cache = MelCache.open(cache_folder(config, record["role"]))
     if sha256_of(cache.folder / "clips.csv") != record["settings"]["clips"]:
-        raise UserError(f"{folder} was trained on other clips than {cache.folder} holds now")
-    view = ClipFeatures(cache, cache.table.ids, device, feature_memory_gb)
-    view.mean = torch.tensor(described.mean, device=device)
-    view.std = torch.tensor(described.std, device=device)
+        raise UserError(f"{folder} was trained on other clips than {cache.folder} contains now")
+    features = ClipFeatures(cache, cache.table.ids, device, feature_memory_gb)
+    features.mean = torch.tensor(described.mean, device=device)
+    features.std = torch.tensor(described.std, device=device)
     table, data = cache.table, config.data
     made_from = {"weights": sha256_of(folder / WEIGHTS), **cache.fingerprints()}
-    kept = outputs_folder(folder / "outputs", {**made_from, "drawn": "none"}, table.ids[:])
+    stored = outputs_folder(folder / "outputs", {**made_from, "drawn": "none"}, table.ids[:])
     model = model.to(device, memory_format=torch.channels_last).requires_grad_(False)
     rows = torch.arange(len(table)).numpy()
-    outputs = TeacherCache(model, view, rows, None, [kept], feature_memory_gb, teacher_cache_gb)
-    if outputs.kept_as("logits") != ("logits", "float32"):
+    outputs = TeacherCache(
+        model, features, rows, None, [stored], feature_memory_gb, teacher_cache_gb
+    )
+    if outputs.stored_as("logits") != ("logits", "float32"):
         raise UserError(f"the logits of {folder} take more than [run] TEACHER_CACHE_GB; raise it")
     if rank() == 0:
         outputs.fill(LOGITS)
@@ -55,7 +57,7 @@ def logits_of_training(
         where=folder,
         ids=pd.Index(table.ids[:]),
         classes=described.classes,
-        values=outputs.table(kept, "logits", "float32").whole().numpy(),
+        values=outputs.table(stored, "logits", "float32").read().numpy(),
         trained=trained.numpy(),
         record={name: record[name] for name in COLUMNS if name in record},
         made_from=made_from,
@@ -66,7 +68,7 @@ def read_run(folder: Path) -> tuple[dict, Config]:
     """metrics.json of a finished training with weights, and the settings of its run."""
     for name in ("metrics.json", WEIGHTS):
         if not (folder / name).is_file():
-            raise UserError(f"{folder}: no {name} in it; want a teacher or student, trained")
+            raise UserError(f"{folder}: no {name} in it; expected a finished teacher or student")
     record = json.loads((folder / "metrics.json").read_text())
     run = folder.parents[3 if record["role"] == "student" else 2]
     return record, load(run / "config.ini")

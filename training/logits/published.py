@@ -1,4 +1,4 @@
-"""Logits that others published: an array without names, beside a list of what its rows are."""
+"""Published logits: an array without names, and lists of its clips and classes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from training.logits.table import Logits, check_each_once
 def read_published(path: Path, clips: Path, classes: Path, strip: str = "") -> Logits:
     """`clips` lists the clip of each row, `classes` the class of each column, as `names_in` reads.
 
-    `strip` is cut off the beginning of every clip's name. What the teacher was trained on is not
-    known. Raises UserError for what does not fit together, and names the row and the clip.
+    `strip` is removed from the beginning of the name of each clip. The teacher's training clips
+    are unknown. Raises UserError that names the row and the clip which do not fit.
     """
     values, names = read_array(path), names_in(clips)
     columns = tuple(names_in(classes))
     if len(values) != len(names):
-        raise UserError(f"{path} has {len(values)} rows, but {clips} names {len(names)} clips")
+        raise UserError(f"{path} has {len(values)} rows, but {clips} lists {len(names)} clips")
     if values.shape[1] != len(columns):
         found = f"{path} has {values.shape[1]} columns"
-        raise UserError(f"{found}, but {classes} names {len(columns)} classes")
+        raise UserError(f"{found}, but {classes} lists {len(columns)} classes")
     if len(set(columns)) < len(columns):
-        raise UserError(f"{classes}: names a class twice")
+        raise UserError(f"{classes}: lists a class twice")
     if other := [name for name in names if not name.startswith(strip)]:
         raise UserError(f"{clips}: the clip {other[0]!r} does not begin with {strip!r}")
     ids = pd.Index([name.removeprefix(strip) for name in names])
@@ -49,7 +49,7 @@ def read_published(path: Path, clips: Path, classes: Path, strip: str = "") -> L
 
 
 def read_array(path: Path) -> np.ndarray:
-    """(N, K) float32 of a .npy or .pt file. A pickle that holds more than a tensor is refused
+    """(N, K) float32 from a .npy or .pt file. A pickle of anything but a tensor is rejected
     unread. Raises UserError.
     """
     if not path.is_file():
@@ -67,12 +67,12 @@ def read_array(path: Path) -> np.ndarray:
     if isinstance(found, torch.Tensor):
         found = found.float().numpy()
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind != "f":
-        raise UserError(f"{path}: want one array of clips x classes, found something else")
+        raise UserError(f"{path}: expected one array of clips x classes, found something else")
     return found.astype(np.float32)
 
 
 def names_in(path: Path) -> list[str]:
-    """Of a text file a line each; of a .csv the column `filename`, between commas or tabs.
+    """The lines of a text file, or the column `filename` of a .csv with commas or tabs.
 
     Raises UserError.
     """
@@ -83,7 +83,7 @@ def names_in(path: Path) -> list[str]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise UserError(f"{path}: want a text file, a name a line; found something else") from None
+        raise UserError(f"{path}: expected a text file with one name per line") from None
     if "" in lines:
-        raise UserError(f"{path}: line {lines.index('') + 1} is empty, want a name in each")
+        raise UserError(f"{path}: line {lines.index('') + 1} is empty, expected one name per line")
     return lines

@@ -1,12 +1,11 @@
-"""A logit file: what a teacher says of each clip, by the clip's id.
+"""A logit file: the logits of a teacher for each clip, keyed by the clip's id.
 
 One .safetensors file. Tensors:
     logits   (N, K) float32
-    clips    bytes: the ids of the N clips in UTF-8, a line each
-    checks   (N,) uint32: CRC-32 of each id and its logits, so that no row can change its clip
-    trained  (N,) bool: the clips that the teacher was trained on; left out where nobody knows
-The header names the classes, what is known of the teacher, and the SHA-256 of all that it was made
-from.
+    clips    bytes: the ids of the N clips in UTF-8, one per line
+    checks   (N,) uint32: CRC-32 of each id and its logits, so that rows and ids cannot be exchanged
+    trained  (N,) bool: the training clips of the teacher; left out where they are unknown
+The header contains the classes, a record of the teacher, and the SHA-256 of all sources.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ ENTRY = "soundstill_logits"  # of the header: one, because several have no fixed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logits:
-    """`where` is the file or the training that they are of, for messages.
+    """`where` is the source, a file or a training, for error messages.
 
-    values (N, K) float32, trained (N,) bool; `record` is of the teacher's metrics.json, empty for a
-    published file.
+    values (N, K) float32, trained (N,) bool; `record` is taken from the teacher's metrics.json, and
+    empty for a published file.
     """
 
     where: Path
@@ -44,11 +43,11 @@ class Logits:
     made_from: Mapping[str, Any]
 
     def missing(self, ids: Sequence[str]) -> np.ndarray:
-        """Those of `ids` that there are no logits for."""
+        """The `ids` without logits."""
         return np.asarray(ids)[self.ids.get_indexer(ids) < 0]
 
     def of(self, ids: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-        """The logits of these clips and classes, in this order, both taken by name: (N, K) float32.
+        """The logits of these clips and classes, found by name, in this order: (N, K) float32.
 
         Raises UserError for a clip that is missing and for other classes.
         """
@@ -56,7 +55,7 @@ class Logits:
             lacks = sorted(set(classes) - set(self.classes)) or ["none"]
             adds = sorted(set(self.classes) - set(classes)) or ["none"]
             raise UserError(
-                f"{self.where}: is of other classes: it lacks {', '.join(lacks[:5])} and adds "
+                f"{self.where}: has other classes: it lacks {', '.join(lacks[:5])} and adds "
                 f"{', '.join(adds[:5])}"
             )
         if len(missing := self.missing(ids)):
@@ -84,7 +83,7 @@ class Logits:
 
     @classmethod
     def read(cls, path: Path) -> Logits:
-        """Raises UserError that names what is wrong: the file, or the first clip that is."""
+        """Raises UserError that names the file or the first clip with an error."""
         tensors, header = load(path)
         ids = pd.Index(bytes(tensors["clips"]).decode().split("\n"))
         values, classes = tensors["logits"], tuple(header["classes"])
@@ -97,8 +96,7 @@ class Logits:
         wrong = ids[tensors["checks"] != checks_of(ids, values)]
         if len(wrong):
             raise UserError(
-                f"{path}: the logits of {named(wrong)} are not their own: rows or names were moved "
-                "or changed"
+                f"{path}: the checksum of {named(wrong)} is wrong: rows or names were changed"
             )
         return cls(
             where=path,
@@ -124,7 +122,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise UserError(f"{path}: cannot be read as logits: {error}") from None
     if text is None:
         raise UserError(
-            f"{path}: nothing in it says whose logits these are; want what "
+            f"{path}: its header does not describe logits; expected a file that "
             "`python -m training.logits` wrote"
         )
     return tensors, json.loads(text)
@@ -137,14 +135,14 @@ def checks_of(ids: Sequence[str], values: np.ndarray) -> np.ndarray:
 
 
 def check_each_once(where: Path, ids: pd.Index) -> None:
-    """Raises UserError that names a clip which is there twice, and the rows, from 1."""
+    """Raises UserError that names a clip which occurs twice, and its rows, from 1."""
     if ids.has_duplicates:
         name = ids[ids.duplicated()][0]
         rows = ", ".join(map(str, np.flatnonzero(ids == name) + 1))
-        raise UserError(f"{where}: names the clip {name!r} twice, in the rows {rows}")
+        raise UserError(f"{where}: lists the clip {name!r} twice, in the rows {rows}")
 
 
 def named(clips: Sequence[str]) -> str:
-    """The first by its name, and how many there are besides."""
+    """The name of the first, and the number of the others."""
     more = f" and {len(clips) - 1} more" if len(clips) > 1 else ""
     return f"the clip {str(clips[0])!r}{more}"

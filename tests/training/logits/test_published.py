@@ -76,50 +76,50 @@ def lists(clips="b.wav\na.wav\nc.wav\n", classes="tram\nbus\n", values=VALUES):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
-        ({"clips": "b.wav\na.wav\n"}, "array.npy has 3 rows, but clips.txt names 2 clips"),
+        ({"clips": "b.wav\na.wav\n"}, "array.npy has 3 rows, but clips.txt lists 2 clips"),
         (
             {"clips": "b.wav\na.wav\nb.wav"},
-            "clips.txt: names the clip 'b.wav' twice, in the rows 1, 3",
+            "clips.txt: lists the clip 'b.wav' twice, in the rows 1, 3",
         ),
-        ({"clips": "b.wav\n\nc.wav\n"}, "clips.txt: line 2 is empty, want a name in each"),
+        ({"clips": "b.wav\n\nc.wav\n"}, "clips.txt: line 2 is empty, expected one name per line"),
         (
             {"classes": "tram\nbus\nmetro"},
-            "array.npy has 2 columns, but classes.txt names 3 classes",
+            "array.npy has 2 columns, but classes.txt lists 3 classes",
         ),
-        ({"classes": "tram\ntram"}, "classes.txt: names a class twice"),
+        ({"classes": "tram\ntram"}, "classes.txt: lists a class twice"),
         (
             {"values": VALUES + [[0], [np.inf], [0]]},
             "array.npy: the logits of the clip 'a.wav' are not fin",
         ),
-        ({"values": VALUES[0]}, "array.npy: want one array of clips x classes, found something"),
+        ({"values": VALUES[0]}, "array.npy: expected one array of clips x classes, found"),
         (
             {"values": VALUES.astype(int)},
-            "array.npy: want one array of clips x classes, found some",
+            "array.npy: expected one array of clips x classes, found some",
         ),
     ],
 )
-def test_what_does_not_fit_together_is_named(changed, said):
+def test_arrays_and_lists_that_do_not_fit_are_named(changed, message):
     lists(**changed)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read()
 
 
-def test_a_name_without_the_beginning_that_is_cut_off_is_named():
+def test_a_name_without_the_prefix_is_named():
     with pytest.raises(UserError, match="clips.txt: the clip 'b.wav' does not begin with 'audio/'"):
         read(strip="audio/")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
-        ("array.npy a.safetensors", 2, "want both for a published array, which array.npy would be"),
-        ("none.npy a.safetensors", 2, "want both for a published array, which none.npy would be"),
+        ("array.npy a.safetensors", 2, "both are required for the published array array.npy"),
+        ("none.npy a.safetensors", 2, "both are required for the published array none.npy"),
         (
             "array.npy a.npy --clips clips.txt --classes classes.txt",
             2,
-            "out: found a.npy, want a .sa",
+            "out: found a.npy, expected a .sa",
         ),
         (
             "none.npy a.safetensors --clips clips.txt --classes classes.txt",
@@ -127,18 +127,18 @@ def test_a_name_without_the_beginning_that_is_cut_off_is_named():
             "none.npy: no such fi",
         ),
         ("array.npy a.safetensors --clips no.txt --classes classes.txt", 1, "No such file"),
-        (". a.safetensors", 1, ".: no finished training in it"),
-        (". a.safetensors --clips clips.txt", 2, "are for a published array, but . is a run"),
+        (". a.safetensors", 1, ".: contains no finished training"),
+        (". a.safetensors --clips clips.txt", 2, "belong to a published array, but . is a run"),
     ],
 )
-def test_what_the_command_cannot_do_is_named(capsys, arguments, status, said):
+def test_errors_of_the_command_are_named(capsys, arguments, status, message):
     assert main(arguments.split()) == status
     printed = capsys.readouterr().err
-    assert said in printed
+    assert message in printed
     assert printed.count("\n") == 1
 
 
-def test_the_command_writes_what_was_read(capsys):
+def test_the_command_writes_the_logits_that_it_read(capsys):
     line = "array.npy a.safetensors --clips clips.txt --classes classes.txt"
     assert main(line.split()) == 0
     assert capsys.readouterr().out == "a.safetensors: 3 clips\n"

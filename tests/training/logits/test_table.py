@@ -1,4 +1,4 @@
-"""A logit file keeps each row with its clip, or says which clip has lost its own."""
+"""A logit file keeps each row with its clip; an exchanged row is an error."""
 
 import json
 from pathlib import Path
@@ -58,30 +58,30 @@ def bytes_of(ids):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         (
             {"clips": bytes_of([IDS[0], IDS[2], IDS[1]])},
-            "the logits of the clip 'a.wav' and 1 more are not",
+            "the checksum of the clip 'a.wav' and 1 more is wrong",
         ),
-        ({"logits": VALUES[[0, 2, 1]]}, "the clip 'ä, 2.wav' and 1 more are not their own"),
+        ({"logits": VALUES[[0, 2, 1]]}, "checksum of the clip 'ä, 2.wav' and 1 more is wrong"),
         (
             {"logits": VALUES + [[0, 0], [0, 0], [0, 1]]},
-            "the logits of the clip 'a.wav' are not their own",
+            "the checksum of the clip 'a.wav' is wrong",
         ),
         (
             {"clips": bytes_of(["a.wav", *IDS[1:]])},
-            "names the clip 'a.wav' twice, in the rows 1, 3",
+            "lists the clip 'a.wav' twice, in the rows 1, 3",
         ),
         ({"clips": bytes_of(IDS[:2])}, "3 x 2 logits of 2 clips and 2 classes"),
         ({"logits": VALUES[:, :1]}, "3 x 1 logits of 3 clips and 2 classes"),
     ],
 )
-def test_what_was_moved_or_changed_is_named(path, changed, said):
+def test_changed_rows_are_named(path, changed, message):
     change(
         path, **{name: np.asarray(t, load_file(path)[name].dtype) for name, t in changed.items()}
     )
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         Logits.read(path)
 
 
@@ -90,12 +90,12 @@ def test_a_file_without_the_clips_of_training_says_so(path):
     assert Logits.read(path).trained is None
 
 
-def test_what_is_no_logit_file_is_named(path, tmp_path):
+def test_another_file_is_no_logit_file(path, tmp_path):
     with pytest.raises(UserError, match="no such file of logits"):
         Logits.read(tmp_path / "none.safetensors")
     path.write_bytes(save({"logits": VALUES}))
     with pytest.raises(
-        UserError, match=r"nothing in it says whose logits these are; want what `py"
+        UserError, match=r"its header does not describe logits; expected a file that `py"
     ):
         Logits.read(path)
     path.write_bytes(b"\x08\0\0\0")

@@ -1,0 +1,21 @@
+"""A role is the name of its folder, and back."""
+
+import pytest
+
+from training.role import STUDENT, TEACHER, Role
+
+
+@pytest.mark.parametrize(
+    ("text", "role", "features", "is_specialist"),
+    [
+        ("teacher", TEACHER, "teacher", False),
+        ("student", STUDENT, "student", False),
+        ("specialist_2", Role("specialist_2"), "teacher", True),
+        ("student@float16", Role("student", "float16"), "student", False),
+        ("student@int8", Role("student", "int8"), "student", False),
+    ],
+)
+def test_a_role_is_parsed_and_written(text, role, features, is_specialist):
+    assert Role.parse(text) == role
+    assert str(role) == f"{role}" == text
+    assert (role.features, role.is_specialist) == (features, is_specialist)

@@ -1,0 +1,60 @@
+"""Configurations are checked against the tables without disk access."""
+
+import builtins
+from pathlib import Path
+
+import pytest
+
+from config import ConfigError, load
+from training.validation import check_config, outputs_repeat, teacher_losses, teacher_weights
+
+
+def config_of(folder, *overrides):
+    path = folder / "config.ini"
+    path.write_text("[data]\nDATASET = esc10\n[distillation]\nVARIANTS = ce, ce+kd\n")
+    return load(path, overrides)
+
+
+@pytest.fixture
+def no_disk(monkeypatch):
+    """Any file that is opened is an error."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError(f"opened {arguments[0]}")
+
+    def activate():
+        monkeypatch.setattr(builtins, "open", refuse)
+        monkeypatch.setattr(Path, "open", refuse)
+
+    return activate
+
+
+def test_a_right_configuration_gives_its_data_set_without_disk_access(tmp_path, no_disk):
+    config = config_of(tmp_path)
+    no_disk()
+    dataset = check_config(config, "teacher", "student")
+    assert dataset.task == "single_label"
+    assert teacher_losses(config, dataset.task) == "ce"
+    assert teacher_weights(config, dataset, "ce+kd") == {"teacher": 1.0}
+    assert outputs_repeat(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("student.model=dcase_smal", "nearest: dcase_small"),
+        ("student.width=2", "nearest: width_mult"),
+        ("coefficients.sq=3", "nearest: sp"),
+        ("data.dataset=esc60", "nearest: esc50"),
+        ("distillation.variants=bce", "found 'bce', but the data set is single-label"),
+        ("distillation.augmented_views=2", "found 2, but .augment. is off"),
+        ("distillation.variants=kd@specialists", "PAIRS is 0"),
+    ],
+)
+def test_a_wrong_configuration_is_an_error_without_disk_access(
+    tmp_path, no_disk, override, message
+):
+    config = config_of(tmp_path, override)
+    no_disk()
+    with pytest.raises(ConfigError, match=message):
+        check_config(config, "teacher", "student")

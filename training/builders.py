@@ -1,0 +1,140 @@
+"""Models of a run: their architecture, the weights they start from, and their precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from config import Config, ConfigError, UserError
+from config import Role as RoleSettings
+from models import find_model
+from models.freeze import freeze
+from models.precision import to_precision
+from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
+from models.published import load_published, read_weights
+from training.experiment import Experiment
+from training.fold import FoldData
+from training.role import TEACHER, Role
+from training.role_settings import INIT_STUDENT, INIT_TEACHER, settings_of
+from training.run_folder import find_training, teacher_weights_file, training_path
+from training.validation import model_options
+
+CALIBRATION_CLIPS = 64
+
+
+def build_model(experiment: Experiment, role: str) -> nn.Module:
+    """The model of "teacher" or "student", with random weights, on the device."""
+    shape = experiment.features[role].shape
+    model = build_architecture(experiment.config, role, len(experiment.table.classes), shape)
+    model = model.to(experiment.device, memory_format=torch.channels_last)
+    if experiment.config.augment_of(role).crop_seconds:
+        check_crop(experiment, role, model)
+    return model
+
+
+def build_architecture(
+    config: Config, role: str, num_classes: int, input_shape: Sequence[int]
+) -> nn.Module:
+    constructor = find_model(f"[{role}] model", getattr(config, role).model)
+    return constructor(
+        num_classes=num_classes, input_shape=tuple(input_shape), **model_options(config, role)
+    )
+
+
+@torch.no_grad()
+def check_crop(experiment: Experiment, role: str, model: nn.Module) -> None:
+    """Raises ConfigError for a model that cannot take inputs as short as its training crops."""
+    channels, steps, *bands = experiment.features[role].shape
+    seconds = experiment.config.augment_of(role).crop_seconds
+    steps = experiment.augmentation(role, (role,)).steps(steps)
+    shape = "x".join(map(str, (channels, steps, *bands)))
+    try:
+        model.eval()(torch.zeros(1, channels, steps, *bands, device=experiment.device))
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            "[augment] crop_seconds",
+            f"{seconds:g} s are {shape} to the {role}, whose model cannot take it: {reason}",
+        ) from error
+    model.train()
+
+
+def new_model(fold: FoldData, role: Role, seed: int, variant: str = "") -> nn.Module:
+    """The model that a training starts from: seeded random weights or those of INIT, with FREEZE
+    applied.
+    """
+    settings = settings_of(fold.config, role, seed, fold.number)
+    torch.manual_seed(seed)
+    model = build_model(fold.experiment, role.features)
+    if settings.init:
+        path = init_weights(fold.config, settings.init, seed, fold.number, variant)
+        if settings.init in (INIT_TEACHER, INIT_STUDENT):
+            load_weights(model, path)
+        else:
+            load_init(model, settings, path, f"[{role.features}] init")
+    freeze(model, settings.freeze)
+    if role.precision != "float32":
+        to_precision(model, role.precision, calibration_clips(fold, role))
+    return model
+
+
+def init_weights(config: Config, init: str, seed: int, fold: int, variant: str = "") -> Path:
+    """The file that INIT stands for in the training of this seed and fold. Raises UserError."""
+    if init == INIT_TEACHER:
+        return teacher_weights_file(config, TEACHER, seed, fold)
+    if init == INIT_STUDENT:
+        return training_path(config, "student", variant, seed, fold) / "weights.safetensors"
+    path = Path(init)
+    if not path.is_dir():
+        return path
+    return find_training(path, seed, fold) / "weights.safetensors"
+
+
+def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) -> None:
+    """Fill a model from INIT. Raises UserError, ConfigError that names `where`."""
+    if settings.init == IMAGENET:
+        try:
+            weights = imagenet_weights(model)
+        except ConfigError as error:
+            raise ConfigError(where, error.message) from None
+    else:
+        weights = read_weights(path)
+    start = not settings.load_classifier or is_imagenet(model, weights)
+    try:
+        if start:
+            load_pretrained(model, weights, settings.init_colours)
+        else:
+            load_published(model, weights)
+    except UserError as error:
+        hint = (
+            ""
+            if start
+            else "; LOAD_CLASSIFIER = no leaves its classifier out and fits its positions"
+        )
+        raise UserError(f"{where} {path}: {error}{hint}") from None
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Raises UserError that names the file and each tensor that does not fit."""
+    weights = read_weights(path)
+    try:
+        load_published(model, weights)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def autocast(config: Config, role: Role) -> Literal["float32", "bfloat16"]:
+    """PRECISION of [run]; a model in fewer bits does without."""
+    return config.run.precision if role.precision == "float32" else "float32"
+
+
+def calibration_clips(fold: FoldData, role: Role) -> list[Tensor]:
+    """Training clips from all over the table, (1, C, T, F) each, which set the ranges of int8."""
+    rows, features = fold.split.train, fold.features[role.features]
+    places = np.linspace(0, len(rows) - 1, min(CALIBRATION_CLIPS, len(rows))).round()
+    return [features[torch.as_tensor(rows[[place]])] for place in places.astype(int)]

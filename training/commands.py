@@ -1,0 +1,113 @@
+"""What the scripts print about commands: the plan of --dry-run, and the next command."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from config import Config, UserError
+from data.features.mel_cache import MelCache, cache_folder, recordings_folder
+from data.tables.clips import Dataset
+from data.tables.splits import folds_of
+from models.cost import cost
+from training.builders import build_architecture, init_weights
+from training.distributed import rank
+from training.ensembles import FILE, WEIGHTS, sources
+from training.plan import Training, run_trainings
+from training.progress import Counter
+from training.role import Role
+from training.role_settings import epochs_of
+from training.run_folder import teacher_weights_file
+from training.validation import check_config, teacher_losses, teacher_weights
+
+
+def next_command(script: str, arguments: argparse.Namespace) -> str:
+    """The line that names the next script, with the configuration of this one."""
+    words = ["python", script, "--config", str(arguments.config)]
+    words += [word for text in arguments.set for word in ("--set", text)]
+    return f"next: {shlex.join(words)}"
+
+
+def count_trainings(runs: Sequence[tuple[Config, tuple[str, ...]]]) -> Counter:
+    """Of several runs of one data set, each with the roles that are trained in it."""
+    config, roles = runs[0]
+    caches, _ = open_caches(config, check_config(config, *roles), roles)
+    folds = read_folds(config, caches)
+    return Counter(sum(len(run_trainings(config, "", folds, *roles)) for config, roles in runs))
+
+
+def read_folds(config: Config, caches: Mapping[str, MelCache]) -> tuple[int, ...]:
+    """The folds of a run; without features those of [data] FOLDS, or 0."""
+    for cache in caches.values():
+        return folds_of(cache.table, config.data.folds)
+    return config.data.folds or (0,)
+
+
+def print_plan(config: Config, *trained: str, counter: Counter | None = None) -> None:
+    """The trainings of a command in their order, its models, and what is missing to start it.
+
+    `trained`: the roles that the command trains, "teacher", "student" or both. Raises ConfigError
+    for a wrong configuration.
+    """
+    if rank() > 0:
+        return
+    roles = ("teacher", "student") if "student" in trained else ("teacher",)
+    dataset = check_config(config, *roles)
+    caches, missing = open_caches(config, dataset, roles)
+    losses, folds = teacher_losses(config, dataset.task), read_folds(config, caches)
+    trainings = run_trainings(config, losses, folds, *trained)
+    counter = counter or Counter(len(trainings))
+    for training in trainings:
+        finished = ", finished" if training.is_finished(config) else ""
+        print(f"{counter.title(training)}: {epochs_of(config, training.role)} epochs{finished}")
+    for role, cache in caches.items():
+        model = build_architecture(config, role, len(cache.table.classes), cache.shape)
+        figures, shape = cost(model, cache.shape), "x".join(map(str, cache.shape))
+        print(
+            f"{role}: {getattr(config, role).model}, input {shape}, "
+            f"{figures.parameters:,} parameters, {figures.macs:,} MACs per clip"
+        )
+    if not caches:
+        missing.append("the folds of the data set, which are read from its features")
+    if "teacher" not in trained:
+        missing += missing_teachers(config, dataset, trainings)
+    for line in dict.fromkeys(missing):
+        print(f"missing: {line}")
+
+
+def open_caches(
+    config: Config, dataset: Dataset, roles: Sequence[str]
+) -> tuple[dict[str, MelCache], list[str]]:
+    """The features of each role that are there, and what is missing of the others."""
+    caches, missing = {}, []
+    for role in roles:
+        try:
+            caches[role] = MelCache.open(cache_folder(config, role))
+            if dataset.recording_seconds:
+                MelCache.open(recordings_folder(config, role))
+        except UserError as error:
+            missing.append(str(error))
+    return caches, missing
+
+
+def missing_teachers(
+    config: Config, dataset: Dataset, trainings: Sequence[Training]
+) -> Iterator[str]:
+    """The unfinished teachers and members of ensembles that students are distilled from."""
+    for training in trainings:
+        seed, fold = training.seed, training.fold
+        try:
+            if config.student.init == "teacher":
+                init_weights(config, config.student.init, seed, fold)
+            for name in teacher_weights(config, dataset, training.variant):
+                if name in config.teachers():
+                    teacher_weights_file(config, Role(name), seed, fold)
+                    continue
+                for path in sources(config, name, seed, fold):
+                    file: Path = path if path.suffix == FILE else path / WEIGHTS
+                    if not file.is_file():
+                        yield f"{file}, of the ensemble {name}"
+        except UserError as error:
+            yield str(error)

@@ -1,0 +1,62 @@
+"""The data of one fold: its split, and the features normalised by its training clips."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from config import Config, Mel
+from data.loading.batches import ClipFeatures
+from data.tables.clips import ClipTable
+from data.tables.splits import Split, split_clips
+from training.experiment import Experiment
+
+
+@dataclass(frozen=True, slots=True)
+class FoldData:
+    """One fold of an experiment, never changed. `number` is 0 where the data set has splits."""
+
+    experiment: Experiment
+    number: int
+    split: Split
+    features: Mapping[str, ClipFeatures]
+
+    @property
+    def config(self) -> Config:
+        return self.experiment.config
+
+    @property
+    def device(self) -> torch.device:
+        return self.experiment.device
+
+    @property
+    def table(self) -> ClipTable:
+        return self.experiment.table
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """The class of each clip of a single-label data set."""
+        return self.table.targets[rows].argmax(axis=1)
+
+
+def open_fold(experiment: Experiment, number: int) -> FoldData:
+    config = experiment.config
+    split = split_clips(experiment.table, number, config.data.protocol, config.data.hold_out)
+    features = {
+        role: normalised(features, config.mel_of(role), split.train)
+        for role, features in experiment.features.items()
+    }
+    return FoldData(experiment, number, split, features)
+
+
+def normalised(features: ClipFeatures, mel: Mel, train: np.ndarray) -> ClipFeatures:
+    """A copy that shares the features in memory and has its own mean and std."""
+    scaled = copy.copy(features)
+    if mel.normalise == "fixed":
+        scaled.set_normalisation(mel.mean, mel.std)
+    else:
+        scaled.normalise(mel.normalise, train)
+    return scaled

@@ -1,0 +1,168 @@
+"""What is recorded of a training: the settings it depends on, its model, and its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from config import Role as RoleSettings
+from config import flat_items, to_text
+from data.augment.impulse_responses import read_responses
+from data.features.mel_cache import sha256_of
+from losses.mix import names_of
+from models.cost import cost
+from models.stored import Description
+from training.builders import init_weights
+from training.ensembles import ensemble_settings
+from training.fold import FoldData
+from training.loop import Fitted
+from training.plan import Training
+from training.role import Role
+from training.role_settings import settings_of
+from training.run_folder import TrainingFolder, teacher_weights_file, training_path
+from training.systems import figures_of, predictions_table, write_mean
+from training.validation import model_options, teacher_weights
+
+NOT_RECORDED = ("data.root", "data.folds", "data.on_bad_audio", "distillation.variants")
+NOT_RECORDED += ("distillation.teacher_weights",)  # the weight of each teacher is
+"""Settings of where the data lies or what else is trained: no training depends on them."""
+
+
+def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
+    """All that one training depends on, flat, so that trainings of other settings never mix."""
+    config, role, seed, variant = fold.config, training.role, training.seed, training.variant
+    settings = settings_of(config, role, seed, fold.number)
+    sections = {
+        "data": config.data,
+        f"mel.{role}": config.mel_of(role.name),
+        str(role): settings,
+        "augment": config.augment_of(role.name),
+    }
+    if training.uses_teacher:
+        sections |= {"distillation": config.distillation, "mel.teacher": config.teacher_mel}
+    found = {
+        f"{name}.{key}": to_text(value)
+        for name, section in sections.items()
+        for key, value in flat_items(section)
+        if f"{name}.{key}" not in NOT_RECORDED
+    }
+    for loss in names_of(variant):
+        found[f"coefficients.{loss}"] = to_text(config.coefficients.get(loss, 1.0))
+    found |= teacher_settings(fold, training)
+    if settings.init:
+        path = init_weights(config, settings.init, seed, fold.number, variant)
+        if path.is_file():
+            found["init weights"] = sha256_of(path)
+    if folder := config.augment_of(role.name).impulse_responses:
+        found["impulse responses"] = read_responses(Path(folder)).fingerprint()
+    if training.pair:
+        found["pair"] = ", ".join(fold.table.classes[k] for k in training.pair)
+    return found | {
+        "variant": variant,
+        "run.precision": config.run.precision,
+        "run.compile": config.run.compile,
+        "clips": sha256_of(fold.features[role.features].cache.folder / "clips.csv"),
+    }
+
+
+def teacher_settings(fold: FoldData, training: Training) -> dict[str, str]:
+    """The weights of each teacher, as a file and as a factor. Raises UserError."""
+    config, found = fold.config, {}
+    for name, weight in teacher_weights(config, fold.experiment.dataset, training.variant).items():
+        if name not in config.teachers():
+            found |= ensemble_settings(fold, name, training.seed)
+            continue
+        file = teacher_weights_file(config, Role(name), training.seed, fold.number)
+        found[f"{name} weights"] = sha256_of(file)
+        found[f"{name} weight"] = to_text(weight)
+    return found
+
+
+def write_training(
+    fold: FoldData,
+    training: Training,
+    folder: TrainingFolder,
+    model: nn.Module,
+    fitted: Fitted,
+    predicted: np.ndarray,
+    seconds: float,
+) -> dict[str, float]:
+    """Write the files of a finished training; its figures.
+
+    Shapes: predicted (N, K) probabilities of the test clips.
+    """
+    config, table, split, role = fold.config, fold.table, fold.split, training.role
+    settings = settings_of(config, role, training.seed, fold.number)
+    averaged = f"mean of epochs {settings.swa_start_epoch} to {settings.epochs}"
+    sizes = cost(model, fold.features[role.features].shape)._asdict()
+    figures = figures_of(fold, predicted)
+    record = {
+        "role": str(role),
+        "variant": training.variant,
+        "model": settings.model,
+        "dataset": config.data.dataset,
+        "seed": training.seed,
+        "fold": fold.number,
+        "split": split.test_name,
+        "epoch_chosen_on": averaged if settings.swa_start_epoch else split.validation_name,
+        "epochs": settings.epochs,
+        "seconds": round(seconds, 1),
+    }
+    if fitted.epoch_mean is not None:
+        write_epoch_mean(fold, training, fitted, record, sizes)
+    folder.finish(
+        model.state_dict(),
+        description(fold, role).header(),
+        fitted.history,
+        predictions_table(table.ids[split.test], predicted, table.classes),
+        {**record, **sizes, "kept_epoch": kept_epoch(fitted.history, settings), "figures": figures},
+    )
+    return figures
+
+
+def write_epoch_mean(
+    fold: FoldData, training: Training, fitted: Fitted, record: dict, sizes: dict[str, int]
+) -> None:
+    """The mean of the predictions of the last epochs, as one more system: teacher@epochs."""
+    settings = settings_of(fold.config, training.role, training.seed, fold.number)
+    role, models = f"{training.role}@epochs", settings.epochs + 1 - settings.ensemble_start_epoch
+    write_mean(
+        fold,
+        training_path(fold.config, role, training.variant, training.seed, fold.number),
+        fitted.epoch_mean.numpy(),
+        {
+            **record,
+            "role": role,
+            "model": f"mean of {models}",
+            "epoch_chosen_on": "none",
+            **{name: models * size for name, size in sizes.items()},
+        },
+    )
+
+
+def kept_epoch(history: pd.DataFrame, settings: RoleSettings) -> int:
+    """From 1: the first of the best, or the last where none was selected; 0 without epochs."""
+    if settings.swa_start_epoch:
+        return len(history)
+    scores = history["score"].dropna()
+    return int(history["epoch"][scores.idxmax()]) if len(scores) else len(history)
+
+
+def description(fold: FoldData, role: Role) -> Description:
+    """All that rebuilds the model and its front end, for the header of its weights."""
+    config, features = fold.config, fold.features[role.features]
+    return Description(
+        model=getattr(config, role.features).model,
+        options=model_options(config, role.features),
+        input_shape=features.shape,
+        task=fold.table.task,
+        classes=fold.table.classes,
+        clip_seconds=fold.experiment.clip_seconds,
+        front_end=config.mel_of(role.features),
+        mean=tuple(features.mean.tolist()),
+        std=tuple(features.std.tolist()),
+        precision=role.precision,
+    )

@@ -1,0 +1,69 @@
+"""The settings of each training: those of its section, or of the model that it starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pandas as pd
+
+from config import Config
+from config import Role as RoleSettings
+from training.role import TEACHER, Role
+from training.run_folder import teacher_weights_file
+
+INIT_TEACHER = "teacher"  # INIT: the finished teacher of the same seed and fold
+INIT_STUDENT = "the finished student"  # INIT of the same student in fewer bits
+FIRST_TRAINING_ONLY = dict.fromkeys(  # settings of a first training, off in one that continues it
+    (
+        *("warm_up_epochs", "warm_up_steps", "ramp_down_start_epoch", "ramp_down_epochs"),
+        *("swa_start_epoch", "ensemble_start_epoch", "align_epochs"),
+    ),
+    0,
+)
+
+
+def settings_of(config: Config, role: Role, seed: int, fold: int) -> RoleSettings:
+    """The settings of one training. A specialist continues the training of the teacher of this seed
+    and fold, a student in fewer bits that of the finished student.
+
+    Raises UserError for a specialist whose teacher is not finished.
+    """
+    if role.precision != "float32":
+        return dataclasses.replace(
+            config.student,
+            epochs=epochs_of(config, role),
+            learning_rate=config.quantisation.learning_rate,
+            init=INIT_STUDENT,
+            **FIRST_TRAINING_ONLY,
+        )
+    if not role.is_specialist:
+        return getattr(config, role.name)
+    specialists, rate = config.specialists, config.specialists.learning_rate
+    if rate is None:
+        history = teacher_weights_file(config, TEACHER, seed, fold).with_name("history.csv")
+        rate = float(pd.read_csv(history)["learning_rate"].iloc[-1])
+    return dataclasses.replace(
+        config.teacher,
+        epochs=epochs_of(config, role),
+        batch_size=specialists.batch_size,
+        learning_rate=rate,
+        init=INIT_TEACHER,
+        **FIRST_TRAINING_ONLY,
+    )
+
+
+def epochs_of(config: Config, role: Role) -> int:
+    if role.precision != "float32":
+        return config.quantisation.epochs if role.precision == "int8" else 0
+    if role.is_specialist:
+        return config.specialists.epochs
+    return getattr(config, role.name).epochs
+
+
+def freeze_from_epoch(config: Config, role: Role) -> int:
+    """From 1: the first of the last FREEZE_EPOCHS of int8, in which batch statistics and ranges
+    stay fixed; 0: none.
+    """
+    quantisation = config.quantisation
+    epochs = quantisation.freeze_epochs if role.precision == "int8" else 0
+    return quantisation.epochs + 1 - epochs if epochs else 0

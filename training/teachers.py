@@ -1,0 +1,109 @@
+"""Finished teachers of a variant: online, cached, or an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from config import Mel, UserError
+from data.features.mel_cache import sha256_of
+from data.loading.concatenated import ConcatenatedClips
+from data.loading.replay import Replay
+from training.builders import build_model, load_weights
+from training.distributed import barrier, rank
+from training.ensembles import ensemble_teacher
+from training.fold import FoldData
+from training.role import Role
+from training.run_folder import teacher_weights_file
+from training.steps import OnlineTeacher, Teacher
+from training.teacher_cache import TeacherCache, outputs_folder, required_outputs
+from training.validation import model_options, teacher_weights
+
+Compile = Callable[[nn.Module], nn.Module]
+
+
+def build_teachers(
+    fold: FoldData, seed: int, variant: str, replay: Replay | None, compiled: Compile
+) -> dict[Teacher, float]:
+    """The teachers that a variant is distilled from -> the weight of each; none for labels alone.
+
+    `compiled` wraps a model that runs in every step.
+    """
+    config = fold.config
+    return {
+        build_teacher(fold, Role(name), seed, variant, replay, compiled)
+        if name in config.teachers()
+        else ensemble_teacher(fold, name, seed): weight
+        for name, weight in teacher_weights(config, fold.experiment.dataset, variant).items()
+    }
+
+
+def build_teacher(
+    fold: FoldData,
+    role: Role,
+    seed: int,
+    variant: str,
+    replay: Replay | None,
+    compiled: Compile,
+) -> Teacher:
+    """A finished teacher or specialist of this seed and fold, as [distillation] TEACHER sets."""
+    distillation = fold.config.distillation
+    model = read_teacher(fold, role, seed)
+    online = OnlineTeacher(compiled(model))
+    if distillation.teacher == "online" or not fold.experiment.outputs_repeat():
+        return online
+    weights = teacher_weights_file(fold.config, role, seed, fold.number)
+    cache = open_teacher_cache(fold, model, weights, seed, replay)
+    if rank() == 0:
+        cache.fill(set().union(*map(required_outputs, distillation.variants)))
+    barrier()
+    if cached := cache.teacher(required_outputs(variant)):
+        return cached
+    if distillation.teacher == "cached" or distillation.teacher_input != "augmented":
+        raise UserError(
+            f"the outputs of the teacher {weights} that {variant} requires take more than [run] "
+            "TEACHER_CACHE_GB; raise it, or set [distillation] TEACHER = auto"
+        )
+    if rank() == 0:
+        print(f"{variant}: the teacher runs online, its outputs take more than TEACHER_CACHE_GB")
+    return online
+
+
+def read_teacher(fold: FoldData, role: Role, seed: int) -> nn.Module:
+    """A finished teacher or specialist. Raises UserError."""
+    model = build_model(fold.experiment, role.features)
+    load_weights(model, teacher_weights_file(fold.config, role, seed, fold.number))
+    return model
+
+
+def open_teacher_cache(
+    fold: FoldData, model: nn.Module, weights: Path, seed: int, replay: Replay | None
+) -> TeacherCache:
+    """Where the outputs of a frozen teacher for the training clips are, or will be, stored."""
+    config, features, rows = fold.config, fold.features["teacher"], fold.split.train
+    made_from = {
+        "weights": sha256_of(weights),
+        "model": config.teacher.model,
+        "options": model_options(config, "teacher"),
+        "normalise": normalisation(config.teacher_mel),
+        **features.cache.fingerprints(),
+    }
+    views = [replay.fingerprint(k) for k in range(len(replay))] if replay else ["none"]
+    if config.distillation.teacher_input == "concatenated":
+        features = ConcatenatedClips(features, rows, fold.labels(rows), seed)
+        views = [f"joined {features.fingerprint()}"]
+    ids = fold.table.ids[rows]
+    folders = [
+        outputs_folder(weights.parent / "outputs", {**made_from, "drawn": view}, ids)
+        for view in views
+    ]
+    limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
+    return TeacherCache(model, features, rows, replay, folders, *limits)
+
+
+def normalisation(mel: Mel) -> str:
+    """How features are normalised, beyond what the training clips determine."""
+    fixed = f" {mel.mean} {mel.std}" if mel.normalise == "fixed" else ""
+    return mel.normalise + fixed

@@ -1,0 +1,155 @@
+"""Checks of a configuration against the tables of models, losses and data sets.
+
+Nothing here reads the disk or asks for a device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config import Augment, Config, ConfigError, choose, constructor_options
+from config import Role as RoleSettings
+from data.datasets import DATASETS
+from data.tables.clips import Dataset
+from losses import LOSSES
+from losses.mix import teachers_of, uses_teacher
+from models import find_model
+from training.role import TEACHER
+from training.steps import build_losses
+from training.teacher_cache import required_outputs
+
+VARIANTS = "[distillation] variants"
+
+
+def check_config(config: Config, *roles: str) -> Dataset:
+    """The data set of a configuration in which nothing contradicts the tables.
+
+    Raises ConfigError for unknown names, options and coefficients, for losses that do not fit the
+    task, and for settings of [distillation] and [augment] that contradict each other.
+    """
+    for role in ("teacher", "student"):
+        model_options(config, role)
+    for name in config.coefficients:
+        choose(f"[coefficients] {name}", LOSSES, name)
+    dataset = build_dataset(config)
+    check_augmented_views(config, dataset)
+    check_teacher_input(config, dataset)
+    check_losses(config, dataset, *roles)
+    return dataset
+
+
+def build_dataset(config: Config) -> Dataset:
+    kind = choose("[data] dataset", DATASETS, config.data.dataset)
+    return kind(**constructor_options("[data]", config.data, kind))
+
+
+def model_options(config: Config, role: str) -> dict[str, Any]:
+    """The options of the model of "teacher" or "student"."""
+    settings: RoleSettings = getattr(config, role)
+    constructor = find_model(f"[{role}] model", settings.model)
+    return constructor_options(f"[{role}]", settings, constructor)
+
+
+def is_augmented(config: Config, dataset: Dataset, role: str) -> bool:
+    return config.augment_of(role) != Augment() or dataset.recording_seconds > 0
+
+
+def outputs_repeat(config: Config, dataset: Dataset) -> bool:
+    """Whether a teacher's input of a clip repeats from epoch to epoch, so that its outputs can be
+    cached.
+    """
+    distillation = config.distillation
+    clean = distillation.teacher_input != "augmented" or not is_augmented(
+        config, dataset, "student"
+    )
+    return clean or distillation.augmented_views > 0
+
+
+def check_augmented_views(config: Config, dataset: Dataset) -> None:
+    views = config.distillation.augmented_views
+    if views and not is_augmented(config, dataset, "student"):
+        raise ConfigError(
+            "[distillation] augmented_views",
+            f"found {views}, but [augment] is off: all views would be equal",
+        )
+    if views and config.student_augment.mixup_start_epoch:
+        raise ConfigError(
+            "[augment] mixup_start_epoch",
+            f"found {config.student_augment.mixup_start_epoch}, but [distillation] "
+            "AUGMENTED_VIEWS are sampled once for all epochs",
+        )
+
+
+def check_teacher_input(config: Config, dataset: Dataset) -> None:
+    distillation = config.distillation
+    if distillation.teacher == "cached" and not outputs_repeat(config, dataset):
+        raise ConfigError(
+            "[distillation] teacher",
+            "found 'cached', but [augment] or [data] REASSEMBLE changes each clip in every "
+            "epoch; set AUGMENTED_VIEWS to replay a few, or TEACHER to auto or online",
+        )
+    if dataset.recording_seconds and distillation.teacher_input != "augmented":
+        raise ConfigError(
+            "[distillation] teacher_input",
+            f"found {distillation.teacher_input!r}, but [data] REASSEMBLE crops the student's "
+            "input anywhere in the recording; set it to 'augmented', or REASSEMBLE = no",
+        )
+
+
+def check_losses(config: Config, dataset: Dataset, *roles: str) -> None:
+    task = dataset.task
+    for role in roles:
+        if (epochs := getattr(config, role).align_epochs) and task == "multi_label":
+            found = f"found {epochs}, but the data set is multi-label: a clip has no single class"
+            raise ConfigError(f"[{role}] align_epochs", found)
+    build_losses(teacher_losses(config, task), task, config.teacher, config)
+    for variant in config.distillation.variants:
+        build_losses(variant, task, config.student, config)
+        teacher_weights(config, dataset, variant)
+
+
+def teacher_losses(config: Config, task: str) -> str:
+    """Those of [teacher] LOSSES, or the one of the labels of this task."""
+    return config.teacher.losses or ("bce" if task == "multi_label" else "ce")
+
+
+def teacher_weights(config: Config, dataset: Dataset, variant: str) -> dict[str, float]:
+    """The teachers that a variant is distilled from -> the weight of each: names of roles, or the
+    name of one ensemble. Raises ConfigError.
+    """
+    roles, weights = config.teachers(), config.distillation.teacher_weights
+    if weights and len(weights) != len(roles):
+        found = f"found {len(weights)}, expected one for each of {', '.join(roles)}"
+        raise ConfigError("[distillation] teacher_weights", found)
+    if not uses_teacher(variant):
+        return {}
+    ensembles = config.ensemble_members()
+    chosen = teachers_of(variant, ensembles)
+    if chosen in ensembles:
+        check_ensemble_teacher(config, dataset, variant)
+        return {chosen: 1.0}
+    found = {
+        role: weight
+        for role, weight in zip(roles, weights or [1.0] * len(roles), strict=True)
+        if chosen == "all" or (role == str(TEACHER)) == (chosen == str(TEACHER))
+    }
+    if not found:
+        raise ConfigError(VARIANTS, f"found {variant!r}, but [specialists] PAIRS is 0")
+    return found
+
+
+def check_ensemble_teacher(config: Config, dataset: Dataset, variant: str) -> None:
+    """An ensemble gives the logits of clean clips only. Raises ConfigError for other settings."""
+    distillation = config.distillation
+    if more := sorted(required_outputs(variant) - {"logits"}):
+        found = f"found {variant!r}, but an ensemble has only logits as its output, not {more[0]}"
+        raise ConfigError(VARIANTS, found)
+    if distillation.teacher == "online":
+        found = f"found 'online', but the outputs of the ensemble of {variant} are cached"
+        raise ConfigError("[distillation] teacher", found)
+    teacher_input = distillation.teacher_input
+    if teacher_input == "concatenated" or (
+        teacher_input == "augmented" and is_augmented(config, dataset, "student")
+    ):
+        found = f"found {teacher_input!r}, but the ensemble of {variant} takes clean clips"
+        raise ConfigError("[distillation] teacher_input", f"{found}; set it to 'clean'")
