@@ -133,7 +133,8 @@ def changes():
 
     def labels():
         table = recordings()
-        table.targets.columns[0] = 1 - table.targets.columns[0]
+        indices = table.targets.matrix.indices
+        indices[0] = 1 - indices[0]
         return experiment(table=table)
 
     def weights():
@@ -276,7 +277,7 @@ def test_outputs_cached_for_one_variant_are_used_by_the_next():
         (("distillation.teacher_weights=1, 2",), "found 2, expected one for each of teacher$"),
         (
             (*AUGMENTED, "distillation.augmented_views=2", "distillation.teacher_input=clean"),
-            "found 'clean', whose outputs are cached once; AUGMENTED_VIEWS does not fit",
+            "found 'clean', which computes outputs once and excludes AUGMENTED_VIEWS",
         ),
         (("teacher.losses=bce",), "teacher. losses: found 'bce', but the data set is single-label"),
         (("teacher.losses=ce+kd",), "teacher. losses: found 'kd', which requires a teacher"),

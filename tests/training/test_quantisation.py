@@ -126,7 +126,7 @@ def test_a_student_that_was_trained_again_is_detected(place):
 def test_the_exported_file_predicts_like_the_trained_model(place, call):
     status, printed = call(export_student, "--precision", "int8")
     assert status == 0
-    assert "int8 is as it was trained: its logits differ by " in printed
+    assert "int8 compared with the student trained in int8: largest logit difference " in printed
     predictions = predictions_of(place, "student@int8")
     sounds = [soundfile.read(place / "recordings" / name)[0] for name in predictions.index]
     file = place / "runs/config/student" / FOLDER / "int8.onnx"
@@ -151,7 +151,7 @@ def test_int8_that_is_not_trained_yet_is_named(place, call, tmp_path):
 WRONG = [
     (("--set", "quantisation.precisions=int4"), "quantisation.precisions=int4: found 'int4'"),
     (("--set", "quantisation.freeze_epochs=3"), "freeze_epochs: found 3, want at most epochs, 2"),
-    (("--set", "quantisation.precisions=float16"), "found 2, but int8 is none of PRECISIONS"),
+    (("--set", "quantisation.precisions=float16"), "found 2, but PRECISIONS lacks int8"),
 ]
 
 

@@ -79,7 +79,7 @@ def names_in(path: Path) -> list[str]:
     if path.suffix == ".csv":
         with path.open(encoding="utf-8-sig") as file:
             delimiter = "\t" if "\t" in file.readline() else ","
-        return [row["filename"] for _, row in read_csv(path, ["filename"], delimiter)]
+        return [row["filename"] for _, row in read_csv(path, ["filename"], delimiter=delimiter)]
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
