@@ -29,7 +29,7 @@ class TupleOutput(nn.Module):
 def executorch_program(full_model: FullModel, samples: int) -> bytes:
     """One clip, (1, C, samples) -> probabilities (1, K), logits (1, K), mel; with the front end.
 
-    Lowered to XNNPACK; other operators, such as the Fourier transform, run on portable kernels.
+    Delegated to XNNPACK; other operators, such as the Fourier transform, run on portable kernels.
     Raises UserError if the package is missing or cannot compile the model.
     """
     try:

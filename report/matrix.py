@@ -102,8 +102,8 @@ def gains_of(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
                 "pairs": len(gain),
                 "teacher_score": scores[teacher].mean(),
                 "alone": scores[student].mean(),
-                "taught": distilled.mean(),
-                "taught_std": distilled.std(),
+                "distilled": distilled.mean(),
+                "distilled_std": distilled.std(),
                 "gain": gain.mean(),
                 "gain_std": gain.std(),
                 "p": signed_rank(gain).p,
@@ -167,7 +167,7 @@ def matrix_picture(matrix: MatrixResults) -> str:
             axes.add_patch(
                 matplotlib.patches.Rectangle((x + 0.02, y + 0.03), 0.96, 0.94, color=shade)
             )
-            label = f"{signed(row.gain, row.gain_std, 3)}\n{row.taught:.3f}"
+            label = f"{signed(row.gain, row.gain_std, 3)}\n{row.distilled:.3f}"
             label += f", p = {number(row.p)}" if number(row.p) else ""
             axes.text(x + 0.5, y + 0.5, label, ha="center", va="center", color=BLACK, fontsize=10)
         axes.set_xlim(0, len(students))

@@ -29,13 +29,6 @@ from models import MODELS
 from report.configuration import option_names
 from tests.scripts import ROOT, environment, run, workplace
 
-NOT_YET: tuple[str, ...] = (  # parts of commands that are documented but not implemented
-    "-m data",
-    "-m report --list",
-    "--describe",
-    "--dry-run",
-    "requirements-tag.txt",
-)
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
 SCRIPTS = ["make_mel.py", "train_teacher.py", "train_student.py"]
 STARTS = ("python ", "torchrun ", "tensorboard ", "arecord ", "make ")
@@ -168,13 +161,7 @@ def test_there_are_commands_of_every_kind():
     assert {command.partition(" ")[0] + " " for command in COMMANDS} == set(STARTS)
 
 
-def expected(command):
-    missing = any(part in command for part in NOT_YET)
-    marks = [pytest.mark.xfail(strict=True, reason="not implemented yet")] if missing else []
-    return pytest.param(command, marks=marks)
-
-
-@pytest.mark.parametrize("command", [expected(command) for command in COMMANDS])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_documented_command_works(place, command):
     if "--web" in command:
         pytest.importorskip("gradio")

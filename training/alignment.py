@@ -25,7 +25,7 @@ def align(
     of 0.1; SGD, 0.01 at first, falling to 0 along a cosine.
 
     Source: classifier alignment of Zhang et al. (SLCA), ICCV 2023, and its code's constants.
-    Differs: a sample is the mean plus a normally weighted sum of the clips' deviations from it,
+    Differs: a sample is the mean plus a normally weighted sum of the clips' differences from it,
     which has exactly their covariance, where the code adds to its diagonal to invert it; all
     classes are learnt at once, so no mean is shrunk towards 0.
     Shapes: embeddings (N, D), labels (N,). Classes without a clip are left out.

@@ -51,7 +51,7 @@ def find_pairs(fold: FoldData, seed: int) -> list[Pair]:
     pairs = most_confused(counts, number)
     names = [(table.classes[pair.first], table.classes[pair.second]) for pair in pairs]
     folder = training_path(fold.config, TEACHER, "", seed, fold.number)
-    matrix = pd.DataFrame(counts, table.classes, table.classes).rename_axis("heard")
+    matrix = pd.DataFrame(counts, table.classes, table.classes).rename_axis("label")
     write_once(folder / "confusion.csv", matrix.to_csv())
     listed = [(*pair, p.confused) for pair, p in zip(names, pairs, strict=True)]
     listing = pd.DataFrame(listed, columns=["first", "second", "confused"])

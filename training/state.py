@@ -62,7 +62,7 @@ class TrainingState:
             "best_score": self.best_score,
             "best": self.best,
             "average": self.swa and self.swa.module.state_dict(),
-            "said": self.epoch_mean,  # the key that checkpoints have always had
+            "epoch_mean": self.epoch_mean,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step.state_dict(),
@@ -71,7 +71,7 @@ class TrainingState:
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         self.epoch, self.history = saved["epoch"], saved["history"]
         self.best_score, self.best = saved["best_score"], saved["best"]
-        self.epoch_mean = saved["said"]
+        self.epoch_mean = saved["epoch_mean"]
         self.model.load_state_dict(saved["model"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.step.load_state_dict(saved["step"])

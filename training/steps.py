@@ -153,7 +153,7 @@ def build_losses(
             raise ConfigError(
                 "[distillation] standardise_logits",
                 "found yes, but the data set is multi-label: its tags are independent, and have no "
-                "common mean and deviation",
+                "common mean and std",
             )
         if of_teacher and kind.target == "teacher":
             raise ConfigError(where, f"found {name!r}, which requires a teacher")
