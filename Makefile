@@ -16,7 +16,7 @@ demo: .venv/installed  ## the three scripts with config.ini on the embedded data
 test: .venv/installed-dev .venv/installed-web
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy config losses metrics models
+	.venv/bin/mypy
 	.venv/bin/mkdocs build --strict --quiet --site-dir .site
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
