@@ -105,7 +105,7 @@ def test_what_cannot_be_submitted_is_refused(tmp_path, evaluation, capsys):
         tmp_path / "nowhere"
     )
     assert "tags: is a multi-label model; expected a single-label student" in error(tags)
-    assert "fold1_test.csv: no such file; want the folder of an un" in error(
+    assert "fold1_test.csv: no such file; expected the folder of an un" in error(
         training, folder=tmp_path
     )
     (evaluation / "audio/10.wav").unlink()
