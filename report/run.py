@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from config import UserError, choose, constructor_options, load
-from data.datasets import DATASETS
+from config import UserError, load
+from data.datasets import build_dataset
 from data.features.mel_cache import MelCache, cache_folder
 from data.tables.clips import ClipTable
 from losses.mix import uses_teacher
@@ -66,8 +66,7 @@ class Run:
                 raise UserError(f"{folder}: no {file}; is it the folder of a trained run?")
         self.config = load(folder / "config.ini")
         self.results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
-        kind = choose("[data] dataset", DATASETS, self.config.data.dataset)
-        dataset = kind(**constructor_options("[data]", self.config.data, kind))
+        dataset = build_dataset(self.config.data)
         self.metric: str = dataset.metric
         self.clip_seconds: float = self.config.data.clip_seconds or dataset.clip_seconds
         self.task = METRICS[self.metric].task

@@ -9,7 +9,7 @@ from typing import Any
 
 from config import Augment, Config, ConfigError, choose, constructor_options
 from config import Role as RoleSettings
-from data.datasets import DATASETS
+from data.datasets import build_dataset
 from data.tables.clips import Dataset
 from losses import LOSSES
 from losses.mix import teachers_of, uses_teacher
@@ -31,16 +31,11 @@ def check_config(config: Config, *roles: str) -> Dataset:
         model_options(config, role)
     for name in config.coefficients:
         choose(f"[coefficients] {name}", LOSSES, name)
-    dataset = build_dataset(config)
+    dataset = build_dataset(config.data)
     check_augmented_views(config, dataset)
     check_teacher_input(config, dataset)
     check_losses(config, dataset, *roles)
     return dataset
-
-
-def build_dataset(config: Config) -> Dataset:
-    kind = choose("[data] dataset", DATASETS, config.data.dataset)
-    return kind(**constructor_options("[data]", config.data, kind))
 
 
 def model_options(config: Config, role: str) -> dict[str, Any]:
