@@ -126,7 +126,8 @@ def one_core() -> Iterator[None]:
 # The table ----------------------------------------------------------------------------------------
 
 
-COLUMNS = {  # heading -> key of a row of the budget, and its format
+Column = tuple[str, Callable[[Any], str]]  # key of a row of the budget, and its format
+COLUMNS: dict[str, Column] = {  # by heading
     "": ("precision", str),
     "file": ("file_bytes", lambda value: with_unit(value, "B")),
     "weights": ("weight_bytes", lambda value: with_unit(value, "B")),

@@ -127,7 +127,7 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
         onnx_file.write(folder / f"{name}.onnx", model)
     clip = noise(described.front_end, described.clip_seconds)[:1]
     times = clip_milliseconds(full_model, students, clip)
-    rows = [{"precision": EAGER, "weight_bytes": costs.weight_bytes}]
+    rows: list[dict[str, Any]] = [{"precision": EAGER, "weight_bytes": costs.weight_bytes}]
     rows += [
         {
             "precision": name,
@@ -148,7 +148,7 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     print(budget_text(about | evaluated, rows))
     remarks = notes(trained)
     if trained.quantised is not None and "int8" in models:
-        remarks.append(agreement(trained, logits["int8"]))
+        remarks.append(agreement(trained, trained.quantised, logits["int8"]))
     print("\n".join(["", *remarks, *(str(folder / f"{name}.onnx") for name in models)]))
 
 
@@ -181,11 +181,10 @@ def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max())
 
 
-def agreement(trained: Trained, found: np.ndarray) -> str:
+def agreement(trained: Trained, quantised: nn.Module, found: np.ndarray) -> str:
     """The difference between the int8 file and the model that was trained in int8."""
-    expected = all_logits(FullModel(trained.quantised, trained.described), {}, trained.clips())[
-        EAGER
-    ]
+    full_model = FullModel(quantised, trained.described)
+    expected = all_logits(full_model, {}, trained.clips())[EAGER]
     difference, step = largest_difference(found, expected), np.ptp(expected) / 255
     return (
         f"int8 compared with the student trained in int8: largest logit difference "

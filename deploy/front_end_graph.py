@@ -10,7 +10,7 @@ import numpy as np
 
 from config import Mel
 from data.features.front_end import KALDI_FLOOR, FrontEnd, analysis_window, htk_mel, mel_edges
-from deploy.graph import Graph, Value
+from deploy.graph import Graph
 
 if TYPE_CHECKING:
     import onnx
@@ -40,7 +40,7 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
     graph, front_end = Graph("front_end"), FrontEnd(settings)
     waveform = graph.reshape("waveform", (-1, 1, 0))  # (B C, 1, S)
     if settings.pre_emphasis and settings.framing != "kaldi":
-        kernel = np.float32([[[-settings.pre_emphasis, 1.0]]])
+        kernel = np.array([[[-settings.pre_emphasis, 1.0]]], np.float32)
         waveform = graph("Conv", waveform, kernel, pads=[1 - front_end.lost, 0])
     if settings.front_end == "waveform":
         features = graph.reshape(waveform, (-1, settings.channels, 0))
@@ -48,15 +48,15 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
     if front_end.centred:
         half = front_end.window_length // 2
         before = front_end.window_length - half
-        waveform = graph("Pad", waveform, np.int64([0, 0, before, 0, 0, half]), mode="reflect")
+        waveform = graph("Pad", waveform, [0, 0, before, 0, 0, half], mode="reflect")
     spectrum, frequencies = spectrum_of(graph, waveform, front_end)  # (B C, bins, T)
     mel = graph("MatMul", mel_filters(graph, settings, frequencies), spectrum)
     mel = graph("Transpose", logarithm(graph, mel, settings), perm=[0, 2, 1])  # (B C, T, F)
-    mel = graph.reshape(graph("Unsqueeze", mel, np.int64([1])), (-1, settings.channels, 0, 0))
+    mel = graph.reshape(graph("Unsqueeze", mel, [1]), (-1, settings.channels, 0, 0))
     return graph.finished(normalised(graph, mel, mean, std), "mel")
 
 
-def spectrum_of(graph: Graph, waveform: Value, front_end: FrontEnd) -> tuple[Value, np.ndarray]:
+def spectrum_of(graph: Graph, waveform: str, front_end: FrontEnd) -> tuple[str, np.ndarray]:
     """(B C, 1, S) -> magnitudes or powers (B C, bins, T), and the frequency of each bin in Hz.
 
     The frequency is OUTSIDE for a bin that duplicates another one.
@@ -106,17 +106,17 @@ def factors(size: int, hop: int) -> tuple[int, int]:
     return phases, size // phases
 
 
-def in_blocks(graph: Graph, waveform: Value, length: int, spare: int) -> Value:
+def in_blocks(graph: Graph, waveform: str, length: int, spare: int) -> str:
     """(B C, 1, S) -> (B C, (S + spare) / length, length); the remainder is dropped."""
     if spare:
-        waveform = graph("Pad", waveform, np.int64([0, 0, 0, 0, 0, spare]))
-    count = graph("Div", graph("Shape", waveform, start=2), np.int64([length]))
-    end = graph("Mul", count, np.int64([length]))
-    blocks = graph("Slice", waveform, np.int64([0]), end, np.int64([2]))
+        waveform = graph("Pad", waveform, [0, 0, 0, 0, 0, spare])
+    count = graph("Div", graph("Shape", waveform, start=2), [length])
+    end = graph("Mul", count, [length])
+    blocks = graph("Slice", waveform, [0], end, [2])
     return graph.reshape(blocks, (0, -1, length))
 
 
-def frames_end_to_end(graph: Graph, waveform: Value, front_end: FrontEnd, phases: int) -> Value:
+def frames_end_to_end(graph: Graph, waveform: str, front_end: FrontEnd, phases: int) -> str:
     """(B C, 1, S) -> (B C, T taps, N2): the phases of all frames, one after the other.
 
     A frame is a concatenation of copied blocks of one hop each.
@@ -124,27 +124,27 @@ def frames_end_to_end(graph: Graph, waveform: Value, front_end: FrontEnd, phases
     window, hop, settings = front_end.window_length, front_end.hop_length, front_end.settings
     count = -(-window // hop)  # blocks per frame
     blocks = in_blocks(graph, waveform, hop, count * hop - window)
-    starts = graph("Sub", graph("Shape", blocks, start=1, end=2), np.int64([count - 1]))
-    starts = graph("Range", np.int64(0), graph("Squeeze", starts, np.int64([0])), np.int64(1))
-    places = graph("Add", graph("Unsqueeze", starts, np.int64([1])), np.arange(count))
+    starts = graph("Sub", graph("Shape", blocks, start=1, end=2), [count - 1])
+    starts = graph("Range", np.int64(0), graph("Squeeze", starts, [0]), np.int64(1))
+    places = graph("Add", graph("Unsqueeze", starts, [1]), np.arange(count))
     frames = graph.reshape(graph("Gather", blocks, places, axis=1), (0, 0, -1))
     frames = cut(graph, frames, 0, window)  # (B C, T, window)
     if settings.framing == "kaldi":
-        frames = graph("Sub", frames, graph("ReduceMean", frames, np.int64([2])))
+        frames = graph("Sub", frames, graph("ReduceMean", frames, [2]))
         if settings.pre_emphasis:
             before = graph("Concat", cut(graph, frames, 0, 1), cut(graph, frames, 0, -1), axis=2)
             frames = graph("Sub", frames, graph("Mul", before, np.float32(settings.pre_emphasis)))
     if spare := -window % phases:
-        frames = graph("Pad", frames, np.int64([0, 0, 0, 0, 0, spare]))
+        frames = graph("Pad", frames, [0, 0, 0, 0, 0, spare])
     return graph.reshape(frames, (0, -1, phases))
 
 
-def cut(graph: Graph, value: Value, start: int, end: int) -> Value:
+def cut(graph: Graph, value: str, start: int, end: int) -> str:
     """value[:, :, start:end]"""
-    return graph("Slice", value, np.int64([start]), np.int64([end]), np.int64([2]))
+    return graph("Slice", value, [start], [end], [2])
 
 
-def inner_table(graph: Graph, front_end: FrontEnd, phases: int, steps: int) -> Value:
+def inner_table(graph: Graph, front_end: FrontEnd, phases: int, steps: int) -> str:
     """The window times e^(-2 pi i k1 n / N), as weights of a grouped convolution.
 
     Each phase n2 is a group; its channels are the real parts of all k1, then the imaginary parts.
@@ -168,12 +168,12 @@ def outer_tables(phases: int) -> tuple[np.ndarray, np.ndarray]:
     """(N2, 2 N2) each: real and imaginary part of the outer sum, from those of the inner sums."""
     k2 = np.arange(phases)
     wave = np.exp(-2j * np.pi * np.outer(k2, k2) / phases)
-    real = np.stack([wave.real, -wave.imag], axis=2)
-    imaginary = np.stack([wave.imag, wave.real], axis=2)
-    return tuple(np.float32(part.reshape(phases, -1)) for part in (real, imaginary))
+    real = np.stack([wave.real, -wave.imag], axis=2).reshape(phases, -1)
+    imaginary = np.stack([wave.imag, wave.real], axis=2).reshape(phases, -1)
+    return real.astype(np.float32), imaginary.astype(np.float32)
 
 
-def mel_filters(graph: Graph, settings: Mel, frequencies: np.ndarray) -> Value:
+def mel_filters(graph: Graph, settings: Mel, frequencies: np.ndarray) -> str:
     """data.features.front_end.mel_filters for bins in any order: (F, bins)."""
     edges, area = mel_edges(settings), np.ones(settings.num_bands)
     if settings.mel_scale == "slaney":
@@ -189,7 +189,7 @@ def mel_filters(graph: Graph, settings: Mel, frequencies: np.ndarray) -> Value:
     return graph("Cast", triangles, to=graph.FLOAT)
 
 
-def logarithm(graph: Graph, mel: Value, settings: Mel) -> Value:
+def logarithm(graph: Graph, mel: str, settings: Mel) -> str:
     if settings.log == "none":
         return mel
     kind, least = ("Add", settings.log_offset) if settings.log_offset else ("Max", KALDI_FLOOR)
@@ -198,6 +198,7 @@ def logarithm(graph: Graph, mel: Value, settings: Mel) -> Value:
     return logarithms if scale == 1 else graph("Mul", logarithms, np.float32(scale))
 
 
-def normalised(graph: Graph, features: Value, mean: Sequence[float], std: Sequence[float]) -> Value:
+def normalised(graph: Graph, features: str, mean: Sequence[float], std: Sequence[float]) -> str:
     """(features - mean) / std, with one value each or one per band (the last axis)."""
-    return graph("Div", graph("Sub", features, np.float32(mean)), np.float32(std))
+    centred = graph("Sub", features, np.asarray(mean, np.float32))
+    return graph("Div", centred, np.asarray(std, np.float32))

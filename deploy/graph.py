@@ -10,7 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-Value = str | np.ndarray | np.generic  # the name of a tensor in the graph, or a constant
+Constant = np.ndarray | np.generic | list[int]  # a list is int64, as shapes and axes are
+Value = str | Constant  # the name of a tensor in the graph, or a constant
 
 
 class Graph:
@@ -31,16 +32,17 @@ class Graph:
         self.nodes.append(helper.make_node(operator, names, [result], result, **attributes))
         return result
 
-    def constant(self, value: np.ndarray | np.generic) -> str:
+    def constant(self, value: Constant) -> str:
         from onnx import numpy_helper
 
         name = self.new_name()
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        array = np.array(value, np.int64) if isinstance(value, list) else np.asarray(value)
+        self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def reshape(self, value: Value, shape: Sequence[int]) -> str:
         """0 keeps the size of that axis, -1 infers it."""
-        return self("Reshape", value, np.int64(shape))
+        return self("Reshape", value, list(shape))
 
     def new_name(self) -> str:
         self.count += 1

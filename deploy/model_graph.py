@@ -110,6 +110,7 @@ def exported(model: nn.Module, shape: tuple[int, ...], any_length: bool) -> onnx
             opset_version=OPSET,
             verbose=False,
         )
+    assert program is not None  # with dynamo
     return program.model_proto
 
 

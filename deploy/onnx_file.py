@@ -46,13 +46,16 @@ def assembled(model: onnx.ModelProto, described: Description, any_length: bool) 
         node.input[:] = [features if name == "features" else name for name in node.input]
     parts = (front, body, tail)
     channels, float32 = described.front_end.channels, TensorProto.FLOAT
-    shapes = {"probabilities": ["batch", classes], "logits": ["batch", classes]}
+    shapes: dict[str, list[str | int]] = {
+        "probabilities": ["batch", classes],
+        "logits": ["batch", classes],
+    }
     if features == "mel":
         bands = described.front_end.num_bands
         frames = "frames" if any_length else described.input_shape[1]
         shapes["mel"] = ["batch", channels, frames, bands]
     samples = round(described.clip_seconds * described.front_end.sample_rate)
-    waveform = ["batch", channels, "samples" if any_length else samples]
+    waveform: list[str | int] = ["batch", channels, "samples" if any_length else samples]
     graph = helper.make_graph(
         [node for part in parts for node in part.node],
         ENTRY,

@@ -173,6 +173,15 @@ def pool_before_relu(graph: onnx.GraphProto, head: Sequence[onnx.NodeProto]) -> 
 class OnnxLayer(nn.Module):
     """A QuantisedLayer in ONNX operators, which a runtime fuses to int8 products."""
 
+    scale: Tensor
+    zero: Tensor
+    weight: Tensor
+    weight_scale: Tensor
+    weight_zero: Tensor
+    bias: Tensor  # these two only where the layer has a bias
+    bias_scale: Tensor
+    bias_zero: Tensor
+
     def __init__(self, quantised: QuantisedLayer) -> None:
         super().__init__()
         self.layer = quantised.layer

@@ -11,8 +11,8 @@ import numpy as np
 from config import UserError
 from data.features.decode import BadAudio, up_to_fault
 
-READABLE = (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3")
-READABLE += (".aif", ".aiff", ".aifc", ".au", ".snd", ".caf")
+READABLE: tuple[str, ...] = (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga")
+READABLE += (".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf")
 UNREADABLE = (".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm")  # reported, not skipped
 PIPE = "-"
 RAW = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # ffmpeg's names
@@ -50,15 +50,15 @@ def raw_blocks(
 
     Raises BadAudio for a pipe without samples, with samples that are not finite, or with a header.
     """
-    kind = np.dtype(RAW[kind])
-    scale = np.float32(2.0 ** (1 - 8 * kind.itemsize) if kind.kind == "i" else 1.0)
-    size, rest, done = kind.itemsize * channels, b"", 0
+    sample = np.dtype(RAW[kind])
+    scale = np.float32(2.0 ** (1 - 8 * sample.itemsize) if sample.kind == "i" else 1.0)
+    size, rest, done = sample.itemsize * channels, b"", 0
     while chunk := next_chunk(stream):
         if not done and chunk.startswith(HEADS):
             raise BadAudio(PIPE, "this is a file with a header; expected raw samples")
         rest += chunk
         frames = len(rest) // size
-        block = np.frombuffer(rest, kind, frames * channels).reshape(-1, channels) * scale
+        block = np.frombuffer(rest, sample, frames * channels).reshape(-1, channels) * scale
         rest = rest[frames * size :]
         if frames:
             yield from up_to_fault(PIPE, block.astype(np.float32, copy=False), rate, done)

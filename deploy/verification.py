@@ -47,7 +47,7 @@ def noise(settings: Mel, clip_seconds: float) -> np.ndarray:
     """A substitute for missing recordings: one batch of clips, from loud to faint."""
     shape = (BATCH_CLIPS, settings.channels, round(clip_seconds * settings.sample_rate))
     level = 0.1 ** np.arange(1, BATCH_CLIPS + 1)[:, None, None]
-    return np.float32(level * np.random.default_rng(0).standard_normal(shape))
+    return (level * np.random.default_rng(0).standard_normal(shape)).astype(np.float32)
 
 
 @torch.inference_mode()

@@ -7,12 +7,15 @@ is available as soon as its last sample is.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from data.features.decode import QUALITY, mix
 from deploy.student import AudioSpec
+
+if TYPE_CHECKING:
+    import soxr
 
 REST_SECONDS = 0.1  # a shorter rest of a recording gets no window
 
@@ -62,7 +65,7 @@ class ResamplingStream:
 
     def __init__(self, spec: AudioSpec) -> None:
         self.spec = spec
-        self.resampler = None
+        self.resampler: soxr.ResampleStream | None = None
         self.buffer = np.empty((spec.channels, 0), np.float32)
         self.first = 0  # position of the first buffered sample in the stream
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ class Description:
     model: str  # as MODEL in [teacher] and [student]
     options: dict[str, Any]
     input_shape: tuple[int, ...]  # (C, T, F) or (C, S), of one clip
-    task: str  # "multi_label" or "single_label"
+    task: Literal["single_label", "multi_label"]
     classes: tuple[str, ...]
     clip_seconds: float
     front_end: Mel
