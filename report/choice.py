@@ -38,7 +38,7 @@ def choose_variant(run: Path, variants: Sequence[str]) -> Choice:
     scores = pd.DataFrame({variant: found[variant] for variant in trained}).dropna()
     if scores.empty:
         return Choice(trained[-1], LAST)
-    return Choice(scores.mean().idxmax(), BEST)
+    return Choice(str(scores.mean().idxmax()), BEST)
 
 
 def validation_scores(folder: Path) -> pd.Series:

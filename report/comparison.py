@@ -11,7 +11,7 @@ from report.table import as_markdown, gain, paired_gains, spread, title
 def runs_markdown(results: pd.DataFrame, metric: str, role: str) -> str:
     """`results`: the rows of several results.csv, with a column `run`."""
     found = results[(results["metric"] == metric) & (results["role"] == role)]
-    runs = {name: part for name, part in found.groupby("run", sort=False)}
+    runs = {str(name): part for name, part in found.groupby("run", sort=False)}
     first, *others = runs
     rows = [["run", metric, f"gain over {first}", "significance"]]
     rows.append([first, spread(runs[first]["value"]), "", ""])

@@ -20,6 +20,7 @@ from report.section import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
 
 INK, MUTED, FAINT, PAPER = "#000001", "#000002", "#000003", "#000004"
 VARIABLES = {INK: "--ink", MUTED: "--muted", FAINT: "--faint", PAPER: "--paper"}
@@ -34,7 +35,7 @@ COLOURS = 128  # of an image
 STANDS_FOR = re.compile("|".join(VARIABLES))
 HEATMAP = "inferno"  # from dark to bright, legible without colour
 
-SETTINGS = {
+SETTINGS: dict[RcKeyType, str | float] = {
     "svg.fonttype": "none",  # texts stay texts, in the font of the page
     "text.parse_math": False,  # a class may be called $x
     "font.family": "DejaVu Sans",
@@ -85,7 +86,8 @@ def picture(
         # The font of the page has characters that the one measured with here lacks.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS | {"svg.hashsalt": name})
+        matplotlib.rcParams.update(SETTINGS)
+        matplotlib.rcParams["svg.hashsalt"] = name
         figure = Figure((width / 72, height / 72))
         axes = figure.add_axes(
             (
@@ -118,18 +120,19 @@ def page_svg(svg: str, label: str) -> str:
     svg = re.sub(r'(?<=\s)(?:d|x|y|points)="[^"]*"', rounded, svg)
     svg = re.sub(r'style="[^"]*"', with_variables, svg)
     svg = re.sub(r"(?<=data:image/png;base64,)[^\"]*", lambda found: smaller(found[0]), svg)
-    head = re.match(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', svg)
-    size = head[1].split()[2]
+    head, _, body = svg.partition(">")
+    box = head.partition('viewBox="')[2].partition('"')[0]
+    size = box.split()[2]
     return (
-        f'<svg viewBox="{head[1]}" role="img" aria-label="{escape(label)}" '
-        f'style="max-width: {1.3 * float(size):.0f}px">{svg[head.end() :].strip()}'
+        f'<svg viewBox="{box}" role="img" aria-label="{escape(label)}" '
+        f'style="max-width: {1.3 * float(size):.0f}px">{body.strip()}'
     )
 
 
 def standalone(panels: Sequence[Picture], height: int) -> str:
     """One SVG file of pictures side by side, light or dark as the reader's screen."""
     page = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    style = re.search(r":root.*?\n\}\n@media.*?\n\}\n", page, re.DOTALL)[0]
+    style = re.findall(r":root.*?\n\}\n@media.*?\n\}\n", page, re.DOTALL)[0]
     placed, width = [], 0
     for panel in panels:
         place = f'<svg x="{width}" width="{panel.width}" height="{height}" '

@@ -11,7 +11,7 @@ def on_frontier(costs: ArrayLike, scores: ArrayLike) -> np.ndarray:
 
     Shapes: costs (N,), scores (N,) -> (N,) bool.
     """
-    costs, scores = np.asarray(costs, np.float64), np.asarray(scores, np.float64)
-    no_worse = (costs <= costs[:, None]) & (scores >= scores[:, None])
-    better = (costs < costs[:, None]) | (scores > scores[:, None])
-    return ~(no_worse & better).any(axis=1)
+    cost, score = np.asarray(costs, np.float64), np.asarray(scores, np.float64)
+    no_worse = (cost <= cost[:, None]) & (score >= score[:, None])
+    better = (cost < cost[:, None]) | (score > score[:, None])
+    return ~np.any(no_worse & better, axis=1)

@@ -27,12 +27,30 @@ COLUMNS = ("chain", "model", "metric", "seed", "fold", "value", "parameters", "m
 CELL, BLACK = 118, "#111111"  # px; the ink on pale cells, in light and dark mode
 
 
+class Gain(NamedTuple):
+    """The score of a distilled model, that of its teacher, that without one, and the gain.
+
+    Gains are paired by seed and fold; p is of the signed-rank test.
+    """
+
+    teacher: str  # itself a chain, where it was distilled too
+    student: str
+    pairs: int
+    teacher_score: float
+    alone: float
+    distilled: float
+    distilled_std: float
+    gain: float
+    gain_std: float
+    p: float
+
+
 class MatrixResults(NamedTuple):
     """The scores of a matrix, its gains and its findings."""
 
     metric: str
     scores: dict[str, pd.Series]  # chain -> its scores by seed and fold
-    gains: pd.DataFrame
+    gains: list[Gain]
     findings: list[Finding]
 
 
@@ -42,7 +60,7 @@ def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str)
     matrix = matrix_results(results)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "results.csv", results.to_csv(index=False))
-    write(folder / "matrix.csv", matrix.gains.to_csv(index=False))
+    write(folder / "matrix.csv", pd.DataFrame(matrix.gains).to_csv(index=False))
     write(folder / "matrix.svg", matrix_picture(matrix))
     found = [{**one._asdict(), "verdict": one.verdict} for one in matrix.findings]
     write(folder / "findings.csv", pd.DataFrame(found).to_csv(index=False))
@@ -79,37 +97,34 @@ def gather(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
 def scores_of(results: pd.DataFrame) -> dict[str, pd.Series]:
     """Chain -> its scores by seed and fold."""
     return {
-        chain: rows.set_index(["seed", "fold"])["value"]
+        str(chain): rows.set_index(["seed", "fold"])["value"]
         for chain, rows in results.groupby("chain", sort=False)
     }
 
 
-def gains_of(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """One row per distilled model: its score, that of its teacher, that without one, and the gain.
-
-    Gains are paired by seed and fold; p is of the signed-rank test.
-    """
-    rows = []
+def gains_of(scores: Mapping[str, pd.Series]) -> list[Gain]:
+    """One per distilled model."""
+    found = []
     for chain, distilled in scores.items():
         teacher, _, student = chain.rpartition(CHAIN)
         if not teacher:
             continue
         gain = (distilled - scores[student]).dropna()
-        rows.append(
-            {
-                "teacher": teacher,
-                "student": student,
-                "pairs": len(gain),
-                "teacher_score": scores[teacher].mean(),
-                "alone": scores[student].mean(),
-                "distilled": distilled.mean(),
-                "distilled_std": distilled.std(),
-                "gain": gain.mean(),
-                "gain_std": gain.std(),
-                "p": signed_rank(gain).p,
-            }
+        found.append(
+            Gain(
+                teacher=teacher,
+                student=student,
+                pairs=len(gain),
+                teacher_score=scores[teacher].mean(),
+                alone=scores[student].mean(),
+                distilled=distilled.mean(),
+                distilled_std=distilled.std(),
+                gain=gain.mean(),
+                gain_std=gain.std(),
+                p=signed_rank(gain).p,
+            )
         )
-    return pd.DataFrame(rows)
+    return found
 
 
 def families_of(results: pd.DataFrame) -> dict[str, str]:
@@ -128,14 +143,14 @@ def title(matrix: MatrixResults) -> str:
 
 def gains_rows(matrix: MatrixResults) -> list[list[str]]:
     """The models alone, then each chain."""
-    gains = matrix.gains.set_index(["teacher", "student"])
+    gains = {(one.teacher, one.student): one for one in matrix.gains}
     rows = [["model", "score", "gain", "p"]]
     for chain, scores in matrix.scores.items():
         teacher, _, student = chain.rpartition(CHAIN)
         row = [chain, spread(scores), "", ""]
         if teacher:
-            gain = gains.loc[teacher, student]
-            row[2:] = signed(gain["gain"], gain["gain_std"]), number(gain["p"])
+            gain = gains[teacher, student]
+            row[2:] = signed(gain.gain, gain.gain_std), number(gain.p)
         rows.append(row)
     return rows
 
@@ -151,9 +166,10 @@ def findings_rows(found: Sequence[Finding]) -> list[list[str]]:
 def matrix_picture(matrix: MatrixResults) -> str:
     """Rows are teachers, columns students, colours gains; each longer chain adds a row."""
     gains = matrix.gains
-    teachers, students = (list(dict.fromkeys(gains[of])) for of in ("teacher", "student"))
+    teachers = list(dict.fromkeys(one.teacher for one in gains))
+    students = list(dict.fromkeys(one.student for one in gains))
     labels = {name: f"{name}  {scores.mean():.3f}" for name, scores in matrix.scores.items()}
-    largest = max(gains["gain"].abs().max(), 1e-9)
+    largest = max(1e-9, *(abs(one.gain) for one in gains))
     left, bottom = margin_for([labels[name] for name in teachers], 40), 46
     height = 30 + bottom + len(teachers) * CELL // 2
 
@@ -161,7 +177,7 @@ def matrix_picture(matrix: MatrixResults) -> str:
         import matplotlib
 
         colours = matplotlib.colormaps["PuOr"]
-        for row in gains.itertuples():
+        for row in gains:
             x, y = students.index(row.student), teachers.index(row.teacher)
             shade = colours(0.5 + 0.22 * row.gain / largest)  # pale, so that black stays legible
             axes.add_patch(
@@ -194,5 +210,5 @@ def number(p: float) -> str:
     return "" if math.isnan(p) else f"{p:.2g}"
 
 
-def ticks(set_ticks: Callable[[list[float], Sequence[str]], None], names: Sequence[str]) -> None:
+def ticks(set_ticks: Callable[[list[float], list[str]], object], names: list[str]) -> None:
     set_ticks([place + 0.5 for place in range(len(names))], names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -23,6 +23,15 @@ WIDTH, HEIGHT = 440, 300  # px, of a panel
 APART = 0.08  # of the range of the scores, between names
 
 
+class Point(NamedTuple):
+    """A system of the results, with its scores by seed and fold."""
+
+    role: str
+    variant: str
+    parameters: float
+    scores: pd.Series
+
+
 def overview() -> str:
     """A standalone SVG, light or dark as the reader's screen."""
     panels = [panel(pd.read_csv(ROOT / file), metric, title) for file, metric, title in PANELS]
@@ -32,22 +41,25 @@ def overview() -> str:
 def panel(results: pd.DataFrame, metric: str, title: str) -> Picture:
     """The mean score of each system over its number of parameters, labelled with its name."""
     found = results[results["metric"] == metric]
-    systems = found.groupby(["role", "variant", "parameters"], sort=False)["value"]
-    order = sorted(systems, key=lambda row: (row[0][0].startswith("student"), row[0][1].count("+")))
-    looks = {system: look for look, (system, _) in enumerate(order)}
-    gap = APART * (systems.mean().max() - systems.mean().min())
+    points = [
+        Point(str(role), str(variant), rows["parameters"].iloc[0], rows["value"])
+        for (role, variant, _), rows in found.groupby(["role", "variant", "parameters"], sort=False)
+    ]
+    points.sort(key=lambda one: (one.role.startswith("student"), one.variant.count("+")))
+    means = [one.scores.mean() for one in points]
+    gap = APART * (max(means) - min(means))
 
     def draw(axes: Axes) -> None:
         lowest = 0.0
-        for system, values in sorted(systems, key=lambda row: row[1].mean()):
-            parameters, look, mean = system[2], looks[system], values.mean()
+        for look in sorted(range(len(points)), key=means.__getitem__):
+            parameters, mean = points[look].parameters, means[look]
             lowest = max(mean, lowest)
             axes.plot(parameters, mean, marker(look), color=f"#0001{look:02x}", ms=8)
             big = parameters == found["parameters"].max()
             axes.text(
                 parameters * (1 / 1.07 if big else 1.07),
                 lowest,
-                label(*system[:2], values),
+                label(points[look]),
                 ha="right" if big else "left",
                 va="center",
                 color=INK,
@@ -65,6 +77,7 @@ def panel(results: pd.DataFrame, metric: str, title: str) -> Picture:
     return picture(f"overview-{title[:4]}", draw, title=title, width=WIDTH, height=HEIGHT, left=58)
 
 
-def label(role: str, variant: str, values: pd.Series) -> str:
+def label(point: Point) -> str:
+    role, variant, _, scores = point
     name = f"{role}, {variant}" if role.startswith("student") else role
-    return f"{name}  {values.mean():.3f} ± {values.std():.3f}"
+    return f"{name}  {scores.mean():.3f} ± {scores.std():.3f}"

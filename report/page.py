@@ -97,8 +97,8 @@ def page_title(runs: Sequence[Run]) -> str:
 def subtitle(runs: Sequence[Run]) -> str:
     """Data set, metric and the day of the last training."""
     days = sorted({run.date.isoformat() for run in runs})
-    days = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return f"{runs[0].config.data.dataset}, {runs[0].metric}, {days}"
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"{runs[0].config.data.dataset}, {runs[0].metric}, {when}"
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
@@ -108,8 +108,8 @@ def check_comparable(runs: Sequence[Run]) -> None:
     for run in runs[1:]:
         found = [f"{one.metric} on {one.config.data.dataset}" for one in (runs[0], run)]
         if found[0] != found[1]:
-            names = f"{runs[0].name} and {run.name}"
-            raise UserError(f"{names} are not comparable: {found[0]} and {found[1]}")
+            both = f"{runs[0].name} and {run.name}"
+            raise UserError(f"{both} are not comparable: {found[0]} and {found[1]}")
 
 
 def made(name: str, make: Callable[[Any], Section], of: Any) -> Section:

@@ -127,6 +127,12 @@ class Run:
         variants = [s.variant for s in self.students if uses_teacher(s.variant)]
         return self._student(self._choose(variants)) or self.best
 
+    @property
+    def baseline_and_distilled(self) -> tuple[System, System] | None:
+        """The students that show what distillation changed; None without one of the two."""
+        base, distilled = self.baseline, self.distilled
+        return (base, distilled) if base and distilled and base != distilled else None
+
     def _choose(self, variants: Sequence[str]) -> Choice | None:
         """In the order of VARIANTS, as export_student.py does."""
         ordered = [variant for variant in self.config.distillation.variants if variant in variants]

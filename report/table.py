@@ -59,15 +59,21 @@ def system_rows(results: pd.DataFrame, headline: str) -> list[Row]:
     """Teacher, specialists, ensembles, students; of each the variants from few losses to many."""
     found = results[results["metric"] == headline]
     rows = []
-    systems = found.groupby(["role", "model"], sort=False)
-    for (role, model), group in sorted(systems, key=lambda system: place(system[0][0])):
-        scores = dict(iter(group.groupby("variant", sort=False)))
+    for role, model, group in by_model(found):
+        scores = {str(name): part for name, part in group.groupby("variant", sort=False)}
         variants = sorted(scores, key=fewest_losses)
         base = variants[0] if not uses_teacher(variants[0]) else None
         for variant in variants:
             with_base = None if base in (None, variant) else scores[base]
             rows.append(Row(role, model, variant, scores[variant], with_base))
     return rows
+
+
+def by_model(results: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Role, model and their rows: teacher, specialists, ensembles, students."""
+    groups = results.groupby(["role", "model"], sort=False)
+    found = [(str(role), str(model), rows) for (role, model), rows in groups]
+    return sorted(found, key=lambda one: place(one[0]))
 
 
 def gain_title(rows: Sequence[Row]) -> str:
@@ -121,8 +127,7 @@ def table_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
     found = results[results["metric"] == headline]
     variants = sorted(dict.fromkeys(found["variant"]), key=fewest_losses)
     rows = [["system", *variants, "parameters", "MACs"]]
-    systems = found.groupby(["role", "model"], sort=False)
-    for (role, model), group in sorted(systems, key=lambda system: place(system[0][0])):
+    for role, model, group in by_model(found):
         scores = {variant: group[group["variant"] == variant] for variant in variants}
         sizes = [with_unit(group["parameters"].iloc[0]), with_unit(group["macs"].iloc[0])]
         rows.append(

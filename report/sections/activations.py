@@ -35,8 +35,7 @@ def section(run: Run) -> Section:
 def chosen_clip(run: Run) -> tuple[int, str]:
     """The test clip whose loss distillation reduced most; without distillation, of lowest loss."""
     seed, fold = run.first
-    if run.baseline and run.distilled != run.baseline:
-        systems = run.baseline, run.distilled
+    if systems := run.baseline_and_distilled:
         before, after = (run.predictions(system, seed, [fold]) for system in systems)
         gained = clip_losses(before, run.task) - clip_losses(after, run.task)
         return before.rows[gained.argmax()], "whose loss distillation reduced most"
@@ -64,9 +63,9 @@ def map_pictures(run: Run, system: System, row: int) -> list[Picture]:
     own, finest = run.cache(system.role).settings, run.finest.settings
     inputs, mel = (downsampled(run.features(role, row)) for role in (system.role, run.finest_role))
     name = f"activations-{system.look}"
-    size = {"width": WIDTH, "height": HEIGHT, "left": 38, "bottom": 28}
+    panel = partial(picture, width=WIDTH, height=HEIGHT, left=38, bottom=28)
     draw = partial(draw_mel, image=inputs, settings=own, seconds=run.clip_seconds)
-    pictures = [picture(f"{name}-mel", draw, title="input", **size)]
+    pictures = [panel(f"{name}-mel", draw, title="input")]
     for depth, one in enumerate(output.maps, 1):
         if one.ndim != 4:
             shape = " × ".join(map(str, one.shape[1:]))
@@ -74,5 +73,5 @@ def map_pictures(run: Run, system: System, row: int) -> list[Picture]:
         image = overlaid(mel, on_mel(one[0].numpy(), own, finest, len(mel)))
         draw = partial(draw_mel, image=image, settings=finest, seconds=run.clip_seconds)
         title = f"{depth}: {' × '.join(map(str, one.shape[1:]))}"
-        pictures.append(picture(f"{name}-{depth}", draw, title=title, **size))
+        pictures.append(panel(f"{name}-{depth}", draw, title=title))
     return pictures

@@ -26,38 +26,39 @@ class ChosenClip(NamedTuple):
 
 
 def section(run: Run) -> Section:
-    if not run.distilled:
+    student = run.distilled
+    if not student:
         raise Absent("no student has been trained yet")
     seed = run.seeds[0]
     predictions = {system: run.predictions(system, seed) for system in run.pictured}
     losses = {system: clip_losses(found, run.task) for system, found in predictions.items()}
-    chosen = choices(run, losses)
+    chosen = choices(run, student, losses)
     if not chosen:
         raise Absent("there is nothing to compare the student with")
     cards = [card(run, number, choice, predictions) for number, choice in enumerate(chosen)]
     text = (
-        f"The test clips whose cross-entropy differs most between {run.distilled.label} and other "
+        f"The test clips whose cross-entropy differs most between {student.label} and other "
         f"systems; seed {seed}. Bars are probabilities, dots mark the labels."
     )
     return Section("Clips to listen to", [Text(text), Clips(cards)])
 
 
-def choices(run: Run, losses: Mapping[System, np.ndarray]) -> list[ChosenClip]:
+def choices(run: Run, student: System, losses: Mapping[System, np.ndarray]) -> list[ChosenClip]:
     """The clips with the largest differences, each once, the largest first."""
     found: dict[int, str] = {}
 
     def take(other: System, sign: int, most: int, why: str) -> None:
-        ahead = sign * (losses[other] - losses[run.distilled])
+        ahead = sign * (losses[other] - losses[student])
         fresh = [place for place in (-ahead).argsort(kind="stable").tolist() if place not in found]
         for place in fresh[:most]:
             if ahead[place] > 0:
-                own, others = losses[run.distilled][place], losses[other][place]
-                found[place] = f"{why}: {own:.2f} instead of {others:.2f} nats"
+                own, others = losses[student][place], losses[other][place]
+                found[place] = f"{student.label} {why}: {own:.2f} instead of {others:.2f} nats"
 
     if run.teacher:
         take(run.teacher, 1, EACH, "beats its teacher")
         take(run.teacher, -1, EACH, "loses to its teacher")
-    if run.baseline and run.baseline != run.distilled:
+    if run.baseline and run.baseline != student:
         take(run.baseline, 1, FIXED, f"improves on {run.baseline.label}")
     return [ChosenClip(place, why) for place, why in found.items()]
 
@@ -73,7 +74,7 @@ def card(
     }
     return ClipCard(
         name=str(run.table.ids[row]),
-        why=f"{run.distilled.label} {choice.why}",
+        why=choice.why,
         labels=", ".join(labels) or "no tag",
         mel=mel_picture(run, number, row),
         sound=sound_of(run.table, row, run.clip_seconds),

@@ -76,8 +76,10 @@ def changed_confusions(
     run: Run, before: Sequence[Predictions], after: Sequence[Predictions], names: tuple[str, str]
 ) -> Table | None:
     """The pairs that changed most between two systems, summed over seeds; None without a change."""
-    old = sum(confusions(predictions, run.task) for predictions in before)
-    new = sum(confusions(predictions, run.task) for predictions in after)
+    old, new = (
+        np.sum([confusions(predictions, run.task) for predictions in each], axis=0)
+        for each in (before, after)
+    )
     change, classes = new - old, run.table.classes
     order = np.argsort(change, axis=None, kind="stable")
     places = [np.unravel_index(place, change.shape) for place in order]

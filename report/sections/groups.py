@@ -117,10 +117,10 @@ def score_of(run: Run, predictions: Predictions, part: np.ndarray) -> float:
 
 
 def changed_most(run: Run, found: Bars) -> list[str]:
-    """Names by gain of distillation, highest first; in the given order without a baseline."""
-    if not run.baseline:
+    """Names by gain of distillation, highest first; in the given order without distillation."""
+    if not run.baseline_and_distilled:
         return list(found[run.compared[0]])[:MAX_BARS]
-    base, best = found[run.baseline], found[run.distilled]
+    base, best = (found[system] for system in run.baseline_and_distilled)
     change = {name: mean(best[name]) - mean(base[name]) for name in best}
     kept = sorted(change, key=lambda name: -abs(change[name]))[:MAX_BARS]
     return sorted(kept, key=change.__getitem__, reverse=True)
@@ -140,8 +140,14 @@ def bars(kind: str, title: str, found: Bars, names: Sequence[str], label: str) -
         axes.set(xlabel=label, xlim=(0, None), ylim=(len(names) - 0.5, -0.5))
         axes.grid(axis="y", visible=False)
 
-    size = {"width": 360, "height": 64 + len(names) * (7 + 8 * len(found))}
-    return picture(f"bars-{kind}", draw, title=title, left=margin_for(names, 22), **size)
+    return picture(
+        f"bars-{kind}",
+        draw,
+        title=title,
+        width=360,
+        height=64 + len(names) * (7 + 8 * len(found)),
+        left=margin_for(names, 22),
+    )
 
 
 def mean(values: np.ndarray) -> float:

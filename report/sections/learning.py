@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ TITLES = {"loss": "loss: the weighted sum", "score": "validation score"}
 
 def section(run: Run) -> Section:
     histories = {system: run.histories(system) for system in run.systems}
-    columns = [name for found in histories.values() for part in found for name in part]
+    columns = [str(name) for found in histories.values() for part in found for name in part]
     terms = [name for name in dict.fromkeys(columns) if name not in NOT_TERMS]
     terms.sort(key=lambda name: (name == "loss", name == "score"))  # these two last
     drawn = [term for term in terms if any(map(len, curves(histories, term).values()))]
@@ -36,14 +36,14 @@ def section(run: Run) -> Section:
         "Mean of each training loss, before its coefficient, over the epochs: thin lines are seeds "
         "and folds, thick ones their mean."
     )
-    blocks = [Pictures(pictures, caption, run.systems)]
+    blocks: list[Pictures | Text] = [Pictures(pictures, caption, run.systems)]
     if "score" not in drawn:
         blocks.append(Text("There are no validation clips: the last epoch was kept."))
     return Section("Learning curves", blocks)
 
 
 def curves(
-    histories: dict[System, Sequence[pd.DataFrame]], term: str
+    histories: Mapping[System, Sequence[pd.DataFrame]], term: str
 ) -> dict[System, list[np.ndarray]]:
     """The (epochs,) values of each training of a system that has this term."""
     return {
@@ -60,11 +60,11 @@ def draw_curves(axes: Axes, found: dict[System, list[np.ndarray]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for system, values in found.items():
-        style = {"color": colour(system)}
+        shade = colour(system)
         for one in values if len(values) > 1 else ():
-            axes.plot(np.arange(1, len(one) + 1), one, lw=0.6, alpha=0.35, **style)
+            axes.plot(np.arange(1, len(one) + 1), one, color=shade, lw=0.6, alpha=0.35)
         if values:
             mean = np.mean([one[: min(map(len, values))] for one in values], axis=0)
-            axes.plot(np.arange(1, len(mean) + 1), mean, ls=dash(system), **style)
+            axes.plot(np.arange(1, len(mean) + 1), mean, color=shade, ls=dash(system))
     axes.set(xlabel="epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

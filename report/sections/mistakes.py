@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metrics.inputs import Task
 from report.run import Run
-from report.section import Section, Text
+from report.section import Pictures, Section, Table, Text
 from report.sections.confusion import changed_confusions, matrices
 from report.sections.pairs import chosen_pairs
 from report.sections.ranking import precision_recall
@@ -21,13 +21,16 @@ def section(run: Run) -> Section:
     draw = precision_recall if run.task == "multi_label" else matrices
     clips = len(next(iter(predictions.values())).rows)
     folds = f", all {len(run.folds)} folds" if len(run.folds) > 1 else ""
-    blocks = [Text(f"{clips} test clips, seed {seed}{folds}."), draw(run, predictions)]
-    if run.baseline and run.distilled != run.baseline:
-        systems = run.baseline, run.distilled
+    blocks: list[Text | Pictures | Table] = [
+        Text(f"{clips} test clips, seed {seed}{folds}."),
+        draw(run, predictions),
+    ]
+    if systems := run.baseline_and_distilled:
         before, after = (
             [run.predictions(system, seed) for seed in run.seeds] for system in systems
         )
-        table = changed_confusions(run, before, after, tuple(one.label for one in systems))
+        names = systems[0].label, systems[1].label
+        table = changed_confusions(run, before, after, names)
         blocks.append(table or Text("Distillation changed no confusion."))
     if pairs := chosen_pairs(run):
         blocks.append(pairs)

@@ -20,7 +20,7 @@ def chosen_pairs(run: Run) -> Table | None:
         return None
     order = sorted(counts, key=lambda pair: -counts[pair][0])
     rows = [[" / ".join(pair), chosen[pair], *counts[pair]] for pair in order]
-    rows.append(["all", sum(chosen.values()), *sum(counts.values())])
+    rows.append(["all", sum(chosen.values()), *np.sum(list(counts.values()), axis=0)])
     caption = (
         "The pairs that the teacher confused most on clips outside the test set, in how many "
         "trainings each was chosen, and how many test clips of one class each system predicted as "

@@ -48,8 +48,8 @@ def tag_picture(number: int, name: str, counts: Mapping[System, Counts], clips: 
             axes.plot(recall, precision, color=colour(system), ls=dash(system), lw=1.5)
             figure = f"{area(found, TIES):.2f}"
             behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
-            style = {"color": colour(system), "bbox": behind, "ha": "right", "va": "top"}
-            axes.text(0.99, 1.0 - 0.11 * place, figure, **style)
+            height, shade = 1.0 - 0.11 * place, colour(system)
+            axes.text(0.99, height, figure, color=shade, bbox=behind, ha="right", va="top")
         share = next(iter(counts.values())).positives / clips
         axes.axhline(min(1.0, share), color=MUTED, lw=1, ls=":")
         ticks = np.linspace(0, 1, 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -63,10 +62,10 @@ def bootstrap(run: Run) -> tuple[dict[tuple[str, str, str], Interval], str]:
         evaluated = {system: evaluations(run, system) for system in run.systems}
         if work(list(evaluated.values())) > MAX_WORK:
             return {}, "No intervals: resampling so many predictions would take too long."
-        metric = partial(METRICS[run.metric].function, classes=run.table.classes)
+        metric, classes = METRICS[run.metric].function, run.table.classes
     except UserError as error:
         return {}, f"No intervals: {error}."
-    found = intervals(list(evaluated.values()), lambda p, t: metric(p, t))
+    found = intervals(list(evaluated.values()), lambda p, t: metric(p, t, classes))
     within = " within each fold" if len(run.folds) > 1 else ""
     text = (
         f"The {LEVEL:.0%} interval is a percentile bootstrap of the mean score: {RESAMPLES} "

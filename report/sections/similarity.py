@@ -25,7 +25,7 @@ def section(run: Run) -> Section:
     found = {system: similarities(run, system, rows) for system in run.pictured}
     values = np.stack(list(found.values()))
     limits = np.quantile(values, 0.02), np.quantile(values, 0.98)
-    teacher = found.get(run.teacher)
+    teacher = found[run.teacher] if run.teacher else None
     pictures = [
         matrix_picture(system, matrix, borders, limits, None if matrix is teacher else teacher)
         for system, matrix in found.items()

@@ -33,7 +33,7 @@ def test_a_stale_part_is_replaced():
 
 def test_the_picture_of_the_matrix_shows_its_results():
     picture = MATRIX.with_suffix(".svg").read_text()
-    for gain in matrix_results(pd.read_csv(MATRIX)).gains.itertuples():
+    for gain in matrix_results(pd.read_csv(MATRIX)).gains:
         label = f"{gain.gain:+.3f} ± {gain.gain_std:.3f}"
         assert label in picture, "run: python -m report.pages"
 
