@@ -6,7 +6,7 @@ TORCH ?=
 TORCH_INDEX ?=
 TORCH_PACKAGES = $(TORCH_INDEX:%=--index-url %) $$(grep '^torch' requirements.txt)
 
-.PHONY: demo test docs clean
+.PHONY: demo test coverage docs clean
 
 demo: .venv/installed  ## the three scripts with config.ini on the embedded data set
 	.venv/bin/python make_mel.py
@@ -19,6 +19,9 @@ test: .venv/installed-dev .venv/installed-web
 	.venv/bin/mypy
 	.venv/bin/mkdocs build --strict --quiet --site-dir .site
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+
+coverage: .venv/installed-dev .venv/installed-web  ## the share of each file that the tests run
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report term
 
 docs: .venv/installed-dev  ## the documentation as a site, .site/index.html
 	.venv/bin/mkdocs build --strict --site-dir .site
