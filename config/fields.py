@@ -44,7 +44,7 @@ def cast(text: str, hint: Any, where: str) -> Any:
     if origin is tuple:
         parts = [part.strip() for part in text.split(",") if part.strip()]
         if Ellipsis not in arguments and len(parts) != len(arguments):
-            raise ConfigError(where, f"found {text!r}, want {len(arguments)} values")
+            raise ConfigError(where, f"found {text!r}, expected {len(arguments)} values")
         return tuple(cast(part, arguments[0], where) for part in parts)
     if NoneType in arguments:
         some = next(argument for argument in arguments if argument is not NoneType)
@@ -53,14 +53,14 @@ def cast(text: str, hint: Any, where: str) -> Any:
         try:
             return configparser.ConfigParser.BOOLEAN_STATES[text.lower()]
         except KeyError:
-            raise ConfigError(where, f"found {text!r}, want yes or no") from None
+            raise ConfigError(where, f"found {text!r}, expected yes or no") from None
     try:
         value = hint(text)
         if hint is float and not math.isfinite(value):
             raise ValueError
     except ValueError:
         wanted = {int: "a whole number", float: "a number"}[hint]
-        raise ConfigError(where, f"found {text!r}, want {wanted}") from None
+        raise ConfigError(where, f"found {text!r}, expected {wanted}") from None
     return value
 
 
@@ -70,9 +70,9 @@ def check_value(where: str, f: Field[Any], value: Any) -> None:
     numbers = value if isinstance(value, tuple) else () if value is None else (value,)
     for number in numbers:
         if (low is not None and number < low) or (high is not None and number > high):
-            raise ConfigError(where, f"found {number}, want {allowed_range(f)}")
+            raise ConfigError(where, f"found {number}, expected {allowed_range(f)}")
     if isinstance(value, tuple) and len(set(value)) < len(value) and type(value[0]) is not float:
-        raise ConfigError(where, f"found {to_text(value)}, want no duplicates")
+        raise ConfigError(where, f"found {to_text(value)}, expected no duplicates")
 
 
 def allowed_range(f: Field[Any]) -> str:

@@ -56,10 +56,12 @@ def split_override(text: str) -> Entries:
     section, dot, name = (part.strip().lower() for part in left.rpartition("."))
     where = f"--set {text}"
     if not (equals and dot and section and name):
-        raise ConfigError(where, "want section.key=value, such as student.epochs=20")
+        raise ConfigError(where, "expected section.key=value, such as student.epochs=20")
     value = value.strip()
     if re.search(r"(^|\s)[#;]|[\r\n]", value):
-        raise ConfigError(where, "want one line, without the ' #' or ' ;' that starts a comment")
+        raise ConfigError(
+            where, "expected one line, without the ' #' or ' ;' that starts a comment"
+        )
     return {section: {name: Entry(value, where)}}
 
 

@@ -63,7 +63,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
         with collected(problems):
             coefficients[name] = cast(text, float, where)
             if coefficients[name] < 0:
-                raise ConfigError(where, f"found {text}, want at least 0")
+                raise ConfigError(where, f"found {text}, expected at least 0")
     raise_together(str(path), problems)
     config = Config(coefficients=coefficients, **sections)
     if not config.run.name:

@@ -32,33 +32,34 @@ def check(
     Shapes: scores (N, K), targets (N, K) -> (N, K) float64, (N, K) bool; N, K > 0.
     """
     if task not in ("single_label", "multi_label"):
-        raise UserError(f"want the task single_label or multi_label, found {task!r}")
+        raise UserError(f"expected the task single_label or multi_label, found {task!r}")
     scores, targets = np.asarray(scores, np.float64), np.asarray(targets, np.float64)
     if scores.ndim != 2 or scores.shape != targets.shape or not scores.size:
         raise UserError(
-            "want scores and targets of the same shape (clips, classes), none of them 0; "
+            "expected scores and targets of the same shape (clips, classes), none of them 0; "
             f"found {scores.shape} and {targets.shape}"
         )
     if classes is not None and (len(classes), len(set(classes))) != (scores.shape[1],) * 2:
         raise UserError(
-            f"want {scores.shape[1]} different class names, one per column; found {list(classes)}"
+            f"expected {scores.shape[1]} different class names, one per column; "
+            f"found {list(classes)}"
         )
 
-    def raise_where(wrong: np.ndarray, found: np.ndarray, want: str) -> None:
+    def raise_where(wrong: np.ndarray, found: np.ndarray, expected: str) -> None:
         if not wrong.any():
             return
         row, *column = np.argwhere(wrong)[0]
         where = f"clip {clips[row] if clips is not None else row}"
         if column:
             where += f", class {classes[column[0]] if classes is not None else column[0]}"
-        raise UserError(f"{where}: {want}, found {found[(row, *column)]:g}")
+        raise UserError(f"{where}: {expected}, found {found[(row, *column)]:g}")
 
-    raise_where(~((scores >= 0) & (scores <= 1)), scores, "want a probability as score, 0 to 1")
-    raise_where((targets != 0) & (targets != 1), targets, "want 0 or 1 as label")
+    raise_where(~((scores >= 0) & (scores <= 1)), scores, "expected a probability as score, 0 to 1")
+    raise_where((targets != 0) & (targets != 1), targets, "expected 0 or 1 as label")
     if task == "single_label":
-        raise_where(targets.sum(axis=1) != 1, targets.sum(axis=1), "want exactly one label")
+        raise_where(targets.sum(axis=1) != 1, targets.sum(axis=1), "expected exactly one label")
         total = scores.sum(axis=1)
-        raise_where(abs(total - 1) > ROW_SUM_TOLERANCE, total, "want scores that sum to 1")
+        raise_where(abs(total - 1) > ROW_SUM_TOLERANCE, total, "expected scores that sum to 1")
     return scores, targets.astype(bool)
 
 

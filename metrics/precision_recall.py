@@ -86,7 +86,7 @@ def score(
     Shapes: scores (N, K), targets (N, K). Raises UserError, see `inputs.check`.
     """
     if tie_order not in SORTS:
-        raise UserError(f"want the tie order numpy or stable, found {tie_order!r}")
+        raise UserError(f"expected the tie order numpy or stable, found {tie_order!r}")
     counts = category_counts(scores, targets, classes)
     micro = sum_counts(list(counts.values()))
     classwise = {

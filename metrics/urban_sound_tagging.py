@@ -98,7 +98,7 @@ def read_taxonomy(path: Path, level: Level) -> tuple[dict[str, str], list[str]]:
         ]
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path}: want coarse and fine tags as in dcase-ust-taxonomy.yaml ({error!r})"
+            f"{path}: expected coarse and fine tags as in dcase-ust-taxonomy.yaml ({error!r})"
         ) from None
     return names, list(names.values()) if level == "coarse" else fine
 

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         options = Options(dict(map(split_option, given.option)))
         if given.classes < 1:
-            raise ConfigError("--classes", f"found {given.classes}, want at least 1")
+            raise ConfigError("--classes", f"found {given.classes}, expected at least 1")
         input_shape = parse_shape(given.input)
         model = constructor(
             num_classes=given.classes,
@@ -90,7 +90,7 @@ def wrapped(text: str) -> str:
 def split_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (equals and name):
-        raise ConfigError(text, "want option=value, such as width_mult=0.5")
+        raise ConfigError(text, "expected option=value, such as width_mult=0.5")
     return name.strip().lower(), value.strip()
 
 
@@ -98,7 +98,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
     """`1x998x64` -> (1, 998, 64)."""
     sizes = text.lower().split("x")
     if not all(size.isascii() and size.isdigit() for size in sizes):
-        raise ConfigError(f"--input {text}", "want channels x frames x bands, such as 1x998x64")
+        raise ConfigError(f"--input {text}", "expected channels x frames x bands, such as 1x998x64")
     return tuple(map(int, sizes))
 
 

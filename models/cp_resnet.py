@@ -46,10 +46,10 @@ class CpResnet(nn.Module):
         super().__init__()
         channels, _, _ = check_mel_shape("cp_resnet", input_shape, frames=9, bands=17)
         if base_channels < 12 or base_channels % 2:
-            found = f"found {base_channels}, want an even number of at least 12"
+            found = f"found {base_channels}, expected an even number of at least 12"
             raise ConfigError("cp_resnet base_channels", found)
         if not 1 <= rho <= 9:
-            raise ConfigError("cp_resnet rho", f"found {rho}, want 1 to 9")
+            raise ConfigError("cp_resnet rho", f"found {rho}, expected 1 to 9")
         first, second, third = base_channels, 2 * base_channels, 4 * base_channels - 36
         sizes = [(3 if rho >= a else 1, 3 if rho >= b else 1) for a, b in MIN_RHO]
         stem = nn.Conv2d(channels, first, 5, stride=2, padding=1, bias=False)

@@ -67,7 +67,7 @@ class EfficientNet(nn.Module):
         check_positive("efficientnet", "width_mult", width_mult)
         check_positive("efficientnet", "depth_mult", depth_mult)
         if not 0 <= drop_path < 1:
-            found = f"found {drop_path:g}, want 0 to less than 1"
+            found = f"found {drop_path:g}, expected 0 to less than 1"
             raise ConfigError("efficientnet drop_path", found)
         if max(frames, bands) <= 32:
             raise ConfigError(

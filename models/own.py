@@ -121,5 +121,5 @@ def select_tensor(output: Any, key: str | int | None, what: str) -> Tensor:
         except (KeyError, IndexError, TypeError):
             output = getattr(output, str(key), None)
     if not isinstance(output, Tensor):
-        raise UserError(f"{what} returns {type(output).__name__} at {key!r}, want a tensor")
+        raise UserError(f"{what} returns {type(output).__name__} at {key!r}, expected a tensor")
     return output

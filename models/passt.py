@@ -79,7 +79,7 @@ class PatchoutTransformer(nn.Module):
         check_at_least("passt", 1, stride_time=stride_time, stride_frequency=stride_frequency)
         columns, rows = num_patches(frames, stride_time), num_patches(bands, stride_frequency)
         if time_patches and time_patches < columns:
-            found = f"found {time_patches}, want 0 or at least the {columns} of a clip"
+            found = f"found {time_patches}, expected 0 or at least the {columns} of a clip"
             raise ConfigError("passt time_patches", found)
         check_patchout(columns, rows, patchout_time, patchout_frequency, patchout)
         self.patchout_time, self.patchout_frequency = patchout_time, patchout_frequency

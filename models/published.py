@@ -124,7 +124,7 @@ def describe_mismatch(name: str, found: Sequence[int], expected: Sequence[int]) 
             f"its positions in {axis} are {found[0]}, this model's {expected[0]}: set {remedy} to "
             "those that it was trained with"
         )
-    return f"{name} is {shape(found)}, want {shape(expected)}"
+    return f"{name} is {shape(found)}, expected {shape(expected)}"
 
 
 def to_model_names(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -272,5 +272,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
     ):
-        raise UserError(f"{path}: want a state dict, tensors by their names, found something else")
+        raise UserError(
+            f"{path}: expected a state dict, tensors by their names, found something else"
+        )
     return dict(weights)

@@ -67,7 +67,9 @@ class RawResnet(nn.Module):
         published = VERSIONS[version]
         padding = published.padding if last_conv_padding is None else last_conv_padding
         if padding < 0:
-            raise ConfigError("raw_resnet last_conv_padding", f"found {padding}, want at least 0")
+            raise ConfigError(
+                "raw_resnet last_conv_padding", f"found {padding}, expected at least 0"
+            )
         check_positive("raw_resnet", "width_mult", width_mult)
         # A single frame of a single clip has no variance for the last batch normalisation.
         fewest = STRIDE * POOL ** len(BLOCKS) * (1 if padding else 2)

@@ -39,14 +39,14 @@ def check_waveform_shape(
 def check_positive(model: str, name: str, value: float) -> None:
     """Raises ConfigError unless 0 < value < infinity."""
     if not 0 < value < float("inf"):
-        raise ConfigError(f"{model} {name}", f"found {value:g}, want more than 0")
+        raise ConfigError(f"{model} {name}", f"found {value:g}, expected more than 0")
 
 
 def check_at_least(model: str, least: int, **values: int) -> None:
     """Raises ConfigError that names the first value below `least`."""
     for name, value in values.items():
         if value < least:
-            raise ConfigError(f"{model} {name}", f"found {value}, want at least {least}")
+            raise ConfigError(f"{model} {name}", f"found {value}, expected at least {least}")
 
 
 def scale_channels(channels: int, width_mult: float) -> int:

@@ -59,7 +59,7 @@ def read_description(path: Path) -> Description:
         raise UserError(f"{path}: cannot be read as weights: {error}") from None
     if text is None:
         raise UserError(
-            f"{path}: has no description of its model; want the weights.safetensors that "
+            f"{path}: has no description of its model; expected the weights.safetensors that "
             "train_teacher.py or train_student.py wrote"
         )
     try:

@@ -39,7 +39,7 @@ class Vgg(nn.Module):
         channels, frames, bands = check_mel_shape(name, input_shape, frames=8, bands=8)
         check_positive(name, "width_mult", width_mult)
         if not 0 <= dropout < 1:
-            raise ConfigError(f"{name} dropout", f"found {dropout:g}, want 0 to less than 1")
+            raise ConfigError(f"{name} dropout", f"found {dropout:g}, expected 0 to less than 1")
         if batch_norm and (frames // 8) * (bands // 8) == 1:
             raise ConfigError(
                 f"{name} batch_norm", f"requires 16 frames or bands, found {frames} x {bands}"

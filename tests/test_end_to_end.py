@@ -167,7 +167,7 @@ def test_a_run_records_its_versions_and_settings(finished_run):
     [
         ("student.model=dcase_smal", "nearest: dcase_small"),
         ("student.width=2", "nearest: width_mult"),
-        ("student.epochs=many", "found 'many', want a whole number"),
+        ("student.epochs=many", "found 'many', expected a whole number"),
         ("distillation.variants=ce+kq", "nearest: kd"),
         ("coefficients.sq=3", "nearest: sp"),
         ("data.dataset=esc60", "nearest: esc50"),

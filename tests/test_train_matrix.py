@@ -128,7 +128,7 @@ def test_a_path_comes_after_its_beginning():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[matrix]\nA = MODEL\n", r"\[matrix\] a: found 'MODEL', want KEY=VALUE"),
+        ("[matrix]\nA = MODEL\n", r"\[matrix\] a: found 'MODEL', expected KEY=VALUE"),
         ("[matrix]\nAST = MODEL=ast\nTEACHERS = asd\n", r"\[matrix\] teachers.*nearest: ast"),
         ("[matrix]\nAST = MODEL=ast\nCHAINS = ast > cnn\n", r"\[matrix\] chains"),
         ("[run]\n", r"\[matrix\]: names no models"),

@@ -21,6 +21,7 @@ WORDS = {
     *("mend", "mends", "mended"),  # fix
     *("judge", "judges", "judged"),  # evaluate
     *("disturb", "disturbs", "disturbed", "disturbance", "disturbances"),  # augment
+    *("want", "wants"),  # expects, requires
     *("lowered", "deviation", "deviations"),  # to_precision, std
 }
 TEXT = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)

@@ -58,7 +58,7 @@ class Distillation:
     def __post_init__(self) -> None:
         if not self.variants:
             raise ConfigError(
-                "[distillation] variants", "found none, want one or more: bce, bce+kd"
+                "[distillation] variants", "found none, expected one or more: bce, bce+kd"
             )
         if self.teacher_input != "augmented" and (self.augmented_views or self.teacher == "online"):
             what = "AUGMENTED_VIEWS" if self.augmented_views else "TEACHER = online"

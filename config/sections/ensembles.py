@@ -44,11 +44,11 @@ class Ensembles:
             for part in map(str.strip, text.split(",")):
                 member = re.fullmatch(r"(?:(\d*\.?\d+)\s*\*\s*)?([^\s*]+)", part)
                 if not member or float(member[1] or 1) == 0:
-                    wanted = f"found {part!r}, want a system and its weight: 2 * student/ce+kd"
+                    wanted = f"found {part!r}, expected a system and its weight: 2 * student/ce+kd"
                     raise ConfigError(f"[ensembles] {name}", wanted)
                 found[name][member[2]] = float(member[1] or 1)
             trained = [member for member in found[name] if not member.endswith(".safetensors")]
             if len({member.endswith("@seeds") for member in trained}) > 1:
-                wanted = f"found {text!r}, want @seeds behind every member or none"
+                wanted = f"found {text!r}, expected @seeds behind every member or none"
                 raise ConfigError(f"[ensembles] {name}", wanted)
         return found

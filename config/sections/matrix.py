@@ -39,7 +39,7 @@ class Matrix:
         for word in self.options[name].split():
             key_name, equals, value = word.partition("=")
             if not (key_name and equals):
-                wanted = f"found {word!r}, want KEY=VALUE KEY=VALUE, such as MODEL=ast"
+                wanted = f"found {word!r}, expected KEY=VALUE KEY=VALUE, such as MODEL=ast"
                 raise ConfigError(f"[matrix] {name}", wanted)
             section = f"mel.{role}" if key_name.lower() in key_fields(Mel) else role
             found.append(f"{section}.{key_name}={value}")

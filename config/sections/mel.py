@@ -74,7 +74,7 @@ class Mel:
         if not self.mel_min_hz < self.mel_max_hz <= self.sample_rate / 2:
             raise ConfigError(
                 "[mel] mel_max_hz",
-                f"want mel_min_hz < mel_max_hz <= sample_rate / 2, "
+                f"expected mel_min_hz < mel_max_hz <= sample_rate / 2, "
                 f"found {self.mel_min_hz:g}, {self.mel_max_hz:g} and {self.sample_rate / 2:g}",
             )
         window = round(self.stft_window_length_seconds * self.sample_rate)
@@ -83,18 +83,18 @@ class Mel:
             raise ConfigError(
                 "[mel] sample_rate",
                 f"at {self.sample_rate} Hz the window has {window} samples and the hop {hop}, "
-                "want at least 2 and 1",
+                "expected at least 2 and 1",
             )
         if 0 < self.fft_size < window:
             raise ConfigError(
                 "[mel] fft_size",
-                f"found {self.fft_size}, want 0 or at least the window, {window} samples",
+                f"found {self.fft_size}, expected 0 or at least the window, {window} samples",
             )
         if self.framing == "passt" and not self.pre_emphasis:
             raise ConfigError("[mel] framing", "found 'passt', but PRE_EMPHASIS is 0")
         if self.log != "none" and self.log_offset == 0 and self.framing != "kaldi":
             raise ConfigError(
-                "[mel] log_offset", "digital silence has no logarithm: want more than 0"
+                "[mel] log_offset", "digital silence has no logarithm: expected more than 0"
             )
 
 

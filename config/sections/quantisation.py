@@ -32,7 +32,7 @@ class Quantisation:
         if 0 < self.epochs < self.freeze_epochs:
             raise ConfigError(
                 "[quantisation] freeze_epochs",
-                f"found {self.freeze_epochs}, want at most epochs, {self.epochs}",
+                f"found {self.freeze_epochs}, expected at most epochs, {self.epochs}",
             )
         if self.epochs and "int8" not in self.precisions:
             found = f"found {self.epochs}, but PRECISIONS lacks int8"

@@ -39,9 +39,9 @@ class Run:
 
     def __post_init__(self) -> None:
         if self.name != Path(self.name).name or self.name == "..":
-            raise ConfigError("[run] name", f"found {self.name!r}, want the name of one folder")
+            raise ConfigError("[run] name", f"found {self.name!r}, expected the name of one folder")
         if not self.seeds:
-            raise ConfigError("[run] seeds", "found none, want one or more")
+            raise ConfigError("[run] seeds", "found none, expected one or more")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             known = ("auto", "cpu", "cuda", "cuda:1", "mps")
             raise ConfigError("[run] device", f"found {self.device!r}{nearest(self.device, known)}")

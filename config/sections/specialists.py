@@ -22,5 +22,5 @@ class Specialists:
     def __post_init__(self) -> None:
         if self.batch_size % 2:
             raise ConfigError(
-                "[specialists] batch_size", f"found {self.batch_size}, want an even number"
+                "[specialists] batch_size", f"found {self.batch_size}, expected an even number"
             )

@@ -121,13 +121,13 @@ class Role:
             raise ConfigError(f"{where} step_epochs", "found none, but SCHEDULE is step")
         if len(self.adam_betas) != 2:
             raise ConfigError(
-                f"{where} adam_betas", f"found {len(self.adam_betas)}, want two: 0.9, 0.999"
+                f"{where} adam_betas", f"found {len(self.adam_betas)}, expected two: 0.9, 0.999"
             )
         for name in ("swa_start_epoch", "ensemble_start_epoch"):
             if getattr(self, name) > self.epochs:
                 raise ConfigError(
                     f"{where} {name}",
-                    f"found {getattr(self, name)}, want at most epochs, {self.epochs}",
+                    f"found {getattr(self, name)}, expected at most epochs, {self.epochs}",
                 )
         if self.epoch_clips and self.sampling != "balanced":
             found = f"found {self.epoch_clips}, but SAMPLING is {self.sampling}"
@@ -144,12 +144,12 @@ class Role:
             raise ConfigError(
                 f"{where} warm_up_steps",
                 f"found {self.warm_up_steps} beside WARM_UP_EPOCHS = {self.warm_up_epochs}: "
-                "want one of them",
+                "expected one of them",
             )
         if self.warm_up_epochs > self.epochs:
             raise ConfigError(
                 f"{where} warm_up_epochs",
-                f"found {self.warm_up_epochs}, want at most epochs, {self.epochs}",
+                f"found {self.warm_up_epochs}, expected at most epochs, {self.epochs}",
             )
 
 

@@ -71,7 +71,7 @@ def test_a_script_that_does_its_work(script):
         (["data.root=file"], 1, "[Errno 2] No such file or directory: 'missing.wav'"),
         (["data.root=package"], 1, f"the package not_installed is missing: {INSTALL}"),
         (["data.root=interrupt"], 130, "stopped; start it again to resume"),
-        (["student.epochs=x"], 2, "--set student.epochs=x: found 'x', want a whole number"),
+        (["student.epochs=x"], 2, "--set student.epochs=x: found 'x', expected a whole number"),
         (["student.epochs=1", "--config", "no.ini"], 2, "no.ini: No such file or directory"),
     ],
 )

@@ -43,17 +43,17 @@ def test_cast(text, hint, value):
 @pytest.mark.parametrize(
     ("text", "hint", "message"),
     [
-        ("ja", bool, "found 'ja', want yes or no"),
-        ("8.0", int, "found '8.0', want a whole number"),
-        ("", int, "found '', want a whole number"),
-        ("1,5", float, "found '1,5', want a number"),
-        ("nan", float, "found 'nan', want a number"),
-        ("inf", float, "found 'inf', want a number"),
+        ("ja", bool, "found 'ja', expected yes or no"),
+        ("8.0", int, "found '8.0', expected a whole number"),
+        ("", int, "found '', expected a whole number"),
+        ("1,5", float, "found '1,5', expected a number"),
+        ("nan", float, "found 'nan', expected a number"),
+        ("inf", float, "found 'inf', expected a number"),
         ("power2", Literal["magnitude", "power"], "nearest: power (allowed: magnitude, power)"),
         ("qq", Literal["magnitude", "power"], "found 'qq' (allowed: magnitude, power)"),
-        ("1, x", tuple[int, ...], "found 'x', want a whole number"),
-        ("1", tuple[int, int], "found '1', want 2 values"),
-        ("x", int | None, "found 'x', want a whole number"),
+        ("1, x", tuple[int, ...], "found 'x', expected a whole number"),
+        ("1", tuple[int, int], "found '1', expected 2 values"),
+        ("x", int | None, "found 'x', expected a whole number"),
     ],
 )
 def test_cast_refuses(text, hint, message):

@@ -49,7 +49,7 @@ def test_constructor_options_have_the_constructors_types():
         ({"seeds": "2"}, "[student] seeds: Sample has no such key here, but in [run]"),
         ({"num_classes": "2"}, "[student] num_classes: Sample has no such key"),
         ({"input_shape": "1,2,3"}, "[student] input_shape: Sample has no such key"),
-        ({"width_mult": "wide"}, "[student] width_mult: found 'wide', want a number"),
+        ({"width_mult": "wide"}, "[student] width_mult: found 'wide', expected a number"),
         ({"reading": "tme"}, "[student] reading: found 'tme'; nearest: time (allowed: reshaped, t"),
     ],
 )

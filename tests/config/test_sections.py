@@ -14,15 +14,21 @@ from tests.config.conftest import complaint
         # 7500 Hz do not exist at 8000 samples a second
         (
             "[mel]\nSAMPLE_RATE = 8000",
-            "x.ini [mel] mel_max_hz: want mel_min_hz < mel_max_hz <= sample_rate / 2, "
+            "x.ini [mel] mel_max_hz: expected mel_min_hz < mel_max_hz <= sample_rate / 2, "
             "found 125, 7500 and 4000",
         ),
-        ("[mel]\nSAMPLE_RATE_STUDENT = 8000", "x.ini [mel.student] mel_max_hz: want mel_min_hz <"),
-        ("[mel.teacher]\nMEL_MIN_HZ = 7500", "x.ini [mel.teacher] mel_max_hz: want mel_min_hz <"),
+        (
+            "[mel]\nSAMPLE_RATE_STUDENT = 8000",
+            "x.ini [mel.student] mel_max_hz: expected mel_min_hz <",
+        ),
+        (
+            "[mel.teacher]\nMEL_MIN_HZ = 7500",
+            "x.ini [mel.teacher] mel_max_hz: expected mel_min_hz <",
+        ),
         # 0.025 s of 16 kHz are 400 samples
         (
             "[mel]\nFFT_SIZE = 399",
-            "x.ini [mel] fft_size: found 399, want 0 or at least the window,",
+            "x.ini [mel] fft_size: found 399, expected 0 or at least the window,",
         ),
         ("[mel]\nFRAMING = passt", "x.ini [mel] framing: found 'passt', but PRE_EMPHASIS is 0"),
         ("[mel]\nLOG_OFFSET_TEACHER = 0", "x.ini [mel.teacher] log_offset: digital silence has no"),
@@ -38,7 +44,7 @@ from tests.config.conftest import complaint
         ("[student]\nSCHEDULE = step", "x.ini [student] step_epochs: found none, but SCHEDULE is"),
         (
             "[teacher]\nSCHEDULE = cosine\nEPOCHS = 4\nWARM_UP_EPOCHS = 5",
-            "x.ini [teacher] warm_up_epochs: found 5, want at most epochs, 4",
+            "x.ini [teacher] warm_up_epochs: found 5, expected at most epochs, 4",
         ),
         (
             "[mel]\nNORMALISE = fixed\nMEAN = -4.2677",
@@ -69,11 +75,14 @@ from tests.config.conftest import complaint
             "[augment]\nMIXUP_START_EPOCH = 6",
             "x.ini [augment] mixup_start_epoch: found 6, but MIXUP_ALPHA is 0",
         ),
-        ("[distillation]\nVARIANTS =", "x.ini [distillation] variants: found none, want one or "),
-        ("[run]\nSEEDS = ,", "x.ini [run] seeds: found none, want one or more"),
+        (
+            "[distillation]\nVARIANTS =",
+            "x.ini [distillation] variants: found none, expected one or ",
+        ),
+        ("[run]\nSEEDS = ,", "x.ini [run] seeds: found none, expected one or more"),
         ("[run]\nDEVICE = cdua", "x.ini [run] device: found 'cdua'; nearest: cuda (allowed: auto,"),
-        ("[run]\nNAME = ../x", "x.ini [run] name: found '../x', want the name of one folder"),
-        ("[run]\nNAME = ..", "x.ini [run] name: found '..', want the name of one folder"),
+        ("[run]\nNAME = ../x", "x.ini [run] name: found '../x', expected the name of one folder"),
+        ("[run]\nNAME = ..", "x.ini [run] name: found '..', expected the name of one folder"),
     ],
 )
 def test_a_contradiction_names_where_it_lies(ini, text, message):
@@ -95,7 +104,7 @@ def test_what_looks_like_a_contradiction_and_is_none(ini):
 
 
 def test_a_front_end_that_is_built_by_hand_is_checked_too():
-    with pytest.raises(ConfigError, match=r"\[mel\] channels: found 3, want 1 to 2"):
+    with pytest.raises(ConfigError, match=r"\[mel\] channels: found 3, expected 1 to 2"):
         Mel(channels=3)
-    with pytest.raises(ConfigError, match=r"\[mel\] mel_max_hz: want"):
+    with pytest.raises(ConfigError, match=r"\[mel\] mel_max_hz: expected"):
         replace(Mel(), sample_rate=8000)

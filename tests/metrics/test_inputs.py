@@ -26,20 +26,20 @@ def test_scores_are_probabilities(value, task):
 @pytest.mark.parametrize("value", [1 / 3, -1, 2, float("nan")])
 @pytest.mark.parametrize("task", ["multi_label", "single_label"])
 def test_labels_are_zero_or_one(value, task):
-    with pytest.raises(UserError, match="clip b.wav, class dog: want 0 or 1 as label, found"):
+    with pytest.raises(UserError, match="clip b.wav, class dog: expected 0 or 1 as label, found"):
         check(GOOD_SCORES, with_cell(GOOD_TARGETS, value), task, CLASSES, CLIPS)
 
 
 @pytest.mark.parametrize(("row", "found"), [([0, 0], 0), ([1, 1], 2)])
 def test_a_single_label_is_one_label(row, found):
     targets = np.array([[0, 1], row])
-    with pytest.raises(UserError, match=f"clip 1: want exactly one label, found {found}"):
+    with pytest.raises(UserError, match=f"clip 1: expected exactly one label, found {found}"):
         check(GOOD_SCORES, targets, "single_label")
     check(GOOD_SCORES, targets, "multi_label")
 
 
 def test_single_label_scores_sum_to_one():
-    with pytest.raises(UserError, match="clip 1: want scores that sum to 1, found 1.6"):
+    with pytest.raises(UserError, match="clip 1: expected scores that sum to 1, found 1.6"):
         check(np.array([[0.5, 0.5], [0.8, 0.8]]), GOOD_TARGETS, "single_label")
     rounded = np.array([[0.2, 0.8], [0.3333, 0.6666]], np.float16)
     scores, targets = check(rounded, GOOD_TARGETS, "single_label")
@@ -60,7 +60,7 @@ def test_an_empty_input_is_an_error(shape):
 
 @pytest.mark.parametrize("classes", [["dog"], ["dog", "dog"], ["dog", "siren", "music"]])
 def test_class_names_are_different_and_as_many_as_columns(classes):
-    with pytest.raises(UserError, match="want 2 different class names"):
+    with pytest.raises(UserError, match="expected 2 different class names"):
         check(GOOD_SCORES, GOOD_TARGETS, "multi_label", classes)
 
 

@@ -87,7 +87,7 @@ def test_invalid_probabilities_and_soft_labels_are_errors(name, which, value):
     metric = METRICS[name]
     arguments = case(metric.task)
     arguments[which][3, 1] = value
-    with pytest.raises(UserError, match=r"clip 3, class (1|bus|2_machinery-impact): want"):
+    with pytest.raises(UserError, match=r"clip 3, class (1|bus|2_machinery-impact): expected"):
         metric.function(*arguments)
 
 

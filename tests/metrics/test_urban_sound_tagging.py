@@ -136,8 +136,8 @@ ERRORS = {
     "no such split": (1, "validate", "valid", "'validate' has no row .* that have: test, valid"),
     "an undecided label": (1, "a.wav,0,-1,1,0", "a.wav,0,-1,1,-1", "class 1-2_large: .* found -1"),
     "a tag without labels": (1, "2-1_barking_p", "2-1_p", "no column 2-1_barking_presence"),
-    "no coarse tags": (2, "coarse:", "rough:", "taxonomy.yaml: want coarse and fine tags"),
-    "not YAML": (2, "coarse: {", "coarse: [", "taxonomy.yaml: want coarse and fine tags"),
+    "no coarse tags": (2, "coarse:", "rough:", "taxonomy.yaml: expected coarse and fine tags"),
+    "not YAML": (2, "coarse: {", "coarse: [", "taxonomy.yaml: expected coarse and fine tags"),
 }
 
 

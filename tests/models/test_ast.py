@@ -72,5 +72,5 @@ def test_the_maps_are_those_at_each_quarter(depth, ends):
 
 @pytest.mark.parametrize("option", ["depth", "stride_time", "stride_frequency"])
 def test_options_must_be_positive(option):
-    with pytest.raises(ConfigError, match=f"ast {option}: found 0, want at least 1"):
+    with pytest.raises(ConfigError, match=f"ast {option}: found 0, expected at least 1"):
         build(**{option: 0})

@@ -150,7 +150,7 @@ def test_a_single_clip_of_minimal_length_can_be_trained_on():
 
 @pytest.mark.parametrize("option", ["base_channels", "channels_multiplier", "expansion_rate"])
 def test_widths_must_be_positive(option):
-    with pytest.raises(ConfigError, match=f"cp_mobile {option}: found 0, want more than 0"):
+    with pytest.raises(ConfigError, match=f"cp_mobile {option}: found 0, expected more than 0"):
         build(**{option: 0})
 
 

@@ -86,10 +86,10 @@ def test_a_single_clip_of_minimal_size_can_be_trained_on():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rho": 0}, "cp_resnet rho: found 0, want 1 to 9"),
-        ({"rho": 10}, "cp_resnet rho: found 10, want 1 to 9"),
-        ({"base_channels": 10}, "base_channels: found 10, want an even number of at least 12"),
-        ({"base_channels": 33}, "base_channels: found 33, want an even number of at least 12"),
+        ({"rho": 0}, "cp_resnet rho: found 0, expected 1 to 9"),
+        ({"rho": 10}, "cp_resnet rho: found 10, expected 1 to 9"),
+        ({"base_channels": 10}, "base_channels: found 10, expected an even number of at least 12"),
+        ({"base_channels": 33}, "base_channels: found 33, expected an even number of at least 12"),
     ],
 )
 def test_options_out_of_range_are_errors(options, message):

@@ -175,5 +175,5 @@ def test_the_published_weights_give_the_published_logits(head, strides):
 def test_published_weights_of_another_head_or_width_are_an_error():
     with pytest.raises(UserError, match=r"fc\.0\.weight is missing"):
         load_published(build(), published_mn("fully_convolutional"))
-    with pytest.raises(UserError, match=r"features\.0\.0\.weight is 8x1x3x3, want 16x1x3x3"):
+    with pytest.raises(UserError, match=r"features\.0\.0\.weight is 8x1x3x3, expected 16x1x3x3"):
         load_published(build(width_mult=1.0), published_mn("mlp"))

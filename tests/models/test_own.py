@@ -89,7 +89,7 @@ def test_its_cost_and_its_gradients():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"logits": "logit"}, "the module returns NoneType at 'logit', want a tensor"),
+        ({"logits": "logit"}, "the module returns NoneType at 'logit', expected a tensor"),
         ({"logits": None}, "the module returns dict at None"),
         ({"layout": "bcs"}, "does not fit features of 4 axes"),
     ],

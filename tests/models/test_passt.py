@@ -130,11 +130,17 @@ def test_positions_of_another_length_are_cropped_or_interpolated(frames):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stride_time": 0}, "passt stride_time: found 0, want at least 1"),
-        ({"depth": 0}, "passt depth: found 0, want at least 1"),
-        ({"time_patches": 4}, "passt time_patches: found 4, want 0 or at least the 5 of a clip"),
-        ({"time_patches": -1}, "passt time_patches: found -1, want 0 or at least the 5 of a clip"),
-        ({"patchout_time": -1}, "passt patchout_time: found -1, want at least 0"),
+        ({"stride_time": 0}, "passt stride_time: found 0, expected at least 1"),
+        ({"depth": 0}, "passt depth: found 0, expected at least 1"),
+        (
+            {"time_patches": 4},
+            "passt time_patches: found 4, expected 0 or at least the 5 of a clip",
+        ),
+        (
+            {"time_patches": -1},
+            "passt time_patches: found -1, expected 0 or at least the 5 of a clip",
+        ),
+        ({"patchout_time": -1}, "passt patchout_time: found -1, expected at least 0"),
         ({"patchout_time": 5}, "patchout_time 5 and patchout_frequency 0: of 5 x 3 patches"),
         ({"patchout_frequency": 4}, "found 0, patchout_time 0 and patchout_frequency 4: of 5 x 3"),
         ({"patchout_time": 3, "patchout": 6}, "(time x frequency) none would be left"),

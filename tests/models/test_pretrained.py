@@ -147,7 +147,7 @@ def test_weights_of_another_size_are_an_error_and_change_nothing(deit, b0):
     with pytest.raises(UserError, match=r"blocks\.11\.norm1\.weight is unexpected"):
         load_pretrained(model, deit)
     assert torch.equal(model.norm.weight, before)
-    with pytest.raises(UserError, match=r"is 32x1x3x3, want 8x1x3x3"):
+    with pytest.raises(UserError, match=r"is 32x1x3x3, expected 8x1x3x3"):
         load_pretrained(efficientnet(width_mult=0.1), b0)
 
 

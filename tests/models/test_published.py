@@ -166,7 +166,7 @@ def test_the_published_raw_resnet_gives_the_same_logits():
 
 def test_a_published_raw_resnet_of_other_sizes_is_an_error():
     model = MODELS["raw_resnet"](num_classes=3, input_shape=(2, 60_000))
-    with pytest.raises(UserError, match=r"classifier\.weight is 10x128, want 3x128"):
+    with pytest.raises(UserError, match=r"classifier\.weight is 10x128, expected 3x128"):
         load_published(model, published_raw_resnet())
 
 
@@ -265,7 +265,7 @@ def test_the_published_ast_gives_the_same_logits(stride, grid):
         ),
         ({"frames": 998}, "positions are 101x12 patches (time x frequency), this model's 99x12"),
         ({"bands": 64}, "positions are 101x12 patches (time x frequency), this model's 101x5"),
-        ({"num_classes": 50}, "classifier.1.weight is 5x128, want 50x128"),
+        ({"num_classes": 50}, "classifier.1.weight is 5x128, expected 50x128"),
     ],
 )
 def test_a_published_ast_of_other_sizes_is_an_error(model, message):
@@ -392,7 +392,7 @@ def test_all_mismatches_are_listed_and_nothing_is_changed():
     for part in (
         "fc1.bias is missing",
         "attention.weight is unexpected",
-        "classifier.weight is 23x64, want 8x64",
+        "classifier.weight is 23x64, expected 8x64",
     ):
         assert part in str(error.value)
     for name, tensor in model.state_dict().items():
@@ -400,7 +400,7 @@ def test_all_mismatches_are_listed_and_nothing_is_changed():
 
 
 def test_vggish_does_not_fit_a_smaller_network():
-    with pytest.raises(UserError, match=r"conv1\.0\.weight is 64x1x3x3, want 16x1x3x3"):
+    with pytest.raises(UserError, match=r"conv1\.0\.weight is 64x1x3x3, expected 16x1x3x3"):
         load_published(small(), random_weights(VGGISH))
 
 
@@ -473,5 +473,5 @@ def test_a_missing_file_is_an_error(tmp_path):
 @pytest.mark.parametrize("content", [[torch.zeros(2)], {"model": {"weight": torch.zeros(2)}}])
 def test_a_file_without_named_tensors_is_an_error(content, tmp_path):
     torch.save(content, tmp_path / "a.pth")
-    with pytest.raises(UserError, match=r"a\.pth: want a state dict"):
+    with pytest.raises(UserError, match=r"a\.pth: expected a state dict"):
         read_weights(tmp_path / "a.pth")

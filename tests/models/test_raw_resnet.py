@@ -76,6 +76,6 @@ def test_a_single_clip_of_minimal_length_can_be_trained_on():
 
 def test_padding_must_not_be_negative():
     with pytest.raises(
-        ConfigError, match="raw_resnet last_conv_padding: found -1, want at least 0"
+        ConfigError, match="raw_resnet last_conv_padding: found -1, expected at least 0"
     ):
         build(last_conv_padding=-1)

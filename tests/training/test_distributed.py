@@ -122,7 +122,7 @@ def test_a_training_under_torchrun_equals_that_of_one_process(one_process, tmp_p
 def test_an_error_of_all_processes_is_printed_once(one_process):
     wrong = ("--set", "student.epochs=many")
     printed = run(one_process, "train_student.py", *wrong, processes=2, status=1)
-    assert printed.count("found 'many', want a whole number") == 1
+    assert printed.count("found 'many', expected a whole number") == 1
 
 
 # One process --------------------------------------------------------------------------------------

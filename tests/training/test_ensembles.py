@@ -33,11 +33,11 @@ def test_teacher_and_specialists_are_an_ensemble_by_default(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"a": "teacher,"}, r"\[ensembles\] a: found '', want a system"),
+        ({"a": "teacher,"}, r"\[ensembles\] a: found '', expected a system"),
         ({"a": "0 * teacher"}, "found '0 \\* teacher'"),
         ({"a": "two teacher"}, "found 'two teacher'"),
         ({"specialist_1": "teacher"}, "is the name of a role"),
-        ({"a": "teacher@seeds, student/kd"}, "want @seeds behind every member or none"),
+        ({"a": "teacher@seeds, student/kd"}, "expected @seeds behind every member or none"),
     ],
 )
 def test_an_invalid_ensemble_is_named(options, message):

@@ -301,7 +301,9 @@ def test_outputs_that_do_not_fit_into_a_required_cache_are_an_error():
 def test_weights_that_do_not_fit_are_named_with_their_tensors():
     with_teacher(experiment())
     found = experiment("teacher.width_mult=0.75")
-    with pytest.raises(UserError, match=r"weights.safetensors: .*conv1.0.weight is 8x1x3x3, want"):
+    with pytest.raises(
+        UserError, match=r"weights.safetensors: .*conv1.0.weight is 8x1x3x3, expected"
+    ):
         teacher_of(found)
 
 

@@ -50,7 +50,7 @@ def test_weights_that_do_not_fit_are_named_with_a_hint(file):
     assert (
         "its positions are 19x2 patches (time x frequency), this model's 9x2: set STRIDE" in message
     )
-    assert "classifier.1.weight is 7x128, want 3x128" in message
+    assert "classifier.1.weight is 7x128, expected 3x128" in message
     assert message.endswith(
         "; LOAD_CLASSIFIER = no leaves its classifier out and fits its positions"
     )

@@ -150,7 +150,10 @@ def test_int8_that_is_not_trained_yet_is_named(place, call, tmp_path):
 
 WRONG = [
     (("--set", "quantisation.precisions=int4"), "quantisation.precisions=int4: found 'int4'"),
-    (("--set", "quantisation.freeze_epochs=3"), "freeze_epochs: found 3, want at most epochs, 2"),
+    (
+        ("--set", "quantisation.freeze_epochs=3"),
+        "freeze_epochs: found 3, expected at most epochs, 2",
+    ),
     (("--set", "quantisation.precisions=float16"), "found 2, but PRECISIONS lacks int8"),
 ]
 

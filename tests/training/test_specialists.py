@@ -150,7 +150,7 @@ def test_no_label_of_the_test_clips_influences_any_weight(trained, tmp_path):
     [
         ("ab", ["specialists.pairs=1"], 2, "2 classes leave none outside a pair"),
         ("abc", ["specialists.pairs=4"], 2, "found 4, but 3 classes have 3 pairs"),
-        ("abc", ["specialists.batch_size=7"], 2, "found 7, want an even number"),
+        ("abc", ["specialists.batch_size=7"], 2, "found 7, expected an even number"),
     ],
 )
 def test_impossible_pairs_are_named(tmp_path, classes, changes, status, message):
