@@ -12,8 +12,9 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from config import ConfigError, UserError, missing_package
 
@@ -182,7 +183,8 @@ def source(
     if recording != PIPE:
         return read_blocks(Path(recording))
     rate, channels = arguments.rate or student.audio_spec.sample_rate, arguments.channels or 1
-    return raw_blocks(sys.stdin.buffer, arguments.raw_format or "s16le", rate, channels)
+    stream = cast(BufferedIOBase, sys.stdin.buffer)  # typeshed: BinaryIO, which lacks read1
+    return raw_blocks(stream, arguments.raw_format or "s16le", rate, channels)
 
 
 def rows(

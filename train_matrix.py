@@ -6,8 +6,11 @@ Finished trainings are not repeated. The gains are written to runs/NAME/matrix.c
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from config import Config, ConfigError, Matrix, Role, links, load, run_script, script_parser
+
+Section = TypeVar("Section", bound=Role)
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
@@ -44,7 +47,9 @@ def paths(matrix: Matrix) -> list[tuple[str, ...]]:
     """(model,) alone, (teacher, student), and chains: each after the runs that it depends on."""
     names = list(matrix.options)
     students = matrix.students or names
-    found = [(teacher, student) for teacher in matrix.teachers or names for student in students]
+    found: list[tuple[str, ...]] = [
+        (teacher, student) for teacher in matrix.teachers or names for student in students
+    ]
     found += [(student,) for student in students] + [links(chain) for chain in matrix.chains]
     found += [path[n:] for path in found for n in range(len(path))]  # each alone, to compare
     beginnings = {path[: n + 1] for path in found for n in range(len(path))}
@@ -79,15 +84,16 @@ def settings_of(
         fixed += ["teacher.epochs=0", f"teacher.init=runs/{run_name(config, earlier)}/{role}"]
     words = [word for role, name in models.items() for word in config.matrix.overrides(name, role)]
     settings = load(arguments.config, [*words, *arguments.set, *fixed])
-    return replace(
-        settings,
-        **{role: without_other_options(settings, role, words + arguments.set) for role in models},
-    )
+    words += arguments.set
+    teacher = without_other_options(settings.teacher, "teacher", words)
+    if not earlier:
+        return replace(settings, teacher=teacher)
+    student = without_other_options(settings.student, "student", words)
+    return replace(settings, teacher=teacher, student=student)
 
 
-def without_other_options(settings: Config, role: str, words: Sequence[str]) -> Role:
+def without_other_options(section: Section, role: str, words: Sequence[str]) -> Section:
     """The role's section without options that belong to another model."""
-    section: Role = getattr(settings, role)
     own = {word.partition("=")[0].strip().lower() for word in words}
     options = {key: text for key, text in section.options.items() if f"{role}.{key}" in own}
     return replace(section, options=options)

@@ -80,17 +80,17 @@ def main() -> None:
         }
         alternate(contenders, 1)
         seconds = medians(alternate(contenders, arguments.rounds))
-    memory, cache = seconds["in memory"], seconds["from the cache"]
+    memory, cached = seconds["in memory"], seconds["from the cache"]
     report(
         "batches",
         arguments,
         ("batches", "clips per second", "relative to in memory"),
         [(name, arguments.clips / value, memory / value) for name, value in seconds.items()],
         {
-            "throughput_ratio": memory / cache,
+            "throughput_ratio": memory / cached,
             "without_prefetch_ratio": memory / seconds["without prefetch"],
             "resident_ratio": memory / seconds["resident"],
-            "clips_per_second": arguments.clips / cache,
+            "clips_per_second": arguments.clips / cached,
         },
     )
 

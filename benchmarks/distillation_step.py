@@ -17,8 +17,8 @@ import copy
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from benchmarks.measure import command_line, report
 from config import Mel
 from data.augment import Augmentation
+from data.features.mel_cache import MelCache
 from data.loading.batches import Batch, Batches, ClipFeatures
 from data.loading.replay import Replay
 from data.tables.clips import Clip, ClipTable
@@ -42,7 +43,7 @@ COEFFICIENTS = {"bce": 1.5, "kd": 1.5, "sp": 10.0}
 
 
 def features_of(bands: int, clips: int) -> ClipFeatures:
-    """Synthetic mels of all clips, in memory, with the interface of a mel cache."""
+    """Synthetic mels of all clips, in memory."""
     names = [f"{n:04d}" for n in range(clips)]
     table = ClipTable.of(
         [Clip(id=name, path=Path(name), labels={"tag": 1.0}) for name in names],
@@ -51,13 +52,7 @@ def features_of(bands: int, clips: int) -> ClipFeatures:
     )
     generator = torch.Generator().manual_seed(bands)
     stored = torch.randn(clips, 1, FRAMES, bands, generator=generator).half()
-    cache = SimpleNamespace(
-        table=table,
-        shape=stored.shape[1:],
-        settings=Mel(num_bands=bands),
-        folder=Path("synthetic"),
-        gather=lambda rows: stored[torch.as_tensor(rows)],
-    )
+    cache = MelCache(Path("synthetic"), table, Mel(num_bands=bands), (1, FRAMES, bands), [stored])
     return ClipFeatures(cache, table.ids, torch.device("cpu"), 4.0)
 
 
@@ -79,10 +74,12 @@ class Training:
         replay: Replay | None = None,
     ) -> None:
         self.student = copy.deepcopy(student)
-        losses = {name: LOSSES[name]() for name in variant.split("+") if name != "kd"}
+        self.losses = {name: LOSSES[name]() for name in variant.split("+") if name != "kd"}
         if "kd" in variant:
-            losses["kd"] = LOSSES["kd"](task="multi_label", temperature=2.0)
-        self.step = Step(self.student, "student", losses, COEFFICIENTS, teachers)
+            self.losses["kd"] = LOSSES["kd"](task="multi_label", temperature=2.0)
+        self.step: Callable[[Batch], dict[str, Tensor]] = Step(
+            self.student, "student", self.losses, COEFFICIENTS, teachers
+        )
         self.optimiser = torch.optim.Adam(self.student.parameters(), lr=1e-4)
         roles = ["student", *(role for teacher in teachers for role in teacher.input_roles)]
         clips = len(features["student"].cache.table)
@@ -111,8 +108,9 @@ def seconds_of(training: Training, number: int) -> float:
 
 def compared_losses(training: Training, teacher: Teacher, steps: int) -> tuple[Tensor, Tensor]:
     """The loss of `training` at each step, and the loss with `teacher` in its place."""
-    other = Step(training.student, "student", training.step.losses, COEFFICIENTS, [teacher])
-    losses, compared = [], []
+    other = Step(training.student, "student", training.losses, COEFFICIENTS, [teacher])
+    losses: list[Tensor] = []
+    compared: list[Tensor] = []
 
     def step(batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -137,17 +135,22 @@ def main() -> None:
     online = OnlineTeacher(model_of(MODEL["teacher"], features["teacher"]))
 
     with tempfile.TemporaryDirectory() as folder:
-        rows, ids = np.arange(clips), features["teacher"].cache.table.ids
+        rows, ids = np.arange(clips), features["teacher"].cache.table.ids[:]
         place = outputs_folder(Path(folder), {"weights": "random"}, ids)
         started = time.perf_counter()
         cache = TeacherCache(online.model, features["teacher"], rows, None, [place], 4.0, 64.0)
         cache.fill(required_outputs("bce+kd+sp"))
         once = time.perf_counter() - started
         cached = cache.teacher(required_outputs("bce+kd+sp"))
+    if cached is None:
+        raise SystemExit("the outputs of the teacher do not fit into the cache")
 
-    mixes = {"plain": ("bce", []), "cached": ("bce+kd+sp", [cached])}
-    mixes["three cached"] = ("bce+kd+sp", [cached] * 3)
-    mixes["online"] = ("bce+kd+sp", [online])
+    mixes: dict[str, tuple[str, list[Teacher]]] = {
+        "plain": ("bce", []),
+        "cached": ("bce+kd+sp", [cached]),
+        "three cached": ("bce+kd+sp", [cached] * 3),
+        "online": ("bce+kd+sp", [online]),
+    }
     trainings = {
         name: Training(variant, student, features, teachers)
         for name, (variant, teachers) in mixes.items()

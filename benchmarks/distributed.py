@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -35,6 +36,14 @@ from training.steps import OnlineTeacher, Step
 BATCH_SIZE, CLIPS = 32, 32 * 9 + 13
 CLASSES = tuple("abcdefgh")
 SECONDS = 4.0
+
+
+class Measured(TypedDict):
+    """Of each step, and the seconds of a step."""
+
+    gradients: list[dict[str, Tensor]]
+    losses: list[dict[str, Tensor]]
+    seconds: float
 
 
 def main() -> None:
@@ -60,7 +69,7 @@ def main() -> None:
     )
 
 
-def start(count: int, file: Path) -> dict[str, list[dict[str, Tensor]] | float]:
+def start(count: int, file: Path) -> Measured:
     """Gradients, losses and seconds of `count` processes, each on one core."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     command = [sys.executable, *launcher, "-m", "benchmarks.distributed", str(file)]
@@ -80,7 +89,9 @@ def difference(one: list[dict[str, Tensor]], two: list[dict[str, Tensor]]) -> fl
 def run_rank(file: Path) -> None:
     with processes("cpu"):
         step, batches = build()
-        gradients, losses, seconds = [], [], []
+        gradients: list[dict[str, Tensor]] = []
+        losses: list[dict[str, Tensor]] = []
+        seconds: list[float] = []
         epoch = batches.epoch(0)
         for _ in range(len(batches)):
             step.model.zero_grad()
@@ -88,12 +99,13 @@ def run_rank(file: Path) -> None:
             terms = step(next(epoch))
             terms["loss"].backward()
             seconds.append(time.perf_counter() - began)
-            parameters = (p.grad.clone() for p in step.model.parameters())
+            parameters = (p.grad.clone() for p in step.model.parameters() if p.grad is not None)
             gradients.append({str(n): gradient for n, gradient in enumerate(parameters)})
             losses.append({name: term.detach() for name, term in terms.items()})
         if rank() == 0:
             median = statistics.median(seconds[2:-1])
-            torch.save({"gradients": gradients, "losses": losses, "seconds": median}, file)
+            found: Measured = {"gradients": gradients, "losses": losses, "seconds": median}
+            torch.save(found, file)
 
 
 def build() -> tuple[Step, Batches]:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import copy
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,7 +46,7 @@ class Settings:
     options: dict[str, Any] = field(default_factory=dict)
     epochs: int = 8
     learning_rate: float = 3e-3
-    front_end: str = "mel"
+    front_end: Literal["mel", "waveform"] = "mel"
     repeats: int = 1  # of a clip, for a model that requires longer ones
 
 
@@ -169,11 +171,12 @@ def clip_milliseconds(
     generator = torch.Generator().manual_seed(0)
     clip = 0.1 * torch.randn(1, 1, round(SECONDS * RATE), generator=generator)
     other = copy.deepcopy(full_model).to(memory_format=torch.channels_last)
-    contenders = {"eager": lambda: full_model(clip), "channels_last": lambda: other(clip)}
+    contenders: dict[str, Callable[[], object]] = {
+        "eager": lambda: full_model(clip),
+        "channels_last": lambda: other(clip),
+    }
     for name, student in students.items():
-        contenders[name] = lambda student=student: student.run(
-            ["probabilities"], {"waveform": clip.numpy()}
-        )
+        contenders[name] = partial(student.run, ["probabilities"], {"waveform": clip.numpy()})
     with one_core(), torch.inference_mode():
         return milliseconds(contenders, rounds)
 

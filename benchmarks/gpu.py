@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -53,7 +53,12 @@ SETTINGS: dict[str, dict[str, Any]] = {  # of models without the default setting
     },
     "raw_resnet": {"shape": (2, 144_000)},
 }
-MODES = {"eager": "no", "compiled": "default", "graphs": "reduce-overhead"}
+MODES: dict[str, Literal["no", "default", "reduce-overhead"]] = {
+    "eager": "no",
+    "compiled": "default",
+    "graphs": "reduce-overhead",
+}
+PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 PEAK_TERAFLOPS = {  # dense bfloat16, from the data sheets
     "H200": 989.5,
     "H100 80GB HBM3": 989.5,
@@ -116,14 +121,14 @@ def built(name: str) -> tuple[nn.Module, tuple[int, ...], int]:
 def training_step(
     name: str,
     device: torch.device,
-    precision: str,
+    precision: Literal["float32", "bfloat16"],
     compiled: Callable[[nn.Module], nn.Module],
     batch_size: int,
 ) -> Callable[[], None]:
     """One step on a batch that is on the device."""
     torch.manual_seed(0)
     model, shape, classes = built(name)
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
     loss, run = LOSSES["bce"](), compiled(model)
     clips = torch.randn(batch_size, *shape, device=device)
@@ -151,7 +156,7 @@ def model_figures(
     batch_size = min(arguments.batch_size, SETTINGS.get(name, {}).get("largest_batch", 2**30))
     contenders, steps = {}, {}
     compilers = {way: compiler(mode, device) for way, mode in MODES.items()}
-    for precision in ("float32", "bfloat16"):
+    for precision in PRECISIONS:
         for way, compiled in compilers.items():
             step = training_step(name, device, precision, compiled, batch_size)
 
@@ -217,7 +222,7 @@ def loaded_over_resident(device: torch.device, arguments: argparse.Namespace) ->
             epochs[name] = lambda batches=batches: epoch(batches)
         torch.manual_seed(0)
         model = MODELS["dcase_small"](num_classes=CLASSES, input_shape=SHAPE)
-        model = model.to(device, memory_format=torch.channels_last)
+        model = model.to(device).to(memory_format=torch.channels_last)
         optimiser, loss = torch.optim.Adam(model.parameters(), fused=True), LOSSES["bce"]()
 
         def epoch(batches: Batches) -> None:

@@ -87,12 +87,14 @@ def main() -> None:
     replay = Replay(augmentation, np.arange(clips), arguments.views, seed=0)
 
     with tempfile.TemporaryDirectory() as folder:
-        ids = features["teacher"].cache.table.ids
+        ids = features["teacher"].cache.table.ids[:]
         places = [outputs_folder(Path(folder), {"view": k}, ids) for k in range(arguments.views)]
         inputs = (online.model, features["teacher"], np.arange(clips), replay)
         cache = TeacherCache(*inputs, places, 4.0, 64.0)
         cache.fill(required_outputs(VARIANT))
         cached = cache.teacher(required_outputs(VARIANT))
+    if cached is None:
+        raise SystemExit("the outputs of the teacher do not fit into the cache")
 
     trainings = {
         "unaugmented": Training("bce", student, features, []),
@@ -101,11 +103,12 @@ def main() -> None:
         "online": Training(VARIANT, student, features, [online], augmentation),
     }
     ready, epochs = list(trainings["online"].batches.epoch(0)), itertools.count()
-    contenders = {
-        name: lambda training=training: processor_seconds(lambda: training.epoch(next(epochs)))
-        for name, training in trainings.items()
-    }
-    slow = {
+
+    def timed(training: Training) -> Callable[[], float]:
+        return lambda: processor_seconds(lambda: training.epoch(next(epochs)))
+
+    contenders = {name: timed(training) for name, training in trainings.items()}
+    slow: dict[str, Callable[[], float]] = {
         "plain": contenders["plain"],
         "online": contenders.pop("online"),
         "teacher": lambda: processor_seconds(lambda: [online.outputs(batch) for batch in ready]),

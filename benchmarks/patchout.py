@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import nn
@@ -46,7 +47,9 @@ class Training:
         self.loss = LOSSES["bce"]()
 
     def forward(self) -> torch.Tensor:
-        precision = "bfloat16" if self.device.type == "cuda" else "float32"
+        precision: Literal["float32", "bfloat16"] = (
+            "bfloat16" if self.device.type == "cuda" else "float32"
+        )
         with forward_precision(self.device, precision):
             logits = self.model(self.clips).logits
         return self.loss(logits.float(), self.targets)

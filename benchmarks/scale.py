@@ -26,6 +26,7 @@ from benchmarks.measure import command_line, keep_cores, report
 from benchmarks.synthetic import clip_table, write_cache
 from data.features.mel_cache import MelCache
 from data.loading.batches import Batch, Batches, ClipFeatures, DeviceTargets
+from data.tables.columns import StoredColumns
 from data.tables.splits import split_clips
 
 CPU = torch.device("cpu")
@@ -45,15 +46,15 @@ class Opened:
         }
         self.open_seconds = time.perf_counter() - began
         began = time.perf_counter()
-        train = split_clips(table, 0, "held_out", 0.15).train
+        self.train = split_clips(table, 0, "held_out", 0.15).train
         self.split_seconds = time.perf_counter() - began
         targets = DeviceTargets(table.targets, CPU)
-        self.batches = Batches(self.features, targets, train, BATCH, seed=0, prefetch=False)
+        self.batches = Batches(self.features, targets, self.train, BATCH, seed=0, prefetch=False)
         self.clips = len(table)
 
     def endless(self) -> Iterator[Batch]:
         for epoch in range(10**9):
-            full_batches = len(self.batches.sampler.rows) // BATCH
+            full_batches = len(self.train) // BATCH
             for number, batch in enumerate(self.batches.epoch(epoch)):
                 if number < full_batches:
                     yield batch
@@ -61,13 +62,12 @@ class Opened:
     @property
     def index_bytes(self) -> int:
         tables = [cache.table for cache in self.caches]
-        held = sum(column.nbytes for table in tables for column in table.columns.in_memory.values())
+        stored = [t.columns for t in tables if isinstance(t.columns, StoredColumns)]
+        held = sum(column.nbytes for one in stored for column in one.in_memory.values())
         held += sum(table.targets.nbytes for table in tables)
         held += sum(cache.starts.nbytes for cache in self.caches)
         held += sum(one.position.nbytes for one in self.features.values())
-        return (
-            held + 3 * self.batches.sampler.rows.nbytes
-        )  # the training clips: sorted, permuted, and positions
+        return held + 3 * self.train.nbytes  # the training clips: sorted, permuted, and positions
 
 
 def batch_milliseconds(opened: dict[str, Opened], turns: int) -> dict[str, float]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import alternate, command_line, medians, report
@@ -25,9 +27,9 @@ def main() -> None:
     def start(*command: str) -> None:
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
 
-    contenders = {"python -c pass": lambda: start("-c", "pass")}
+    contenders: dict[str, Callable[[], None]] = {"python -c pass": lambda: start("-c", "pass")}
     for script in SCRIPTS:
-        contenders[f"{script} --help"] = lambda script=script: start(script, "--help")
+        contenders[f"{script} --help"] = partial(start, script, "--help")
     alternate(contenders, 1)  # fills the file cache of the system
     seconds = medians(alternate(contenders, arguments.rounds))
     nothing = seconds["python -c pass"]

@@ -12,7 +12,7 @@ import torch
 
 from config import Mel
 from data.features import cache_writer
-from data.features.cache_writer import CacheWriter, write_rows
+from data.features.cache_writer import CacheWriter, Stamps, write_rows
 from data.features.mel_cache import MelCache
 from data.tables.clips import ClipTable
 from data.tables.columns import Column
@@ -55,7 +55,7 @@ def write_cache(
         patch.object(cache_writer, "SHARD_BYTES", shard_bytes),
         patch.object(cache_writer, "put", os.replace),
     ):
-        stamps = defaultdict(lambda: (-1, -1))
+        stamps: Stamps = defaultdict(lambda: (-1, -1))
         writer = CacheWriter(folder, Mel(num_bands=shape[-1]), shape, table, stamps)
         for shard in range(writer.shards):
             part, offset = writer.begin(shard)

@@ -1,8 +1,8 @@
 """One loss per file. To add one: write the file and add a line here; [coefficients] weighs it.
 
-A loss is an `nn.Module` whose class attributes name its inputs. `student` is "logits", "map" (the
-last of `Output.maps`) or "embedding"; `target` is "labels" (the targets, (B, K)) or "teacher" (the
-same tensor of the teacher). `forward(student, target)` returns a scalar. The keyword-only
+A loss is a `Loss`, a module whose class attributes name its inputs. `student` is "logits", "map"
+(the last of `Output.maps`) or "embedding"; `target` is "labels" (the targets, (B, K)) or "teacher"
+(the same tensor of the teacher). `forward(student, target)` returns a scalar. The keyword-only
 parameters are some of `task`, `temperature`, `temperature_on`, `squared_temperature`,
 `standardise_logits`, `kd_reduction`, `label_smoothing` and `centre_lr`. The teacher's tensor is
 detached. State of a loss, such as class centres, is in its `state_dict()` and is updated in
@@ -18,9 +18,10 @@ from losses.bce import BinaryCrossEntropy
 from losses.ce import CrossEntropy
 from losses.centre import CentreLoss
 from losses.kd import KnowledgeDistillation
+from losses.loss import Loss
 from losses.sp import SimilarityPreserving
 
-LOSSES = {
+LOSSES: dict[str, type[Loss]] = {
     "bce": BinaryCrossEntropy,
     "ce": CrossEntropy,
     "centre": CentreLoss,

@@ -1,10 +1,12 @@
 """Binary cross-entropy: the loss of multi-label tagging, from labels only."""
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from losses.loss import Loss
 
 
-class BinaryCrossEntropy(nn.Module):
+class BinaryCrossEntropy(Loss):
     r"""Binary cross-entropy with logits, averaged over clips and classes.
 
     .. math:: -\frac{1}{BK} \sum y \log \sigma(s) + (1 - y) \log(1 - \sigma(s))

@@ -1,10 +1,12 @@
 """Cross-entropy: the loss of single-label classification, from labels only."""
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from losses.loss import Loss
 
 
-class CrossEntropy(nn.Module):
+class CrossEntropy(Loss):
     r"""Cross-entropy of one-hot or soft (mixed) targets.
 
     .. math:: -\frac{1}{B} \sum y \log \operatorname{softmax}(s)

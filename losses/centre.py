@@ -1,9 +1,11 @@
 """Centre loss: embeddings of one class should be close together."""
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from losses.loss import Loss
 
 
-class CentreLoss(nn.Module):
+class CentreLoss(Loss):
     r"""The squared distance of each embedding from the centre of its class.
 
     .. math:: \frac{1}{2B} \sum_{i,j} y_{ij} \lVert x_i - c_j \rVert^2, \qquad

@@ -4,10 +4,12 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from losses.loss import Loss
 
 
-class KnowledgeDistillation(nn.Module):
+class KnowledgeDistillation(Loss):
     r"""The KL divergence of the softened probabilities of teacher and student.
 
     .. math:: \operatorname{KL}(p(t / T) \,\|\, p(s / T))

@@ -1,10 +1,12 @@
 """Similarity-preserving distillation from feature maps."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from losses.loss import Loss
 
 
-class SimilarityPreserving(nn.Module):
+class SimilarityPreserving(Loss):
     r"""The pairwise similarities of the clips in student and teacher should be equal.
 
     .. math:: \frac{1}{B^2} \lVert \hat G_t - \hat G_s \rVert_F^2, \quad

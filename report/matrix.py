@@ -54,7 +54,7 @@ class MatrixResults(NamedTuple):
     findings: list[Finding]
 
 
-def write_matrix(folder: Path, runs: Mapping[Sequence[str], Path], variant: str) -> str:
+def write_matrix(folder: Path, runs: Mapping[tuple[str, ...], Path], variant: str) -> str:
     """Writes results.csv, matrix.csv, findings.csv and matrix.svg; returns the text to print."""
     results = gather(runs, variant)
     matrix = matrix_results(results)
@@ -80,7 +80,7 @@ def matrix_results(results: pd.DataFrame) -> MatrixResults:
     return MatrixResults(results["metric"].iloc[0], scores, gains_of(scores), found)
 
 
-def gather(runs: Mapping[Sequence[str], Path], variant: str) -> pd.DataFrame:
+def gather(runs: Mapping[tuple[str, ...], Path], variant: str) -> pd.DataFrame:
     """The headline of the last model of each path, one row per seed and fold.
 
     A path is a model alone, a teacher and its student, or longer.

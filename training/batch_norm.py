@@ -51,7 +51,15 @@ class FullBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def update_statistics(self, mean: Tensor, variance: Tensor) -> None:
-        """As in one process; without `momentum` the running statistics are cumulative averages."""
+        """As in one process; without `momentum` the running statistics are cumulative averages, and
+        without `track_running_stats` there are none.
+        """
+        if (
+            self.num_batches_tracked is None
+            or self.running_mean is None
+            or self.running_var is None
+        ):
+            return
         self.num_batches_tracked.add_(1)
         momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, momentum)

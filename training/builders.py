@@ -31,7 +31,7 @@ def build_model(experiment: Experiment, role: str) -> nn.Module:
     """The model of "teacher" or "student", with random weights, on the device."""
     shape = experiment.features[role].shape
     model = build_architecture(experiment.config, role, len(experiment.table.classes), shape)
-    model = model.to(experiment.device, memory_format=torch.channels_last)
+    model = model.to(experiment.device).to(memory_format=torch.channels_last)
     if experiment.config.augment_of(role).crop_seconds:
         check_crop(experiment, role, model)
     return model

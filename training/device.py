@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import nn
@@ -67,7 +67,7 @@ def compiler(
     if mode == "no":
         return lambda model: model
     if device.type == "cuda":
-        found, needed = importlib.util.find_spec("triton"), "the package triton"
+        found, needed = importlib.util.find_spec("triton") is not None, "the package triton"
     else:
         found = any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++")))
         needed = "a C++ compiler (or its name in CXX)"
@@ -76,4 +76,8 @@ def compiler(
             "[run] compile", f"found {mode!r}, which requires {needed}; none is installed"
         )
     torch.compiler.reset()
-    return lambda model: torch.compile(model, dynamic=False, mode=mode)
+
+    def compiled(model: nn.Module) -> nn.Module:
+        return cast(nn.Module, torch.compile(model, dynamic=False, mode=mode))  # of a module, one
+
+    return compiled

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from config import ConfigError, UserError
+from losses.loss import Loss
 from models.output import Output
 from training.batch_norm import with_full_batch_norm
 from training.device import choose_device
@@ -90,7 +91,7 @@ def barrier() -> None:
 # The model and its outputs ------------------------------------------------------------------------
 
 
-def data_parallel(model: nn.Module, losses: Iterable[nn.Module]) -> nn.Module:
+def data_parallel(model: nn.Module, losses: Iterable[Loss]) -> nn.Module:
     """`model` in DistributedDataParallel: the same parameters, their gradients averaged.
 
     Batch normalisation takes its statistics over the full batch, as in one process; each process

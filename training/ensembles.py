@@ -116,12 +116,12 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
         predicted = read_predictions(source / "predictions.csv", ids, table.classes)
         outputs.append(logits_of(predicted, table.task))
         records.append(json.loads((source / "metrics.json").read_text()))
-    logits = fused(outputs, list(found.values()), config.ensembles.mean_of, table.task)
+    mean = fused(outputs, list(found.values()), config.ensembles.mean_of, table.task)
     sizes = ("parameters", "macs", "weight_bytes", "seconds")
     write_mean(
         fold,
         RUNS / config.run.name / name / f"seed_{seed}" / f"fold_{fold.number}",
-        probabilities_of(logits, table.task),
+        probabilities_of(mean, table.task),
         {
             **{key: sum(record.get(key, 0) for record in records) for key in sizes},
             "variant": records[0].get("variant", fold.experiment.teacher_losses),
@@ -217,7 +217,7 @@ def check_better_than_chance(fold: FoldData, name: str, where: Path, logits: np.
 
 def ensemble_settings(fold: FoldData, name: str, seed: int) -> dict[str, str]:
     """All that the outputs of an ensemble depend on, flat."""
-    settings = {f"{name} mean of": fold.config.ensembles.mean_of}
+    settings: dict[str, str] = {f"{name} mean of": fold.config.ensembles.mean_of}
     for source, weight in sources(fold.config, name, seed, fold.number).items():
         file = source if source.suffix == FILE else source / WEIGHTS
         if not file.is_file():

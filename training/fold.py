@@ -55,8 +55,8 @@ def open_fold(experiment: Experiment, number: int) -> FoldData:
 def normalised(features: ClipFeatures, mel: Mel, train: np.ndarray) -> ClipFeatures:
     """A copy that shares the features in memory and has its own mean and std."""
     scaled = copy.copy(features)
-    if mel.normalise == "fixed":
-        scaled.set_normalisation(mel.mean, mel.std)
-    else:
+    if mel.normalise != "fixed":
         scaled.normalise(mel.normalise, train)
+    elif mel.mean is not None and mel.std is not None:  # as Mel ensures
+        scaled.set_normalisation(mel.mean, mel.std)
     return scaled

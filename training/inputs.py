@@ -9,7 +9,7 @@ import numpy as np
 from config import ConfigError
 from data.loading.batches import Batches
 from data.loading.replay import Replay
-from data.loading.sampling import Balanced, HalfAndHalf
+from data.loading.sampling import Balanced, HalfAndHalf, Sampler
 from training.distributed import rank, world
 from training.fold import FoldData
 from training.role import Role
@@ -34,16 +34,17 @@ def build_batches(
         found = f"found {batch_size}, expected at least one clip for each of {world()} processes"
         raise ConfigError(f"[{role}] batch_size", found)
     experiment, rows = fold.experiment, fold.split.train
+    clips: np.ndarray | Sampler = rows
     if pair:
         in_pair = np.isin(fold.labels(rows), pair)
-        rows = HalfAndHalf(rows[in_pair], rows[~in_pair], batch_size)
+        clips = HalfAndHalf(rows[in_pair], rows[~in_pair], batch_size)
     elif settings.sampling == "balanced":
-        rows = Balanced(rows, fold.table.targets.take(rows), settings.epoch_clips)
+        clips = Balanced(rows, fold.table.targets.take(rows), settings.epoch_clips)
     augmented = experiment.is_augmented(role.name)
     return Batches(
         {name: fold.features[name] for name in inputs},
         experiment.targets,
-        rows,
+        clips,
         batch_size,
         seed,
         experiment.augmentation(role.name, inputs) if augmented else None,

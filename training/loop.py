@@ -68,16 +68,20 @@ def fit(
         model.train()
         if 0 < freeze_from_epoch <= epoch + 1:
             freeze_ranges(model)
-        row = {"epoch": epoch + 1, **train_epoch(state, batches, device, precision, bar)}
-        if not math.isfinite(row["loss"]):
+        means = train_epoch(state, batches, device, precision, bar)
+        if not math.isfinite(means["loss"]):
             raise UserError(
-                f"{title}: the loss is {row['loss']} in epoch {epoch + 1}; "
+                f"{title}: the loss is {means['loss']} in epoch {epoch + 1}; "
                 "try a lower LEARNING_RATE"
             )
-        row["score"] = validate(model) if validate else None
-        row["seconds"] = time.perf_counter() - started
+        row: dict[str, float | None] = {
+            "epoch": epoch + 1,
+            **means,
+            "score": validate(model) if validate else None,
+            "seconds": time.perf_counter() - started,
+        }
         averaged = 0 < settings.ensemble_start_epoch <= epoch + 1
-        state.end_epoch(row, predict(model) if averaged else None)
+        state.end_epoch(row, predict(model) if predict and averaged else None)
         folder.write_checkpoint(state.state_dict())
         scalars.add(row)
         bar.end_epoch(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from config import Role as RoleSettings
 from config import UserError
 from models.output import CLASSIFIER
 
-OPTIMISERS = {
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "amsgrad": functools.partial(torch.optim.Adam, amsgrad=True),
     "adamw": torch.optim.AdamW,

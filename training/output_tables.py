@@ -79,7 +79,7 @@ class Table:
         try:
             with atomic_write(path) as file:
                 np.lib.format.write_array_header_1_0(file, header)
-                file.write(array)
+                file.write(array.data)
         except OSError as error:
             raise UserError(
                 f"{path}: {error.strerror}. The finished parts are kept: free some space and "

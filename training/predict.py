@@ -42,7 +42,11 @@ def forward_all(
 
 
 def gathered_outputs(
-    fold: FoldData, role: Role, model: nn.Module, rows: np.ndarray, name: str
+    fold: FoldData,
+    role: Role,
+    model: nn.Module,
+    rows: np.ndarray,
+    name: Literal["logits", "embedding"],
 ) -> Tensor:
     """As forward_all, at every process; each computes its share of the clips."""
     features, precision = fold.features[role.features], autocast(fold.config, role)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 from config import Role as RoleSettings
 from config import flat_items, to_text
@@ -26,8 +26,10 @@ from training.run_folder import TrainingFolder, teacher_weights_file, training_p
 from training.systems import figures_of, predictions_table, write_mean
 from training.validation import model_options, teacher_weights
 
-NOT_RECORDED = ("data.root", "data.folds", "data.on_bad_audio", "distillation.variants")
-NOT_RECORDED += ("distillation.teacher_weights",)  # the weight of each teacher is
+NOT_RECORDED = (
+    *("data.root", "data.folds", "data.on_bad_audio", "distillation.variants"),
+    "distillation.teacher_weights",  # the weight of each teacher is
+)
 """Settings of where the data lies or what else is trained: no training depends on them."""
 
 
@@ -70,7 +72,8 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
 
 def teacher_settings(fold: FoldData, training: Training) -> dict[str, str]:
     """The weights of each teacher, as a file and as a factor. Raises UserError."""
-    config, found = fold.config, {}
+    config = fold.config
+    found: dict[str, str] = {}
     for name, weight in teacher_weights(config, fold.experiment.dataset, training.variant).items():
         if name not in config.teachers():
             found |= ensemble_settings(fold, name, training.seed)
@@ -112,7 +115,7 @@ def write_training(
         "seconds": round(seconds, 1),
     }
     if fitted.epoch_mean is not None:
-        write_epoch_mean(fold, training, fitted, record, sizes)
+        write_epoch_mean(fold, training, fitted.epoch_mean, record, sizes)
     folder.finish(
         model.state_dict(),
         description(fold, role).header(),
@@ -124,7 +127,7 @@ def write_training(
 
 
 def write_epoch_mean(
-    fold: FoldData, training: Training, fitted: Fitted, record: dict, sizes: dict[str, int]
+    fold: FoldData, training: Training, mean: Tensor, record: dict, sizes: dict[str, int]
 ) -> None:
     """The mean of the predictions of the last epochs, as one more system: teacher@epochs."""
     settings = settings_of(fold.config, training.role, training.seed, fold.number)
@@ -132,7 +135,7 @@ def write_epoch_mean(
     write_mean(
         fold,
         training_path(fold.config, role, training.variant, training.seed, fold.number),
-        fitted.epoch_mean.numpy(),
+        mean.numpy(),
         {
             **record,
             "role": role,
@@ -147,8 +150,10 @@ def kept_epoch(history: pd.DataFrame, settings: RoleSettings) -> int:
     """From 1: the first of the best, or the last where none was selected; 0 without epochs."""
     if settings.swa_start_epoch:
         return len(history)
-    scores = history["score"].dropna()
-    return int(history["epoch"][scores.idxmax()]) if len(scores) else len(history)
+    scores = history["score"].to_numpy(float)
+    if np.isnan(scores).all():
+        return len(history)
+    return int(history["epoch"].iloc[int(np.nanargmax(scores))])
 
 
 def description(fold: FoldData, role: Role) -> Description:

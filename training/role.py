@@ -13,12 +13,6 @@ class Role:
     name: str  # teacher, specialist_1, specialist_2, ... or student
     precision: Literal["float32", "float16", "int8"] = "float32"
 
-    @classmethod
-    def parse(cls, text: str) -> Role:
-        """`student@int8` -> Role("student", "int8")."""
-        name, _, precision = text.partition("@")
-        return cls(name, precision or "float32")
-
     @property
     def features(self) -> Literal["teacher", "student"]:
         """Whose front end and architecture it has: a specialist has the teacher's."""

@@ -13,13 +13,6 @@ from training.run_folder import teacher_weights_file
 
 INIT_TEACHER = "teacher"  # INIT: the finished teacher of the same seed and fold
 INIT_STUDENT = "the finished student"  # INIT of the same student in fewer bits
-FIRST_TRAINING_ONLY = dict.fromkeys(  # settings of a first training, off in one that continues it
-    (
-        *("warm_up_epochs", "warm_up_steps", "ramp_down_start_epoch", "ramp_down_epochs"),
-        *("swa_start_epoch", "ensemble_start_epoch", "align_epochs"),
-    ),
-    0,
-)
 
 
 def settings_of(config: Config, role: Role, seed: int, fold: int) -> RoleSettings:
@@ -30,11 +23,8 @@ def settings_of(config: Config, role: Role, seed: int, fold: int) -> RoleSetting
     """
     if role.precision != "float32":
         return dataclasses.replace(
-            config.student,
-            epochs=epochs_of(config, role),
+            continued(config.student, epochs_of(config, role), INIT_STUDENT),
             learning_rate=config.quantisation.learning_rate,
-            init=INIT_STUDENT,
-            **FIRST_TRAINING_ONLY,
         )
     if not role.is_specialist:
         return getattr(config, role.name)
@@ -43,12 +33,25 @@ def settings_of(config: Config, role: Role, seed: int, fold: int) -> RoleSetting
         history = teacher_weights_file(config, TEACHER, seed, fold).with_name("history.csv")
         rate = float(pd.read_csv(history)["learning_rate"].iloc[-1])
     return dataclasses.replace(
-        config.teacher,
-        epochs=epochs_of(config, role),
+        continued(config.teacher, epochs_of(config, role), INIT_TEACHER),
         batch_size=specialists.batch_size,
         learning_rate=rate,
-        init=INIT_TEACHER,
-        **FIRST_TRAINING_ONLY,
+    )
+
+
+def continued(settings: RoleSettings, epochs: int, init: str) -> RoleSettings:
+    """Without what only a first training has, not one that continues it."""
+    return dataclasses.replace(
+        settings,
+        epochs=epochs,
+        init=init,
+        warm_up_epochs=0,
+        warm_up_steps=0,
+        ramp_down_start_epoch=0,
+        ramp_down_epochs=0,
+        swa_start_epoch=0,
+        ensemble_start_epoch=0,
+        align_epochs=0,
     )
 
 

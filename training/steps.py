@@ -13,6 +13,7 @@ from config import Config, ConfigError, Student, UserError, choose
 from config import Role as RoleSettings
 from data.loading.batches import Batch
 from losses import LOSSES
+from losses.loss import Loss, TakesGram
 from losses.mix import WHERE, names_of
 from models.output import Output
 from training.distributed import gather
@@ -29,7 +30,8 @@ class Teacher(Protocol):
     the tensor.
     """
 
-    input_roles: tuple[str, ...]
+    @property
+    def input_roles(self) -> tuple[str, ...]: ...
 
     def outputs(self, batch: Batch) -> Mapping[str, Tensor]: ...
 
@@ -60,13 +62,13 @@ class Step:
         self,
         model: nn.Module,
         role: str,
-        losses: Mapping[str, nn.Module],
+        losses: Mapping[str, Loss],
         coefficients: Mapping[str, float],
         teachers: Sequence[Teacher] = (),
         teacher_weights: Sequence[float] = (),
     ) -> None:
         self.model, self.role, self.teachers = model, role, teachers
-        self.losses = nn.ModuleDict(losses)
+        self.losses = losses
         self.teacher_weights = teacher_weights or [1.0] * len(teachers)
         self.coefficients = {name: coefficients.get(name, 1.0) for name in losses}
         self.uses_teachers = any(loss.target == "teacher" for loss in losses.values())
@@ -92,17 +94,17 @@ class Step:
 
     def state_dict(self) -> dict[str, Any]:
         """The state of the losses, such as the centres of CentreLoss."""
-        return self.losses.state_dict()
+        return nn.ModuleDict(self.losses).state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.losses.load_state_dict(state)
+        nn.ModuleDict(self.losses).load_state_dict(state)
 
 
 def distillation_term(
-    loss: nn.Module, student: Tensor, teacher: Mapping[str, Tensor], clips: int
+    loss: Loss, student: Tensor, teacher: Mapping[str, Tensor], clips: int
 ) -> Tensor:
     gram = teacher.get(loss.student + GRAM)
-    if gram is not None and hasattr(loss, "forward_gram"):
+    if gram is not None and isinstance(loss, TakesGram):
         return loss.forward_gram(student, gram)
     return loss(student, gather(teacher[loss.student], clips))
 
@@ -122,9 +124,7 @@ def tensors_of(output: Output) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in named if tensor is not None}
 
 
-def build_losses(
-    variant: str, task: str, role: RoleSettings, config: Config
-) -> dict[str, nn.Module]:
+def build_losses(variant: str, task: str, role: RoleSettings, config: Config) -> dict[str, Loss]:
     """The losses of a variant, each with those of the settings below that its constructor takes.
 
     Raises ConfigError for an unknown loss, and for one that does not fit the task or the role.

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from data.loading.batches import GIGABYTE, Batch, ClipFeatures
+from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
 from losses import LOSSES
 from losses.mix import names_of
@@ -36,7 +37,7 @@ FORMAT = 1  # increased whenever the same settings give other outputs
 class CachedTeacher:
     """Looks up the outputs of the teacher for the clips of `rows`, in each view."""
 
-    input_roles = ()
+    input_roles: tuple[str, ...] = ()
 
     def __init__(
         self, rows: np.ndarray, views: Sequence[Mapping[str, Callable[[Tensor], Tensor]]]
@@ -62,7 +63,7 @@ class TeacherCache:
     def __init__(
         self,
         model: nn.Module,
-        features: ClipFeatures,
+        features: ClipFeatures | ConcatenatedClips,
         rows: np.ndarray,
         replay: Replay | None,
         folders: Sequence[Path],
@@ -77,7 +78,7 @@ class TeacherCache:
     @torch.no_grad()
     def forward(self, places: slice, view: int) -> dict[str, Tensor]:
         rows = self.rows[places]
-        if self.replay is None:
+        if self.replay is None or isinstance(self.features, ConcatenatedClips):  # never augmented
             return tensors_of(self.model(self.features[rows]))
         rows, params = self.replay.take(rows, view)
         inputs = self.features.augmented(rows, self.replay.augmentation, params)
@@ -134,9 +135,11 @@ class TeacherCache:
 
     def teacher(self, outputs: Iterable[str]) -> CachedTeacher | None:
         """None where an output does not fit. Requires `fill` before it."""
-        stored = [self.stored_as(name) for name in outputs]
-        if None in stored:
-            return None
+        stored = []
+        for name in outputs:
+            if (found := self.stored_as(name)) is None:
+                return None
+            stored.append(found)
         views = [
             {name: self.reader(self.table(folder, name, dtype)) for name, dtype in stored}
             for folder in self.folders

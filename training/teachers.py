@@ -9,6 +9,7 @@ from torch import nn
 
 from config import Mel, UserError
 from data.features.mel_cache import sha256_of
+from data.loading.batches import ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
 from training.builders import build_model, load_weights
@@ -91,16 +92,17 @@ def open_teacher_cache(
         **features.cache.fingerprints(),
     }
     views = [replay.fingerprint(k) for k in range(len(replay))] if replay else ["none"]
+    inputs: ClipFeatures | ConcatenatedClips = features
     if config.distillation.teacher_input == "concatenated":
-        features = ConcatenatedClips(features, rows, fold.labels(rows), seed)
-        views = [f"joined {features.fingerprint()}"]
+        inputs = ConcatenatedClips(features, rows, fold.labels(rows), seed)
+        views = [f"joined {inputs.fingerprint()}"]
     ids = fold.table.ids[rows]
     folders = [
         outputs_folder(weights.parent / "outputs", {**made_from, "drawn": view}, ids)
         for view in views
     ]
     limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
-    return TeacherCache(model, features, rows, replay, folders, *limits)
+    return TeacherCache(model, inputs, rows, replay, folders, *limits)
 
 
 def normalisation(mel: Mel) -> str:

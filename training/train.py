@@ -71,7 +71,8 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
     if settings.align_epochs:
         embeddings = gathered_outputs(fold, role, model, split.train, "embedding")
         labels = torch.as_tensor(fold.labels(split.train), device=fold.device)
-        align(model.classifier, embeddings, labels, settings.align_epochs, seed)
+        classifier = model.get_submodule("classifier")
+        align(classifier, embeddings, labels, settings.align_epochs, seed)
     predicted = predict(fold, role, model, split.test)
     if not np.isfinite(predicted).all():
         raise UserError(f"{training.title}: its outputs overflow and give no probabilities")

@@ -123,14 +123,14 @@ def teacher_weights(config: Config, dataset: Dataset, variant: str) -> dict[str,
     if chosen in ensembles:
         check_ensemble_teacher(config, dataset, variant)
         return {chosen: 1.0}
-    found = {
+    weighted = {
         role: weight
         for role, weight in zip(roles, weights or [1.0] * len(roles), strict=True)
         if chosen == "all" or (role == str(TEACHER)) == (chosen == str(TEACHER))
     }
-    if not found:
+    if not weighted:
         raise ConfigError(VARIANTS, f"found {variant!r}, but [specialists] PAIRS is 0")
-    return found
+    return weighted
 
 
 def check_ensemble_teacher(config: Config, dataset: Dataset, variant: str) -> None:

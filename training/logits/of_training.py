@@ -41,7 +41,7 @@ def logits_of_training(
     table, data = cache.table, config.data
     made_from = {"weights": sha256_of(folder / WEIGHTS), **cache.fingerprints()}
     stored = outputs_folder(folder / "outputs", {**made_from, "drawn": "none"}, table.ids[:])
-    model = model.to(device, memory_format=torch.channels_last).requires_grad_(False)
+    model = model.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
     rows = torch.arange(len(table)).numpy()
     outputs = TeacherCache(
         model, features, rows, None, [stored], feature_memory_gb, teacher_cache_gb

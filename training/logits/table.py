@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Logits:
 
     def missing(self, ids: Sequence[str]) -> np.ndarray:
         """The `ids` without logits."""
-        return np.asarray(ids)[self.ids.get_indexer(ids) < 0]
+        return np.asarray(ids)[self.ids.get_indexer(pd.Index(ids)) < 0]
 
     def of(self, ids: Sequence[str], classes: Sequence[str]) -> np.ndarray:
         """The logits of these clips and classes, found by name, in this order: (N, K) float32.
@@ -60,13 +60,13 @@ class Logits:
             )
         if len(missing := self.missing(ids)):
             raise UserError(f"{self.where}: lacks {named(missing)}")
-        found = self.values[self.ids.get_indexer(ids)]
+        found = self.values[self.ids.get_indexer(pd.Index(ids))]
         return found[:, [self.classes.index(name) for name in classes]]
 
     def write(self, path: Path) -> None:
         from safetensors.numpy import save
 
-        tensors = {
+        tensors: dict[str, np.ndarray] = {
             "logits": np.ascontiguousarray(self.values, np.float32),
             "clips": np.frombuffer("\n".join(self.ids).encode(), np.uint8),
             "checks": checks_of(self.ids, self.values),
@@ -128,7 +128,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return tensors, json.loads(text)
 
 
-def checks_of(ids: Sequence[str], values: np.ndarray) -> np.ndarray:
+def checks_of(ids: Iterable[str], values: np.ndarray) -> np.ndarray:
     rows = np.ascontiguousarray(values, "<f4")
     sums = [zlib.crc32(row, zlib.crc32(name.encode())) for name, row in zip(ids, rows, strict=True)]
     return np.array(sums, np.uint32)
@@ -142,7 +142,7 @@ def check_each_once(where: Path, ids: pd.Index) -> None:
         raise UserError(f"{where}: lists the clip {name!r} twice, in the rows {rows}")
 
 
-def named(clips: Sequence[str]) -> str:
+def named(clips: np.ndarray | pd.Index) -> str:
     """The name of the first, and the number of the others."""
     more = f" and {len(clips) - 1} more" if len(clips) > 1 else ""
     return f"the clip {str(clips[0])!r}{more}"
