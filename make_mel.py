@@ -10,7 +10,6 @@ import argparse
 import atexit
 import multiprocessing
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
@@ -53,7 +52,7 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
     if rank == 0:
         if not any(changed):
             print("nothing to do: the features were already complete")
-        print(f"next: {next_command(arguments)}")
+        print(config.next_command("train_teacher.py", arguments))
 
 
 def make_caches(
@@ -160,16 +159,6 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
         recordings = table.recordings()
         clip_sets.append(ClipSet(recordings, recording_seconds, dataset.stereo, recordings_folder))
     return clip_sets
-
-
-def next_command(arguments: argparse.Namespace) -> str:
-    """The command that trains on these features: with the same options."""
-    words = ["python", "train_teacher.py"]
-    if arguments.config != Path("config.ini"):
-        words += ["--config", str(arguments.config)]
-    for override in arguments.set:
-        words += ["--set", override]
-    return shlex.join(words)
 
 
 def feature_device(wanted: str) -> str:

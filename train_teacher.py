@@ -2,12 +2,12 @@
 
 import argparse
 
-from config import Config, run_script, script_parser
+from config import Config, next_command, run_script, script_parser
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
-    from training.commands import next_command, print_plan
+    from training.commands import print_plan
     from training.distributed import processes, rank
     from training.run_folder import write_results
     from training.stages import train_teachers

@@ -6,7 +6,7 @@ parameters of that thing's constructor: they are kept as text in `options` until
 `constructor_options` checks them against the constructor, which happens before any data is read.
 """
 
-from config.command_line import missing_package, run_script, script_parser
+from config.command_line import missing_package, next_command, run_script, script_parser
 from config.errors import ConfigError, UserError, choose, nearest
 from config.fields import flat_items, key_fields, options_field, to_text
 from config.options import constructor_options
@@ -50,6 +50,7 @@ __all__ = [
     "Mel",
     "missing_package",
     "nearest",
+    "next_command",
     "options_field",
     "Quantisation",
     "Role",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -16,6 +17,7 @@ from config.resolve import load
 from config.settings import Config
 
 ROOT = Path(__file__).parents[1]
+CONFIG = Path("config.ini")
 REPORT_DELAY_SECONDS = 5.0
 INSTALL = "run `make demo`, or `python -m pip install -r requirements.txt`"
 
@@ -54,9 +56,9 @@ def script_parser(description: str, *flags: tuple[str, str]) -> argparse.Argumen
     parser.add_argument(
         "--config",
         type=Path,
-        default=Path("config.ini"),
+        default=CONFIG,
         metavar="FILE",
-        help="default: config.ini",
+        help=f"default: {CONFIG}",
     )
     parser.add_argument(
         "--set",
@@ -69,6 +71,16 @@ def script_parser(description: str, *flags: tuple[str, str]) -> argparse.Argumen
     for name, text in flags:
         parser.add_argument(name, action="store_true", help=text)
     return parser
+
+
+def next_command(script: str, arguments: argparse.Namespace) -> str:
+    """The line that names the next script, with the configuration of this one."""
+    words = ["python", script]
+    if arguments.config != CONFIG:
+        words += ["--config", str(arguments.config)]
+    for override in arguments.set:
+        words += ["--set", override]
+    return f"next: {shlex.join(words)}"
 
 
 def run_script(

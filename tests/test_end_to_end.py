@@ -136,9 +136,9 @@ def test_a_dry_run_lists_what_would_be_trained_and_what_is_missing(finished_run,
 def test_each_training_script_prints_its_scores_and_the_next_command(finished_run):
     printed = run(finished_run, "train_teacher.py", "--set", "run.seeds=0")
     assert "training 1 of 1: teacher ce seed 0 (already finished): accuracy " in printed
-    assert "next: python train_student.py --config config.ini --set run.seeds=0\n" in printed
+    assert "next: python train_student.py --set run.seeds=0\n" in printed
     printed = run(finished_run, "train_student.py")
-    assert "page: runs/config/report.html\nnext: python export_student.py --config c" in printed
+    assert "page: runs/config/report.html\nnext: python export_student.py\n" in printed
 
 
 def test_other_settings_do_not_overwrite_a_run(finished_run):

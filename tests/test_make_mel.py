@@ -121,16 +121,6 @@ def test_both_caches_are_made_and_described(place, capsys):
     assert contents(place / "features") == before
 
 
-def test_the_next_command_has_the_same_options():
-    def after(*arguments):
-        return make_mel.next_command(make_mel.parser().parse_args(arguments))
-
-    assert after() == "python train_teacher.py"
-    chosen = "--config", "my recipes/a.ini", "--set", "mel.num_bands=20"
-    wanted = "python train_teacher.py --config 'my recipes/a.ini' --set mel.num_bands=20"
-    assert after(*chosen) == wanted
-
-
 def plan(capsys, *overrides, arguments=("--dry-run",)):
     make_mel.main(make_mel.parser().parse_args(arguments), load(*overrides))
     return capsys.readouterr().out

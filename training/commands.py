@@ -1,9 +1,7 @@
-"""What the scripts print about commands: the plan of --dry-run, and the next command."""
+"""The plan of a command, which --dry-run prints."""
 
 from __future__ import annotations
 
-import argparse
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,13 +19,6 @@ from training.role import Role
 from training.role_settings import epochs_of
 from training.run_folder import teacher_weights_file
 from training.validation import check_config, teacher_losses, teacher_weights
-
-
-def next_command(script: str, arguments: argparse.Namespace) -> str:
-    """The line that names the next script, with the configuration of this one."""
-    words = ["python", script, "--config", str(arguments.config)]
-    words += [word for text in arguments.set for word in ("--set", text)]
-    return f"next: {shlex.join(words)}"
 
 
 def count_trainings(runs: Sequence[tuple[Config, tuple[str, ...]]]) -> Counter:

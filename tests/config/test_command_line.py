@@ -120,3 +120,14 @@ def test_config_imports_nothing_heavy():
     assert done.returncode == 0
     heavy = {"torch", "numpy", "pandas", "scipy", "yaml", "asyncio", "multiprocessing"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_the_next_command_has_the_same_options():
+    def after(*arguments):
+        parsed = config.script_parser("").parse_args(arguments)
+        return config.next_command("train_teacher.py", parsed)
+
+    assert after() == "next: python train_teacher.py"
+    chosen = "--config", "my recipes/a.ini", "--set", "mel.num_bands=20"
+    command = "python train_teacher.py --config 'my recipes/a.ini' --set mel.num_bands=20"
+    assert after(*chosen) == f"next: {command}"
