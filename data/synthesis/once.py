@@ -16,7 +16,8 @@ from config import UserError
 from data.progress import progress
 
 UNFINISHED = ".unfinished"
-Job, Result = TypeVar("Job"), TypeVar("Result")
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 def make_once(name: str, root: Path, entries: Sequence[str], make: Callable[[Path], None]) -> None:

@@ -14,6 +14,7 @@ from scipy.signal import butter, fftconvolve, sosfilt
 
 Rng = np.random.Generator
 Array = np.ndarray
+Numbers = Sequence[float] | np.ndarray  # one-dimensional
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -48,7 +49,7 @@ def wander(rng: Rng, n: int, rate: int, hz: float) -> Array:
     return np.interp(np.arange(n) / rate * hz + rng.uniform(), np.arange(len(knots)), knots)
 
 
-def curve(n: int, rate: int, seconds: Sequence[float], values: Sequence[float]) -> Array:
+def curve(n: int, rate: int, seconds: Numbers, values: Numbers) -> Array:
     """Straight lines between (seconds, value) points, level before the first and after the last."""
     return np.interp(np.arange(n) / rate, seconds, values)
 
@@ -68,23 +69,23 @@ def buzz(pitch: Array, rate: int) -> Array:
     return np.where(near_zero, 2 * count, kernel - 1) / (2 * np.sqrt(count))
 
 
-def harmonics(pitch: Array, rate: int, strengths: Sequence[float], start: float = 0.0) -> Array:
+def harmonics(pitch: Array, rate: int, strengths: Numbers, start: float = 0.0) -> Array:
     """A sum of sines at 1, 2, 3 ... times `pitch`, each silent above 0.45 rate.
 
     Those that stay below are read from a table of one cycle, with errors below -60 dB.
     """
-    phase, strengths = cycles(pitch, rate, start), np.asarray(strengths, float)
-    below = min(int(np.ceil(0.45 * rate / pitch.max())) - 1, len(strengths))
+    phase, gains = cycles(pitch, rate, start), np.asarray(strengths, float)
+    below = min(int(np.ceil(0.45 * rate / pitch.max())) - 1, len(gains))
     size = 64 * (below + 1)
     spectrum = np.zeros(size // 2 + 1, complex)
-    spectrum[1 : below + 1] = -0.5j * size * strengths[:below]
+    spectrum[1 : below + 1] = -0.5j * size * gains[:below]
     table = irfft(spectrum, size)
     total = np.interp(size * (phase % 1), np.arange(size + 1), np.append(table, table[0]))
-    for order in range(below + 1, len(strengths) + 1):
+    for order in range(below + 1, len(gains) + 1):
         audible = order * pitch < 0.45 * rate
         if not audible.any():
             break
-        total += audible * strengths[order - 1] * np.sin(2 * np.pi * order * phase)
+        total += audible * gains[order - 1] * np.sin(2 * np.pi * order * phase)
     return total
 
 
@@ -117,9 +118,7 @@ def resonance(hz: Array, centre: Array | float, width: Array | float) -> Array:
     return 1 / np.sqrt(1 + ((hz - centre) / (0.5 * width)) ** 2)
 
 
-def struck(
-    rng: Rng, n: int, rate: int, modes: Sequence[float], decay: float, knock: float
-) -> Array:
+def struck(rng: Rng, n: int, rate: int, modes: Numbers, decay: float, knock: float) -> Array:
     """One blow on something that rings: damped modes (Hz), high ones the sooner, and a knock.
 
     `decay` is the time constant of the lowest mode in seconds, `knock` the level of a short noise.

@@ -131,7 +131,8 @@ def birds(rng: Rng, n: int, rate: int) -> Array:
     out, pitch = np.zeros(n), log_uniform(rng, 2500, 5500)
     for at in np.sort(rng.uniform(0, n, rng.integers(3, 14))):
         length = int(rng.uniform(0.04, 0.15) * rate)
-        sweep = np.linspace(*rng.uniform(0.85, 1.2, 2), length)
+        first, last = rng.uniform(0.85, 1.2, 2)
+        sweep = np.linspace(first, last, length)
         place(out, np.hanning(length) * harmonics(pitch * sweep, rate, (1.0, 0.1)), int(at))
     return out
 

@@ -29,9 +29,8 @@ def horn(rng: Rng, n: int, rate: int, root: float) -> Array:
     mouth = rng.uniform(1500, 3200)
     pair = (1.0, rng.uniform(1.18, 1.28)) if rng.uniform() < 0.8 else (1.0,)
     strengths = np.arange(1, 16) ** -0.3 * rng.uniform(0.4, 1.0, 15)
-    tone = sum(
-        harmonics(np.full(n, root * ratio), rate, strengths, rng.uniform()) for ratio in pair
-    )
+    discs = [harmonics(np.full(n, root * ratio), rate, strengths, rng.uniform()) for ratio in pair]
+    tone = sum(discs, np.zeros(n))
     return sculpt(tone, rate, lambda hz, _: 0.15 + resonance(hz, mouth, 1.3 * mouth))
 
 

@@ -86,10 +86,11 @@ def engine(
     pipes = rng.uniform((80, 200, 600), (180, 500, 1800))
 
     def exhaust(hz: Array, seconds: Array) -> Array:
-        return 0.3 + sum(
+        gains = (
             gain * resonance(hz, pipe, 0.7 * pipe)
             for gain, pipe in zip((1.0, 0.8, 0.5), pipes, strict=True)
         )
+        return 0.3 + sum(gains, np.zeros_like(hz))
 
     return load * sculpt(tone + clatter * noise, rate, exhaust)
 

@@ -9,6 +9,7 @@ from scipy.signal import fftconvolve
 
 from data.synthesis.signals import (
     Array,
+    Numbers,
     Rng,
     band_pass,
     coloured_noise,
@@ -37,7 +38,7 @@ def rock_drill(rng: Rng, n: int, rate: int) -> Array:
 def jackhammer(rng: Rng, n: int, rate: int) -> Array:
     """Pneumatic breaker: eleven to twenty-four blows a second with a puff of air each."""
     steel = rng.uniform((450, 1000, 1800, 2700, 3900), (900, 1800, 2800, 4000, 6000))
-    bodies = [(steel, 0.010, 0.7), ((70, 130, 210), 0.02, 0.1)]
+    bodies: list[Body] = [(steel, 0.010, 0.7), ((70, 130, 210), 0.02, 0.1)]
     blows = hammering(rng, n, rate, log_uniform(rng, 11, 24), 0.02, bodies)
     noise = level(blows) + rng.uniform(0.05, 0.3) * compressed_air(rng, n, rate)
     return working(rng, n, rate) * band_pass(noise, rate, 0, rng.uniform(2500, 6000), order=1)
@@ -46,7 +47,7 @@ def jackhammer(rng: Rng, n: int, rate: int) -> Array:
 def hoe_ram(rng: Rng, n: int, rate: int) -> Array:
     """An excavator's hydraulic hammer: four to eleven heavy ringing blows a second."""
     steel = rng.uniform((250, 600, 1100, 1900, 3000), (500, 1000, 1800, 2900, 4500))
-    bodies = [(steel, 0.05, 0.6), ((55, 95, 160), 0.05, 0.0)]
+    bodies: list[Body] = [(steel, 0.05, 0.6), ((55, 95, 160), 0.05, 0.0)]
     blows = hammering(rng, n, rate, log_uniform(rng, 4, 11), 0.04, bodies)
     return working(rng, n, rate) * band_pass(blows, rate, 0, rng.uniform(2500, 6000), order=1)
 
@@ -54,7 +55,7 @@ def hoe_ram(rng: Rng, n: int, rate: int) -> Array:
 def pile_driver(rng: Rng, n: int, rate: int) -> Array:
     """A falling weight on a steel pile: a clang about every second with a long ring and a thump."""
     steel = rng.uniform((180, 420, 800, 1300, 2200, 3400), (380, 750, 1250, 2100, 3300, 5000))
-    bodies = [(steel, 0.22, 0.8), ((50, 85, 130), 0.10, 0.0)]
+    bodies: list[Body] = [(steel, 0.22, 0.8), ((50, 85, 130), 0.10, 0.0)]
     blows = hammering(rng, n, rate, log_uniform(rng, 0.8, 2.2), 0.03, bodies)
     return band_pass(blows, rate, 0, rng.uniform(2500, 6000), order=1)
 
@@ -69,7 +70,7 @@ def compactor(rng: Rng, n: int, rate: int) -> Array:
     return working(rng, n, rate) * band_pass(noise, rate, 0, rng.uniform(1500, 3500), order=1)
 
 
-Body = tuple[Sequence[float], float, float]  # modes in Hz, their decay in seconds, the knock on it
+Body = tuple[Numbers, float, float]  # modes in Hz, their decay in seconds, the knock on it
 
 
 def hammering(

@@ -35,7 +35,7 @@ def mobile_music(rng: Rng, n: int, rate: int) -> Array:
 
 def ice_cream_truck(rng: Rng, n: int, rate: int) -> Array:
     """A music box through a horn loudspeaker: one bright melody, over and over."""
-    beat, key = rng.uniform(0.16, 0.26), rng.integers(69, 79)
+    beat, key = rng.uniform(0.16, 0.26), int(rng.integers(69, 79))
     out, at, degree = np.zeros(n), -rng.uniform(0, 0.3), int(rng.integers(8))
     while at < n / rate:
         held = beat * rng.choice((1, 1, 2))

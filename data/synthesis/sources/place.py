@@ -46,7 +46,8 @@ def birds(rng: Rng, n: int, rate: int) -> Array:
         pitch, gain = log_uniform(rng, 2200, 5500), rng.uniform(0.3, 1.0)
         for at in rng.uniform(0, n, rng.integers(3, 12)):
             length = int(rng.uniform(0.04, 0.18) * rate)
-            sweep = np.linspace(*rng.uniform(0.8, 1.25, 2), length)
+            first, last = rng.uniform(0.8, 1.25, 2)
+            sweep = np.linspace(first, last, length)
             chirp = np.hanning(length) * harmonics(pitch * sweep, rate, (1.0, 0.1))
             place(out, chirp, int(at), gain)
     return out
@@ -80,7 +81,7 @@ def murmur(rng: Rng, n: int, rate: int) -> Array:
         for voice in voices
         for shift in rng.uniform(0, 1, rng.integers(3, 7))
     ]
-    return reverberate(rng, sum(people), rate, 0.8, 0.6)
+    return reverberate(rng, sum(people, np.zeros(n)), rate, 0.8, 0.6)
 
 
 def announcement(rng: Rng, n: int, rate: int) -> Array:

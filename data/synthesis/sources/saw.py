@@ -30,9 +30,11 @@ def chainsaw(rng: Rng, n: int, rate: int) -> Array:
     chain = band_pass(coloured_noise(rng, n, rate), rate, 1200, 7000) * pulses
     body = rng.uniform((250, 1000, 2600), (600, 2000, 4500))
     sound = tone / 2 + (0.5 + 1.5 * cut) * chain
-    return (0.35 + 0.65 * throttle) * sculpt(
-        sound, rate, lambda hz, _: 0.2 + sum(resonance(hz, centre, 0.8 * centre) for centre in body)
-    )
+
+    def casing(hz: Array, _: Array) -> Array:
+        return 0.2 + sum((resonance(hz, peak, 0.8 * peak) for peak in body), np.zeros_like(hz))
+
+    return (0.35 + 0.65 * throttle) * sculpt(sound, rate, casing)
 
 
 def small_saw(rng: Rng, n: int, rate: int) -> Array:

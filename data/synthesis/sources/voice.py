@@ -76,7 +76,7 @@ def crowd(rng: Rng, n: int, rate: int) -> Array:
         rng.exponential() * utter(rng, n, rate, speaker(rng, rng.uniform(0, 0.8)), 0.1)
         for _ in range(rng.integers(7, 13))
     ]
-    return reverberate(rng, sum(people), rate, 0.8, 0.6)
+    return reverberate(rng, sum(people, np.zeros(n)), rate, 0.8, 0.6)
 
 
 def amplified_speech(rng: Rng, n: int, rate: int) -> Array:
