@@ -41,7 +41,7 @@ def description(name: str) -> str:
         [
             name,
             "",
-            inspect.getdoc(dataset),
+            inspect.getdoc(dataset) or "",
             "",
             f"Clips: {dataset.clips_summary}. Labels: {dataset.labels_summary}.",
             f"Licence: {dataset.licence}.",

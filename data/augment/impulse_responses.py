@@ -55,8 +55,8 @@ class ImpulseResponses:
             seconds += features.shape[2] / grid.sample_rate
         key = grid, math.ceil(seconds), features.device
         if key not in self.tables:
-            table = self.spectra(grid.sample_rate, key[1]) if waveform else self.gains(*key[:2])
-            self.tables[key] = torch.from_numpy(table).to(features.device)
+            rows = self.spectra(grid.sample_rate, key[1]) if waveform else self.gains(*key[:2])
+            self.tables[key] = torch.from_numpy(rows).to(features.device)
         table = self.tables[key][response]
         if not waveform:
             return features * table[:, None, None, :]
@@ -69,7 +69,7 @@ class ImpulseResponses:
         """The factor of each band before the logarithm: (N + 1, F); the last row is all 1."""
         filters = mel_filters(grid, grid.sample_rate * seconds)
         power = np.abs(self.spectra(grid.sample_rate, seconds)) ** 2 @ filters / filters.sum(0)
-        return np.float32(power if is_power(grid) else np.sqrt(power))
+        return (power if is_power(grid) else np.sqrt(power)).astype(np.float32)
 
     def spectra(self, sample_rate: int, seconds: int) -> np.ndarray:
         """At every 1 / seconds Hz up to `sample_rate` / 2: (N + 1, bins); the last row is all 1.
@@ -121,7 +121,7 @@ def read_response(path: Path) -> tuple[np.ndarray, int]:
         samples = samples / 128 - 1
     elif samples.dtype.kind == "i":
         samples = samples / -float(np.iinfo(samples.dtype).min)
-    samples = np.float32(samples if samples.ndim == 1 else samples.mean(axis=1))
+    samples = (samples if samples.ndim == 1 else samples.mean(axis=1)).astype(np.float32)
     if not np.isfinite(samples).all() or not samples.any():
         raise UserError(f"{path}: expected samples that are finite and not all 0")
     return samples, rate

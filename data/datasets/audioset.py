@@ -173,11 +173,12 @@ def read_segments(path: Path, mids: Sequence[str]) -> Segments:
     Raises UserError for a malformed row, for labels that are no mids (listed and counted) and for
     a truncated table: one with fewer segments than its first lines promise.
     """
-    index, parts, unknown = pd.Index(mids), [], Counter()
+    index, parts = pd.Index(mids), []
+    unknown: Counter[str] = Counter()
     for block in blocks(path):
         ids, starts, _, texts = zip(*block, strict=True)
         labels = ",".join(texts).split(",")
-        places = index.get_indexer(labels)
+        places = index.get_indexer(pd.Index(labels))
         unknown.update(labels[k] for k in np.flatnonzero(places < 0))
         rows = np.repeat(np.arange(len(block)), [text.count(",") + 1 for text in texts])
         parts.append(Segments(as_ids(path, ids), as_seconds(path, starts), rows, places))

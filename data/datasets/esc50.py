@@ -36,7 +36,8 @@ class Esc50:
         rows = read_csv(
             path, ("filename", "fold", "target", "category", "esc10", "src_file", "take")
         )
-        clips, names = [], {}
+        clips = []
+        names: dict[int, str] = {}
         for line, row in rows:
             check_row(f"{path} line {line}", row)
             if not self.takes(row):

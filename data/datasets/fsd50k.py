@@ -107,7 +107,7 @@ class Fsd50k:
         table = self.table(root)
         is_eval = table.columns["split"][:] == "test"
         labels = table.targets[:].sum(axis=1)
-        found = {}
+        found: dict[str, int] = {}
         for part, rows in (("dev", ~is_eval), ("eval", is_eval)):
             there = {entry.name for entry in os.scandir(root / f"FSD50K.{part}_audio")}
             names = set(table.ids[rows])

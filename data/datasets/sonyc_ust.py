@@ -82,8 +82,9 @@ class SonycUst:
             warn_of_coarse_columns(annotations, rows, taxonomy, self.coarse)
         clips = deciding[~deciding.index.duplicated()].loc[targets.index]
         paths = self.locate(annotations.parent, files, clips["split"])
-        extras = clips[clips.columns.intersection(["sensor_id", "borough"])].to_dict("records")
-        classes, values = list(targets), targets.to_numpy()
+        known = clips.columns.intersection(["sensor_id", "borough"])
+        extras = [dict(zip(known, row, strict=True)) for row in clips[known].to_numpy().tolist()]
+        classes, values = targets.columns.tolist(), targets.to_numpy()
         columns = zip(clips.index, clips["split"], paths, values, extras, strict=True)
         return ClipTable.of(
             (
@@ -145,7 +146,7 @@ class SonycUst:
     ) -> list[Path]:
         """The (expected) path of each clip: v1 has one folder per split, v2 one for all."""
         paths = []
-        for name, split in splits.items():
+        for name, split in zip(splits.index, splits, strict=True):
             default = folder / (split if self.version == "v1" else "audio") / name
             paths.append(the_one(folder, files, (name,)) if name in files else default)
         return paths
@@ -248,7 +249,7 @@ def read_annotations(path: Path, taxonomy: Taxonomy) -> pd.DataFrame:
 
     def check(good: pd.Series, column: str, expected: str) -> None:
         if not good.all():
-            row = rows.loc[good.idxmin()]
+            row = rows.iloc[good.to_numpy().argmin()]
             raise UserError(
                 f"{path}: clip {row['audio_filename']}, annotator {row['annotator_id']}: "
                 f"{column} is {row[column]!r}, expected {expected}"

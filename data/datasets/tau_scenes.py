@@ -118,11 +118,12 @@ class TauScenes:
         self.check_options()
         folder = self.find(root)
         recordings = read_meta(folder / "meta.csv", self.figures.sliced)
-        train, test = read_fold(folder, recordings)
+        official, test = read_fold(folder, recordings)
+        train = list(official)
         path = folder / "evaluation_setup" / "fold1_train.csv"
         if self.train_percent != "100":
             path = find_subset(self.train_percent, root, folder)
-            train = read_subset(path, train)
+            train = read_subset(path, official)
         if self.reassemble:
             check_full_segments(path, train, recordings)
         return ClipTable.of(
@@ -168,8 +169,8 @@ class TauScenes:
     def find(self, root: Path) -> Path:
         """The folder of meta.csv. Raises UserError that names missing files."""
         folder = root / self.name if (root / self.name).is_dir() else root
-        wanted = ("meta.csv", "evaluation_setup/fold1_train.csv")
-        wanted += ("evaluation_setup/fold1_evaluate.csv", "audio")
+        lists = ("evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv")
+        wanted = ("meta.csv", *lists, "audio")
         if missing := [name for name in wanted if not (folder / name).exists()]:
             raise UserError(
                 f"{folder}: no {', no '.join(missing)}; run make_mel.py with --download, unpack "

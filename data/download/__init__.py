@@ -87,8 +87,8 @@ def space(missing: Sequence[Sequence[Archive]], wanted: Sequence[Archive], folde
 
 def fetch_all(archives: Sequence[Archive], folder: Path) -> None:
     """Fetch two at a time. The first error stops both; their parts are kept for the next call."""
-    sizes = [archive.size for archive in archives]
-    total = None if None in sizes else sum(sizes)
+    sizes = [archive.size for archive in archives if archive.size is not None]
+    total = sum(sizes) if len(sizes) == len(archives) else None
     print_line(f"{folder}: {len(archives)} to download{f', {in_words(total)}' if total else ''}")
     stop, pool = Event(), ThreadPoolExecutor(AT_A_TIME)
     with tqdm(total=total, unit="B", unit_scale=True, desc="downloading", disable=None) as bar:

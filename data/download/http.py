@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Mapping
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http.client import HTTPException
@@ -30,6 +31,8 @@ LONGEST_PAUSE_SECONDS = 900.0  # of Retry-After: for longer ones we give up
 CHUNK_BYTES = 1 << 16
 BUSY = {408, 425, 429, 500, 502, 503, 504}
 RANGE_NOT_SATISFIABLE = 416
+
+Headers = Mapping[str, str] | Message  # of a response
 
 jitter = random.Random()  # a separate generator: a download does not change a seeded run
 
@@ -163,7 +166,7 @@ def user_agent() -> str:
     return f"soundstill/{version} (audio model distillation)"
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Headers) -> float | None:
     """Retry-After in seconds, given in seconds or as an HTTP date; None where absent."""
     text = headers.get("Retry-After", "").strip()
     if text.isdecimal():
@@ -206,7 +209,7 @@ def validator_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.etag")
 
 
-def store_validator(url: str, part: Path, headers: Mapping[str, str]) -> None:
+def store_validator(url: str, part: Path, headers: Headers) -> None:
     etag = headers.get("ETag", "")
     validator = headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
     with writing(part):

@@ -49,7 +49,8 @@ class ConcatenatedFiles(io.RawIOBase):
     """Concatenated files as one file that can be read and sought."""
 
     def __init__(self, files: Sequence[BinaryIO]) -> None:
-        self.files, self.starts, self.position = [], [0], 0
+        self.files: list[BinaryIO] = []
+        self.starts, self.position = [0], 0
         for file in files:
             self.append(file)
 

@@ -173,7 +173,7 @@ def write_rows(part: Path, offset: int, features: Tensor) -> None:
     """Write clips (n, *shape) float16 at an offset of a shard, which other processes may extend."""
     with part.open("r+b", buffering=0) as file:
         file.seek(offset)
-        left = memoryview(features.contiguous().numpy()).cast("B")
+        left = features.contiguous().numpy().data.cast("B")
         while left:
             left = left[file.write(left) :]
 

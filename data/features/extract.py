@@ -10,7 +10,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -137,8 +137,8 @@ def source(settings: Mel) -> Source:
 
 def spectrum_key(settings: Mel) -> tuple[Any, ...]:
     """Equal for front ends that differ only after the spectrum, and so share it."""
-    later = ("num_bands", "mel_min_hz", "mel_max_hz", "mel_scale", "log", "log_offset")
-    later += ("padding", *NORMALISATION)
+    bands = ("num_bands", "mel_min_hz", "mel_max_hz", "mel_scale")
+    later = (*bands, "log", "log_offset", "padding", *NORMALISATION)
     return tuple(value for name, value in asdict(settings).items() if name not in later)
 
 
@@ -290,7 +290,8 @@ def run_in(
     pools: AbstractContextManager[Executor], chunks: Iterable[Chunk], workers: int
 ) -> Results:
     """A few chunks per worker are submitted at a time."""
-    chunks, pending = iter(chunks), {}
+    chunks = iter(chunks)
+    pending: dict[Future[dict[int, str]], Chunk] = {}
     with pools as pool:
         while True:
             for chunk in islice(chunks, 4 * workers - len(pending)):
@@ -320,6 +321,9 @@ def worker_pool(
     return ProcessPoolExecutor(workers, context, start_worker, arguments)
 
 
+extractor: Extractor  # of a worker process, see start_worker
+
+
 def start_worker(settings: Sequence[Mel], clip_seconds: float, device: str, stereo: bool) -> None:
     global extractor
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
@@ -329,8 +333,9 @@ def start_worker(settings: Sequence[Mel], clip_seconds: float, device: str, ster
 
 def end_with_parent() -> None:
     """Otherwise a worker whose parent was killed waits for work for ever."""
-    wait_for([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        wait_for([parent.sentinel])
+        os._exit(1)
 
 
 def extract_chunk(chunk: Chunk) -> dict[int, str]:

@@ -33,6 +33,9 @@ class FrontEnd(nn.Module):
     Shapes: (B, C, S) -> (B, C, T, F), or (B, C, S) of a waveform.
     """
 
+    window: Tensor  # (window_length,), only of front_end = mel
+    filters: Tensor  # (fft_size / 2 + 1, F), likewise
+
     def __init__(self, settings: Mel) -> None:
         super().__init__()
         self.settings = settings
@@ -156,8 +159,8 @@ def mel_filters(settings: Mel, fft_size: int) -> np.ndarray:
     also lacks htk; the banks of `torchaudio.functional.melscale_fbanks` are off by up to 1e-5.
     Shapes: -> (fft_size / 2 + 1, F) float64.
     """
-    edges, bins = mel_edges(settings), np.arange(fft_size // 2 + 1)[:, None]
-    bins = bins * settings.sample_rate / fft_size
+    edges, indices = mel_edges(settings), np.arange(fft_size // 2 + 1)[:, None]
+    bins = indices * settings.sample_rate / fft_size
     if settings.mel_scale == "htk":
         edges, bins = htk_mel(edges), htk_mel(bins)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
@@ -178,8 +181,10 @@ def mel_edges(settings: Mel) -> np.ndarray:
     """Filter b rises from edge b to edge b + 1 and falls to edge b + 2: (F + 2,) in Hz."""
     limits = np.array([settings.mel_min_hz, settings.mel_max_hz])
     if settings.mel_scale != "slaney":
-        return htk_hz(np.linspace(*htk_mel(limits), settings.num_bands + 2))
-    return slaney_hz(np.linspace(*slaney_mel(limits), settings.num_bands + 2))
+        lowest, highest = htk_mel(limits)
+        return htk_hz(np.linspace(lowest, highest, settings.num_bands + 2))
+    lowest, highest = slaney_mel(limits)
+    return slaney_hz(np.linspace(lowest, highest, settings.num_bands + 2))
 
 
 def htk_mel(hz: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -110,6 +110,7 @@ class ClipFeatures:
         """The augmented clips that `params` has styles for; further ones are only partners."""
         features = self.load(fetched)
         if params is not None:
+            assert augmentation is not None  # where there are parameters
             params = params.to(features.device)
             settings, steps = self.settings, self.shape[1]
             features = augmentation.render(features, params, settings, self.mean, steps)
@@ -128,7 +129,7 @@ class ClipFeatures:
         if kind == "none":
             self.set_normalisation(0.0, 1.0)
             return
-        total, squares, count = 0.0, 0.0, 0
+        total, squares, count = torch.zeros(()), torch.zeros(()), 0
         for chunk in torch.as_tensor(rows).split(64):
             values = self.features(chunk).cpu().double()  # MPS has no float64
             axes = tuple(range(values.ndim - (kind == "bands")))
@@ -223,8 +224,9 @@ class Batches:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         view_index = epoch % len(self.replay) if self.replay else 0
         plans = self.plans(epoch, view_index)
-        batches = prefetched(self.fetch, plans) if self.prefetch else map(self.fetch, plans)
-        with closing(batches) if self.prefetch else nullcontext():
+        here = (self.fetch(plan) for plan in plans)
+        batches = prefetched(self.fetch, plans) if self.prefetch else here
+        with closing(batches):
             for plan, fetched in batches:
                 inputs = {
                     role: features.render(fetched[role], self.augmentation, plan.share)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-def prefetched(fetch: Callable[[T], R], items: Iterable[T], ahead: int = 2) -> Iterator[R]:
+def prefetched(
+    fetch: Callable[[T], R], items: Iterable[T], ahead: int = 2
+) -> Generator[R, None, None]:
     """`map(fetch, items)` by one thread that is at most `ahead` results in advance.
 
     An exception of `fetch` is raised in place of its result. The thread ends with the iteration,

@@ -101,7 +101,7 @@ def write_columns(
         arrays[f"column_{number}"] = column.values
         if column.codes is not None:
             arrays[f"column_{number}_codes"] = column.codes
-    np.savez(file, **arrays)
+    np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def decoded(texts: Any) -> Any:
