@@ -13,6 +13,7 @@ from typing import Any
 from config.errors import ConfigError, nearest
 from config.fields import cast, check_value, key_fields
 from config.ini import Entries, Entry, move_role_keys, read_ini, split_override
+from config.named_init import fill_in
 from config.renamed import renamed_section, successor
 from config.sections import SECTIONS, no_such_key
 from config.settings import Config
@@ -34,6 +35,9 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
                 message = renamed_section(name) or f"no such section{known}"
                 problems.append(ConfigError(first.where, message))
             given.setdefault(name, {}).update(entries)
+
+    for role in ("teacher", "student"):
+        fill_in(given, role, problems)
 
     def section(name: str, *beneath: str) -> Any:
         merged: dict[str, Entry] = {}

@@ -25,6 +25,7 @@ from models.mobilenetv2 import MobileNetV2
 from models.own import load_builder
 from models.passt import PatchoutTransformer
 from models.raw_resnet import RawResnet
+from models.yamnet import Yamnet
 
 MODELS = {
     "ast": SpectrogramTransformer,
@@ -39,6 +40,7 @@ MODELS = {
     "mobilenetv2": MobileNetV2,
     "passt": PatchoutTransformer,
     "raw_resnet": RawResnet,
+    "yamnet": Yamnet,
 }
 
 

@@ -1,4 +1,4 @@
-"""`python -m models`: list the models, describe one, or print its cost as a JSON object."""
+"""`python -m models`: list the models or published weights, describe one, or print its cost."""
 
 import argparse
 import inspect
@@ -6,12 +6,17 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from config import ConfigError, UserError, constructor_options, options_field
+from config.pretrained import PRETRAINED
 from models import MODELS, find_model
 from models.cost import cost
+
+FRAMES = 998  # of 10 s at a hop of 10 ms
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--describe", action="store_true", help="print the model's description and options instead"
     )
+    parser.add_argument(
+        "--pretrained",
+        action="store_true",
+        help="list the published models that INIT takes by name, with their mAP on AudioSet",
+    )
     parser.add_argument("option", nargs="*", help="option=value, such as width_mult=0.5")
     parser.add_argument("--classes", type=int, default=8, metavar="K", help="default: 8")
     parser.add_argument(
@@ -41,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="channels x frames x bands, or channels x samples as 2x480000; default: 1x998x64",
     )
     given = parser.parse_intermixed_args(arguments)
+    if given.pretrained:
+        print("\n".join(pretrained_lines()))
+        return 0
     if given.name is None:
         for name, listed in MODELS.items():
             print(f"{name:<12} {first_line(listed)}")
@@ -64,6 +77,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     print(json.dumps({"model": given.name, **cost(model, input_shape)._asdict()}))
     return 0
+
+
+def pretrained_lines() -> Iterator[str]:
+    """A table of the published models that INIT takes by name."""
+    row = "{:<36} {:<6} {:>5} {:>10} {}".format
+    yield row("name", "model", "mAP", "parameters", "licence")
+    for name, named in PRETRAINED.items():
+        with torch.device("meta"):
+            model = MODELS[named.model](
+                num_classes=named.classes,
+                input_shape=(1, FRAMES, named.front_end.num_bands),
+                **named.options,
+            )
+        parameters = sum(p.numel() for p in model.parameters())
+        score = f"{named.mean_average_precision:.3f}"
+        yield row(name, named.model, score, f"{parameters:,}", named.licence)
 
 
 def first_line(constructor: Callable[..., object]) -> str:

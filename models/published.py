@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config import UserError
+from models.tflite_file import read_tflite
+from models.yamnet_weights import is_yamnet, read_keras, translate_yamnet
 
 VGGISH_CONVOLUTIONS = {
     "features.0": "conv1.0",
@@ -88,8 +90,8 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     Supported are the parameter names of torchvggish's VGGish (for dcase_net; only the convolutions
     are used), of the published urban sound tagging system (for dcase_net and dcase_small; all
     layers, or the convolutions only), of the published specialist system (for raw_resnet), of AST,
-    PaSST, EfficientAT's MobileNetV3 (for mn), and of CP-Mobile and CP-ResNet of the published
-    low-complexity scene systems. Raises UserError that names each tensor that is missing,
+    PaSST, EfficientAT's MobileNetV3 (for mn), YAMNet, and of CP-Mobile and CP-ResNet of the
+    published low-complexity scene systems. Raises UserError that names each tensor that is missing,
     unexpected or of another shape; the model is then unchanged.
     """
     fill(model, to_model_names(model, state_dict))
@@ -150,6 +152,8 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
             for kind in ("weight", "bias")
             if f"{theirs}.{kind}" in state_dict
         }
+    if is_yamnet(state_dict):
+        return translate_yamnet(state_dict, own)
     if any(name.endswith("patch_embed.proj.weight") for name in state_dict):
         return translate_transformer(state_dict, own)
     if "conv_stem.weight" in state_dict:
@@ -248,7 +252,8 @@ def shape(sizes: Sequence[int]) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict of a .safetensors file, a file of torch.save or a Lightning checkpoint.
+    """The state dict of a .safetensors file, a file of torch.save or a Lightning checkpoint, and
+    the weights of YAMNet's .tflite and .h5 files.
 
     A pickle with anything but tensors is rejected without loading, since that could execute code.
     Raises UserError for a file that is missing, damaged, rejected or not a state dict.
@@ -260,9 +265,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             weights: Any = load_file(path)
+        elif path.suffix == ".tflite":
+            weights = read_tflite(path.read_bytes())
+        elif path.suffix == ".h5":
+            weights = read_keras(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
+    except (OSError, UserError):
         raise
     except Exception as error:  # a damaged file can raise almost anything
         reason = str(error).partition("\n")[0] or type(error).__name__

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -120,17 +120,25 @@ def run_in_a_fork(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     streams = [DupFd(file.fileno()) for file in (out, err)]
-    process = context.Process(target=as_main, args=(folder, script, arguments, streams))
+    process = context.Process(
+        target=as_main, args=(folder, script, arguments, streams, environment())
+    )
     process.start()
     process.join()
     return process.exitcode
 
 
-def as_main(folder: Path, script: str, arguments: Sequence[str], streams: Sequence[DupFd]) -> None:
+def as_main(
+    folder: Path,
+    script: str,
+    arguments: Sequence[str],
+    streams: Sequence[DupFd],
+    variables: Mapping[str, str],
+) -> None:
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.detach(), number)
     os.chdir(folder)
-    os.environ.update(environment())
+    os.environ.update(variables)
     sys.path[0], sys.argv = str(ROOT), [script, *arguments]
     if script.startswith("-m "):
         runpy.run_module(script.removeprefix("-m "), run_name="__main__", alter_sys=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from config import Config, ConfigError, UserError
 from config import Role as RoleSettings
+from config.pretrained import PRETRAINED
 from models import find_model
 from models.freeze import freeze
 from models.precision import to_precision
@@ -19,6 +20,7 @@ from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pret
 from models.published import load_published, read_weights
 from training.experiment import Experiment
 from training.fold import FoldData
+from training.pretrained_files import pretrained_file
 from training.role import TEACHER, Role
 from training.role_settings import INIT_STUDENT, INIT_TEACHER, settings_of
 from training.run_folder import find_training, teacher_weights_file, training_path
@@ -89,6 +91,8 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
         return teacher_weights_file(config, TEACHER, seed, fold)
     if init == INIT_STUDENT:
         return training_path(config, "student", variant, seed, fold) / "weights.safetensors"
+    if init in PRETRAINED:
+        return pretrained_file(init)
     path = Path(init)
     if not path.is_dir():
         return path

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config.errors import ConfigError, choose
-from config.fields import key, key_fields, options_field
+from config.fields import key, key_fields, options_field, to_text
+from config.pretrained import PRETRAINED
 from config.sections.mel import Mel
 
 
@@ -34,7 +35,11 @@ class Matrix:
             self.overrides(name, "teacher")
 
     def overrides(self, name: str, role: str) -> list[str]:
-        """The --set overrides of one model in one role. Raises ConfigError."""
+        """The --set overrides of one model in one role. Raises ConfigError.
+
+        Those of an INIT by name are written out: the next run of a chain starts from the trained
+        model, which still has this architecture and front end.
+        """
         found = []
         for word in self.options[name].split():
             key_name, equals, value = word.partition("=")
@@ -43,6 +48,9 @@ class Matrix:
                 raise ConfigError(f"[matrix] {name}", wanted)
             section = f"mel.{role}" if key_name.lower() in key_fields(Mel) else role
             found.append(f"{section}.{key_name}={value}")
+            if key_name.lower() == "init" and (named := PRETRAINED.get(value)):
+                for keys, place in ((named.role_keys(), role), (named.mel_keys(), f"mel.{role}")):
+                    found += [f"{place}.{key}={to_text(fixed)}" for key, fixed in keys.items()]
         return found
 
 

@@ -97,9 +97,11 @@ class Role:
     )
     init: str = key(
         "",
-        "initial weights: a .safetensors file, a published checkpoint, trainings of another run "
-        "such as runs/OTHER/teacher or runs/OTHER/student/ce+kd (same seed and fold if there are "
-        "several), teacher (the teacher of this run), or imagenet (downloaded by timm)",
+        "initial weights: the name of a published model, such as yamnet, which brings MODEL, its "
+        "options and its front end, see `python -m models --pretrained`; a .safetensors file, a "
+        "published checkpoint; trainings of another run such as runs/OTHER/teacher or "
+        "runs/OTHER/student/ce+kd (same seed and fold if there are several), teacher (the teacher "
+        "of this run), or imagenet (downloaded by timm)",
     )
     load_classifier: bool = key(
         True,

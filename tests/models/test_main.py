@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from config.pretrained import PRETRAINED
 from models import MODELS
 from models.__main__ import main
 
@@ -68,3 +69,12 @@ def test_errors_name_what_was_found(arguments, message, capsys):
     printed = capsys.readouterr()
     assert message in printed.err
     assert printed.out == ""
+
+
+def test_the_published_models_fit_80_columns(capsys):
+    assert main(["--pretrained"]) == 0
+    title, *rows = capsys.readouterr().out.splitlines()
+    assert title.split() == ["name", "model", "mAP", "parameters", "licence"]
+    assert [row.split()[0] for row in rows] == list(PRETRAINED)
+    assert max(map(len, rows)) <= 80
+    assert rows[0].split()[1:] == ["yamnet", "0.306", "3,729,481", "Apache", "2.0"]

@@ -19,6 +19,7 @@ REDUCED = {  # smaller settings of the large models
     "efficientnet": {"width_mult": 0.1, "depth_mult": 0.1},
     "mn": {"width_mult": 0.1},
     "passt": {"size": "micro", "depth": 1},
+    "yamnet": {"width_mult": 0.1},
 }
 CASES = [
     *((name, REDUCED.get(name, {})) for name in sorted(MODELS)),
@@ -37,6 +38,8 @@ CASES = [
     ("passt", {"size": "micro", "depth": 1, "stride_time": 4, "patchout": 3}),
     ("raw_resnet", {"version": "report", "width_mult": 0.1}),
     ("raw_resnet", {"last_conv_padding": 0, "width_mult": 0.1}),
+    ("yamnet", {"width_mult": 0.1, "batch_norm": False, "activation": "relu"}),
+    ("yamnet", {"width_mult": 0.1, "depth": 5}),
 ]
 ON_WAVEFORMS = {"raw_resnet"}
 STARTS_AT_ZERO = {"cp_resnet"}  # its logits, and most gradients, before the first step
@@ -167,7 +170,7 @@ def test_the_cost_is_that_of_the_weights_file(name, options, tmp_path):
 @pytest.mark.parametrize("input_shape", [(1, 16_000), (1, 4, 64), (0, 998, 64)], ids=str)
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_an_input_that_is_too_small_is_an_error_with_its_sizes(name, input_shape):
-    if name in ("efficientnet", "mn", "mobilenetv2") and input_shape == (1, 4, 64):
+    if name in ("efficientnet", "mn", "mobilenetv2", "yamnet") and input_shape == (1, 4, 64):
         input_shape = (1, 4, 32)
     with pytest.raises(ConfigError, match=f"{name}.*{input_shape[-1]}"):
         build(name, {}, input_shape)
@@ -176,7 +179,10 @@ def test_an_input_that_is_too_small_is_an_error_with_its_sizes(name, input_shape
 @pytest.mark.parametrize("width_mult", [0.0, -1.0, float("inf"), float("nan")])
 @pytest.mark.parametrize(
     "name",
-    ["dcase_net", "dcase_small", "efficientnet", "mel_resnet", "mn", "mobilenetv2", "raw_resnet"],
+    [
+        *("dcase_net", "dcase_small", "efficientnet", "mel_resnet", "mn", "mobilenetv2"),
+        *("raw_resnet", "yamnet"),
+    ],
 )
 def test_a_width_must_be_positive(name, width_mult):
     with pytest.raises(ConfigError, match=f"{name} width_mult"):
