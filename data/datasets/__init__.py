@@ -12,6 +12,7 @@ from data.datasets.sonyc_ust import SonycUst
 from data.datasets.street_scenes import StreetScenes
 from data.datasets.street_sounds import StreetSounds
 from data.datasets.tau_scenes import TauScenes
+from data.datasets.urbansound8k import UrbanSound8k
 from data.tables.clips import Dataset
 
 DATASETS: dict[str, type[Dataset]] = {
@@ -25,6 +26,7 @@ DATASETS: dict[str, type[Dataset]] = {
     "street_scenes": StreetScenes,
     "street_sounds": StreetSounds,
     "tau_scenes": TauScenes,
+    "urbansound8k": UrbanSound8k,
 }
 
 
