@@ -7,6 +7,7 @@ from data.datasets.audioset import AudioSet
 from data.datasets.cochlscene import CochlScene
 from data.datasets.csv_folder import CsvFolder
 from data.datasets.esc50 import Esc10, Esc50
+from data.datasets.folder import Folder
 from data.datasets.fsd50k import Fsd50k
 from data.datasets.sonyc_ust import SonycUst
 from data.datasets.street_scenes import StreetScenes
@@ -21,6 +22,7 @@ DATASETS: dict[str, type[Dataset]] = {
     "csv_folder": CsvFolder,
     "esc10": Esc10,
     "esc50": Esc50,
+    "folder": Folder,
     "fsd50k": Fsd50k,
     "sonyc_ust": SonycUst,
     "street_scenes": StreetScenes,
