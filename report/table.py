@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from data.tables.splits import AGREEMENT
 from losses.mix import uses_teacher
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -149,13 +150,20 @@ def place(role: str) -> tuple[int, str]:
 def title(results: pd.DataFrame, headline: str) -> str:
     found = results[results["metric"] == headline]
     data = ", ".join(sorted(set(found["dataset"])))
-    splits = sorted(set(found["split"]))
+    splits = sorted(split.removesuffix(f", {AGREEMENT}") for split in set(found["split"]))
     seeds, folds = found["seed"].nunique(), found["fold"].nunique()
     chosen = sorted(set(found["epoch_chosen_on"]))
     over = f"{seeds} seed{'s' * (seeds > 1)}" + (f" x {folds} folds" if folds > 1 else "")
     where = splits[0] if len(splits) == 1 else f"{splits[0]} to {splits[-1]}"
     kept = ", ".join(map(choice, chosen))
-    return f"{headline} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
+    what = measured(results, headline)
+    return f"{what} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
+
+
+def measured(results: pd.DataFrame, headline: str) -> str:
+    """`accuracy`, or `agreement with the teacher (accuracy)` where test clips have no labels."""
+    splits = results.loc[results["metric"] == headline, "split"]
+    return f"{AGREEMENT} ({headline})" if splits.str.endswith(AGREEMENT).any() else headline
 
 
 def choice(chosen_on: str) -> str:

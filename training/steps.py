@@ -51,8 +51,9 @@ class OnlineTeacher:
 class Step:
     """The losses of a variant for one batch, from its labels and the outputs of its teachers.
 
-    A distillation loss is summed over the teachers, each times its weight (default 1). Where
-    several processes share the batch, every loss is that of the full batch.
+    A distillation loss is summed over the teachers, each times its weight (default 1). A loss from
+    labels is that of the labelled clips of the batch, 0 where there are none. Where several
+    processes share the batch, every loss is that of the full batch.
     Gives {"loss": the weighted sum, name: each term without its coefficient}.
     """
 
@@ -82,7 +83,7 @@ class Step:
             for name, loss in self.losses.items():
                 output = gather(student[loss.student], clips)
                 if loss.target == "labels":
-                    terms[name] = loss(output, batch.targets)
+                    terms[name] = label_term(loss, output, batch)
                 else:
                     terms[name] = sum(
                         weight * distillation_term(loss, output, target, clips)
@@ -96,6 +97,14 @@ class Step:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.losses.load_state_dict(state)
+
+
+def label_term(loss: nn.Module, student: Tensor, batch: Batch) -> Tensor:
+    """The loss of the labelled clips; without any, a zero whose gradient is zero everywhere."""
+    if batch.labelled is None:
+        return loss(student, batch.targets)
+    student = student[batch.labelled]
+    return loss(student, batch.targets[batch.labelled]) if len(student) else student.sum()
 
 
 def distillation_term(
@@ -123,9 +132,15 @@ def tensors_of(output: Output) -> dict[str, Tensor]:
 
 
 def build_losses(
-    variant: str, task: str, role: RoleSettings, config: Config
+    variant: str,
+    task: str,
+    role: RoleSettings,
+    config: Config,
+    pos_weight: Tensor | None = None,
 ) -> dict[str, nn.Module]:
     """The losses of a variant, each with those of the settings below that its constructor takes.
+
+    `pos_weight` (K,) is POS_WEIGHT by class.
 
     Raises ConfigError for an unknown loss, and for one that does not fit the task or the role.
     """
@@ -134,6 +149,7 @@ def build_losses(
     settings: dict[str, Any] = {
         "task": task,
         "label_smoothing": role.label_smoothing,
+        "pos_weight": pos_weight,
         "centre_lr": role.centre_lr,
         "temperature": config.distillation.softmax_temperature,
         "temperature_on": config.distillation.temperature_on,
@@ -141,6 +157,10 @@ def build_losses(
         "standardise_logits": config.distillation.standardise_logits,
         "kd_reduction": config.distillation.kd_reduction,
     }
+    if role.pos_weight and task == "single_label":
+        section = "teacher" if of_teacher else "student"
+        found = f"found {role.pos_weight!r}, but the data set is single-label and has no loss bce"
+        raise ConfigError(f"[{section}] pos_weight", found)
     losses = {}
     for name in names_of(variant):
         kind = choose(where, LOSSES, name)

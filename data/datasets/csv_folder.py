@@ -47,13 +47,17 @@ class CsvFolder:
     of a longer recording, which may then be on several lines. Every other column is kept as an
     extra.
 
-    A clip whose label is empty has none: it is used for distillation only. With several labels
-    empty_labels = unlabelled is required for that; by default such a clip has none of the tags.
+    A clip whose label is empty has none, and is used for distillation only.
 
-    Options: csv, the table's name below the root; task; metric, a name in metrics.METRICS (empty:
-    accuracy for single_label, mean_average_precision for multi_label); classes, in this order, or
-    the classes.json of features that have them (empty: all labels that occur, sorted);
-    empty_labels, of multi_label.
+    Options:
+        csv: name of the table, below the root.
+        task: one label per clip, or several.
+        metric: a name in metrics.METRICS; empty: accuracy for single_label, mean_average_precision
+            for multi_label.
+        classes: the classes in their order, or the classes.json of features that have them; empty:
+            all labels that occur, sorted. Required where no clip has a label.
+        empty_labels: meaning of an empty cell where task is multi_label: none of the tags, or a
+            clip without labels.
     """
 
     clip_seconds = 10.0

@@ -22,9 +22,13 @@ class Folder:
     of their names, so that the same files give the same folds. Where recordings have more in common
     than their class, such as a sensor or a place, use csv_folder, whose table has groups.
 
-    Options: task; metric, a name in metrics.METRICS (empty: accuracy for single_label,
-    mean_average_precision for multi_label); classes, in this order, or the classes.json of features
-    that have them (empty: the folders, sorted; required where there are none); num_folds.
+    Options:
+        task: that of the teacher, where there are no labels.
+        metric: a name in metrics.METRICS; empty: accuracy for single_label, mean_average_precision
+            for multi_label.
+        classes: the classes in their order, or the classes.json of features that have them; empty:
+            the folders, sorted. Required where there are none.
+        num_folds: number of folds.
 
     Layout: <class>/<recording> and <recording> in the root, with any extension that libsndfile
     reads: wav, flac, ogg, opus, mp3, aiff and others. Hidden files are left out.
