@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,11 +43,11 @@ def terminal_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
     which is a row without further cells.
     """
     systems = system_rows(results, headline)
-    several = {(one.role, one.model) for one in systems if one.base is not None}
+    models = Counter((one.role, one.model) for one in systems)
     rows = [["system", "score", gain_title(systems), "n", "params", "MACs"]]
     for one in systems:
         name = f"{one.role} {one.model}"
-        if (one.role, one.model) in several:
+        if models[one.role, one.model] > 1:
             rows += [[name]] * ([name] not in rows)
             name = f"  {one.variant}"
         gained = "" if one.base is None else gain(one.base, one.scores)
