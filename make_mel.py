@@ -154,6 +154,8 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
             + ("" if download else ", or download them with --download")
         )
     table, seconds = dataset.table(root), data.clip_seconds or dataset.clip_seconds
+    if rank == 0 and (unlabelled := int((~table.labelled).sum())):
+        print(f"{unlabelled} of {len(table)} clips have no label: they are for distillation only")
     clip_sets = [ClipSet(table, seconds, dataset.stereo, cache_folder)]
     if recording_seconds := dataset.recording_seconds:
         recordings = table.recordings()

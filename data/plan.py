@@ -72,7 +72,8 @@ def clip_counts(table: ClipTable) -> str:
         split = table.columns["split"][:]
         found = {name: (split == name).sum() for name in ("train", "validate", "test")}
     counts = ", ".join(f"{name} {count}" for name, count in found.items())
-    return f"{len(table)}: {counts}"
+    unlabelled = int((~table.labelled).sum())
+    return f"{len(table)}: {counts}{f'; {unlabelled} without labels' if unlabelled else ''}"
 
 
 def label_counts(table: ClipTable) -> str:

@@ -193,8 +193,8 @@ def agreement(trained: Trained, quantised: nn.Module, found: np.ndarray) -> str:
 
 
 def scores_of(trained: Trained, logits: np.ndarray) -> dict[str, float]:
-    """The defined metrics on the test set; empty if its recordings are missing."""
-    if not trained.has_recordings:
+    """The defined metrics on the test set; empty if its recordings or labels are missing."""
+    if not trained.has_recordings or not trained.table.labelled.all():
         return {}
     described = trained.described
     found = evaluate(

@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from config import UserError
-from data.features.decode import BadAudio, up_to_fault
+from data.features.decode import READABLE, BadAudio, up_to_fault
 
-READABLE: tuple[str, ...] = (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga")
-READABLE += (".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf")
 UNREADABLE = (".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm")  # reported, not skipped
 PIPE = "-"
 RAW = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # ffmpeg's names

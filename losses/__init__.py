@@ -4,10 +4,10 @@ A loss is a `Loss`, a module whose class attributes name its inputs. `student` i
 (the last of `Output.maps`) or "embedding"; `target` is "labels" (the targets, (B, K)) or "teacher"
 (the same tensor of the teacher). `forward(student, target)` returns a scalar. The keyword-only
 parameters are some of `task`, `temperature`, `temperature_on`, `squared_temperature`,
-`standardise_logits`, `kd_reduction`, `label_smoothing` and `centre_lr`. The teacher's tensor is
-detached. State of a loss, such as class centres, is in its `state_dict()` and is updated in
-training mode only. Losses compute in the precision of their inputs: call them with float32, outside
-autocast.
+`standardise_logits`, `kd_reduction`, `label_smoothing`, `pos_weight` and `centre_lr`. A loss from
+labels is given labelled clips only. The teacher's tensor is detached. State of a loss, such as
+class centres, is in its `state_dict()` and is updated in training mode only. Losses compute in the
+precision of their inputs: call them with float32, outside autocast.
 
 A loss that depends on the teacher only through the inner products of its clips also has
 `forward_gram(student, gram)`, which takes the Gram matrix (B, B) in place of the teacher's tensor:

@@ -14,16 +14,17 @@ class BinaryCrossEntropy(Loss):
     Options:
         label_smoothing: :math:`\epsilon` of :math:`(1 - \epsilon) y + \epsilon / 2`,
             which replaces :math:`y`.
+        pos_weight: (K,), weight of the first term, by class; None: 1.
 
     Shapes: student logits (B, K), labels (B, K) in [0, 1] -> (), the mean over B x K.
     """
 
     student, target = "logits", "labels"
 
-    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+    def __init__(self, *, label_smoothing: float = 0.0, pos_weight: Tensor | None = None) -> None:
         super().__init__()
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.pos_weight = label_smoothing, pos_weight
 
     def forward(self, student: Tensor, labels: Tensor) -> Tensor:
         targets = (1 - self.label_smoothing) * labels + self.label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(student, targets)
+        return F.binary_cross_entropy_with_logits(student, targets, pos_weight=self.pos_weight)

@@ -63,6 +63,16 @@ def check(
     return scores, targets.astype(bool)
 
 
+def decisions(scores: np.ndarray, task: Task) -> np.ndarray:
+    """The most probable class of each clip, or the tags with a probability of at least 0.5.
+
+    Shapes: scores (N, K) -> (N, K) bool.
+    """
+    if task == "multi_label":
+        return scores >= 0.5
+    return scores.argmax(axis=1)[:, None] == np.arange(scores.shape[1])
+
+
 def mean_of_defined(values: np.ndarray) -> float:
     """The macro average over the values that are not NaN; NaN where none is left."""
     defined = values[~np.isnan(values)]

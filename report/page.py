@@ -98,7 +98,7 @@ def subtitle(runs: Sequence[Run]) -> str:
     """Data set, metric and the day of the last training."""
     days = sorted({run.date.isoformat() for run in runs})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return f"{runs[0].config.data.dataset}, {runs[0].metric}, {when}"
+    return f"{runs[0].config.data.dataset}, {runs[0].measured}, {when}"
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
@@ -135,7 +135,7 @@ def summary(run: Run) -> str:
     if best is None:
         return "No student has been trained yet."
     own = run.scores(best)
-    text = f"{run.choice}. The student {best.model} with {best.variant} has {run.metric} "
+    text = f"{run.choice}. The student {best.model} with {best.variant} has {run.measured} "
     text += spread(own["value"])
     if teacher:
         theirs = run.scores(teacher)

@@ -20,7 +20,9 @@ from data.features.mel_cache import MelCache, cache_folder
 from data.tables.clips import ClipTable
 from losses.mix import uses_teacher
 from metrics import METRICS
+from metrics.inputs import decisions
 from report.choice import Choice, choose_variant
+from report.table import measured
 
 TEACHER, STUDENT = "teacher", "student"
 
@@ -97,6 +99,11 @@ class Run:
             System(role, variant, model, looks[role.partition("@")[0], variant])
             for role, variant, model in keys
         ]
+
+    @property
+    def measured(self) -> str:
+        """The metric in words: that it is an agreement where the test clips have no labels."""
+        return measured(self.results, self.metric)
 
     @property
     def teacher(self) -> System | None:
@@ -232,7 +239,18 @@ class Run:
         if (rows < 0).any() or list(table)[1:] != list(self.table.classes):
             raise UserError(f"{path}: its clips or classes are not those of the features")
         probabilities = table.iloc[:, 1:].to_numpy(np.float64)
-        return Predictions(rows, probabilities, self.table.targets[rows] >= 0.5)
+        return Predictions(rows, probabilities, self._targets(rows, seed, fold))
+
+    def _targets(self, rows: np.ndarray, seed: int, fold: int) -> np.ndarray:
+        """The labels; where there are none, the decisions of the teacher of this seed and fold."""
+        if self.table.labelled[rows].all():
+            return self.table.targets[rows] >= 0.5
+        path = self.folder / f"{TEACHER}/seed_{seed}/fold_{fold}/predictions.csv"
+        if not path.is_file():
+            raise UserError(f"{path}: not there, and the test clips have no labels")
+        table = pd.read_csv(path, dtype={"audio_filename": str}, keep_default_na=False)
+        scores = table.set_index("audio_filename").loc[list(self.table.ids[rows])].to_numpy()
+        return decisions(scores.astype(np.float64), self.task)
 
     @cached_property
     def origin(self) -> dict[str, str]:

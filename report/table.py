@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
+from data.tables.splits import AGREEMENT
 from losses.mix import uses_teacher
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -41,11 +43,11 @@ def terminal_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
     which is a row without further cells.
     """
     systems = system_rows(results, headline)
-    several = {(one.role, one.model) for one in systems if one.base is not None}
+    models = Counter((one.role, one.model) for one in systems)
     rows = [["system", "score", gain_title(systems), "n", "params", "MACs"]]
     for one in systems:
         name = f"{one.role} {one.model}"
-        if (one.role, one.model) in several:
+        if models[one.role, one.model] > 1:
             rows += [[name]] * ([name] not in rows)
             name = f"  {one.variant}"
         gained = "" if one.base is None else gain(one.base, one.scores)
@@ -154,13 +156,20 @@ def place(role: str) -> tuple[int, str]:
 def title(results: pd.DataFrame, headline: str) -> str:
     found = results[results["metric"] == headline]
     data = ", ".join(sorted(set(found["dataset"])))
-    splits = sorted(set(found["split"]))
+    splits = sorted(split.removesuffix(f", {AGREEMENT}") for split in set(found["split"]))
     seeds, folds = found["seed"].nunique(), found["fold"].nunique()
     chosen = sorted(set(found["epoch_chosen_on"]))
     over = f"{seeds} seed{'s' * (seeds > 1)}" + (f" x {folds} folds" if folds > 1 else "")
     where = splits[0] if len(splits) == 1 else f"{splits[0]} to {splits[-1]}"
     kept = ", ".join(map(choice, chosen))
-    return f"{headline} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
+    what = measured(results, headline)
+    return f"{what} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
+
+
+def measured(results: pd.DataFrame, headline: str) -> str:
+    """`accuracy`, or `agreement with the teacher (accuracy)` where test clips have no labels."""
+    splits = results.loc[results["metric"] == headline, "split"]
+    return f"{AGREEMENT} ({headline})" if splits.str.endswith(AGREEMENT).any() else headline
 
 
 def choice(chosen_on: str) -> str:

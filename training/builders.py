@@ -18,6 +18,7 @@ from models.freeze import freeze
 from models.precision import to_precision
 from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
 from models.published import load_published, read_weights
+from models.stored import read_description
 from training.experiment import Experiment
 from training.fold import FoldData
 from training.pretrained_files import pretrained_file
@@ -75,6 +76,8 @@ def new_model(fold: FoldData, role: Role, seed: int, variant: str = "") -> nn.Mo
     model = build_model(fold.experiment, role.features)
     if settings.init:
         path = init_weights(fold.config, settings.init, seed, fold.number, variant)
+        if settings.load_classifier and not fold.table.labelled.all():
+            check_classes(path, fold.table.classes, f"[{role.features}] init")
         if settings.init in (INIT_TEACHER, INIT_STUDENT):
             load_weights(model, path)
         else:
@@ -97,6 +100,23 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     if not path.is_dir():
         return path
     return find_training(path, seed, fold) / "weights.safetensors"
+
+
+def check_classes(path: Path, classes: Sequence[str], where: str) -> None:
+    """Without labels nothing else shows that the outputs are in the order of the classes.
+
+    Raises ConfigError where the weights describe other classes; published ones describe none.
+    """
+    try:
+        described = read_description(path).classes
+    except UserError:
+        return
+    if described != tuple(classes):
+        raise ConfigError(
+            where,
+            f"found {path}, whose classes are {', '.join(described)}; those of [data] CLASSES are "
+            f"{', '.join(classes)}",
+        )
 
 
 def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from config import Config, UserError
@@ -18,7 +17,7 @@ from training.fusion import fused, logits_of, probabilities_of
 from training.logits.of_training import WEIGHTS, logits_of_training
 from training.logits.table import Logits, named
 from training.run_folder import RUNS, find_training
-from training.systems import write_mean
+from training.systems import evaluation_targets, read_predictions, write_mean
 from training.teacher_cache import CachedTeacher
 
 SEEDS = "@seeds"  # teacher@seeds: the mean over all seeds of the run
@@ -122,6 +121,7 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
         fold,
         RUNS / config.run.name / name / f"seed_{seed}" / f"fold_{fold.number}",
         probabilities_of(mean, table.task),
+        evaluation_targets(fold, seed),
         {
             **{key: sum(record.get(key, 0) for record in records) for key in sizes},
             "variant": records[0].get("variant", fold.experiment.teacher_losses),
@@ -136,16 +136,6 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
             "members": {str(path): weight for path, weight in ensembles(config)[name].items()},
         },
     )
-
-
-def read_predictions(path: Path, ids: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
-    """(N, K) in the order of `ids`. Raises UserError for other clips or other classes."""
-    found = pd.read_csv(path, dtype={"audio_filename": str}).set_index("audio_filename")
-    if tuple(found.columns) != classes:
-        raise UserError(f"{path}: has other classes: {', '.join(found.columns)}")
-    if missing := set(ids) - set(found.index):
-        raise UserError(f"{path}: lacks the clip {str(min(missing))!r} and {len(missing) - 1} more")
-    return found.loc[list(ids)].to_numpy()
 
 
 # Teachers -----------------------------------------------------------------------------------------
@@ -198,6 +188,10 @@ def check_better_than_chance(fold: FoldData, name: str, where: Path, logits: np.
     Shapes: logits (N, K), of the training clips. Raises UserError that names the first clip.
     """
     rows, classes = fold.split.train, fold.table.classes
+    known = fold.table.labelled[rows]
+    if not known.any():
+        return
+    rows, logits = rows[known], logits[known]
     labelled = fold.table.targets[rows] >= 0.5
     correct = labelled[np.arange(len(rows)), logits.argmax(axis=1)]
     if correct.mean() <= labelled.mean(axis=0).max():

@@ -37,8 +37,12 @@ class FoldData:
     def table(self) -> ClipTable:
         return self.experiment.table
 
+    def labelled(self, rows: np.ndarray) -> np.ndarray:
+        """Those of `rows` that have labels."""
+        return rows[self.table.labelled[rows]]
+
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """The class of each clip of a single-label data set."""
+        """The class of each clip of a single-label data set; all have labels."""
         return self.table.targets[rows].argmax(axis=1)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from config import ConfigError
+from config import ConfigError, UserError
+from config import Role as RoleSettings
 from data.loading.batches import Batches
 from data.loading.replay import Replay
 from data.loading.sampling import Balanced, HalfAndHalf, Sampler
@@ -14,6 +17,8 @@ from training.distributed import rank, world
 from training.fold import FoldData
 from training.role import Role
 from training.role_settings import settings_of
+
+MAX_POS_WEIGHT = 100.0  # of POS_WEIGHT = balanced
 
 
 def build_batches(
@@ -23,17 +28,26 @@ def build_batches(
     inputs: Collection[str],
     replay: Replay | None = None,
     pair: Sequence[int] = (),
+    *,
+    labelled_only: bool = False,
 ) -> Batches:
     """The training clips with the features of each of `inputs`, in batches of the role's size.
 
-    Where a `pair` of classes is given, half of each batch are clips of these.
+    Where a `pair` of classes is given, half of each batch are clips of these. Raises UserError for
+    no clips.
     """
     settings = settings_of(fold.config, role, seed, fold.number)
     batch_size = settings.batch_size
     if batch_size < world():
         found = f"found {batch_size}, expected at least one clip for each of {world()} processes"
         raise ConfigError(f"[{role}] batch_size", found)
-    experiment, rows = fold.experiment, fold.split.train
+    experiment, rows, labelled = fold.experiment, fold.split.train, None
+    if labelled_only and settings.epochs > 0:  # without epochs nothing is trained
+        rows = fold.labelled(rows)
+        if not len(rows):
+            raise UserError(f"{role}: no training clip has a label ({fold.split.test_name})")
+    elif len(fold.labelled(rows)) < len(rows):
+        labelled = torch.as_tensor(fold.table.labelled, device=fold.device)
     clips: np.ndarray | Sampler = rows
     if pair:
         in_pair = np.isin(fold.labels(rows), pair)
@@ -49,9 +63,25 @@ def build_batches(
         seed,
         experiment.augmentation(role.name, inputs) if augmented else None,
         replay,
+        labelled=labelled,
         rank=rank(),
         world=world(),
     )
+
+
+def positive_weight(fold: FoldData, settings: RoleSettings) -> Tensor | None:
+    """POS_WEIGHT of each class, (K,) on the device; None where it is 1."""
+    if not settings.pos_weight:
+        return None
+    targets = fold.table.targets.take(fold.labelled(fold.split.train))
+    if settings.pos_weight == "balanced":
+        positives = targets.sum(np.ones(len(targets)))
+        negatives = len(targets) - positives
+        smallest = negatives / MAX_POS_WEIGHT
+        weight = negatives / np.maximum(positives, np.maximum(smallest, 1e-9))
+    else:
+        weight = np.full(targets.shape[1], float(settings.pos_weight))
+    return torch.as_tensor(weight, dtype=torch.float32, device=fold.device)
 
 
 def build_replay(fold: FoldData, seed: int) -> Replay | None:

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from config import UserError
 from data.loading.batches import ClipFeatures, share
 from metrics import METRICS
+from metrics.inputs import decisions
 from training.builders import autocast
 from training.device import forward_precision
 from training.distributed import gather, rank, world
 from training.fold import FoldData
-from training.role import Role
+from training.role import TEACHER, Role
 
 
 @torch.no_grad()
@@ -66,15 +67,24 @@ def probabilities(logits: Tensor, task: str) -> np.ndarray:
     return (logits.sigmoid() if task == "multi_label" else logits.softmax(1)).numpy()
 
 
-def validator(fold: FoldData, role: Role) -> Callable[[nn.Module], float] | None:
+def validator(
+    fold: FoldData, role: Role, teacher: Callable[[], nn.Module]
+) -> Callable[[nn.Module], float] | None:
     """The score that selects the epoch, higher is better; None where there are no validation clips.
 
     Held-out training clips may have soft targets (the mean of volunteers): 0.5 is the threshold.
+    Of clips without labels it is the agreement with the decisions of `teacher`; the teacher itself
+    has no score there.
     """
     name, rows = fold.experiment.metric, fold.split.validation
-    if not len(rows):
+    agreement = not len(fold.labelled(rows))
+    if not len(rows) or (agreement and role == TEACHER):
         return None
-    metric, truth, classes = METRICS[name], fold.table.targets[rows] >= 0.5, fold.table.classes
+    metric, classes = METRICS[name], fold.table.classes
+    if agreement:
+        truth = decisions(predict(fold, TEACHER, teacher(), rows), fold.table.task)
+    else:
+        truth = fold.table.targets[rows] >= 0.5
 
     def score(model: nn.Module) -> float:
         value = metric.function(predict(fold, role, model, rows), truth, classes)

@@ -13,6 +13,7 @@ from config import flat_items, to_text
 from data.augment.impulse_responses import read_responses
 from data.features.mel_cache import sha256_of
 from losses.mix import names_of
+from metrics.inputs import decisions
 from models.cost import cost
 from models.stored import Description
 from training.builders import init_weights
@@ -20,10 +21,10 @@ from training.ensembles import ensemble_settings
 from training.fold import FoldData
 from training.loop import Fitted
 from training.plan import Training
-from training.role import Role
+from training.role import TEACHER, Role
 from training.role_settings import settings_of
 from training.run_folder import TrainingFolder, teacher_weights_file, training_path
-from training.systems import figures_of, predictions_table, write_mean
+from training.systems import evaluation_targets, figures_of, predictions_table, write_mean
 from training.validation import model_options, teacher_weights
 
 NOT_RECORDED = (
@@ -95,13 +96,19 @@ def write_training(
 ) -> dict[str, float]:
     """Write the files of a finished training; its figures.
 
+    Where the test clips have no labels, the teacher agrees with itself.
+
     Shapes: predicted (N, K) probabilities of the test clips.
     """
     config, table, split, role = fold.config, fold.table, fold.split, training.role
     settings = settings_of(config, role, training.seed, fold.number)
     averaged = f"mean of epochs {settings.swa_start_epoch} to {settings.epochs}"
     sizes = cost(model, fold.features[role.features].shape)._asdict()
-    figures = figures_of(fold, predicted)
+    agrees = role == TEACHER and not len(fold.labelled(split.test))
+    targets = (
+        decisions(predicted, table.task) if agrees else evaluation_targets(fold, training.seed)
+    )
+    figures = figures_of(fold, predicted, targets)
     record = {
         "role": str(role),
         "variant": training.variant,
@@ -115,7 +122,7 @@ def write_training(
         "seconds": round(seconds, 1),
     }
     if fitted.epoch_mean is not None:
-        write_epoch_mean(fold, training, fitted.epoch_mean, record, sizes)
+        write_epoch_mean(fold, training, fitted.epoch_mean, targets, record, sizes)
     folder.finish(
         model.state_dict(),
         description(fold, role).header(),
@@ -127,7 +134,12 @@ def write_training(
 
 
 def write_epoch_mean(
-    fold: FoldData, training: Training, mean: Tensor, record: dict, sizes: dict[str, int]
+    fold: FoldData,
+    training: Training,
+    mean: Tensor,
+    targets: np.ndarray,
+    record: dict,
+    sizes: dict[str, int],
 ) -> None:
     """The mean of the predictions of the last epochs, as one more system: teacher@epochs."""
     settings = settings_of(fold.config, training.role, training.seed, fold.number)
@@ -136,6 +148,7 @@ def write_epoch_mean(
         fold,
         training_path(fold.config, role, training.variant, training.seed, fold.number),
         mean.numpy(),
+        targets,
         {
             **record,
             "role": role,

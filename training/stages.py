@@ -17,6 +17,7 @@ from training.progress import Counter
 from training.run_folder import write_config
 from training.specialists import find_pairs
 from training.train import train
+from training.validation import check_labels
 
 
 def train_teachers(
@@ -27,6 +28,7 @@ def train_teachers(
     `counter` numbers the trainings, where this command has more than those of `config`.
     """
     experiment = Experiment.open(config, "teacher")
+    check_labels(config, experiment.table, "teacher")
     losses, folds = experiment.teacher_losses, experiment.folds
     counter = counter or Counter(len(run_trainings(config, losses, folds, "teacher")))
     write_config(config)
@@ -52,6 +54,7 @@ def train_students(
     anything is trained.
     """
     experiment = Experiment.open(config, "teacher", "student")
+    check_labels(config, experiment.table, "student")
     counter = counter or Counter(len(run_trainings(config, "", experiment.folds, "student")))
     if config.budget != Budget():
         student = build_model(experiment, "student")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -53,8 +54,9 @@ class OnlineTeacher:
 class Step:
     """The losses of a variant for one batch, from its labels and the outputs of its teachers.
 
-    A distillation loss is summed over the teachers, each times its weight (default 1). Where
-    several processes share the batch, every loss is that of the full batch.
+    A distillation loss is summed over the teachers, each times its weight (default 1). A loss from
+    labels is that of the labelled clips of the batch, 0 where there are none. Where several
+    processes share the batch, every loss is that of the full batch.
     Gives {"loss": the weighted sum, name: each term without its coefficient}.
     """
 
@@ -79,18 +81,19 @@ class Step:
         # Teachers first: their activations are freed before the student keeps its own.
         targets = [t.outputs(batch) for t in self.teachers] if self.uses_teachers else []
         student = tensors_of(self.model(batch.inputs[self.role]))
-        terms, clips = {}, len(batch.rows)
+        terms: dict[str, Tensor] = {}
+        clips = len(batch.rows)
         with torch.autocast(batch.targets.device.type, enabled=False):
             for name, loss in self.losses.items():
                 output = gather(student[loss.student], clips)
                 if loss.target == "labels":
-                    terms[name] = loss(output, batch.targets)
+                    terms[name] = label_term(loss, output, batch)
                 else:
-                    terms[name] = sum(
+                    terms[name] = total(
                         weight * distillation_term(loss, output, target, clips)
                         for weight, target in zip(self.teacher_weights, targets, strict=True)
                     )
-        return {"loss": sum(self.coefficients[n] * t for n, t in terms.items()), **terms}
+        return {"loss": total(self.coefficients[n] * t for n, t in terms.items()), **terms}
 
     def state_dict(self) -> dict[str, Any]:
         """The state of the losses, such as the centres of CentreLoss."""
@@ -98,6 +101,18 @@ class Step:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         nn.ModuleDict(self.losses).load_state_dict(state)
+
+
+def total(terms: Iterable[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, terms)
+
+
+def label_term(loss: nn.Module, student: Tensor, batch: Batch) -> Tensor:
+    """The loss of the labelled clips; without any, a zero whose gradient is zero everywhere."""
+    if batch.labelled is None:
+        return loss(student, batch.targets)
+    student = student[batch.labelled]
+    return loss(student, batch.targets[batch.labelled]) if len(student) else student.sum()
 
 
 def distillation_term(
@@ -124,8 +139,16 @@ def tensors_of(output: Output) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in named if tensor is not None}
 
 
-def build_losses(variant: str, task: str, role: RoleSettings, config: Config) -> dict[str, Loss]:
+def build_losses(
+    variant: str,
+    task: str,
+    role: RoleSettings,
+    config: Config,
+    pos_weight: Tensor | None = None,
+) -> dict[str, Loss]:
     """The losses of a variant, each with those of the settings below that its constructor takes.
+
+    `pos_weight` (K,) is POS_WEIGHT by class.
 
     Raises ConfigError for an unknown loss, and for one that does not fit the task or the role.
     """
@@ -134,6 +157,7 @@ def build_losses(variant: str, task: str, role: RoleSettings, config: Config) ->
     settings: dict[str, Any] = {
         "task": task,
         "label_smoothing": role.label_smoothing,
+        "pos_weight": pos_weight,
         "centre_lr": role.centre_lr,
         "temperature": config.distillation.softmax_temperature,
         "temperature_on": config.distillation.temperature_on,
@@ -141,6 +165,10 @@ def build_losses(variant: str, task: str, role: RoleSettings, config: Config) ->
         "standardise_logits": config.distillation.standardise_logits,
         "kd_reduction": config.distillation.kd_reduction,
     }
+    if role.pos_weight and task == "single_label":
+        section = "teacher" if of_teacher else "student"
+        found = f"found {role.pos_weight!r}, but the data set is single-label and has no loss bce"
+        raise ConfigError(f"[{section}] pos_weight", found)
     losses = {}
     for name in names_of(variant):
         kind = choose(where, LOSSES, name)

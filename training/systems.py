@@ -10,30 +10,49 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from config import UserError
 from data.tables.clips import MOST_GROUPS, ClipTable
 from metrics import classwise, evaluate, scenes
+from metrics.inputs import decisions
 from training.fold import FoldData
-from training.run_folder import write_once
+from training.role import TEACHER
+from training.run_folder import training_path, write_once
 
 
-def figures_of(fold: FoldData, predicted: np.ndarray) -> dict[str, float]:
+def evaluation_targets(fold: FoldData, seed: int) -> np.ndarray:
+    """What the test clips are evaluated with: their labels, or, where they have none, the decisions
+    of the finished teacher of this seed. Shapes: -> (N, K).
+    """
+    table, rows = fold.table, fold.split.test
+    if table.labelled[rows].all():
+        return table.targets[rows]
+    path = training_path(fold.config, TEACHER, "", seed, fold.number) / "predictions.csv"
+    if not path.is_file():
+        raise UserError(f"{path} is not there: run train_teacher.py first")
+    return decisions(read_predictions(path, table.ids[rows], table.classes), table.task)
+
+
+def figures_of(fold: FoldData, predicted: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """Every metric on the test clips, the headline metric of each class and, for scenes,
     `figures_by_group`.
+
+    Shapes: predicted (N, K) probabilities, targets (N, K), see `evaluation_targets`.
     """
     table, rows, metric = fold.table, fold.split.test, fold.experiment.metric
-    evaluated = predicted, table.targets[rows], table.classes, table.task
+    evaluated = predicted, targets, table.classes, table.task
     by_class = classwise(*evaluated, metric)
     figures = evaluate(*evaluated) | {f"{metric} {name}": v for name, v in by_class.items()}
     if table.task == "single_label":
-        figures |= figures_by_group(table, rows, predicted)
+        figures |= figures_by_group(table, rows, predicted, targets)
     return figures
 
 
-def figures_by_group(table: ClipTable, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def figures_by_group(
+    table: ClipTable, rows: np.ndarray, predicted: np.ndarray, targets: np.ndarray
+) -> dict[str, float]:
     """`class bus log_loss`, `device a accuracy`, `device_group seen clips` and so on: the
     figures of `scenes.by_group` for each class and each value of an extra that has few values.
     """
-    targets = table.targets[rows]
     groupings = {kind: values[rows] for kind, values in table.groupings(rows).items()}
     if len(table.classes) <= MOST_GROUPS:
         groupings = {"class": np.array(table.classes)[targets.argmax(axis=1)]} | groupings
@@ -54,13 +73,25 @@ def predictions_table(
     return table
 
 
-def write_mean(fold: FoldData, folder: Path, mean: np.ndarray, record: Mapping[str, Any]) -> None:
+def read_predictions(path: Path, ids: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """(N, K) in the order of `ids`. Raises UserError for other clips or other classes."""
+    found = pd.read_csv(path, dtype={"audio_filename": str}).set_index("audio_filename")
+    if tuple(found.columns) != classes:
+        raise UserError(f"{path}: has other classes: {', '.join(found.columns)}")
+    if missing := set(ids) - set(found.index):
+        raise UserError(f"{path}: lacks the clip {str(min(missing))!r} and {len(missing) - 1} more")
+    return found.loc[list(ids)].to_numpy()
+
+
+def write_mean(
+    fold: FoldData, folder: Path, mean: np.ndarray, targets: np.ndarray, record: Mapping[str, Any]
+) -> None:
     """The files of a system that is no training: its predictions of the test clips, and `record`.
 
-    Shapes: mean (N, K) probabilities.
+    Shapes: mean (N, K) probabilities, targets (N, K), see `evaluation_targets`.
     """
     table, rows = fold.table, fold.split.test
     predictions = predictions_table(table.ids[rows], mean, table.classes)
     write_once(folder / "predictions.csv", predictions.to_csv(index=False))
-    metrics = {**record, "figures": figures_of(fold, mean)}
+    metrics = {**record, "figures": figures_of(fold, mean, targets)}
     write_once(folder / "metrics.json", json.dumps(metrics, indent=1))

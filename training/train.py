@@ -13,16 +13,17 @@ from training.builders import autocast, new_model
 from training.device import compiler
 from training.distributed import data_parallel, rank
 from training.fold import FoldData
-from training.inputs import build_batches, build_replay
+from training.inputs import build_batches, build_replay, positive_weight
 from training.loop import fit
 from training.plan import Training
 from training.predict import gathered_outputs, predict, validator
 from training.progress import Counter
 from training.record import recorded_settings, write_training
+from training.role import TEACHER
 from training.role_settings import freeze_from_epoch, settings_of
 from training.run_folder import TrainingFolder
 from training.steps import Step, build_losses
-from training.teachers import build_teachers
+from training.teachers import build_teachers, read_teacher
 
 
 def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter) -> None:
@@ -46,7 +47,9 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
     model = new_model(fold, role, seed, variant)
     if settings.align_epochs:
         check_classifier(model, fold.features[role.features][torch.as_tensor(split.train[:1])])
-    losses = build_losses(variant, fold.table.task, settings, config)
+    losses = build_losses(
+        variant, fold.table.task, settings, config, positive_weight(fold, settings)
+    )
     fitted = fit(
         model,
         Step(
@@ -57,20 +60,24 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
             tuple(teachers),
             tuple(teachers.values()),
         ),
-        build_batches(fold, role, seed, dict.fromkeys(inputs), replay, pair),
+        build_batches(
+            *(fold, role, seed, dict.fromkeys(inputs), replay, pair),
+            labelled_only=not training.uses_teacher,
+        ),
         settings,
         folder,
         seed=seed,
         device=fold.device,
         precision=autocast(config, role),
-        validate=validator(fold, role),
+        validate=validator(fold, role, lambda: read_teacher(fold, TEACHER, seed)),
         predict=lambda model: torch.from_numpy(predict(fold, role, model, split.test)),
         freeze_from_epoch=freeze_from_epoch(config, role),
         title=title,
     )
     if settings.align_epochs:
-        embeddings = gathered_outputs(fold, role, model, split.train, "embedding")
-        labels = torch.as_tensor(fold.labels(split.train), device=fold.device)
+        rows = fold.labelled(split.train)
+        embeddings = gathered_outputs(fold, role, model, rows, "embedding")
+        labels = torch.as_tensor(fold.labels(rows), device=fold.device)
         classifier = model.get_submodule("classifier")
         align(classifier, embeddings, labels, settings.align_epochs, seed)
     predicted = predict(fold, role, model, split.test)

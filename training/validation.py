@@ -10,9 +10,9 @@ from typing import Any
 from config import Augment, Config, ConfigError, choose, constructor_options
 from config import Role as RoleSettings
 from data.datasets import build_dataset
-from data.tables.clips import Dataset
+from data.tables.clips import ClipTable, Dataset
 from losses import LOSSES
-from losses.mix import teachers_of, uses_teacher
+from losses.mix import names_of, teachers_of, uses_teacher
 from models import find_model
 from training.role import TEACHER
 from training.steps import build_losses
@@ -101,6 +101,44 @@ def check_losses(config: Config, dataset: Dataset, *roles: str) -> None:
     for variant in config.distillation.variants:
         build_losses(variant, task, config.student, config)
         teacher_weights(config, dataset, variant)
+
+
+def check_labels(config: Config, table: ClipTable, role: str) -> None:
+    """Raises ConfigError where the trainings of "teacher" or "student" require labels that training
+    clips lack.
+    """
+    split, fold = table.columns["split"][:], table.columns["fold"][:]
+    labelled = table.labelled[(split == "train") | (fold > 0)]
+    if labelled.all():
+        return
+    some, without = labelled.any(), "but no training clip has a label"
+    settings: RoleSettings = getattr(config, role)
+    if settings.align_epochs and not some:
+        found = f"found {settings.align_epochs}, {without}"
+        raise ConfigError(f"[{role}] align_epochs", found)
+    if role == "teacher":
+        if not some and (settings.epochs or not settings.init):
+            found = f"found {settings.epochs}, {without}: set it to 0 and INIT to a trained teacher"
+            raise ConfigError("[teacher] epochs", found)
+        if not some and config.specialists.pairs:
+            found = f"found {config.specialists.pairs}, {without}"
+            raise ConfigError("[specialists] pairs", found)
+        return
+    distillation = config.distillation
+    for variant in distillation.variants:
+        kinds = {name: LOSSES[name].target for name in names_of(variant)}
+        if not some and "labels" in kinds.values():
+            name = next(name for name, kind in kinds.items() if kind == "labels")
+            found = f"found {variant!r}, {without} for {name}; use kd, sp or kd+sp"
+            raise ConfigError(VARIANTS, found)
+        if "teacher" not in kinds.values():
+            continue
+        if settings.sampling == "balanced":
+            found = f"found 'balanced', but {variant} also uses clips without labels"
+            raise ConfigError("[student] sampling", found)
+        if distillation.teacher_input == "concatenated":
+            found = f"found 'concatenated', but {variant} also uses clips without labels"
+            raise ConfigError("[distillation] teacher_input", found)
 
 
 def teacher_losses(config: Config, task: str) -> str:

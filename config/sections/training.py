@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -92,6 +93,11 @@ class Role:
     label_smoothing: float = key(
         0.0, "fraction of the target spread over all classes", low=0, high=0.5
     )
+    pos_weight: str = key(
+        "",
+        "weight of present labels in the loss bce: a number, or balanced: negatives / positives of "
+        "each class among the training clips, at most 100; empty: 1",
+    )
     centre_lr: float = key(
         0.5, "update rate of the class centres of the loss centre", low=0, high=1
     )
@@ -119,6 +125,9 @@ class Role:
         if self.epochs == 0:  # nothing is trained
             return
         where = f"[{type(self).__name__.lower()}]"
+        if self.pos_weight not in ("", "balanced") and not is_positive(self.pos_weight):
+            found = f"found {self.pos_weight!r}, expected balanced or a number above 0"
+            raise ConfigError(f"{where} pos_weight", found)
         if self.schedule == "step" and not self.step_epochs:
             raise ConfigError(f"{where} step_epochs", "found none, but SCHEDULE is step")
         if len(self.adam_betas) != 2:
@@ -153,6 +162,13 @@ class Role:
                 f"{where} warm_up_epochs",
                 f"found {self.warm_up_epochs}, expected at most epochs, {self.epochs}",
             )
+
+
+def is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

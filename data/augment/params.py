@@ -68,6 +68,10 @@ class AugmentParams:
         mixed_in = other.reshape(shape) * values[self.partner]
         return own.reshape(shape) * values[: len(own)] + mixed_in
 
+    def unmixed(self, flags: Tensor) -> Tensor:
+        """Which clips have a flag, and are mixed with none that has not: (N,) bool -> (B,) bool."""
+        return flags[: len(self.weight)] & (flags[self.partner] | (self.weight == 1))
+
 
 def beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
     """Beta(alpha, alpha) from two gamma samples; torch.distributions takes no generator."""

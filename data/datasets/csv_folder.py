@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from config import UserError
+from config import ConfigError, UserError
 from data.tables.clips import Clip, ClipTable, read_csv
 
 SPLITS = ("train", "validate", "test")
@@ -14,7 +16,7 @@ COLUMNS = (
     *("filename", "label", "labels", "split", "fold"),
     *("group", "start_seconds", "seconds"),
 )
-TAKEN = ("", "id", "path")  # a clip table uses these names itself
+TAKEN = ("", "id", "path", "labelled")  # a clip table uses these names itself
 SPLIT_OF = {
     **dict.fromkeys(("training", "dev", "development"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "validate"),
@@ -43,10 +45,19 @@ class CsvFolder:
     multi_label; split (train, validate or test) or fold (from 1). Optional: group, the place,
     sensor or recording that must not straddle a split; start_seconds and seconds, a clip's segment
     of a longer recording, which may then be on several lines. Every other column is kept as an
-    extra. The classes are all labels that occur, sorted.
+    extra.
 
-    Options: csv, the table's name below the root; task; metric, a name in metrics.METRICS (empty:
-    accuracy for single_label, mean_average_precision for multi_label).
+    A clip whose label is empty has none, and is used for distillation only.
+
+    Options:
+        csv: name of the table, below the root.
+        task: one label per clip, or several.
+        metric: a name in metrics.METRICS; empty: accuracy for single_label, mean_average_precision
+            for multi_label.
+        classes: the classes in their order, or the classes.json of features that have them; empty:
+            all labels that occur, sorted. Required where no clip has a label.
+        empty_labels: meaning of an empty cell where task is multi_label: none of the tags, or a
+            clip without labels.
     """
 
     clip_seconds = 10.0
@@ -64,10 +75,12 @@ class CsvFolder:
         csv: str = "clips.csv",
         task: Literal["single_label", "multi_label"] = "single_label",
         metric: str = "",
+        classes: tuple[str, ...] = (),
+        empty_labels: Literal["no_tags", "unlabelled"] = "no_tags",
     ) -> None:
-        self.csv, self.task = csv, task
-        default = "accuracy" if task == "single_label" else "mean_average_precision"
-        self.metric = metric or default
+        self.csv, self.task, self.classes = csv, task, classes
+        self.metric = metric or default_metric(task)
+        self.empty_is_unlabelled = task == "single_label" or empty_labels == "unlabelled"
 
     def table(self, root: Path) -> ClipTable:
         path = root / self.csv
@@ -103,22 +116,48 @@ class CsvFolder:
                 seconds=read_seconds(where, row, "seconds"),
                 extras={name: row[name] for name in columns if name not in COLUMNS},
             )
-        classes = sorted({name for clip in clips.values() for name in clip.labels})
-        if not classes:
-            raise UserError(f"{path}: no clip has a label")
+        classes = read_classes(path, self.classes, clips.values())
         return ClipTable.of(clips.values(), classes, self.task)
 
-    def read_labels(self, where: str, text: str) -> dict[str, float]:
+    def read_labels(self, where: str, text: str) -> dict[str, float] | None:
+        """None where the clip is not labelled."""
         names = [name for part in text.split(";") if (name := part.strip())]
+        if not names and self.empty_is_unlabelled:
+            return None
         if self.task == "single_label" and len(names) != 1:
-            found = f"{len(names)} labels, {text!r}" if names else "no label"
-            raise UserError(f"{where}: found {found}; expected one (or data.task = multi_label)")
+            raise UserError(
+                f"{where}: found {len(names)} labels, {text!r}; expected one (or data.task = "
+                "multi_label)"
+            )
         return dict.fromkeys(names, 1.0)
 
     def download(self, root: Path) -> None:
         raise UserError(
             f"csv_folder reads your own recordings: put them and {self.csv} into {root}"
         )
+
+
+def default_metric(task: str) -> str:
+    return "accuracy" if task == "single_label" else "mean_average_precision"
+
+
+def read_classes(where: Path, given: Sequence[str], clips: Iterable[Clip]) -> list[str]:
+    """`given`, or those of a classes.json of features; where empty, all labels, sorted.
+
+    Raises UserError where no clip has a label, ConfigError for an unreadable file.
+    """
+    if len(given) == 1 and given[0].endswith(".json"):
+        try:
+            return list(json.loads(Path(given[0]).read_text("utf-8"))["classes"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            found = f"found {given[0]}, which has no classes ({error})"
+            raise ConfigError("[data] classes", found) from None
+    if classes := list(given) or sorted({name for clip in clips for name in clip.labels or ()}):
+        return classes
+    raise UserError(
+        f"{where}: no clip has a label; set [data] CLASSES to the classes of the teacher, in their "
+        "order, or to the classes.json of its features"
+    )
 
 
 def only_one_of(path: Path, columns: list[str], *names: str) -> str:

@@ -18,6 +18,10 @@ from config import UserError
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
+READABLE = (
+    *(".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
+    *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
+)
 UNKNOWN_LENGTH = 0x7FFF_0000  # bytes; writers into a pipe declare this much or more
 QUALITY = "HQ"  # of soxr
 TOLERANCE_SECONDS = 0.1  # the lengths of MPEG files are estimates

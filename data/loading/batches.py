@@ -29,13 +29,15 @@ class Batch:
 
     rows (B,), inputs: role -> (B, C, T, F) or (B, C, S), targets (B, K). Where several processes
     share a batch, only the inputs are this process's share: rows and targets are of the full batch.
-    `view_index` is that of a replayed view; 0 without replay.
+    `view_index` is that of a replayed view; 0 without replay. `labelled` (B,) bool: which targets
+    are known, after mixing with others; None: all.
     """
 
     rows: Tensor
     inputs: dict[str, Tensor]
     targets: Tensor
     view_index: int = 0
+    labelled: Tensor | None = None
 
 
 class ClipFeatures:
@@ -195,6 +197,7 @@ class Batches:
     resumed run gets the same batches as an uninterrupted one. Each of `world` processes samples the
     same batches of `batch_size` and renders its share of them. With `prefetch`, a thread fetches
     the next clips where the features of a role are not resident; the batches are bit-identical.
+    `labelled` (clips,) bool, on the device of the targets: which clips have labels; None: all.
     """
 
     def __init__(
@@ -207,11 +210,12 @@ class Batches:
         augmentation: Augmentation | None = None,
         replay: Replay | None = None,
         *,
+        labelled: Tensor | None = None,
         prefetch: bool = True,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.features, self.targets = features, targets
+        self.features, self.targets, self.labelled = features, targets, labelled
         self.sampler = Shuffled(rows) if isinstance(rows, np.ndarray) else rows
         self.batch_size, self.seed, self.replay = batch_size, seed, replay
         self.augmentation = replay.augmentation if replay else augmentation
@@ -235,7 +239,15 @@ class Batches:
                 targets = self.targets[plan.sources.to(self.targets.device)]
                 if plan.params is not None:
                     targets = plan.params.to(targets.device).mix(targets)[: len(plan.rows)]
-                yield Batch(plan.rows, inputs, targets, view_index)
+                yield Batch(plan.rows, inputs, targets, view_index, self.labelled_of(plan))
+
+    def labelled_of(self, plan: Plan) -> Tensor | None:
+        if self.labelled is None:
+            return None
+        found = self.labelled[plan.sources.to(self.labelled.device)]
+        if plan.params is not None:
+            found = plan.params.to(found.device).unmixed(found)[: len(plan.rows)]
+        return found
 
     def plans(self, epoch: int, view_index: int) -> Iterator[Plan]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)

@@ -20,7 +20,7 @@ from data.tables.targets import Targets
 
 Task = Literal["single_label", "multi_label"]
 NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
-COLUMNS = {"id", "path", "split", "group", "labels", *NUMBERS}
+COLUMNS = {"id", "path", "split", "group", "labels", "labelled", *NUMBERS}
 BLANK = {"fold": 0, "group": b"", "start_seconds": 0.0, "seconds": np.nan}
 IN_MEMORY = ("id", "split", "fold", "group")  # of a table that was read: training uses these
 FILES = ("clips.csv", "clips.npz", "classes.json")  # of a table
@@ -31,14 +31,14 @@ MOST_GROUPS = 20  # values of an extra: with more, each would have few clips
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One labelled segment of one recording.
+    """One segment of one recording.
 
     Splits, folds, caches, predictions and teacher outputs are keyed by `id`, never by position.
     """
 
     id: str  # unique in its data set; the file name, for the public sets
     path: Path  # of the recording, in the data set's root
-    labels: Mapping[str, float]  # class -> target in [0, 1]; a class that is not listed is 0
+    labels: Mapping[str, float] | None  # class -> target in [0, 1], others 0; None: not labelled
     split: str = ""  # "train", "validate", "test"; empty where the data set has folds instead
     fold: int = 0  # from 1; 0 where the data set has no folds
     group: str = ""  # the recording, sensor or place that must not straddle a split
@@ -66,7 +66,7 @@ class Dataset(Protocol):
     how_to_get: str
 
     def table(self, root: Path) -> ClipTable:
-        """All labelled clips below `root`, checked. Raises UserError that names what is wrong.
+        """All clips below `root`, checked. Raises UserError that names what is wrong.
 
         make_mel.py checks whether the recordings exist and can be read: the path of a missing one
         is its expected place.
@@ -82,8 +82,9 @@ class ClipTable:
     """The clips of a data set as columns, in the order of their ids.
 
     `columns`: id, path, split, fold, group, start_seconds, seconds (NaN: to the end) and one per
-    kind of extra. `targets` is (N, K) float32, in the order of `classes`. Of a table that was read,
-    the paths, times and extras stay on disk until they are accessed.
+    kind of extra. `targets` is (N, K) float32, in the order of `classes`; zero for clips without
+    labels, which the further column labelled tells apart where there are any. Of a table that was
+    read, the paths, times and extras stay on disk until they are accessed.
     """
 
     def __init__(
@@ -102,6 +103,12 @@ class ClipTable:
     def folds(self) -> int:
         """The number of folds; 0 where the data set has splits instead."""
         return int(self.columns["fold"][:].max())
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Which clips have labels, (N,) bool."""
+        column = self.columns.get("labelled")
+        return np.ones(len(self), bool) if column is None else column[:]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -125,9 +132,11 @@ class ClipTable:
                 np.nan if clip.seconds is None else float(clip.seconds) for clip in clips
             ),
         }
+        if any(clip.labels is None for clip in clips):
+            columns["labelled"] = Column.of(clip.labels is not None for clip in clips)
         for kind in sorted({kind for clip in clips for kind in clip.extras}):
             columns[kind] = Column.of(clip.extras.get(kind, "") for clip in clips)
-        targets = Targets.of([clip.labels for clip in clips], classes)
+        targets = Targets.of([clip.labels or {} for clip in clips], classes)
         return cls.of_columns(columns, targets, classes, task)
 
     @classmethod
@@ -228,6 +237,10 @@ def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> No
     """Check the labels and extras of each clip by itself. Raises UserError."""
     known = set(classes)
     for clip in clips:
+        if taken := COLUMNS.intersection(clip.extras):
+            raise UserError(f"clip {clip.id!r}: no extra may have the name {min(taken)!r}")
+        if clip.labels is None:
+            continue
         if not known.issuperset(clip.labels):
             unknown = next(name for name in clip.labels if name not in known)
             raise UserError(
@@ -242,8 +255,6 @@ def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> No
             raise UserError(
                 f"clip {clip.id!r} must have exactly one label, has {dict(clip.labels)}"
             )
-        if taken := COLUMNS.intersection(clip.extras):
-            raise UserError(f"clip {clip.id!r}: no extra may have the name {min(taken)!r}")
 
 
 def read_csv(

@@ -11,6 +11,7 @@ from config import ConfigError, UserError
 from data.tables.clips import ClipTable
 
 CANDIDATES = 200
+AGREEMENT = "agreement with the teacher"  # the score of test clips without labels
 SHUFFLED = 10**7  # groups, by all candidates together: with very many, one shuffle is enough
 
 
@@ -21,13 +22,18 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    test_name: str  # "test", "validate" or "fold 3"
+    test_name: str  # "test", "validate" or "fold 3"; with AGREEMENT where it has no labels
     validation_name: str  # "validate", "held-out training clips", "the test split" or "none"
 
 
 def folds_of(table: ClipTable, chosen: tuple[int, ...]) -> tuple[int, ...]:
-    """The folds to run; (0,) where the data set has splits. Raises ConfigError."""
-    there = tuple(sorted(set(np.unique(table.columns["fold"]).tolist()) - {0}))
+    """The folds to run; (0,) where the data set has splits. Raises ConfigError.
+
+    A fold without labelled clips is none, unless all are.
+    """
+    labelled = table.labelled
+    rows = labelled if labelled.any() else ~labelled
+    there = tuple(sorted(set(np.unique(table.columns["fold"][rows]).tolist()) - {0}))
     if missing := set(chosen) - set(there):
         has = f"the data set has {', '.join(map(str, there))}" if there else "the data set has none"
         raise ConfigError("[data] folds", f"found {min(missing)}; {has}")
@@ -43,6 +49,9 @@ def split_clips(
     is a `test` split; otherwise a share `hold_out` of the training groups is held out. `paper`
     validates on the test clips. The split depends on the table alone, not on a seed: repetitions
     differ in their training, never in their data.
+
+    Clips without labels are training clips only, but for sets in which no clip has a label. Raises
+    UserError for a split without clips.
     """
     split, folds = table.columns["split"][:], table.columns["fold"][:]
     if fold:
@@ -54,17 +63,31 @@ def split_clips(
         validation = (split == "validate") & (name == "test")
     if not train.any() or not test.any():
         raise UserError(f"no clips to {'train on' if not train.any() else 'test'} ({name})")
+    labelled = table.labelled
+    if (train & labelled).any() or (validation & labelled).any():
+        validation = validation & labelled
+    if (test & labelled).any():
+        test = test & labelled
     validation_name = "validate"
     if protocol == "paper":
+        if (train & labelled).any() and not (test & labelled).any():
+            found = f"found 'paper', but no clip of {name} has a label to choose the epoch by"
+            raise ConfigError("[data] protocol", found)
         validation, validation_name = test, "the test split"
     elif not validation.any():
-        held = hold_out_groups(table, np.flatnonzero(train), hold_out)
+        candidates = train & labelled if (train & labelled).any() else train
+        held = hold_out_groups(table, np.flatnonzero(candidates), hold_out)
         validation[held] = True
         train = train & ~validation
+        if not labelled.all():  # the clips without labels of the held-out groups
+            group = table.columns["group"][:]
+            train = train & ~np.isin(group, list(set(group[held]) - {""}))
         validation_name = "held-out training clips" if len(held) else "none"
     train, validation, test = map(np.flatnonzero, (train, validation, test))
     if protocol == "held_out":
         check_disjoint(table, train, test)
+    if not labelled[test].any():
+        name = f"{name}, {AGREEMENT}"
     return Split(train, validation, test, name, validation_name)
 
 

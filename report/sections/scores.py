@@ -30,7 +30,7 @@ def headline(run: Run, named: bool) -> list[Table | Text]:
     found, about = bootstrap(run)
     head = ["system", run.metric, f"{LEVEL:.0%} interval", gain_title(rows), "significance"]
     cells = [[Cell(text) for text in headline_row(row, found)] for row in rows]
-    caption = f"{run.metric}, mean ± standard deviation; gains are paired by seed and fold."
+    caption = f"{run.measured}, mean ± standard deviation; gains are paired by seed and fold."
     if named:
         caption = f"{run.name}: {title(run.results, run.metric)}."
     return [Table([*head, "parameters", "MACs"], cells, caption), Text(about)]

@@ -20,3 +20,11 @@ def test_smoothing_moves_the_labels_towards_a_half():
     by_hand = -0.9 * log(0.75) - 0.1 * log(0.25)  # of either class
     loss = BinaryCrossEntropy(label_smoothing=0.2)(QUARTERS, labels)
     assert loss.item() == pytest.approx(by_hand)
+
+
+def test_present_labels_have_the_weight_of_their_class():
+    labels = torch.tensor([[1.0, 1.0]])
+    by_hand = (-3 * log(0.75) - 0.5 * log(0.25)) / 2
+    loss = BinaryCrossEntropy(pos_weight=torch.tensor([3.0, 0.5]))
+    assert loss(QUARTERS, labels).item() == pytest.approx(by_hand)
+    assert loss(QUARTERS, 1 - labels).item() == BinaryCrossEntropy()(QUARTERS, 1 - labels).item()

@@ -17,6 +17,7 @@ POOL = {
     "standardise_logits": False,
     "kd_reduction": "auto",
     "label_smoothing": 0.1,
+    "pos_weight": torch.tensor([1.0, 2.0, 3.0]),
     "centre_lr": 0.5,
 }
 SHAPES = {"logits": (4, 3), "map": (4, 2, 5, 3), "embedding": (4, 6)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from config import UserError
-from metrics.inputs import check, mean_of_defined
+from metrics.inputs import check, decisions, mean_of_defined
 
 CLASSES, CLIPS = ["dog", "siren"], ["a.wav", "b.wav"]
 GOOD_SCORES, GOOD_TARGETS = np.array([[0.25, 0.75], [1.0, 0.0]]), np.array([[0, 1], [1, 0]])
@@ -72,3 +72,9 @@ def test_an_unknown_task_is_an_error():
 def test_the_mean_leaves_nan_out():
     assert mean_of_defined(np.array([0.2, np.nan, 0.6])) == pytest.approx(0.4)
     assert np.isnan(mean_of_defined(np.array([np.nan])))
+
+
+def test_decisions_are_the_most_probable_class_or_all_probable_tags():
+    scores = np.array([[0.6, 0.4], [0.5, 0.5], [0.2, 0.8]])
+    assert decisions(scores, "single_label").tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert decisions(scores, "multi_label").tolist() == [[1, 0], [1, 1], [0, 1]]

@@ -48,6 +48,22 @@ def test_the_terminal_has_one_row_per_system_with_the_score_first():
     ]
 
 
+def test_variants_without_one_from_labels_only_are_named():
+    rows = [("teacher", "ce", 0, 1.0), ("student", "kd", 0, 0.7), ("student", "kd+sp", 0, 0.8)]
+    found = results(rows)
+    found["split"] = "fold 1, agreement with the teacher"
+    lines = render(found, "micro_auprc").strip().splitlines()
+    assert " ".join(lines[:2]).startswith(
+        "agreement with the teacher (micro_auprc) on street_sounds, fold 1; epoch chosen"
+    )
+    assert [line.split()[:2] for line in lines[4:]] == [
+        ["teacher", "dcase_net"],
+        ["student", "dcase_small"],
+        ["kd", "0.7000"],
+        ["kd+sp", "0.8000"],
+    ]
+
+
 def test_the_terminal_table_fits_in_80_columns():
     variant = "bce+kd@teacher+kd@specialist_1+sp@specialist_2"
     rows = results([*ROWS, ("student", variant, 0, 0.7)])

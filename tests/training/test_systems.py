@@ -34,8 +34,13 @@ def experiment(task):
     )
 
 
+def figures(task):
+    fold = experiment(task)
+    return figures_of(fold, PREDICTED, fold.table.targets[fold.split.test])
+
+
 def test_scenes_have_figures_of_each_class_and_device():
-    found = figures_of(experiment("single_label"), PREDICTED)
+    found = figures("single_label")
     assert found["accuracy"] == pytest.approx(3 / 4)
     assert found["macro_accuracy bus"] == found["class bus accuracy"] == pytest.approx(1)
     by_hand = {
@@ -54,12 +59,10 @@ def test_scenes_have_figures_of_each_class_and_device():
 
 def test_groups_of_all_clips_or_of_few_clips_have_no_figures(monkeypatch):
     monkeypatch.setattr(data.tables.clips, "MOST_GROUPS", 3)
-    kinds = {name.partition(" ")[0] for name in figures_of(experiment("single_label"), PREDICTED)}
+    kinds = {name.partition(" ")[0] for name in figures("single_label")}
     assert "device" in kinds
     assert not kinds & {"city", "take"}
 
 
 def test_tags_have_no_figures_by_group():
-    assert not [
-        name for name in figures_of(experiment("multi_label"), PREDICTED) if "device" in name
-    ]
+    assert not [name for name in figures("multi_label") if "device" in name]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from config import UserError
+from config import ConfigError, UserError
 from data.datasets.csv_folder import CsvFolder
 from data.tables.clips import ClipTable
 
@@ -67,6 +67,36 @@ def test_segments_of_one_recording_are_separate_clips(tmp_path):
     assert set(table.frame["path"]) == {(root / "day.wav").as_posix()}
 
 
+def test_an_empty_label_is_no_label(tmp_path):
+    root = write(tmp_path, "filename,label,split\na.wav,dog,train\nb.wav, ,train\nc.wav,cat,test\n")
+    table = CsvFolder().table(root)
+    assert table.labelled.tolist() == [True, False, True]
+    assert table.targets[:].tolist() == [[0, 1], [0, 0], [1, 0]]
+    assert table.classes == ("cat", "dog")
+
+
+def test_an_empty_cell_of_tags_means_none_of_them_unless_it_is_set_otherwise(tmp_path):
+    root = write(tmp_path, "filename,labels,split\na.wav,dog,train\nb.wav,,train\n")
+    assert CsvFolder(task="multi_label").table(root).labelled.all()
+    found = CsvFolder(task="multi_label", empty_labels="unlabelled").table(root)
+    assert found.labelled.tolist() == [True, False]
+
+
+def test_classes_are_given_in_an_order_or_in_the_file_of_features(tmp_path):
+    root = write(tmp_path, "filename,label,split\na.wav,,train\nb.wav,dog,test\n")
+    table = CsvFolder(classes=("wolf", "dog")).table(root)
+    assert table.classes == ("wolf", "dog")
+    assert table.targets[[1]].tolist() == [[0, 1]]
+    (tmp_path / "features").mkdir()
+    table.write(tmp_path / "features")
+    again = CsvFolder(classes=(str(tmp_path / "features/classes.json"),)).table(root)
+    assert again.classes == ("wolf", "dog")
+    with pytest.raises(UserError, match="clip 'b.wav' has the unknown label 'dog'"):
+        CsvFolder(classes=("wolf",)).table(root)
+    with pytest.raises(ConfigError, match="classes: found nowhere.json, which has no classes"):
+        CsvFolder(classes=("nowhere.json",)).table(root)
+
+
 def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
     text = '\ufefffilename,label,split\r\n"a, b.wav",hündin,train\r\n\r\nc.wav,dog,test\r\n'
     (tmp_path / "clips.csv").write_bytes(text.encode())
@@ -98,7 +128,8 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
         ("filename,label,split,path\na.wav,dog,train,x\n", "may not be called 'path'; rename it"),
         ("filename,label,split,\na.wav,dog,train,\n", "may not be called ''"),
         ("filename,label,split\n", "clips.csv: "),
-        ("filename,label,split\na.wav,dog,train\nb.wav,,train\n", "line 3: found no label"),
+        ("filename,label,split\na.wav,,train\n", "no clip has a label; set .data. CLASSES to the"),
+        ("filename,label,split,labelled\na.wav,dog,train,x\n", "may not be called 'labelled'"),
         ("filename,label,split\n\na.wav,dog;cat,train\n", "line 3: found 2 labels, 'dog;cat'"),
         ("filename,label,split\na.wav,dog,dev\n", "line 2: split is 'dev', expected train, val"),
         ("filename,label,split\na.wav,dog,\n", "line 2: split is ''"),

@@ -278,3 +278,22 @@ def test_recordings_are_put_together_from_their_slices_in_order(tmp_path):
     ]
     assert files_of(found.columns["path"][1])[0] == Path("a\n/y-0.wav")
     assert found.targets[:].tolist() == [[0, 0, 0, 1], [0.5, 0, 0, 0]]
+
+
+def test_a_table_tells_clips_without_labels_apart(tmp_path):
+    labels = {"b": None, "a": {}, "c": {"dog": 1.0}}
+    clips = [Clip(id=name, path=Path(name), labels=found) for name, found in labels.items()]
+    table = ClipTable.of(clips, ("dog",), "multi_label")
+    table.write(tmp_path)
+    for one in (table, ClipTable.read(tmp_path)):
+        assert one.labelled.tolist() == [True, False, True]
+        assert one.targets[:].tolist() == [[0], [0], [1]]
+        assert one.take([1, 2]).labelled.tolist() == [False, True]
+        assert one.groupings(np.arange(3)) == {}, "it is no extra"
+
+
+def test_a_table_in_which_all_clips_are_labelled_has_no_column_of_it(tmp_path):
+    table = ClipTable.of([Clip(id="a", path=Path("a"), labels={})], ("dog",), "multi_label")
+    table.write(tmp_path)
+    assert "labelled" not in (tmp_path / "clips.csv").read_text()
+    assert ClipTable.read(tmp_path).labelled.tolist() == [True]

@@ -124,3 +124,78 @@ def test_held_out_groups_are_complete_and_near_the_share(members, share):
     np.testing.assert_array_equal(held, hold_out_groups(table, rows, share))
     largest = max(np.unique(group, return_counts=True)[1])
     assert len(held) <= share * len(rows) + largest
+
+
+def mixed(rows):
+    """rows of (split, fold, group, label or None)."""
+    clips = [
+        Clip(
+            id=f"{n:04d}",
+            path=Path(f"{n}.wav"),
+            labels=None if label is None else {label: 1.0},
+            split=split,
+            fold=fold,
+            group=group,
+        )
+        for n, (split, fold, group, label) in enumerate(rows)
+    ]
+    return ClipTable.of(clips, ("a", "b"), "single_label")
+
+
+def test_clips_without_labels_are_trained_on_and_not_evaluated():
+    labels = ("a", "b", None)
+    table = mixed([(s, 0, "", label) for s in ("train", "validate", "test") for label in labels])
+    found = split_clips(table, 0, "held_out", 0.15)
+    assert found.train.tolist() == [0, 1, 2]
+    assert found.validation.tolist() == [3, 4]
+    assert found.test.tolist() == [6, 7]
+    assert (found.test_name, found.validation_name) == ("test", "validate")
+
+
+def test_groups_are_held_out_by_labels_and_with_their_clips_without():
+    rows = [("train", 0, f"g{n}", label) for n in range(6) for label in ("ab"[n % 2], None)]
+    table = mixed([*rows, ("train", 0, "", None), ("test", 0, "t", "a")])
+    found = split_clips(table, 0, "held_out", 0.33)
+    groups = table.frame["group"].to_numpy()
+    assert len(found.validation) == 2
+    assert table.labelled[found.validation].all()
+    assert not set(groups[found.validation]) & set(groups[found.train])
+    assert len(found.train) == 9, "four groups of two, and the clip without a group"
+
+
+def test_a_validation_split_without_labels_is_replaced_by_held_out_clips():
+    rows = [("train", 0, f"g{n}", "ab"[n % 2]) for n in range(6)]
+    table = mixed([*rows, ("validate", 0, "v", None), ("test", 0, "t", "a")])
+    found = split_clips(table, 0, "held_out", 0.34)
+    assert found.validation_name == "held-out training clips"
+    assert table.labelled[found.validation].all()
+    assert len(found.validation)
+
+
+def test_where_nothing_is_labelled_the_score_is_the_agreement_with_the_teacher():
+    table = mixed([(s, 0, "", None) for s in ("train", "train", "validate", "test")])
+    found = split_clips(table, 0, "held_out", 0.15)
+    assert [len(part) for part in (found.train, found.validation, found.test)] == [2, 1, 1]
+    assert found.test_name == "test, agreement with the teacher"
+
+
+def test_training_without_labels_is_evaluated_on_those_of_the_test_split():
+    rows = [("train", 0, f"g{n}", None) for n in range(4)]
+    table = mixed([*rows, ("test", 0, "", "a"), ("test", 0, "", None)])
+    found = split_clips(table, 0, "held_out", 0.25)
+    assert found.test.tolist() == [4]
+    assert found.test_name == "test"
+    assert len(found.validation) == 1
+
+
+def test_the_paper_cannot_choose_an_epoch_of_the_teacher_without_labels():
+    table = mixed([("train", 0, "", "a"), ("test", 0, "", None)])
+    with pytest.raises(ConfigError, match="protocol: found 'paper', but no clip of test has a lab"):
+        split_clips(table, 0, "paper", 0.15)
+
+
+def test_a_fold_without_labels_is_no_fold_unless_all_are():
+    rows = [("", 1, "", "a"), ("", 2, "", "b"), ("", 3, "", None)]
+    assert folds_of(mixed(rows), ()) == (1, 2)
+    assert split_clips(mixed(rows), 1, "held_out", 0).train.tolist() == [1, 2]
+    assert folds_of(mixed([(*row[:3], None) for row in rows]), ()) == (1, 2, 3)
