@@ -156,14 +156,21 @@ def place(role: str) -> tuple[int, str]:
 def title(results: pd.DataFrame, headline: str) -> str:
     found = results[results["metric"] == headline]
     data = ", ".join(sorted(set(found["dataset"])))
-    splits = sorted(split.removesuffix(f", {AGREEMENT}") for split in set(found["split"]))
     seeds, folds = found["seed"].nunique(), found["fold"].nunique()
     chosen = sorted(set(found["epoch_chosen_on"]))
     over = f"{seeds} seed{'s' * (seeds > 1)}" + (f" x {folds} folds" if folds > 1 else "")
-    where = splits[0] if len(splits) == 1 else f"{splits[0]} to {splits[-1]}"
     kept = ", ".join(map(choice, chosen))
-    what = measured(results, headline)
+    what, where = measured(results, headline), evaluated_on(found)
     return f"{what} on {data}, {where}; {kept}; mean ± standard deviation over {over}"
+
+
+def evaluated_on(results: pd.DataFrame) -> str:
+    """`test`, `fold 1 to fold 5`, or each of them where folds between are missing."""
+    found = results[["fold", "split"]].drop_duplicates().sort_values("fold")
+    names = list(found["split"].str.removesuffix(f", {AGREEMENT}").drop_duplicates())
+    if 1 < len(names) == found["fold"].max() - found["fold"].min() + 1:
+        return f"{names[0]} to {names[-1]}"
+    return ", ".join(names)
 
 
 def measured(results: pd.DataFrame, headline: str) -> str:

@@ -23,7 +23,8 @@ class Split:
     validation: np.ndarray
     test: np.ndarray
     test_name: str  # "test", "validate" or "fold 3"; with AGREEMENT where it has no labels
-    validation_name: str  # "validate", "held-out training clips", "the test split" or "none"
+    validation_name: str  # "validate", "held-out training clips", "the test split" or "none";
+    # with AGREEMENT where only the test clips have labels
 
 
 def folds_of(table: ClipTable, chosen: tuple[int, ...]) -> tuple[int, ...]:
@@ -88,6 +89,8 @@ def split_clips(
         check_disjoint(table, train, test)
     if not labelled[test].any():
         name = f"{name}, {AGREEMENT}"
+    elif len(validation) and not labelled[validation].any():
+        validation_name = f"{validation_name}, {AGREEMENT}"
     return Split(train, validation, test, name, validation_name)
 
 

@@ -1,4 +1,5 @@
 import pandas as pd
+import pytest
 
 from report.table import render, signed, table_rows, with_unit
 
@@ -62,6 +63,22 @@ def test_variants_without_one_from_labels_only_are_named():
         ["kd", "0.7000"],
         ["kd+sp", "0.8000"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("folds", "text"),
+    [
+        ([1, 2, 3], "fold 1 to fold 3;"),
+        ([10, 2, 1], "fold 1, fold 2, fold 10;"),
+        ([9, 11, 10], "fold 9 to fold 11;"),
+        ([10], "fold 10;"),
+    ],
+)
+def test_the_folds_of_a_part_are_listed(folds, text):
+    found = results([("teacher", "ce", 0, 1.0)] * len(folds))
+    found["fold"], found["split"] = folds, [f"fold {k}" for k in folds]
+    head = " ".join(render(found, "micro_auprc").split())
+    assert f"micro_auprc on street_sounds, {text}" in head
 
 
 def test_the_terminal_table_fits_in_80_columns():

@@ -186,6 +186,8 @@ def test_training_without_labels_is_evaluated_on_those_of_the_test_split():
     assert found.test.tolist() == [4]
     assert found.test_name == "test"
     assert len(found.validation) == 1
+    assert found.validation_name == "held-out training clips, agreement with the teacher"
+    assert split_clips(table, 0, "held_out", 0).validation_name == "none"
 
 
 def test_the_paper_cannot_choose_an_epoch_of_the_teacher_without_labels():
