@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from config import ConfigError, UserError
 from models.output import Output
+from models.user_modules import import_file
 
 Layout = Literal["bctf", "bcft", "btf", "bft", "bcs", "bs"]
 
@@ -29,23 +28,21 @@ def load_builder(where: str, name: str) -> Callable[..., nn.Module]:
     try:
         module = import_file(path.resolve())
     except Exception as error:  # the user's code can raise anything
-        raise ConfigError(where, f"{file}: {type(error).__name__}: {error}") from error
+        message = f"{file}: {type(error).__name__}: {error}{line_of(error, path)}"
+        raise ConfigError(where, message) from error
     if not callable(builder := getattr(module, attribute, None)):
         raise ConfigError(where, f"{file} has no function {attribute!r}")
     return builder
 
 
-@functools.cache
-def import_file(path: Path) -> Any:
-    """Execute a file once; it can import modules of its folder."""
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def line_of(error: Exception, path: Path) -> str:
+    """` (net.py, line 3)`: the last line below the folder of `path` that led to the error."""
+    folder = path.resolve().parent
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    if not lines:  # a SyntaxError names its line itself
+        return ""
+    return f" ({Path(lines[-1].filename).relative_to(folder)}, line {lines[-1].lineno})"
 
 
 class Adapted(nn.Module):
@@ -58,7 +55,7 @@ class Adapted(nn.Module):
 
     Shapes: (B, C, T, F) or (B, C, S) -> Output.
     Raises ConfigError for a path that the module does not have, UserError for outputs of another
-    type.
+    type and for a submodule that is not called.
     """
 
     def __init__(
@@ -98,6 +95,10 @@ class Adapted(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
+        if missing := self.paths - captured.keys():
+            raise UserError(
+                f"the module does not call its submodule {min(missing)!r}; name another"
+            )
         embedding = captured.get(self.embedding or "", logits)
         return Output(logits, embedding, (captured.get(self.map or "", embedding),))
 

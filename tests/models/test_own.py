@@ -109,6 +109,22 @@ def test_an_unknown_path_is_an_error_that_lists_the_paths():
         adapted(embedding="pool")
 
 
+def test_a_submodule_that_is_not_called_is_an_error():
+    class Module(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Sequential(nn.Identity())
+
+        def forward(self, x):
+            for layer in self.features:
+                x = layer(x)
+            return x
+
+    assert Adapted(Module(), map="features.0")(torch.ones(1, 1, 2, 2)).maps
+    with pytest.raises(UserError, match="the module does not call its submodule 'features'"):
+        Adapted(Module(), map="features")(torch.ones(1, 1, 2, 2))
+
+
 # From a file ------------------------------------------------------------------------------------
 
 
