@@ -12,6 +12,7 @@ from config.fields import flat_items, key_fields, options_field, to_text
 from config.options import constructor_options
 from config.resolve import load
 from config.sections import (
+    BACKBONE,
     SECTIONS,
     Augment,
     Budget,
@@ -32,6 +33,7 @@ from config.sections import (
 from config.settings import Config
 
 __all__ = [
+    "BACKBONE",
     "SECTIONS",
     "Augment",
     "Budget",

@@ -59,8 +59,10 @@ def sample(clips: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def check_classifier(model: nn.Module, features: Tensor) -> None:
-    """Raises UserError unless the model's logits are its classifier's output for its embedding."""
+def check_classifier(model: nn.Module, features: Tensor, key: str) -> None:
+    """Raises UserError that names `key` unless the model's logits are its classifier's output for
+    its embedding.
+    """
     output = model.eval()(features)
     try:
         classifier = model.get_submodule("classifier")
@@ -69,6 +71,6 @@ def check_classifier(model: nn.Module, features: Tensor) -> None:
         fits = False
     if not fits:
         raise UserError(
-            f"align_epochs: the logits of {type(model).__name__} are not the output of its "
+            f"{key}: the logits of {type(model).__name__} are not the output of its "
             "classifier for its embedding"
         )

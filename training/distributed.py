@@ -115,8 +115,7 @@ class UsedOutputs(nn.Module):
             return tensor if name in self.names else tensor.detach()
 
         logits, embedding, maps = self.model(x)
-        *earlier, last = maps
-        maps = (*(tensor.detach() for tensor in earlier), kept("map", last))
+        maps = (*(one.detach() for one in maps[:-1]), *(kept("map", one) for one in maps[-1:]))
         return Output(kept("logits", logits), kept("embedding", embedding), maps)
 
 

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import update_bn
 from config import Role as RoleSettings
 from config import UserError
 from data.loading.batches import Batches
+from models.freeze import training_mode
 from models.quantised import freeze_ranges
 from training.device import forward_precision
 from training.distributed import rank
@@ -65,7 +66,7 @@ def fit(
     for epoch in range(state.epoch, settings.epochs):
         started = time.perf_counter()
         seed_epoch(seed, epoch)
-        model.train()
+        training_mode(model, settings.freeze)
         if 0 < freeze_from_epoch <= epoch + 1:
             freeze_ranges(model)
         means = train_epoch(state, batches, device, precision, bar)
@@ -128,13 +129,15 @@ def load_selected(state: TrainingState, batches: Batches, seed: int) -> None:
     """Leave the selected weights in the model, in evaluation mode.
 
     The statistics of averaged weights are not the average of their statistics, so those of batch
-    normalisation are computed again, in training mode: under torchrun over all processes.
+    normalisation are computed again, in training mode: under torchrun over all processes. Those of
+    a frozen backbone stay as they are.
     """
     if state.swa is not None:
         state.model.load_state_dict(state.swa.module.state_dict())
-        seed_epoch(seed, state.epoch)
-        inputs = (batch.inputs[state.step.role] for batch in batches.epoch(state.epoch))
-        update_bn(inputs, state.model)
+        if not state.settings.freezes_backbone:
+            seed_epoch(seed, state.epoch)
+            inputs = (batch.inputs[state.step.role] for batch in batches.epoch(state.epoch))
+            update_bn(inputs, state.model)
     elif state.best is not None:
         state.model.load_state_dict(state.best)
     state.model.eval()

@@ -31,6 +31,7 @@ from training.output_tables import Mapped, Table
 from training.run_folder import write_once
 from training.steps import GRAM, tensors_of
 
+ROWS = ("logits", "embedding")  # so small that they are exact also where they are mapped
 FORMAT = 1  # increased whenever the same settings give other outputs
 
 
@@ -69,8 +70,9 @@ class TeacherCache:
         folders: Sequence[Path],
         feature_memory_gb: float,
         teacher_cache_gb: float,
+        role: str = "teacher",
     ) -> None:
-        self.model, self.features, self.replay = model, features, replay
+        self.role, self.model, self.features, self.replay = role, model, features, replay
         self.rows, self.folders = torch.as_tensor(rows), folders
         self.resident, self.disk = feature_memory_gb * GIGABYTE, teacher_cache_gb * GIGABYTE
         self.shapes = {name: tuple(t.shape[1:]) for name, t in self.forward(slice(1), 0).items()}
@@ -90,7 +92,7 @@ class TeacherCache:
         gram, exact = 4 * views * clips**2, 4 * clips * math.prod(self.shapes[tensor])
         if output != tensor and gram <= self.resident and gram + exact <= self.disk:
             return output, "float32"
-        if (tensor == "logits" or views * exact <= self.resident) and views * exact <= self.disk:
+        if (tensor in ROWS or views * exact <= self.resident) and views * exact <= self.disk:
             return tensor, "float32"
         return (tensor, "float16") if views * exact / 2 <= self.disk else None
 
@@ -121,7 +123,7 @@ class TeacherCache:
         tables = dict.fromkeys(tables)
         missing = {table: table.missing() for table in tables}
         starts = sorted(set().union(*missing.values()))
-        title = f"teacher outputs, view {view + 1} of {len(self.folders)}"
+        title = f"outputs of the {self.role}, view {view + 1} of {len(self.folders)}"
         for start in tqdm(starts, desc=title, unit="part", disable=None if starts else True):
             unfinished = [table for table in tables if start in missing[table]]
             rows = unfinished[0].rows(start)

@@ -14,6 +14,7 @@ from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
 from training.builders import build_model, load_weights
 from training.distributed import barrier, rank
+from training.embeddings import teacher_on_embeddings
 from training.ensembles import ensemble_teacher
 from training.fold import FoldData
 from training.role import Role
@@ -55,12 +56,21 @@ def build_teacher(
     online = OnlineTeacher(compiled(model))
     if distillation.teacher == "online" or not fold.experiment.outputs_repeat():
         return online
+    outputs = required_outputs(variant)
+    every = set().union(*map(required_outputs, distillation.variants))
+    clean = replay is None and distillation.teacher_input != "concatenated"
+    if (
+        clean
+        and fold.config.teacher.freezes_backbone
+        and (shared := teacher_on_embeddings(fold, role, model, outputs, every))
+    ):
+        return shared
     weights = teacher_weights_file(fold.config, role, seed, fold.number)
     cache = open_teacher_cache(fold, model, weights, seed, replay)
     if rank() == 0:
-        cache.fill(set().union(*map(required_outputs, distillation.variants)))
+        cache.fill(every)
     barrier()
-    if cached := cache.teacher(required_outputs(variant)):
+    if cached := cache.teacher(outputs):
         return cached
     if distillation.teacher == "cached" or distillation.teacher_input != "augmented":
         raise UserError(

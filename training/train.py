@@ -12,8 +12,10 @@ from training.alignment import align, check_classifier
 from training.builders import autocast, new_model
 from training.device import compiler
 from training.distributed import data_parallel, rank
+from training.embeddings import on_embeddings
 from training.fold import FoldData
 from training.inputs import build_batches, build_replay, positive_weight
+from training.logistic_regression import fit_classifier, linear_layer
 from training.loop import fit
 from training.plan import Training
 from training.predict import gathered_outputs, predict, validator
@@ -45,15 +47,23 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
     teachers = build_teachers(fold, seed, variant, replay, compiled)
     inputs = (role.features, *(name for teacher in teachers for name in teacher.input_roles))
     model = new_model(fold, role, seed, variant)
+    clip = fold.features[role.features][torch.as_tensor(split.train[:1])]
     if settings.align_epochs:
-        check_classifier(model, fold.features[role.features][torch.as_tensor(split.train[:1])])
+        check_classifier(model, clip, "align_epochs")
+    trained, data = model, fold
+    if settings.freezes_backbone and role.precision == "float32":
+        check_classifier(model, clip, f"[{role.features}] freeze")
+        if not fold.experiment.is_augmented(role.name):
+            trained, data = on_embeddings(fold, role, model)
+    if settings.head == "logistic_regression":
+        linear_layer(trained.get_submodule("classifier"))  # raises for another classifier
     losses = build_losses(
         variant, fold.table.task, settings, config, positive_weight(fold, settings)
     )
     fitted = fit(
-        model,
+        trained,
         Step(
-            data_parallel(compiled(model), losses.values()),
+            data_parallel(compiled(trained), losses.values()),
             role.features,
             losses,
             config.coefficients,
@@ -61,7 +71,7 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
             tuple(teachers.values()),
         ),
         build_batches(
-            *(fold, role, seed, dict.fromkeys(inputs), replay, pair),
+            *(data, role, seed, dict.fromkeys(inputs), replay, pair),
             labelled_only=not training.uses_teacher,
         ),
         settings,
@@ -69,18 +79,22 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
         seed=seed,
         device=fold.device,
         precision=autocast(config, role),
-        validate=validator(fold, role, lambda: read_teacher(fold, TEACHER, seed)),
-        predict=lambda model: torch.from_numpy(predict(fold, role, model, split.test)),
+        validate=validator(data, role, lambda: read_teacher(fold, TEACHER, seed)),
+        predict=lambda model: torch.from_numpy(predict(data, role, model, split.test)),
         freeze_from_epoch=freeze_from_epoch(config, role),
         title=title,
     )
-    if settings.align_epochs:
+    if settings.align_epochs or settings.head == "logistic_regression":
         rows = fold.labelled(split.train)
-        embeddings = gathered_outputs(fold, role, model, rows, "embedding")
-        labels = torch.as_tensor(fold.labels(rows), device=fold.device)
+        embeddings = gathered_outputs(data, role, trained, rows, "embedding")
         classifier = model.get_submodule("classifier")
-        align(classifier, embeddings, labels, settings.align_epochs, seed)
-    predicted = predict(fold, role, model, split.test)
+        if settings.align_epochs:
+            labels = torch.as_tensor(fold.labels(rows), device=fold.device)
+            align(classifier, embeddings, labels, settings.align_epochs, seed)
+        else:
+            targets = fold.table.targets[rows]
+            fit_classifier(classifier, embeddings, targets, fold.table.task, settings.head_c)
+    predicted = predict(data, role, trained, split.test)
     if not np.isfinite(predicted).all():
         raise UserError(f"{training.title}: its outputs overflow and give no probabilities")
     seconds = time.perf_counter() - started

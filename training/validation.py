@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from config import Augment, Config, ConfigError, choose, constructor_options
+from config import BACKBONE, Augment, Config, ConfigError, choose, constructor_options
 from config import Role as RoleSettings
 from data.datasets import build_dataset
 from data.tables.clips import ClipTable, Dataset
@@ -35,6 +35,7 @@ def check_config(config: Config, *roles: str) -> Dataset:
     check_augmented_views(config, dataset)
     check_teacher_input(config, dataset)
     check_losses(config, dataset, *roles)
+    check_heads(config, dataset)
     return dataset
 
 
@@ -103,6 +104,38 @@ def check_losses(config: Config, dataset: Dataset, *roles: str) -> None:
         teacher_weights(config, dataset, variant)
 
 
+def check_heads(config: Config, dataset: Dataset) -> None:
+    """Raises ConfigError for losses that FREEZE = backbone leaves without a gradient, and for what
+    HEAD = logistic_regression cannot be fitted to.
+    """
+    mixes = {
+        "teacher": (teacher_losses(config, dataset.task),),
+        "student": config.distillation.variants,
+    }
+    for role, variants in mixes.items():
+        settings: RoleSettings = getattr(config, role)
+        if not settings.freezes_backbone:
+            continue
+        for variant in variants:
+            for name in names_of(variant):
+                if (kind := LOSSES[name].student) != "logits" and settings.epochs:
+                    found = f"found {BACKBONE}, but {name} of {variant} compares the {kind}, which "
+                    raise ConfigError(f"[{role}] freeze", f"{found}no trained parameter changes")
+            if settings.head == "gradient":
+                continue
+            if variant not in ("ce", "bce"):
+                found = f"found {settings.head!r}, which is fitted to labels alone, not {variant}"
+                raise ConfigError(f"[{role}] head", found)
+        if settings.head == "gradient":
+            continue
+        if is_augmented(config, dataset, role):
+            found = f"found {settings.head!r}, but [augment] or [data] REASSEMBLE changes each clip"
+            raise ConfigError(f"[{role}] head", f"{found}: set it to gradient")
+        if role == "teacher" and config.specialists.pairs:
+            found = f"found {config.specialists.pairs}, but the teacher's HEAD is {settings.head}"
+            raise ConfigError("[specialists] pairs", found)
+
+
 def check_labels(config: Config, table: ClipTable, role: str) -> None:
     """Raises ConfigError where the trainings of "teacher" or "student" require labels that training
     clips lack.
@@ -113,6 +146,8 @@ def check_labels(config: Config, table: ClipTable, role: str) -> None:
         return
     some, without = labelled.any(), "but no training clip has a label"
     settings: RoleSettings = getattr(config, role)
+    if settings.head != "gradient" and not some:
+        raise ConfigError(f"[{role}] head", f"found {settings.head!r}, {without}")
     if settings.align_epochs and not some:
         found = f"found {settings.align_epochs}, {without}"
         raise ConfigError(f"[{role}] align_epochs", found)

@@ -16,9 +16,10 @@ from config.sections.mel import Mel, StudentMel
 from config.sections.quantisation import Quantisation
 from config.sections.run import Run
 from config.sections.specialists import Specialists
-from config.sections.training import Role, Student, Teacher
+from config.sections.training import BACKBONE, Role, Student, Teacher
 
 __all__ = [
+    "BACKBONE",
     "SECTIONS",
     "Augment",
     "Budget",

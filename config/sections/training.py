@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from config.errors import ConfigError
-from config.fields import key, options_field
+from config.fields import key, key_fields, options_field, to_text
+
+BACKBONE = "backbone"  # of FREEZE: every parameter but the classifier's
+HEAD_KEYS = {"head", "head_c", "freeze", "model", "epochs", "losses"}
+HEAD_KEYS |= {"init", "load_classifier", "init_colours"}
+"""What HEAD = logistic_regression depends on, or what is checked elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +123,32 @@ class Role:
     init_colours: Literal["sum", "average"] = key(
         "sum", "how the RGB weights of the first layer of imagenet are reduced to one channel"
     )
-    freeze: tuple[str, ...] = key((), "prefixes of the names of parameters that are not trained")
+    freeze: tuple[str, ...] = key(
+        (),
+        "prefixes of the names of parameters that are not trained; backbone: all but the "
+        "classifier's, in evaluation mode, so that unaugmented clips have embeddings that are "
+        "computed once",
+    )
+    head: Literal["gradient", "logistic_regression"] = key(
+        "gradient",
+        "how the classifier of FREEZE = backbone is trained: gradient, in EPOCHS; "
+        "logistic_regression: fitted by scikit-learn on standardised embeddings of unaugmented "
+        "clips, with EPOCHS = 0",
+    )
+    head_c: float = key(
+        0.1, "inverse regularisation strength of HEAD = logistic_regression", low=1e-9
+    )
     options: Mapping[str, str] = options_field()
 
+    @property
+    def freezes_backbone(self) -> bool:
+        return BACKBONE in self.freeze
+
     def __post_init__(self) -> None:
-        if self.epochs == 0:  # nothing is trained
-            return
         where = f"[{type(self).__name__.lower()}]"
+        self.check_head(where)
+        if self.epochs == 0:  # nothing is trained by gradient
+            return
         if self.pos_weight not in ("", "balanced") and not is_positive(self.pos_weight):
             found = f"found {self.pos_weight!r}, expected balanced or a number above 0"
             raise ConfigError(f"{where} pos_weight", found)
@@ -162,6 +186,31 @@ class Role:
                 f"{where} warm_up_epochs",
                 f"found {self.warm_up_epochs}, expected at most epochs, {self.epochs}",
             )
+
+    def check_head(self, where: str) -> None:
+        """Raises ConfigError where FREEZE and HEAD leave a key without effect."""
+        if self.freezes_backbone and len(self.freeze) > 1:
+            found = f"found {to_text(self.freeze)}, but {BACKBONE} is every other prefix already"
+            raise ConfigError(f"{where} freeze", found)
+        if self.freezes_backbone and self.backbone_lr_scale != 1:
+            found = f"found {self.backbone_lr_scale:g}, but FREEZE is {BACKBONE}"
+            raise ConfigError(f"{where} backbone_lr_scale", found)
+        defaults = {name: f.default for name, f in key_fields(self).items()}
+        if self.head == "gradient":
+            if self.head_c != defaults["head_c"]:
+                found = f"found {self.head_c:g}, but HEAD is gradient"
+                raise ConfigError(f"{where} head_c", found)
+            return
+        if not self.freezes_backbone:
+            found = f"found {self.head!r}, which requires FREEZE = {BACKBONE}"
+            raise ConfigError(f"{where} head", found)
+        if self.epochs:
+            found = f"found {self.epochs}, but HEAD = {self.head} has no epochs: set it to 0"
+            raise ConfigError(f"{where} epochs", found)
+        for name in (name for name in defaults if name not in HEAD_KEYS):
+            if (value := getattr(self, name)) != defaults[name]:
+                found = f"found {to_text(value)}, which HEAD = {self.head} does not use"
+                raise ConfigError(f"{where} {name}", found)
 
 
 def is_positive(text: str) -> bool:

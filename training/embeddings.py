@@ -1,0 +1,148 @@
+"""Embeddings of a frozen backbone: computed once for all clips, they replace a role's features.
+
+runs/<NAME>/embeddings/<fingerprint>/    shared by all trainings whose backbone and inputs are equal
+    made_from.json       all that the embeddings depend on, see `training.teacher_cache`
+    clips.txt            the ids of all clips
+    embedding.float32.*  (N, D)
+    map_gram.float32.*   (N, N), where such a teacher is distilled with sp
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from config import UserError
+from data.features.mel_cache import sha256_of
+from data.loading.batches import ClipFeatures
+from models.output import CLASSIFIER, Output
+from training.alignment import check_classifier
+from training.distributed import barrier, rank
+from training.fold import FoldData
+from training.role import Role
+from training.run_folder import RUNS
+from training.teacher_cache import CachedTeacher, TeacherCache, outputs_folder
+from training.validation import model_options
+
+EMBEDDING = {"embedding"}
+
+
+class Head(nn.Module):
+    """The classifier of a model, shared with it, as a model of embeddings. (B, D) -> Output."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.classifier = model.get_submodule("classifier")
+
+    def forward(self, embedding: Tensor) -> Output:
+        return Output(self.classifier(embedding), embedding, ())
+
+
+class ClipEmbeddings(ClipFeatures):
+    """The embeddings of every clip, looked up as its features are: (B,) -> (B, D) float32."""
+
+    def __init__(
+        self, features: ClipFeatures, look_up: Callable[[Tensor], Tensor], size: int
+    ) -> None:
+        self.cache, self.settings, self.device = features.cache, features.settings, features.device
+        self.look_up, self.shape, self.recordings = look_up, (size,), None
+        self.set_normalisation(0.0, 1.0)
+
+    @property
+    def reads_disk(self) -> bool:
+        return False  # at most what is mapped, and small
+
+    def stored(self, rows: Tensor) -> Tensor:
+        return self.look_up(rows.cpu())
+
+
+def on_embeddings(fold: FoldData, role: Role, model: nn.Module) -> tuple[Head, FoldData]:
+    """The classifier of a model with a frozen backbone, and the fold with the embeddings of all
+    clips in place of the features of `role`: training it there trains the model.
+
+    Raises UserError where they take more than TEACHER_CACHE_GB.
+    """
+    cache = open_embeddings(fold, role, model)
+    fill(cache, EMBEDDING)
+    if (found := cache.teacher(EMBEDDING)) is None:
+        raise UserError(
+            f"the embeddings of the {role} take more than [run] TEACHER_CACHE_GB; raise it"
+        )
+    (view,) = found.views
+    embeddings = ClipEmbeddings(
+        fold.features[role.features], view["embedding"], *cache.shapes["embedding"]
+    )
+    return Head(model), dataclasses.replace(
+        fold, features={**fold.features, role.features: embeddings}
+    )
+
+
+def teacher_on_embeddings(
+    fold: FoldData, role: Role, model: nn.Module, outputs: set[str], every: Iterable[str]
+) -> CachedTeacher | None:
+    """A finished teacher with a frozen backbone: the logits are its classifier's for the embeddings
+    of clean clips; all teachers with this backbone share its other `outputs`.
+
+    `every`: the outputs to store. None where they do not fit as float32.
+    """
+    cache = open_embeddings(fold, role, model)
+    required = outputs - {"logits"} | EMBEDDING
+    stored = [cache.stored_as(name) for name in required]
+    if any(found is None or found[1] != "float32" for found in stored):
+        return None
+    fill(cache, {*every} - {"logits"} | EMBEDDING)
+    if (found := cache.teacher(required)) is None:
+        return None
+    (view,) = found.views
+    head = model.get_submodule("classifier").requires_grad_(False)
+
+    def logits(positions: Tensor) -> Tensor:
+        return head(view["embedding"](positions)).float()
+
+    shared = {name: view[name] for name in outputs - {"logits"}}
+    return CachedTeacher(cache.rows.numpy(), [{**shared, "logits": logits}])
+
+
+def open_embeddings(fold: FoldData, role: Role, model: nn.Module) -> TeacherCache:
+    """Where the embeddings of all clips are, or will be, stored. Raises UserError for a model whose
+    logits are not its classifier's output for its embedding.
+    """
+    config, features, ids = fold.config, fold.features[role.features], fold.table.ids[:]
+    rows = np.arange(len(ids))
+    check_classifier(model, features[torch.as_tensor(rows[:1])], f"[{role.features}] freeze")
+    file = Path(getattr(config, role.features).model.rpartition(":")[0])
+    made_from = {
+        "weights": fingerprint(model),
+        "model": getattr(config, role.features).model,
+        "code": sha256_of(file) if file.is_file() else "",  # of a user's own model
+        "options": model_options(config, role.features),
+        "mean": features.mean.tolist(),
+        "std": features.std.tolist(),
+        **features.cache.fingerprints(),
+    }
+    folder = outputs_folder(RUNS / config.run.name / "embeddings", made_from, ids)
+    limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
+    return TeacherCache(model.eval(), features, rows, None, [folder], *limits, role=str(role))
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Of all weights before the classifier."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.startswith(CLASSIFIER):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def fill(cache: TeacherCache, outputs: set[str]) -> None:
+    """Compute what is missing: one process does, the others wait."""
+    if rank() == 0:
+        cache.fill(outputs)
+    barrier()
