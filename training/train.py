@@ -8,17 +8,15 @@ import numpy as np
 import torch
 
 from config import UserError
-from training.alignment import align, check_classifier
 from training.builders import autocast, new_model
 from training.device import compiler
 from training.distributed import data_parallel, rank
-from training.embeddings import on_embeddings
 from training.fold import FoldData
+from training.heads import fit_head, trained_part
 from training.inputs import build_batches, build_replay, positive_weight
-from training.logistic_regression import fit_classifier, linear_layer
 from training.loop import fit
 from training.plan import Training
-from training.predict import gathered_outputs, predict, validator
+from training.predict import predict, validator
 from training.progress import Counter
 from training.record import recorded_settings, write_training
 from training.role import TEACHER
@@ -47,16 +45,7 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
     teachers = build_teachers(fold, seed, variant, replay, compiled)
     inputs = (role.features, *(name for teacher in teachers for name in teacher.input_roles))
     model = new_model(fold, role, seed, variant)
-    clip = fold.features[role.features][torch.as_tensor(split.train[:1])]
-    if settings.align_epochs:
-        check_classifier(model, clip, "align_epochs")
-    trained, data = model, fold
-    if settings.freezes_backbone and role.precision == "float32":
-        check_classifier(model, clip, f"[{role.features}] freeze")
-        if not fold.experiment.is_augmented(role.name):
-            trained, data = on_embeddings(fold, role, model)
-    if settings.head == "logistic_regression":
-        linear_layer(trained.get_submodule("classifier"))  # raises for another classifier
+    trained, data = trained_part(fold, role, model, settings)
     losses = build_losses(
         variant, fold.table.task, settings, config, positive_weight(fold, settings)
     )
@@ -84,16 +73,7 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
         freeze_from_epoch=freeze_from_epoch(config, role),
         title=title,
     )
-    if settings.align_epochs or settings.head == "logistic_regression":
-        rows = fold.labelled(split.train)
-        embeddings = gathered_outputs(data, role, trained, rows, "embedding")
-        classifier = model.get_submodule("classifier")
-        if settings.align_epochs:
-            labels = torch.as_tensor(fold.labels(rows), device=fold.device)
-            align(classifier, embeddings, labels, settings.align_epochs, seed)
-        else:
-            targets = fold.table.targets[rows]
-            fit_classifier(classifier, embeddings, targets, fold.table.task, settings.head_c)
+    fit_head(data, role, trained, settings, seed)
     predicted = predict(data, role, trained, split.test)
     if not np.isfinite(predicted).all():
         raise UserError(f"{training.title}: its outputs overflow and give no probabilities")

@@ -12,7 +12,8 @@ from config import ConfigError, UserError
 from models import MODELS
 from models.freeze import freeze, training_mode
 from tests.training.tiny_runs import settings, write_caches
-from training import train as training_module
+from training import heads
+from training.builders import new_model
 from training.embeddings import fingerprint, on_embeddings, teacher_on_embeddings
 from training.experiment import Experiment
 from training.fold import open_fold
@@ -21,6 +22,7 @@ from training.predict import forward_all
 from training.role import TEACHER
 from training.stages import train_students, train_teachers
 from training.steps import OnlineTeacher
+from training.teachers import read_teacher
 
 PROBE = (
     "teacher.freeze=backbone",
@@ -47,7 +49,7 @@ def live(fold, role, model):
 
 def test_a_head_on_embeddings_equals_one_behind_the_live_backbone(place, monkeypatch):
     train_teachers(settings("cached", *PROBE))
-    monkeypatch.setattr(training_module, "on_embeddings", live)
+    monkeypatch.setattr(heads, "on_embeddings", live)
     train_teachers(settings("live", *PROBE))
     for fold in (1, 2):
         cached, other = (load_file(WEIGHTS.format(name, fold)) for name in ("cached", "live"))
@@ -78,7 +80,7 @@ def test_distillation_looks_up_what_the_live_teacher_gives(place):
     train_teachers(config)
     train_students(config)
     fold = open_fold(Experiment.open(config, "teacher", "student"), 1)
-    model = training_module.read_teacher(fold, TEACHER, 0)
+    model = read_teacher(fold, TEACHER, 0)
     outputs = {"logits", "map_gram"}
     cached = teacher_on_embeddings(fold, TEACHER, model, outputs, outputs)
     rows = torch.as_tensor(fold.split.train)
@@ -104,7 +106,7 @@ def test_embeddings_depend_on_the_weights_before_the_classifier_alone():
 
 def test_the_embeddings_replace_the_features_of_all_clips(place):
     fold = open_fold(Experiment.open(settings("any", *PROBE), "teacher"), 1)
-    model = training_module.new_model(fold, TEACHER, 0)
+    model = new_model(fold, TEACHER, 0)
     head, embedded = on_embeddings(fold, TEACHER, model)
     rows = np.array([5, 0, 3])
     for name in ("logits", "embedding"):
