@@ -55,7 +55,7 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
         check_classifier(model, clip, f"[{role.features}] freeze")
         if not fold.experiment.is_augmented(role.name):
             trained, data = on_embeddings(fold, role, model)
-    if settings.head == "logistic_regression":
+    if settings.head_fit == "logistic_regression":
         linear_layer(trained.get_submodule("classifier"))  # raises for another classifier
     losses = build_losses(
         variant, fold.table.task, settings, config, positive_weight(fold, settings)
@@ -84,7 +84,7 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
         freeze_from_epoch=freeze_from_epoch(config, role),
         title=title,
     )
-    if settings.align_epochs or settings.head == "logistic_regression":
+    if settings.align_epochs or settings.head_fit == "logistic_regression":
         rows = fold.labelled(split.train)
         embeddings = gathered_outputs(data, role, trained, rows, "embedding")
         classifier = model.get_submodule("classifier")
