@@ -21,8 +21,8 @@ def linear_layer(classifier: nn.Module) -> tuple[nn.Sequential, nn.Linear]:
     several = any(p.ndim > 1 for layer in before for p in layer.parameters())
     if several or not isinstance(last, nn.Linear) or last.bias is None:
         raise UserError(
-            "head_fit: found 'logistic_regression', which requires a classifier of one linear layer "
-            f"with a bias, found {' '.join(str(classifier).split())}; set it to gradient"
+            "head_fit: found 'logistic_regression', which requires a classifier of one linear "
+            f"layer with a bias, found {' '.join(str(classifier).split())}; set it to gradient"
         )
     return nn.Sequential(*before).eval(), last
 

@@ -136,7 +136,8 @@ def check_heads(config: Config, dataset: Dataset) -> None:
             )
             raise ConfigError(f"[{role}] head_fit", f"{found}: set it to gradient")
         if role == "teacher" and config.specialists.pairs:
-            found = f"found {config.specialists.pairs}, but the teacher's HEAD_FIT is {settings.head_fit}"
+            pairs = config.specialists.pairs
+            found = f"found {pairs}, but HEAD_FIT of [teacher] is {settings.head_fit}"
             raise ConfigError("[specialists] pairs", found)
 
 
