@@ -20,14 +20,14 @@ def trained_part(
     """The model and the fold; or, with a frozen backbone and unaugmented clips, its classifier and
     the fold with embeddings.
 
-    Raises UserError for a classifier that does not fit FREEZE, HEAD or ALIGN_EPOCHS.
+    Raises UserError for a classifier that does not fit FREEZE, HEAD_FIT or ALIGN_EPOCHS.
     """
     frozen = settings.freezes_backbone and role.precision == "float32"
     keys = {"align_epochs": settings.align_epochs, f"[{role.features}] freeze": frozen}
     for key in (key for key, is_set in keys.items() if is_set):
         clip = fold.features[role.features][torch.as_tensor(fold.split.train[:1])]
         check_classifier(model, clip, key)
-    if settings.head == "logistic_regression":
+    if settings.head_fit == "logistic_regression":
         linear_layer(model.get_submodule("classifier"))
     if frozen and not fold.experiment.is_augmented(role.name):
         return on_embeddings(fold, role, model)
@@ -37,12 +37,12 @@ def trained_part(
 def fit_head(
     fold: FoldData, role: Role, model: nn.Module, settings: RoleSettings, seed: int
 ) -> None:
-    """After the epochs: HEAD = logistic_regression and ALIGN_EPOCHS, of the parts above."""
-    if settings.head == "gradient" and not settings.align_epochs:
+    """After the epochs: HEAD_FIT = logistic_regression and ALIGN_EPOCHS, of the parts above."""
+    if settings.head_fit == "gradient" and not settings.align_epochs:
         return
     rows, classifier = fold.labelled(fold.split.train), model.get_submodule("classifier")
     embeddings = gathered_outputs(fold, role, model, rows, "embedding")
-    if settings.head == "logistic_regression":
+    if settings.head_fit == "logistic_regression":
         targets = fold.table.targets[rows]
         fit_classifier(classifier, embeddings, targets, fold.table.task, settings.head_c)
     else:

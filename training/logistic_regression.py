@@ -1,4 +1,4 @@
-"""HEAD = logistic_regression: the classifier fitted to embeddings by scikit-learn."""
+"""HEAD_FIT = logistic_regression: the classifier fitted to embeddings by scikit-learn."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def linear_layer(classifier: nn.Module) -> tuple[nn.Sequential, nn.Linear]:
     several = any(p.ndim > 1 for layer in before for p in layer.parameters())
     if several or not isinstance(last, nn.Linear) or last.bias is None:
         raise UserError(
-            "head: found 'logistic_regression', which requires a classifier of one linear layer "
-            f"with a bias, found {' '.join(str(classifier).split())}; set it to gradient"
+            "head_fit: found 'logistic_regression', which requires a classifier of one linear "
+            f"layer with a bias, found {' '.join(str(classifier).split())}; set it to gradient"
         )
     return nn.Sequential(*before).eval(), last
 
@@ -45,7 +45,7 @@ def fit_classifier(
     """
     before, linear = linear_layer(classifier)
     if not len(targets):
-        raise UserError("HEAD = logistic_regression: no training clip has a label")
+        raise UserError("HEAD_FIT = logistic_regression: no training clip has a label")
     inputs = before(embeddings).double().cpu().numpy()
     mean, std = inputs.mean(axis=0), inputs.std(axis=0)
     std[std == 0] = 1.0

@@ -52,7 +52,7 @@ def continued(settings: RoleSettings, epochs: int, init: str) -> RoleSettings:
         swa_start_epoch=0,
         ensemble_start_epoch=0,
         align_epochs=0,
-        head="gradient",
+        head_fit="gradient",
         head_c=RoleSettings().head_c,
     )
 

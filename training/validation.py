@@ -106,7 +106,7 @@ def check_losses(config: Config, dataset: Dataset, *roles: str) -> None:
 
 def check_heads(config: Config, dataset: Dataset) -> None:
     """Raises ConfigError for losses that FREEZE = backbone leaves without a gradient, and for what
-    HEAD = logistic_regression cannot be fitted to.
+    HEAD_FIT = logistic_regression cannot be fitted to.
     """
     mixes = {
         "teacher": (teacher_losses(config, dataset.task),),
@@ -121,18 +121,23 @@ def check_heads(config: Config, dataset: Dataset) -> None:
                 if (kind := LOSSES[name].student) != "logits" and settings.epochs:
                     found = f"found {BACKBONE}, but {name} of {variant} compares the {kind}, which "
                     raise ConfigError(f"[{role}] freeze", f"{found}no trained parameter changes")
-            if settings.head == "gradient":
+            if settings.head_fit == "gradient":
                 continue
             if variant not in ("ce", "bce"):
-                found = f"found {settings.head!r}, which is fitted to labels alone, not {variant}"
-                raise ConfigError(f"[{role}] head", found)
-        if settings.head == "gradient":
+                found = (
+                    f"found {settings.head_fit!r}, which is fitted to labels alone, not {variant}"
+                )
+                raise ConfigError(f"[{role}] head_fit", found)
+        if settings.head_fit == "gradient":
             continue
         if is_augmented(config, dataset, role):
-            found = f"found {settings.head!r}, but [augment] or [data] REASSEMBLE changes each clip"
-            raise ConfigError(f"[{role}] head", f"{found}: set it to gradient")
+            found = (
+                f"found {settings.head_fit!r}, but [augment] or [data] REASSEMBLE changes each clip"
+            )
+            raise ConfigError(f"[{role}] head_fit", f"{found}: set it to gradient")
         if role == "teacher" and config.specialists.pairs:
-            found = f"found {config.specialists.pairs}, but the teacher's HEAD is {settings.head}"
+            pairs = config.specialists.pairs
+            found = f"found {pairs}, but HEAD_FIT of [teacher] is {settings.head_fit}"
             raise ConfigError("[specialists] pairs", found)
 
 
@@ -146,8 +151,8 @@ def check_labels(config: Config, table: ClipTable, role: str) -> None:
         return
     some, without = labelled.any(), "but no training clip has a label"
     settings: RoleSettings = getattr(config, role)
-    if settings.head != "gradient" and not some:
-        raise ConfigError(f"[{role}] head", f"found {settings.head!r}, {without}")
+    if settings.head_fit != "gradient" and not some:
+        raise ConfigError(f"[{role}] head_fit", f"found {settings.head_fit!r}, {without}")
     if settings.align_epochs and not some:
         found = f"found {settings.align_epochs}, {without}"
         raise ConfigError(f"[{role}] align_epochs", found)

@@ -11,9 +11,9 @@ from config.errors import ConfigError
 from config.fields import key, key_fields, options_field, to_text
 
 BACKBONE = "backbone"  # of FREEZE: every parameter but the classifier's
-HEAD_KEYS = {"head", "head_c", "freeze", "model", "epochs", "losses"}
+HEAD_KEYS = {"head_fit", "head_c", "freeze", "model", "epochs", "losses"}
 HEAD_KEYS |= {"init", "load_classifier", "init_colours"}
-"""What HEAD = logistic_regression depends on, or what is checked elsewhere."""
+"""What HEAD_FIT = logistic_regression depends on, or what is checked elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +129,14 @@ class Role:
         "classifier's, in evaluation mode, so that unaugmented clips have embeddings that are "
         "computed once",
     )
-    head: Literal["gradient", "logistic_regression"] = key(
+    head_fit: Literal["gradient", "logistic_regression"] = key(
         "gradient",
         "how the classifier of FREEZE = backbone is trained: gradient, in EPOCHS; "
         "logistic_regression: fitted by scikit-learn on standardised embeddings of unaugmented "
         "clips, with EPOCHS = 0",
     )
     head_c: float = key(
-        0.1, "inverse regularisation strength of HEAD = logistic_regression", low=1e-9
+        0.1, "inverse regularisation strength of HEAD_FIT = logistic_regression", low=1e-9
     )
     options: Mapping[str, str] = options_field()
 
@@ -196,20 +196,22 @@ class Role:
             found = f"found {self.backbone_lr_scale:g}, but FREEZE is {BACKBONE}"
             raise ConfigError(f"{where} backbone_lr_scale", found)
         defaults = {name: f.default for name, f in key_fields(self).items()}
-        if self.head == "gradient":
+        if self.head_fit == "gradient":
             if self.head_c != defaults["head_c"]:
-                found = f"found {self.head_c:g}, but HEAD is gradient"
+                found = f"found {self.head_c:g}, but HEAD_FIT is gradient"
                 raise ConfigError(f"{where} head_c", found)
             return
         if not self.freezes_backbone:
-            found = f"found {self.head!r}, which requires FREEZE = {BACKBONE}"
-            raise ConfigError(f"{where} head", found)
+            found = f"found {self.head_fit!r}, which requires FREEZE = {BACKBONE}"
+            raise ConfigError(f"{where} head_fit", found)
         if self.epochs:
-            found = f"found {self.epochs}, but HEAD = {self.head} has no epochs: set it to 0"
+            found = (
+                f"found {self.epochs}, but HEAD_FIT = {self.head_fit} has no epochs: set it to 0"
+            )
             raise ConfigError(f"{where} epochs", found)
         for name in (name for name in defaults if name not in HEAD_KEYS):
             if (value := getattr(self, name)) != defaults[name]:
-                found = f"found {to_text(value)}, which HEAD = {self.head} does not use"
+                found = f"found {to_text(value)}, which HEAD_FIT = {self.head_fit} does not use"
                 raise ConfigError(f"{where} {name}", found)
 
 

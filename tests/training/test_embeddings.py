@@ -31,7 +31,7 @@ PROBE = (
     "teacher.epochs=3",
     "teacher.batch_size=2",
 )
-FITTED = (*PROBE[:2], "teacher.head=logistic_regression", "teacher.epochs=0")
+FITTED = (*PROBE[:2], "teacher.head_fit=logistic_regression", "teacher.epochs=0")
 FITTED += ("teacher.learning_rate=0.0001",)  # the default: a key without effect is an error
 WEIGHTS = "runs/{}/teacher/seed_0/fold_{}/weights.safetensors"
 
@@ -139,14 +139,14 @@ def test_a_model_whose_classifier_does_not_take_the_embedding_is_named(place):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (("head=logistic_regression", "epochs=0"), "head: .* requires FREEZE = backbone"),
-        (("freeze=backbone", "head=logistic_regression"), "epochs: found 1, but HEAD"),
-        (("freeze=backbone", "head_c=1"), "head_c: found 1, but HEAD is gradient"),
+        (("head_fit=logistic_regression", "epochs=0"), "head_fit: .* requires FREEZE = backbone"),
+        (("freeze=backbone", "head_fit=logistic_regression"), "epochs: found 1, but HEAD_FIT"),
+        (("freeze=backbone", "head_c=1"), "head_c: found 1, but HEAD_FIT is gradient"),
         (("freeze=backbone, conv1",), "freeze: found backbone, conv1, but backbone is"),
         (("freeze=backbone", "backbone_lr_scale=0.1"), "backbone_lr_scale: found 0.1, but FREEZE"),
         (
-            ("freeze=backbone", "head=logistic_regression", "epochs=0", "learning_rate=0.2"),
-            "learning_rate: found 0.2, which HEAD = logistic_regression does not use",
+            ("freeze=backbone", "head_fit=logistic_regression", "epochs=0", "learning_rate=0.2"),
+            "learning_rate: found 0.2, which HEAD_FIT = logistic_regression does not use",
         ),
         (("freeze=backbone", "losses=ce+centre"), "freeze: .* centre of ce.centre compares the em"),
     ],
@@ -157,7 +157,7 @@ def test_a_key_without_effect_is_an_error(place, changes, message):
 
 
 def test_augmented_clips_have_no_fixed_embeddings(place):
-    with pytest.raises(ConfigError, match=r"\[teacher\] head: .*augment"):
+    with pytest.raises(ConfigError, match=r"\[teacher\] head_fit: .*augment"):
         train_teachers(settings("wrong", *FITTED, "augment.gain_db=3"))
     train_teachers(settings("augmented", *PROBE, "augment.gain_db=3"))
     assert not (place / "runs/augmented/embeddings").exists()
