@@ -76,7 +76,7 @@ def test_a_key_of_the_role_may_correct_one_of_both(ini):
 
 def test_a_value_of_another_type_is_reported_once(ini):
     message = complaint(ini, YAMNET + "[mel.teacher]\nNUM_BANDS = many")
-    assert message == "x.ini [mel.teacher] num_bands: found 'many', want a whole number"
+    assert message == "x.ini [mel.teacher] num_bands: found 'many', expected a whole number"
 
 
 def test_the_last_override_of_init_counts(ini):
