@@ -97,7 +97,7 @@ def test_a_model_of_fewer_blocks_takes_the_first_without_the_classifier(depth, b
 
 
 def test_weights_of_another_width_are_an_error():
-    with pytest.raises(UserError, match=r"features\.0\.0\.weight is 8x1x3x3, want 16x1x3x3"):
+    with pytest.raises(UserError, match=r"features\.0\.0\.weight is 8x1x3x3, expected 16x1x3x3"):
         load_published(build(width_mult=0.5), published())
 
 
