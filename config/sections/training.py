@@ -188,7 +188,7 @@ class Role:
             )
 
     def check_head(self, where: str) -> None:
-        """Raises ConfigError where FREEZE and HEAD leave a key without effect."""
+        """Raises ConfigError where FREEZE and HEAD_FIT leave a key without effect."""
         if self.freezes_backbone and len(self.freeze) > 1:
             found = f"found {to_text(self.freeze)}, but {BACKBONE} is every other prefix already"
             raise ConfigError(f"{where} freeze", found)
