@@ -22,8 +22,6 @@ from config import UserError
 from data.features.mel_cache import sha256_of
 from data.loading.batches import ClipFeatures
 from models.output import CLASSIFIER, Output
-from training.alignment import check_classifier
-from training.distributed import barrier, rank
 from training.fold import FoldData
 from training.role import Role
 from training.run_folder import RUNS
@@ -69,7 +67,7 @@ def on_embeddings(fold: FoldData, role: Role, model: nn.Module) -> tuple[Head, F
     Raises UserError where they take more than TEACHER_CACHE_GB.
     """
     cache = open_embeddings(fold, role, model)
-    fill(cache, EMBEDDING)
+    cache.fill(EMBEDDING)
     if (found := cache.teacher(EMBEDDING)) is None:
         raise UserError(
             f"the embeddings of the {role} take more than [run] TEACHER_CACHE_GB; raise it"
@@ -96,7 +94,7 @@ def teacher_on_embeddings(
     stored = [cache.stored_as(name) for name in required]
     if any(found is None or found[1] != "float32" for found in stored):
         return None
-    fill(cache, {*every} - {"logits"} | EMBEDDING)
+    cache.fill({*every} - {"logits"} | EMBEDDING)
     if (found := cache.teacher(required)) is None:
         return None
     (view,) = found.views
@@ -110,12 +108,9 @@ def teacher_on_embeddings(
 
 
 def open_embeddings(fold: FoldData, role: Role, model: nn.Module) -> TeacherCache:
-    """Where the embeddings of all clips are, or will be, stored. Raises UserError for a model whose
-    logits are not its classifier's output for its embedding.
-    """
+    """Where the embeddings of all clips are, or will be, stored."""
     config, features, ids = fold.config, fold.features[role.features], fold.table.ids[:]
     rows = np.arange(len(ids))
-    check_classifier(model, features[torch.as_tensor(rows[:1])], f"[{role.features}] freeze")
     file = Path(getattr(config, role.features).model.rpartition(":")[0])
     made_from = {
         "weights": fingerprint(model),
@@ -139,10 +134,3 @@ def fingerprint(model: nn.Module) -> str:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def fill(cache: TeacherCache, outputs: set[str]) -> None:
-    """Compute what is missing: one process does, the others wait."""
-    if rank() == 0:
-        cache.fill(outputs)
-    barrier()

@@ -27,6 +27,7 @@ from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
 from losses import LOSSES
 from losses.mix import names_of
+from training.distributed import barrier, rank
 from training.output_tables import Mapped, Table
 from training.run_folder import write_once
 from training.steps import GRAM, tensors_of
@@ -102,7 +103,12 @@ class TeacherCache:
         return Table(folder, name, shape, dtype)
 
     def fill(self, outputs: Iterable[str]) -> None:
-        """Compute the missing parts of the outputs that fit."""
+        """Compute the missing parts of the outputs that fit: one process does, the others wait."""
+        if rank() == 0:
+            self.fill_here(outputs)
+        barrier()
+
+    def fill_here(self, outputs: Iterable[str]) -> None:
         stored = {found for name in outputs if (found := self.stored_as(name))}
         for index, folder in enumerate(self.folders):
             tables = [self.table(folder, *found) for found in sorted(stored)]

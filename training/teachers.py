@@ -13,7 +13,7 @@ from data.loading.batches import ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
 from training.builders import build_model, load_weights
-from training.distributed import barrier, rank
+from training.distributed import rank
 from training.embeddings import teacher_on_embeddings
 from training.ensembles import ensemble_teacher
 from training.fold import FoldData
@@ -67,9 +67,7 @@ def build_teacher(
         return shared
     weights = teacher_weights_file(fold.config, role, seed, fold.number)
     cache = open_teacher_cache(fold, model, weights, seed, replay)
-    if rank() == 0:
-        cache.fill(every)
-    barrier()
+    cache.fill(every)
     if cached := cache.teacher(outputs):
         return cached
     if distillation.teacher == "cached" or distillation.teacher_input != "augmented":

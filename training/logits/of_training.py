@@ -13,7 +13,6 @@ from data.features.mel_cache import MelCache, cache_folder, sha256_of
 from data.loading.batches import ClipFeatures
 from data.tables.splits import split_clips
 from models.stored import read_model
-from training.distributed import barrier, rank
 from training.logits.table import Logits
 from training.run_folder import COLUMNS
 from training.teacher_cache import TeacherCache, outputs_folder
@@ -48,9 +47,7 @@ def logits_of_training(
     )
     if outputs.stored_as("logits") != ("logits", "float32"):
         raise UserError(f"the logits of {folder} take more than [run] TEACHER_CACHE_GB; raise it")
-    if rank() == 0:
-        outputs.fill(LOGITS)
-    barrier()
+    outputs.fill(LOGITS)
     trained = torch.zeros(len(table), dtype=torch.bool)
     trained[split_clips(table, record["fold"], data.protocol, data.hold_out).train] = True
     return Logits(
