@@ -5,6 +5,7 @@ Nothing here reads the disk or asks for a device.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from config import BACKBONE, Augment, Config, ConfigError, choose, constructor_options
@@ -114,31 +115,35 @@ def check_heads(config: Config, dataset: Dataset) -> None:
     }
     for role, variants in mixes.items():
         settings: RoleSettings = getattr(config, role)
-        if not settings.freezes_backbone:
-            continue
-        for variant in variants:
-            for name in names_of(variant):
-                if (kind := LOSSES[name].student) != "logits" and settings.epochs:
-                    found = f"found {BACKBONE}, but {name} of {variant} compares the {kind}, which "
-                    raise ConfigError(f"[{role}] freeze", f"{found}no trained parameter changes")
-            if settings.head_fit == "gradient":
-                continue
-            if variant not in ("ce", "bce"):
-                found = (
-                    f"found {settings.head_fit!r}, which is fitted to labels alone, not {variant}"
-                )
-                raise ConfigError(f"[{role}] head_fit", found)
-        if settings.head_fit == "gradient":
-            continue
-        if is_augmented(config, dataset, role):
-            found = (
-                f"found {settings.head_fit!r}, but [augment] or [data] REASSEMBLE changes each clip"
-            )
-            raise ConfigError(f"[{role}] head_fit", f"{found}: set it to gradient")
-        if role == "teacher" and config.specialists.pairs:
-            pairs = config.specialists.pairs
-            found = f"found {pairs}, but HEAD_FIT of [teacher] is {settings.head_fit}"
-            raise ConfigError("[specialists] pairs", found)
+        if settings.head_fit == "logistic_regression":
+            check_logistic_regression(config, dataset, role, variants)
+        elif settings.freezes_backbone and settings.epochs:
+            for variant in variants:
+                check_gradients(role, variant)
+
+
+def check_gradients(role: str, variant: str) -> None:
+    """Raises ConfigError for a loss that does not depend on the classifier."""
+    for name in names_of(variant):
+        if (kind := LOSSES[name].student) != "logits":
+            found = f"found {BACKBONE}, but {name} of {variant} compares the {kind}, which "
+            raise ConfigError(f"[{role}] freeze", f"{found}no trained parameter changes")
+
+
+def check_logistic_regression(
+    config: Config, dataset: Dataset, role: str, variants: Sequence[str]
+) -> None:
+    where, kind = f"[{role}] head_fit", getattr(config, role).head_fit
+    for variant in variants:
+        if variant not in ("ce", "bce"):
+            found = f"found {kind!r}, which is fitted to labels alone, not {variant}"
+            raise ConfigError(where, found)
+    if is_augmented(config, dataset, role):
+        found = f"found {kind!r}, but [augment] or [data] REASSEMBLE changes each clip"
+        raise ConfigError(where, f"{found}: set it to gradient")
+    if role == "teacher" and (pairs := config.specialists.pairs):
+        found = f"found {pairs}, but HEAD_FIT of [teacher] is {kind}"
+        raise ConfigError("[specialists] pairs", found)
 
 
 def check_labels(config: Config, table: ClipTable, role: str) -> None:
