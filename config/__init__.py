@@ -27,6 +27,7 @@ from config.sections import (
     Specialists,
     Student,
     StudentMel,
+    Task,
     Teacher,
     links,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Specialists",
     "Student",
     "StudentMel",
+    "Task",
     "Teacher",
     "to_text",
     "UserError",

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from config import Task
 from metrics import calibration, precision_recall, scenes, tagging
-from metrics.inputs import Task, check
+from metrics.inputs import check
 
 
 @dataclass(frozen=True, slots=True)

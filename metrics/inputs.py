@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from config import UserError
-
-Task = Literal["single_label", "multi_label"]
+from config import Task, UserError
 
 # Wide enough for a float16 softmax over hundreds of classes; sigmoids seldom pass.
 ROW_SUM_TOLERANCE = 0.01

@@ -6,12 +6,12 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-from config import Mel, UserError
+from config import Mel, Task, UserError
 from models import MODELS, find_model
 from models.precision import to_precision
 from models.published import load_published, read_weights
@@ -26,7 +26,7 @@ class Description:
     model: str  # as MODEL in [teacher] and [student]
     options: dict[str, Any]
     input_shape: tuple[int, ...]  # (C, T, F) or (C, S), of one clip
-    task: Literal["single_label", "multi_label"]
+    task: Task
     classes: tuple[str, ...]
     clip_seconds: float
     front_end: Mel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics.inputs import Task
+from config import Task
 from report.run import Predictions
 
 SMALLEST_PROBABILITY = 1e-7

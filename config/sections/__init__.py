@@ -8,7 +8,7 @@ from config.errors import nearest
 from config.fields import key_fields
 from config.sections.augment import Augment
 from config.sections.budget import Budget
-from config.sections.data import Data
+from config.sections.data import Data, Task
 from config.sections.distillation import Distillation
 from config.sections.ensembles import Ensembles
 from config.sections.matrix import Matrix, links
@@ -34,6 +34,7 @@ __all__ = [
     "Specialists",
     "Student",
     "StudentMel",
+    "Task",
     "Teacher",
     "links",
     "no_such_key",

@@ -8,6 +8,8 @@ from typing import Literal
 
 from config.fields import key, options_field
 
+Task = Literal["single_label", "multi_label"]  # of a data set
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:

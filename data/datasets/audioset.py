@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from config import UserError
-from data.tables.clips import ClipTable, Task, first_of, read_csv
+from config import Task, UserError
+from data.tables.clips import ClipTable, first_of, read_csv
 from data.tables.columns import Column
 from data.tables.targets import Targets
 

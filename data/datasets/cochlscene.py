@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from config import UserError
-from data.tables.clips import Clip, ClipTable, Task
+from config import Task, UserError
+from data.tables.clips import Clip, ClipTable
 
 SCENES = (
     *("Bus", "Cafe", "Car", "CrowdedIndoor", "Elevator", "Kitchen", "Park", "ResidentialArea"),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from config import ConfigError, UserError
+from config import ConfigError, Task, UserError
 from data.tables.clips import Clip, ClipTable, read_csv
 
 SPLITS = ("train", "validate", "test")
@@ -73,7 +73,7 @@ class CsvFolder:
         self,
         *,
         csv: str = "clips.csv",
-        task: Literal["single_label", "multi_label"] = "single_label",
+        task: Task = "single_label",
         metric: str = "",
         classes: tuple[str, ...] = (),
         empty_labels: Literal["no_tags", "unlabelled"] = "no_tags",

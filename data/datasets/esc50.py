@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from config import UserError
-from data.tables.clips import Clip, ClipTable, Task, read_csv
+from config import Task, UserError
+from data.tables.clips import Clip, ClipTable, read_csv
 
 MARKS = {"True": True, "False": False}
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
 
-from config import ConfigError, UserError
+from config import ConfigError, Task, UserError
 from data.datasets.csv_folder import default_metric, read_classes
 from data.features.decode import READABLE
 from data.tables.clips import Clip, ClipTable, first_of
@@ -46,7 +45,7 @@ class Folder:
     def __init__(
         self,
         *,
-        task: Literal["single_label", "multi_label"] = "single_label",
+        task: Task = "single_label",
         metric: str = "",
         classes: tuple[str, ...] = (),
         num_folds: int = 5,

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from config import UserError
-from data.tables.clips import Clip, ClipTable, Task, first_of, read_csv
+from config import Task, UserError
+from data.tables.clips import Clip, ClipTable, first_of, read_csv
 
 CLASSES = 200
 VOCABULARY_MD5 = "7cca9b16243da7d70249f317affe3251"  # of its rows, without a last line break

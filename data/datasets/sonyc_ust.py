@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from config import UserError
-from data.tables.clips import Clip, ClipTable, Task
+from config import Task, UserError
+from data.tables.clips import Clip, ClipTable
 
 ANNOTATIONS = ("annotations.csv", "annotations-dev.csv")
 TAXONOMY = "dcase-ust-taxonomy.yaml"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from config import ConfigError, UserError
-from data.tables.clips import Clip, ClipTable, Task, first_of, read_csv
+from config import ConfigError, Task, UserError
+from data.tables.clips import Clip, ClipTable, first_of, read_csv
 from data.tables.columns import Column
 from data.tables.targets import Targets
 

@@ -8,8 +8,8 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from config import UserError
-from data.tables.clips import Clip, ClipTable, Task, read_csv
+from config import Task, UserError
+from data.tables.clips import Clip, ClipTable, read_csv
 
 CLASSES = (
     *("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling"),

@@ -8,17 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from config import UserError, nearest
+from config import Task, UserError, nearest
 from data.atomic_write import atomic_write
 from data.tables.columns import Column, StoredColumns, write_columns
 from data.tables.targets import Targets
 
-Task = Literal["single_label", "multi_label"]
 NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
 COLUMNS = {"id", "path", "split", "group", "labels", "labelled", *NUMBERS}
 BLANK = {"fold": 0, "group": b"", "start_seconds": 0.0, "seconds": np.nan}

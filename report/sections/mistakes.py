@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metrics.inputs import Task
+from config import Task
 from report.run import Run
 from report.section import Pictures, Section, Table, Text
 from report.sections.confusion import changed_confusions, matrices

@@ -8,10 +8,9 @@ from dataclasses import fields
 
 import pytest
 
-from config import ConfigError, Data, UserError, constructor_options, to_text
+from config import ConfigError, Data, Task, UserError, constructor_options, to_text
 from config.fields import cast
 from data.datasets import DATASETS
-from data.tables.clips import Task
 
 every_dataset = pytest.mark.parametrize("name", sorted(DATASETS))
 
