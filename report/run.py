@@ -233,13 +233,18 @@ class Run:
         return Predictions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def _predictions(self, system: System, seed: int, fold: int) -> Predictions:
-        path = self.file(system, "predictions.csv", seed, fold)
+        rows, probabilities = self._read_predictions(
+            self.file(system, "predictions.csv", seed, fold)
+        )
+        return Predictions(rows, probabilities, self._targets(rows, seed, fold))
+
+    def _read_predictions(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of `table` (N,) and probabilities (N, K)."""
         table = pd.read_csv(path, dtype={"audio_filename": str}, keep_default_na=False)
         rows = self.table.rows_of(table["audio_filename"].tolist())
         if (rows < 0).any() or list(table)[1:] != list(self.table.classes):
             raise UserError(f"{path}: its clips or classes are not those of the features")
-        probabilities = table.iloc[:, 1:].to_numpy(np.float64)
-        return Predictions(rows, probabilities, self._targets(rows, seed, fold))
+        return rows, table.iloc[:, 1:].to_numpy(np.float64)
 
     def _targets(self, rows: np.ndarray, seed: int, fold: int) -> np.ndarray:
         """The labels; where there are none, the decisions of the teacher of this seed and fold."""
@@ -248,9 +253,11 @@ class Run:
         path = self.folder / f"{TEACHER}/seed_{seed}/fold_{fold}/predictions.csv"
         if not path.is_file():
             raise UserError(f"{path}: not there, and the test clips have no labels")
-        table = pd.read_csv(path, dtype={"audio_filename": str}, keep_default_na=False)
-        scores = table.set_index("audio_filename").loc[list(self.table.ids[rows])].to_numpy()
-        return decisions(scores.astype(np.float64), self.task)
+        clips, probabilities = self._read_predictions(path)
+        places = pd.Index(clips).get_indexer(pd.Index(rows))
+        if (places < 0).any():
+            raise UserError(f"{path}: lacks test clips of the students")
+        return decisions(probabilities[places], self.task)
 
     @cached_property
     def origin(self) -> dict[str, str]:
