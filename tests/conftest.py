@@ -1,5 +1,19 @@
-"""One thread a process: the tests of several files run side by side, a process a core."""
+"""For all tests: one thread per process, since several files are tested at once; a web server."""
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def web(monkeypatch):
+    """A web server on this machine, which downloads ask again without a pause."""
+    import data.download.http
+    from tests.data.download.loopback import Loopback
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
+    with Loopback() as server:
+        yield server

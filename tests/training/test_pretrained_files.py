@@ -8,13 +8,12 @@ import shutil
 import pytest
 import torch
 
-import data.download.http
 from config import Config, UserError
 from config.pretrained import PRETRAINED
 from models import MODELS
 from models.published import read_weights
 from models.stored import read_description
-from tests.data.download.loopback import Loopback, drop_after
+from tests.data.download.loopback import drop_after
 from tests.scripts import run, workplace
 from tests.yamnet import LITERT, needs_yamnet
 from training.builders import init_weights
@@ -22,14 +21,6 @@ from training.pretrained_files import check, pretrained_file
 
 BODY = bytes(range(256)) * 1024
 SHA256 = hashlib.sha256(BODY).hexdigest()
-
-
-@pytest.fixture
-def web(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
-    with Loopback() as server:
-        yield server
 
 
 @pytest.fixture

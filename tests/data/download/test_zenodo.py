@@ -3,7 +3,6 @@ import json
 
 import pytest
 
-import data.download.http
 from config import UserError
 from data.download import Archive, download, zenodo_record
 from tests.data.download.loopback import Loopback, status
@@ -21,14 +20,6 @@ OLD = {
         {"filename": "annotations.csv", "filesize": 14, "checksum": B},
     ]
 }
-
-
-@pytest.fixture
-def web(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
-    with Loopback() as server:
-        yield server
 
 
 def publish(web: Loopback, record: object) -> str:
