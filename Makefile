@@ -1,5 +1,6 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip
+PYTEST = .venv/bin/python -m pytest --numprocesses auto --dist loadfile
 # TORCH=cpu installs PyTorch without the CUDA packages. TORCH_INDEX=URL installs PyTorch from that
 # package index: TORCH=cpu requires one where the default index has only CUDA builds (Linux, x86_64).
 TORCH ?=
@@ -18,10 +19,10 @@ test: .venv/installed-dev .venv/installed-web
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/mkdocs build --strict --quiet --site-dir .site
-	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST)
 
 coverage: .venv/installed-dev .venv/installed-web  ## the share of each file that the tests run
-	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report term
+	$(PYTEST) --cov --cov-report term
 
 docs: .venv/installed-dev  ## the documentation as a site, .site/index.html
 	.venv/bin/mkdocs build --strict --site-dir .site

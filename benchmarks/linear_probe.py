@@ -18,6 +18,7 @@ from torch import nn
 
 from benchmarks.distillation_step import BANDS, BATCH, CLASSES, MODEL, features_of, model_of
 from benchmarks.measure import alternate, command_line, keep_cores, medians, report
+from config import BACKBONE
 from data.loading.batches import Batches, ClipFeatures
 from losses import LOSSES
 from models import MODELS
@@ -26,7 +27,7 @@ from training.embeddings import ClipEmbeddings, Head
 from training.predict import forward_all
 from training.steps import Step
 
-BACKBONE = ("backbone",)
+FREEZE = (BACKBONE,)
 
 
 class Epoch:
@@ -41,7 +42,7 @@ class Epoch:
         self.optimiser, self.numbers = torch.optim.Adam(trained), itertools.count()
 
     def __call__(self) -> None:
-        training_mode(self.step.model, BACKBONE)
+        training_mode(self.step.model, FREEZE)
         for batch in self.batches.epoch(next(self.numbers)):
             self.optimiser.zero_grad()
             self.step(batch)["loss"].backward()
@@ -60,7 +61,7 @@ def main() -> None:
     features = features_of(arguments.bands, clips)
     model = model_of(arguments.model, features)
     model.requires_grad_(True)
-    freeze(model, BACKBONE)
+    freeze(model, FREEZE)
 
     found = forward_all(model, features, np.arange(clips), "embedding")
 

@@ -41,4 +41,4 @@ def training_mode(model: nn.Module, prefixes: Iterable[str]) -> None:
     frozen = BACKBONE in prefixes
     model.train(not frozen)
     if frozen:
-        model.get_submodule(CLASSIFIER.rstrip(".")).train()
+        model.get_submodule("classifier").train()

@@ -107,7 +107,7 @@ def total(terms: Iterable[Tensor]) -> Tensor:
     return functools.reduce(torch.add, terms)
 
 
-def label_term(loss: nn.Module, student: Tensor, batch: Batch) -> Tensor:
+def label_term(loss: Loss, student: Tensor, batch: Batch) -> Tensor:
     """The loss of the labelled clips; without any, a zero whose gradient is zero everywhere."""
     if batch.labelled is None:
         return loss(student, batch.targets)
