@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +15,12 @@ from config import Config, ConfigError, UserError
 from config import Role as RoleSettings
 from config.pretrained import PRETRAINED
 from models import find_model
+from models.class_map import ClassMap, map_classes
 from models.freeze import freeze
 from models.precision import to_precision
 from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
 from models.published import load_published, read_weights
-from models.stored import read_description
+from training.class_map import classes_of_init, classes_of_module, find_class_map
 from training.experiment import Experiment
 from training.fold import FoldData
 from training.pretrained_files import pretrained_file
@@ -30,10 +32,15 @@ from training.validation import model_options
 CALIBRATION_CLIPS = 64
 
 
-def build_model(experiment: Experiment, role: str) -> nn.Module:
-    """The model of "teacher" or "student", with random weights, on the device."""
-    shape = experiment.features[role].shape
-    model = build_architecture(experiment.config, role, len(experiment.table.classes), shape)
+def build_model(experiment: Experiment, role: str, class_map: ClassMap | None = None) -> nn.Module:
+    """The model of "teacher" or "student", with random weights, on the device. `class_map`: of a
+    model of other classes.
+    """
+    shape, table = experiment.features[role].shape, experiment.table
+    outputs = class_map.outputs if class_map else len(table.classes)
+    model = build_architecture(experiment.config, role, outputs, shape)
+    if class_map:
+        map_classes(model, class_map, table.task)
     model = model.to(experiment.device).to(memory_format=torch.channels_last)
     if experiment.config.augment_of(role).crop_seconds:
         check_crop(experiment, role, model)
@@ -71,13 +78,16 @@ def new_model(fold: FoldData, role: Role, seed: int, variant: str = "") -> nn.Mo
     """The model that a training starts from: seeded random weights or those of INIT, with FREEZE
     applied.
     """
-    settings = settings_of(fold.config, role, seed, fold.number)
+    config, table = fold.config, fold.table
+    settings = settings_of(config, role, seed, fold.number)
+    find = partial(find_class_map, config, role, settings, table)
+    path = init_weights(config, settings.init, seed, fold.number, variant)
+    known = classes_of_init(settings.init, path)
     torch.manual_seed(seed)
-    model = build_model(fold.experiment, role.features)
-    if settings.init:
-        path = init_weights(fold.config, settings.init, seed, fold.number, variant)
-        if settings.load_classifier and not fold.table.labelled.all():
-            check_classes(path, fold.table.classes, f"[{role.features}] init")
+    model = build_model(fold.experiment, role.features, find(known) if known else None)
+    if known is None and (class_map := find(classes_of_module(model, table.task))):
+        map_classes(model, class_map, table.task)
+    if path:
         if settings.init in (INIT_TEACHER, INIT_STUDENT):
             load_weights(model, path)
         else:
@@ -88,8 +98,13 @@ def new_model(fold: FoldData, role: Role, seed: int, variant: str = "") -> nn.Mo
     return model
 
 
-def init_weights(config: Config, init: str, seed: int, fold: int, variant: str = "") -> Path:
-    """The file that INIT stands for in the training of this seed and fold. Raises UserError."""
+def init_weights(config: Config, init: str, seed: int, fold: int, variant: str = "") -> Path | None:
+    """The file that INIT stands for in the training of this seed and fold; None for no INIT.
+
+    Raises UserError where it is not there.
+    """
+    if not init:
+        return None
     if init == INIT_TEACHER:
         return teacher_weights_file(config, TEACHER, seed, fold)
     if init == INIT_STUDENT:
@@ -100,23 +115,6 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     if not path.is_dir():
         return path
     return find_training(path, seed, fold) / "weights.safetensors"
-
-
-def check_classes(path: Path, classes: Sequence[str], where: str) -> None:
-    """Without labels nothing else shows that the outputs are in the order of the classes.
-
-    Raises ConfigError where the weights describe other classes; published ones describe none.
-    """
-    try:
-        described = read_description(path).classes
-    except UserError:
-        return
-    if described != tuple(classes):
-        raise ConfigError(
-            where,
-            f"found {path}, whose classes are {', '.join(described)}; those of [data] CLASSES are "
-            f"{', '.join(classes)}",
-        )
 
 
 def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) -> None:

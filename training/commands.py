@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from config import Config, UserError
+from config import Config, ConfigError, UserError
+from config.pretrained import PRETRAINED
 from data.features.mel_cache import MelCache, cache_folder, recordings_folder
-from data.tables.clips import Dataset
+from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import folds_of
 from models.cost import cost
 from training.builders import build_architecture, init_weights
+from training.class_map import classes_of_init, find_class_map
 from training.distributed import rank
 from training.ensembles import FILE, WEIGHTS, sources
 from training.plan import Training, run_trainings
 from training.progress import Counter
-from training.role import Role
+from training.role import TEACHER, Role
 from training.role_settings import epochs_of
 from training.run_folder import teacher_weights_file
 from training.validation import check_config, teacher_losses, teacher_weights
@@ -54,7 +56,15 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
         finished = ", finished" if training.is_finished(config) else ""
         print(f"{counter.title(training)}: {epochs_of(config, training.role)} epochs{finished}")
     for role, cache in caches.items():
-        model = build_architecture(config, role, len(cache.table.classes), cache.shape)
+        outputs = len(cache.table.classes)
+        if role == "teacher":
+            try:
+                outputs = count_outputs(config, cache.table, folds[0])
+            except ConfigError:
+                raise
+            except UserError as error:  # INIT is not there
+                missing.append(str(error))
+        model = build_architecture(config, role, outputs, cache.shape)
         figures, shape = cost(model, cache.shape), "x".join(map(str, cache.shape))
         print(
             f"{role}: {getattr(config, role).model}, input {shape}, "
@@ -66,6 +76,16 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
         missing += missing_teachers(config, dataset, trainings)
     for line in dict.fromkeys(missing):
         print(f"missing: {line}")
+
+
+def count_outputs(config: Config, table: ClipTable, fold: int) -> int:
+    """Of the teacher: as many as the data set has classes, or those of a teacher of others."""
+    init, path = config.teacher.init, None
+    if init not in PRETRAINED:  # which the plan does not download
+        path = init_weights(config, init, config.run.seeds[0], fold)
+    known = classes_of_init(init, path)
+    found = find_class_map(config, TEACHER, config.teacher, table, known) if known else None
+    return found.outputs if found else len(table.classes)
 
 
 def open_caches(

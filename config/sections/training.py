@@ -144,6 +144,12 @@ class Role:
     def freezes_backbone(self) -> bool:
         return BACKBONE in self.freeze
 
+    @property
+    def is_used_as_it_is(self) -> bool:
+        """With the classifier of INIT, of which nothing is trained."""
+        trained = self.epochs or self.align_epochs or self.freezes_backbone
+        return self.load_classifier and not trained
+
     def __post_init__(self) -> None:
         where = f"[{type(self).__name__.lower()}]"
         self.check_head(where)
