@@ -1,4 +1,4 @@
-"""INIT by the name of a published model: it brings its model, options and front end."""
+"""Keys that INIT, by the name of a published model, and HEAD_FIT bring."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from config.sections.mel import Mel
 def fill_in(given: Entries, role: str, problems: list[ConfigError]) -> None:
     """Add the keys of [role] and [mel.role] that INIT of "teacher" or "student" fixes by its name.
 
-    A key that is set to another value is appended to `problems`.
+    A key that is set to another value is appended to `problems`. LOAD_CLASSIFIER = no is
+    added to HEAD_FIT = logistic_regression, which fits a new classifier.
     """
-    init = given.get(role, {}).get("init")
+    keys = given.get(role, {})
+    if (fit := keys.get("head_fit")) and fit.text.lower() == "logistic_regression":
+        keys.setdefault("load_classifier", Entry("no", fit.where))
+    init = keys.get("init")
     if init is None or init.text not in PRETRAINED:
         return
     named = PRETRAINED[init.text]
