@@ -12,6 +12,7 @@ import torch
 from config import Config, Mel
 from data.loading.batches import ClipFeatures
 from data.tables.clips import ClipTable
+from data.tables.label_share import with_label_share
 from data.tables.splits import Split, split_clips
 from training.experiment import Experiment
 
@@ -23,6 +24,7 @@ class FoldData:
     experiment: Experiment
     number: int
     split: Split
+    table: ClipTable  # of the experiment, with the labels of LABEL_SHARE
     features: Mapping[str, ClipFeatures]
 
     @property
@@ -32,10 +34,6 @@ class FoldData:
     @property
     def device(self) -> torch.device:
         return self.experiment.device
-
-    @property
-    def table(self) -> ClipTable:
-        return self.experiment.table
 
     def labelled(self, rows: np.ndarray) -> np.ndarray:
         """Those of `rows` that have labels."""
@@ -49,11 +47,12 @@ class FoldData:
 def open_fold(experiment: Experiment, number: int) -> FoldData:
     config = experiment.config
     split = split_clips(experiment.table, number, config.data.protocol, config.data.hold_out)
+    table = with_label_share(experiment.table, split.train, config.data.label_share, number)
     features = {
         role: normalised(features, config.mel_of(role), split.train)
         for role, features in experiment.features.items()
     }
-    return FoldData(experiment, number, split, features)
+    return FoldData(experiment, number, split, table, features)
 
 
 def normalised(features: ClipFeatures, mel: Mel, train: np.ndarray) -> ClipFeatures:

@@ -12,7 +12,7 @@ from config import ConfigError, UserError
 from config import Role as RoleSettings
 from data.loading.batches import Batches
 from data.loading.replay import Replay
-from data.loading.sampling import Balanced, HalfAndHalf, Sampler
+from data.loading.sampling import Balanced, HalfAndHalf, Repeated, Sampler
 from training.distributed import rank, world
 from training.fold import FoldData
 from training.role import Role
@@ -33,8 +33,9 @@ def build_batches(
 ) -> Batches:
     """The training clips with the features of each of `inputs`, in batches of the role's size.
 
-    Where a `pair` of classes is given, half of each batch are clips of these. Raises UserError for
-    no clips.
+    Where a `pair` of classes is given, half of each batch are clips of these. With `labelled_only`,
+    a student has each labelled clip several times in an epoch that lacks others: its epochs are as
+    long as those of distillation. Raises UserError for no clips.
     """
     settings = settings_of(fold.config, role, seed, fold.number)
     batch_size = settings.batch_size
@@ -49,6 +50,8 @@ def build_batches(
     elif len(fold.labelled(rows)) < len(rows):
         labelled = torch.as_tensor(fold.table.labelled, device=fold.device)
     clips: np.ndarray | Sampler = rows
+    if role.name == "student" and 0 < len(rows) < len(fold.split.train):
+        clips = Repeated(rows, len(fold.split.train))
     if pair:
         in_pair = np.isin(fold.labels(rows), pair)
         clips = HalfAndHalf(rows[in_pair], rows[~in_pair], batch_size)

@@ -173,7 +173,7 @@ def check_labels(config: Config, table: ClipTable, role: str) -> None:
     """
     split, fold = table.columns["split"][:], table.columns["fold"][:]
     labelled = table.labelled[(split == "train") | (fold > 0)]
-    if labelled.all():
+    if labelled.all() and config.data.label_share == 1:
         return
     some, without = labelled.any(), "but no training clip has a label"
     settings: RoleSettings = getattr(config, role)

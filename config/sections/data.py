@@ -32,6 +32,13 @@ class Data:
         low=0,
         high=0.5,
     )
+    label_share: float = key(
+        1.0,
+        "fraction of the training clips of each class, at least one, whose labels are used; the "
+        "others are clips without labels",
+        low=0,
+        high=1,
+    )
     folds: tuple[int, ...] = key(
         (), "cross-validation folds to run, such as 1, 2; empty: all of the data set", low=1
     )

@@ -33,6 +33,20 @@ class Shuffled:
         return permuted(self.rows, generator)
 
 
+class Repeated:
+    """`num_samples` clips: those of `rows` again and again, each time in another order."""
+
+    def __init__(self, rows: np.ndarray, num_samples: int) -> None:
+        self.rows, self.num_samples = torch.as_tensor(rows), num_samples
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        rounds = -(-len(self) // len(self.rows))
+        return torch.cat([permuted(self.rows, generator) for _ in range(rounds)])[: len(self)]
+
+
 class HalfAndHalf:
     """Batches of which one half are clips of `target`, each once per epoch, and one half a random
     choice from `others`.

@@ -60,6 +60,22 @@ def test_distillation_uses_every_clip_and_labels_only_theirs(place):
     assert {batch.labelled for batch in only} == {None}
 
 
+def test_a_share_of_the_labels_is_used_and_students_have_as_many_clips_per_epoch(place):
+    write_caches()
+    found = opened("data.label_share=0.25")
+    train = found.split.train
+    kept = found.labelled(train)
+    assert 0 < len(kept) < len(train)
+    assert len(found.labelled(found.split.test)) == len(found.split.test)
+    batches = list(build_batches(found, STUDENT, 0, ("student",)).epoch(0))
+    known = [row for batch in batches for row in batch.rows[batch.labelled].tolist()]
+    assert sorted(known) == kept.tolist()
+    only = list(build_batches(found, STUDENT, 0, ("student",), labelled_only=True).epoch(0))
+    rows = [row for batch in only for row in batch.rows.tolist()]
+    assert len(rows) == len(train)
+    assert set(rows) == set(kept.tolist())
+
+
 def test_fully_labelled_clips_have_batches_as_before(place):
     write_caches()
     assert next(build_batches(opened(), STUDENT, 0, ("student",)).epoch(0)).labelled is None

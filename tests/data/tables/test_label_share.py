@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.tables.clips import Clip, ClipTable
+from data.tables.label_share import with_label_share
+
+CLASSES = ("a", "b", "c")
+
+
+def table_of(labels):
+    clips = [
+        Clip(id=f"{n:03d}", path=Path(f"{n}.wav"), labels=one, split="train")
+        for n, one in enumerate(labels)
+    ]
+    return ClipTable.of(clips, CLASSES, "single_label")
+
+
+@given(
+    st.lists(st.sampled_from([*CLASSES, None]), min_size=1, max_size=60).filter(any),
+    st.floats(0.01, 0.99),
+    st.integers(0, 9),
+)
+def test_each_class_keeps_a_share_of_its_labels_and_at_least_one(names, share, seed):
+    table = table_of([None if name is None else {name: 1.0} for name in names])
+    rows = np.arange(0, len(names), 2)  # the others are validation and test clips
+    found = with_label_share(table, rows, share, seed)
+    others = np.setdiff1d(np.arange(len(names)), rows)
+    assert (found.labelled[others] == table.labelled[others]).all()
+    for name, targets in zip(CLASSES, table.targets[rows].T, strict=True):
+        count = int(targets.sum())
+        kept = found.targets[rows][:, CLASSES.index(name)].sum()
+        assert kept == np.ceil(share * count)
+    assert (found.targets[:][found.labelled] == table.targets[:][found.labelled]).all()
+    assert not found.targets[:][~found.labelled].any()
+    again = with_label_share(table, rows, share, seed)
+    assert (again.labelled == found.labelled).all()
+
+
+def test_every_label_is_kept_at_a_share_of_one():
+    table = table_of([{"a": 1.0}, {"b": 1.0}])
+    assert with_label_share(table, np.arange(2), 1.0, 0) is table
+
+
+def test_another_seed_keeps_other_labels():
+    table = table_of([{"a": 1.0}] * 50)
+    kept = [with_label_share(table, np.arange(50), 0.2, seed).labelled for seed in (1, 2)]
+    assert (kept[0] != kept[1]).any()
