@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from config import UserError
-from data.features.mel_cache import sha256_of
+from data.checksums import sha256_of
 from data.loading.batches import ClipFeatures
 from models.output import CLASSIFIER, Output
 from training.fold import FoldData

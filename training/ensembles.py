@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from config import Config, UserError
-from data.features.mel_cache import sha256_of
+from data.checksums import sha256_of
 from training.distributed import rank
 from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of

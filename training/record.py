@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from config import Role as RoleSettings
 from config import flat_items, to_text
 from data.augment.impulse_responses import read_responses
-from data.features.mel_cache import sha256_of
+from data.checksums import sha256_of
 from losses.mix import names_of
 from metrics.inputs import decisions
 from models.cost import cost

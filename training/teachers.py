@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from config import Mel, UserError
-from data.features.mel_cache import sha256_of
+from data.checksums import sha256_of
 from data.loading.batches import ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay

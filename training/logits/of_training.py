@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 
 from config import Config, UserError, load
-from data.features.mel_cache import MelCache, cache_folder, sha256_of
+from data.checksums import sha256_of
+from data.features.mel_cache import MelCache, cache_folder
 from data.loading.batches import ClipFeatures
 from data.tables.splits import split_clips
 from models.stored import read_model
