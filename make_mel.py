@@ -90,8 +90,8 @@ def make_caches(
     caches = {}
     for role in ("teacher", "student"):
         mel, folder = settings.mel_of(role), clip_set.folder_of(settings, role)
-        shape = clip_shape(mel, clip_seconds)
-        caches[folder] = CacheWriter(folder, mel, shape, table, stamps, clip_set.sources)
+        clip = clip_shape(mel, clip_seconds)
+        caches[folder] = CacheWriter(folder, mel, clip, table, stamps, clip_set.sources)
 
     began, strict = time.perf_counter(), settings.data.on_bad_audio == "stop"
     if strict and sum(stamp == ABSENT for stamp in stamps.values()) > LISTED:

@@ -5,7 +5,7 @@ A record is a JSON file that is written last, so that the files which it lists a
     {..., "files": {"weights.safetensors": "9f86d0...", ...}, "checksum": "2c26b4..."}
 
 `files` has the checksum of each file beside it, `checksum` that of the rest of the record. A single
-binary file ends with its own checksum instead, see `sealed`.
+binary file ends with its own checksum instead, see `write_sealed`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from config import UserError
-from data.atomic_write import write
+from data.atomic_write import atomic_write, write
 
 CHANGED = "changed or damaged, its checksum is wrong"
 SEAL_BYTES = hashlib.sha256().digest_size
@@ -33,8 +33,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def sha256_of_text(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_of_bytes(text.encode())
 
 
 def write_record(path: Path, content: Mapping[str, Any], files: Mapping[str, str]) -> None:
@@ -84,12 +88,18 @@ def read_finished(path: Path, remedy: str, names: Iterable[str] | None = None) -
     return record
 
 
-def sealed(content: bytes) -> bytes:
-    """`content` and its checksum."""
-    return content + hashlib.sha256(content).digest()
+def write_sealed(path: Path, *content: bytes | memoryview) -> None:
+    """A file that ends with its own checksum."""
+    digest = hashlib.sha256()
+    with atomic_write(path) as file:
+        for part in content:
+            file.write(part)
+            digest.update(part)
+        file.write(digest.digest())
 
 
-def unsealed(content: memoryview) -> memoryview | None:
-    """What `sealed` was given; None where any of its bytes changed or is missing."""
+def unsealed(content: bytes | memoryview) -> memoryview | None:
+    """What `write_sealed` was given; None where any byte of the file changed or is missing."""
+    content = memoryview(content)
     inner, seal = content[:-SEAL_BYTES], content[-SEAL_BYTES:]
     return inner if hashlib.sha256(inner).digest() == bytes(seal) else None

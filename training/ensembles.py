@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import numpy as np
 import torch
 
 from config import Config, UserError
-from data.checksums import sha256_of
+from data.checksums import read_finished, sha256_of
 from training.distributed import rank
 from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of
 from training.logits.of_training import WEIGHTS, logits_of_training
 from training.logits.table import Logits, named
-from training.run_folder import RUNS, find_training
+from training.run_folder import AGAIN, RUNS, find_training
 from training.systems import evaluation_targets, read_predictions, write_mean
 from training.teacher_cache import CachedTeacher
 
@@ -112,9 +111,9 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
             continue
         if not (source / "metrics.json").exists():
             raise UserError(f"[ensembles] {name}: {source} is not trained yet")
+        records.append(read_finished(source / "metrics.json", f"remove {source} {AGAIN}"))
         predicted = read_predictions(source / "predictions.csv", ids, table.classes)
         outputs.append(logits_of(predicted, table.task))
-        records.append(json.loads((source / "metrics.json").read_text()))
     mean = fused(outputs, list(found.values()), config.ensembles.mean_of, table.task)
     sizes = ("parameters", "macs", "weight_bytes", "seconds")
     write_mean(

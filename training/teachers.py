@@ -12,6 +12,7 @@ from data.checksums import sha256_of
 from data.loading.batches import ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
+from models.own import code_fingerprint
 from training.builders import build_model, load_weights
 from training.distributed import rank
 from training.embeddings import teacher_on_embeddings
@@ -95,6 +96,7 @@ def open_teacher_cache(
     made_from = {
         "weights": sha256_of(weights),
         "model": config.teacher.model,
+        "code": code_fingerprint(config.teacher.model),
         "options": model_options(config, "teacher"),
         "normalise": normalisation(config.teacher_mel),
         **features.cache.fingerprints(),

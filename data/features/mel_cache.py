@@ -17,6 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,8 @@ class MelCache:
         settings: Mel,
         shape: tuple[int, ...],
         shards: Sequence[Tensor],
-        files: Mapping[str, str],
-        sources: Mapping[str, str],
+        files: Mapping[str, str] = MappingProxyType({}),
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder, self.table, self.settings = folder, table, settings
         self.shape, self.shards, self.files, self.sources = shape, shards, files, sources
