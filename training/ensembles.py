@@ -34,14 +34,19 @@ def combine(fold: FoldData, seed: int, students_too: bool = False) -> None:
     if rank() > 0:
         return
     config = fold.config
-    student = f"{RUNS / config.run.name}/student"
     for name, members in ensembles(config).items():
-        if not students_too and any(str(path).startswith(student) for path in members):
+        if not students_too and has_students(config, members):
             continue
         if not over_seeds(members):
             write_ensemble(fold, name, seed)
         elif seed == config.run.seeds[-1]:
             write_ensemble(fold, name, config.run.seeds[0])
+
+
+def has_students(config: Config, members: Iterable[Path]) -> bool:
+    """Whether one of them is a student of this run."""
+    student = f"{RUNS / config.run.name}/student"
+    return any(str(path).startswith(student) for path in members)
 
 
 def over_seeds(members: Iterable[Path]) -> bool:
