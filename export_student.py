@@ -85,11 +85,14 @@ def chosen_variant(given: str | None, config: Config) -> str:
 
 
 def finished(training: Training, config: Config) -> Path:
-    """The folder of a training. Raises UserError for one that is not finished."""
+    """The folder of a training. Raises UserError for one that is not finished, or damaged."""
+    from data.checksums import read_finished
+
     folder = training.folder(config)
+    script = f"train_{training.role.features}.py"
     if not (folder / "metrics.json").exists():
-        script = f"train_{training.role.features}.py"
         raise UserError(f"{folder}: no finished training; run {script} first")
+    read_finished(folder / "metrics.json", f"remove {folder} and run {script} again")
     return folder
 
 

@@ -11,7 +11,8 @@ import atexit
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -34,6 +35,7 @@ class ClipSet(NamedTuple):
     seconds: float
     stereo: bool
     folder_of: Callable[[Config, str], Path]
+    sources: Mapping[str, str]  # see data.tables.sources
 
 
 def main(arguments: argparse.Namespace, settings: Config) -> None:
@@ -46,13 +48,27 @@ def main(arguments: argparse.Namespace, settings: Config) -> None:
     context = start_workers_early() if workers > 1 else None
     rank, world = join_processes()
     clip_sets = read_clips(settings, arguments.download, rank, world)
-    changed = [
-        make_caches(clip_set, settings, workers, context, rank, world) for clip_set in clip_sets
-    ]
+    changed = []
+    for clip_set in clip_sets:
+        with writing(clip_set, settings, rank, world):
+            changed.append(make_caches(clip_set, settings, workers, context, rank, world))
     if rank == 0:
         if not any(changed):
             print("nothing to do: the features were already complete")
         print(config.next_command("train_teacher.py", arguments))
+
+
+@contextmanager
+def writing(clip_set: ClipSet, settings: Config, rank: int, world: int) -> Iterator[None]:
+    """No other make_mel.py writes these caches. Raises UserError that names one that does."""
+    from data.lock import locked
+
+    with ExitStack() as stack:
+        if rank == 0:
+            for folder in sorted({clip_set.folder_of(settings, r) for r in ("teacher", "student")}):
+                stack.enter_context(locked(folder))
+        gather(None, world)  # the other processes start once all is locked
+        yield
 
 
 def make_caches(
@@ -74,7 +90,8 @@ def make_caches(
     caches = {}
     for role in ("teacher", "student"):
         mel, folder = settings.mel_of(role), clip_set.folder_of(settings, role)
-        caches[folder] = CacheWriter(folder, mel, clip_shape(mel, clip_seconds), table, stamps)
+        clip = clip_shape(mel, clip_seconds)
+        caches[folder] = CacheWriter(folder, mel, clip, table, stamps, clip_set.sources)
 
     began, strict = time.perf_counter(), settings.data.on_bad_audio == "stop"
     if strict and sum(stamp == ABSENT for stamp in stamps.values()) > LISTED:
@@ -139,6 +156,8 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     """The clips of [data] and, where training crops recordings, these; downloads on request."""
     from data.datasets import build_dataset, root_of
     from data.features.mel_cache import cache_folder, recordings_folder
+    from data.lock import locked
+    from data.tables.sources import fingerprints
 
     data = settings.data
     dataset, root = build_dataset(data), root_of(data)
@@ -146,7 +165,8 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
         found = "found 'skip', but REASSEMBLE requires every slice of a recording: set 'stop'"
         raise ConfigError("[data] on_bad_audio", found)
     if rank == 0 and (download or dataset.embedded):
-        dataset.download(root)
+        with locked(root / "download"):
+            dataset.download(root)
     gather(None, world)  # the other processes wait for the download
     if not root.is_dir():
         raise UserError(
@@ -156,10 +176,13 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     table, seconds = dataset.table(root), data.clip_seconds or dataset.clip_seconds
     if rank == 0 and (unlabelled := int((~table.labelled).sum())):
         print(f"{unlabelled} of {len(table)} clips have no label: they are for distillation only")
-    clip_sets = [ClipSet(table, seconds, dataset.stereo, cache_folder)]
+    sources = fingerprints(dataset.sources(root))
+    clip_sets = [ClipSet(table, seconds, dataset.stereo, cache_folder, sources)]
     if recording_seconds := dataset.recording_seconds:
         recordings = table.recordings()
-        clip_sets.append(ClipSet(recordings, recording_seconds, dataset.stereo, recordings_folder))
+        clip_sets.append(
+            ClipSet(recordings, recording_seconds, dataset.stereo, recordings_folder, sources)
+        )
     return clip_sets
 
 

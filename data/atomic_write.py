@@ -11,7 +11,10 @@ from typing import IO
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets this name when complete: readers find the old or the new one."""
+    """A file that gets this name when complete: readers find the old or the new one.
+
+    Raises OSError that names the file, also for a full disk.
+    """
     part = unfinished(path, os.getpid())
     try:
         with part.open("wb") as file:
@@ -19,6 +22,10 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -79,12 +79,16 @@ def read_splits(trainings: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_metrics(training: Path) -> dict[str, Any]:
-    """Raises UserError for a folder without a finished training, such as that of an ensemble."""
+    """Raises UserError for a folder without a finished training, such as that of an ensemble, and
+    for a damaged one.
+    """
+    from data.checksums import read_finished
+
     if not all((training / name).is_file() for name in ("weights.safetensors", "metrics.json")):
         raise UserError(
             f"{training}: no finished training; expected runs/NAME/student/VARIANT/seed_S/fold_F"
         )
-    return json.loads((training / "metrics.json").read_text())
+    return read_finished(training / "metrics.json", f"remove {training} and train it again")
 
 
 def submit(training: Path, split: str, clips: ClipTable, precision: str, folder: Path) -> str:

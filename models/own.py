@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from config import ConfigError, Task, UserError, choose
 from models.output import Output
-from models.user_modules import import_file
+from models.user_modules import files_of, import_file
 
 Layout = Literal["bctf", "bcft", "btf", "bft", "bcs", "bs"]
 
@@ -33,6 +34,20 @@ def load_builder(where: str, name: str) -> Callable[..., nn.Module]:
     if not callable(builder := getattr(module, attribute, None)):
         raise ConfigError(where, f"{file} has no function {attribute!r}")
     return builder
+
+
+def code_fingerprint(name: str) -> str:
+    """The SHA-256 of the file of `file.py:function` and of those that it imports from its folder;
+    empty for a model of this project.
+    """
+    file = name.rpartition(":")[0]
+    if not file:
+        return ""
+    path, digest = Path(file).resolve(), hashlib.sha256()
+    for source in files_of(path):
+        content = source.read_bytes()
+        digest.update(f"{source.relative_to(path.parent)} {len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 def line_of(error: Exception, path: Path) -> str:

@@ -119,3 +119,40 @@ def has_module(folder: Path, name: str) -> bool:
         return False
     spec = importlib.util.find_spec(name.partition(".")[0])
     return not (spec and spec.origin and Path(spec.origin).resolve().is_relative_to(folder))
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file and those of its folder that it imports, directly or through others, sorted.
+
+    Read from the import statements, wherever they are: nothing is executed.
+    """
+    found: set[Path] = set()
+    left = [path]
+    while left:
+        file = left.pop()
+        if file not in found and file.is_file():
+            found.add(file)
+            left += imported_by(file, path.parent)
+    return sorted(found)
+
+
+def imported_by(file: Path, folder: Path) -> list[Path]:
+    """Where the modules that a file imports would be, as files or packages, below `folder`."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
+        if isinstance(node, ast.Import):
+            names = [(folder, a.name) for a in node.names if has_module(folder, a.name)]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level == 0 and not (node.module and has_module(folder, node.module)):
+                continue
+            base = folder if node.level == 0 else file.parents[node.level - 1]
+            own = node.module or ""  # `from a import b`: b is perhaps a module too
+            names = [(base, f"{own}.{alias.name}".strip(".")) for alias in node.names]
+        else:
+            continue
+        for base, name in names:
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1):
+                place = base.joinpath(*parts[:end])
+                found += [place.with_name(f"{place.name}.py"), place / "__init__.py"]
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from config import UserError
+from data.checksums import read_finished
 
 BEST = "best validation score"
 ONLY = "the only trained variant"
@@ -54,11 +54,11 @@ def validation_score(path: Path) -> float:
     file.
     """
     try:
-        metrics = json.loads(path.read_text())
+        metrics = read_finished(path, f"remove {path.parent} and train it again", ["history.csv"])
         chosen_on: str = metrics["epoch_chosen_on"]
         history = pd.read_csv(path.with_name("history.csv"))
         scores = history.loc[history["epoch"] == metrics.get("kept_epoch"), "score"]
-    except (ValueError, KeyError) as error:
+    except KeyError as error:
         raise UserError(f"{path}: not the metrics of a training ({error!r})") from None
     if chosen_on in NO_VALIDATION or chosen_on.startswith("mean of") or scores.empty:
         return float("nan")

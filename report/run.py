@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from config import UserError, load
+from data.checksums import check_files, read_record
 from data.datasets import build_dataset
 from data.features.mel_cache import MelCache, cache_folder
 from data.tables.clips import ClipTable
@@ -178,19 +178,19 @@ class Run:
         found = {}
         for path in sorted(self.folder.glob("**/metrics.json")):
             try:
-                metrics = json.loads(path.read_text())
+                metrics = read_record(path, remedy(path.parent))
                 key = tuple(metrics[name] for name in ("role", "variant", "seed", "fold"))
-            except (ValueError, KeyError) as error:
+            except KeyError as error:
                 raise UserError(f"{path}: not the metrics of a training ({error})") from None
             found[key] = path.parent
         return found
 
     def file(self, system: System, name: str, seed: int, fold: int) -> Path:
-        """A file of one training. Raises UserError where there is none."""
+        """A file of one training. Raises UserError where there is none, or it is damaged."""
         folder = self.folders.get((system.role, system.variant, seed, fold))
         if folder is None or not (folder / name).is_file():
             raise UserError(f"no {name} of {system.label}, seed {seed}, in {self.folder}")
-        return folder / name
+        return intact(folder / name)
 
     def histories(self, system: System) -> list[pd.DataFrame]:
         """One per seed and fold; ensembles have none."""
@@ -199,7 +199,7 @@ class Run:
             for key, folder in self.folders.items()
             if key[:2] == (system.role, system.variant)
         ]
-        return [pd.read_csv(path) for path in paths if path.is_file()]
+        return [pd.read_csv(intact(path)) for path in paths if path.is_file()]
 
     @property
     def table(self) -> ClipTable:
@@ -274,3 +274,14 @@ class Run:
     def first_in_words(self) -> str:
         seed, fold = self.first
         return f"seed {seed}, fold {fold}" if fold else f"seed {seed}"
+
+
+def intact(path: Path) -> Path:
+    """A file of a training whose checksum is right. Raises UserError."""
+    files = read_record(path.with_name("metrics.json"), remedy(path.parent))["files"]
+    check_files(path.parent, {path.name: files[path.name]}, remedy(path.parent))
+    return path
+
+
+def remedy(folder: Path) -> str:
+    return f"remove {folder} and train it again"

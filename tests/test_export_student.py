@@ -16,6 +16,7 @@ import soundfile
 
 import export_student
 from config import load, run_script
+from tests.resealed import reseal
 from tests.scripts import RATE, run, workplace
 
 FOLDER = Path("runs/config/student/ce/seed_0/fold_0")
@@ -157,6 +158,7 @@ def test_the_default_is_the_variant_with_the_best_validation_score(place, monkey
         folder = shutil.copytree(place / FOLDER, student / variant / "seed_0/fold_0")
         history = pd.read_csv(folder / "history.csv")
         history.assign(score=score).to_csv(folder / "history.csv", index=False)
+        reseal(folder)
     monkeypatch.chdir(tmp_path)
     config = load(place / "config.ini")
     assert export_student.chosen_variant(None, config) == "ce+kd"
@@ -172,7 +174,7 @@ def test_changed_settings_of_the_front_end_are_named(export):
     assert "--config runs/config/config.ini" in printed
 
 
-def test_weights_without_a_description_are_refused(place, export):
+def test_weights_that_were_changed_are_refused(place, export):
     weights = place / FOLDER / "weights.safetensors"
     content = weights.read_bytes()
     try:
@@ -181,7 +183,7 @@ def test_weights_without_a_description_are_refused(place, export):
     finally:
         weights.write_bytes(content)
     assert status == 1
-    assert "has no description of its model" in printed
+    assert "weights.safetensors: changed or damaged, its checksum is wrong; remove " in printed
 
 
 def test_without_recordings_it_compares_on_noise_and_computes_no_score(place, export, tmp_path):

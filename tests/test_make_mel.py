@@ -18,6 +18,7 @@ from data.features import cache_writer
 from data.features.decode import decode
 from data.features.front_end import mel_filters
 from data.features.mel_cache import MelCache, cache_folder
+from data.lock import InUse
 from data.synthesis.scene_corpus import synthesise
 from data.tables.splits import split_clips
 from tests.data.datasets.test_audioset import write_tables
@@ -173,6 +174,46 @@ def test_half_written_files_of_a_killed_run_go(place):
         unfinished(folder / name, pid=7).write_text("ha")
     make()
     assert differences(contents(place / "features"), whole) == {}
+
+
+def test_labels_that_are_edited_later_are_noticed_and_followed(place):
+    make()
+    folder, table = cache_folder(load(), "student"), place / "sounds" / "clips.csv"
+    os.utime(table, (1, 1))
+    MelCache.open(folder).check()
+    text = table.read_text()
+    table.write_text(text.replace("003.wav,b,train", "003.wav,a,test"))
+    assert table.read_text() != text
+    changed = r"^sounds/clips\.csv: changed since the features were computed; run make_mel\.py"
+    with pytest.raises(UserError, match=changed):
+        MelCache.open(folder).check()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("shard_*")}
+    make()
+    cache = MelCache.open(folder)
+    cache.check()
+    assert cache.table.frame.loc["003.wav", "split"] == "test"
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("shard_*")} == before
+
+
+def flipped(content):
+    return bytes([*content[:-9], content[-9] ^ 1, *content[-8:]])
+
+
+@pytest.mark.parametrize("damaged", [lambda _: b"", lambda content: content[:-1], flipped])
+def test_damaged_files_of_a_cache_are_made_anew(place, capsys, damaged):
+    make()
+    whole = contents(place / "features")
+    for name in whole:
+        if not name.endswith("bad_clips.csv"):
+            (place / "features" / name).write_bytes(damaged(whole[name]))
+    make()
+    assert contents(place / "features") == whole
+    shard = next((place / "features").rglob("*.npy"))
+    shard.write_bytes(flipped(shard.read_bytes()))
+    make()
+    assert contents(place / "features") == whole
+    shown = f"{shard.relative_to(place)}: changed or damaged, its checksum is wrong; it is computed"
+    assert shown in capsys.readouterr().out
 
 
 def test_one_cache_serves_roles_with_the_same_front_end(place):
@@ -408,7 +449,7 @@ def running(group):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_a_killed_run_is_resumed_to_the_same_bytes(uninterrupted, tmp_path):
+def test_a_killed_run_is_resumed_to_the_same_bytes(uninterrupted, tmp_path, monkeypatch):
     place = fresh(uninterrupted, tmp_path)
     command = [sys.executable, "script.py", "--set", "run.workers=2"]
     process = subprocess.Popen(
@@ -417,6 +458,10 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(uninterrupted, tmp_path):
     while len(list(place.rglob("shard_*.json"))) < 5:
         assert process.poll() is None
         time.sleep(0.001)
+    monkeypatch.chdir(place)
+    with pytest.raises(InUse, match=f"in use by process {process.pid} on ") as refused:
+        make()
+    assert refused.value.exit_status == 2
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not list(place.rglob("front_end.json"))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from config import Config, ConfigError, UserError
 from config import Role as RoleSettings
 from config.pretrained import PRETRAINED
+from data.checksums import read_finished
 from models import find_model
 from models.class_map import ClassMap, map_classes
 from models.freeze import freeze
@@ -26,7 +27,7 @@ from training.fold import FoldData
 from training.pretrained_files import pretrained_file
 from training.role import TEACHER, Role
 from training.role_settings import INIT_STUDENT, INIT_TEACHER, settings_of
-from training.run_folder import find_training, teacher_weights_file, training_path
+from training.run_folder import METRICS, find_training, teacher_weights_file, training_path
 from training.validation import model_options
 
 CALIBRATION_CLIPS = 64
@@ -114,7 +115,10 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     path = Path(init)
     if not path.is_dir():
         return path
-    return find_training(path, seed, fold) / "weights.safetensors"
+    folder = find_training(path, seed, fold)
+    if (metrics := folder / METRICS).exists():  # and not only the weights
+        read_finished(metrics, f"remove {folder} and train it again")
+    return folder / "weights.safetensors"
 
 
 def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) -> None:

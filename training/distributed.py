@@ -36,6 +36,11 @@ def world() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def on_this_machine() -> tuple[int, int]:
+    """The rank of this process among those on its machine, and their number."""
+    return int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
 @contextmanager
 def processes(device: str) -> Iterator[None]:
     """Join the processes of torchrun, if it started any: NCCL for CUDA, gloo for the CPU.

@@ -12,16 +12,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from config import UserError
-from data.features.mel_cache import sha256_of
 from data.loading.batches import ClipFeatures
 from models.output import CLASSIFIER, Output
+from models.own import code_fingerprint
 from training.fold import FoldData
 from training.role import Role
 from training.run_folder import RUNS
@@ -111,11 +110,10 @@ def open_embeddings(fold: FoldData, role: Role, model: nn.Module) -> TeacherCach
     """Where the embeddings of all clips are, or will be, stored."""
     config, features, ids = fold.config, fold.features[role.features], fold.table.ids[:]
     rows = np.arange(len(ids))
-    file = Path(getattr(config, role.features).model.rpartition(":")[0])
     made_from = {
         "weights": fingerprint(model),
         "model": getattr(config, role.features).model,
-        "code": sha256_of(file) if file.is_file() else "",  # of a user's own model
+        "code": code_fingerprint(getattr(config, role.features).model),
         "options": model_options(config, role.features),
         "mean": features.mean.tolist(),
         "std": features.std.tolist(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import numpy as np
 import torch
 
 from config import Config, UserError
-from data.features.mel_cache import sha256_of
+from data.checksums import read_finished, sha256_of
 from training.distributed import rank
 from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of
 from training.logits.of_training import WEIGHTS, logits_of_training
 from training.logits.table import Logits, named
-from training.run_folder import RUNS, find_training
+from training.run_folder import AGAIN, RUNS, find_training
 from training.systems import evaluation_targets, read_predictions, write_mean
 from training.teacher_cache import CachedTeacher
 
@@ -35,14 +34,19 @@ def combine(fold: FoldData, seed: int, students_too: bool = False) -> None:
     if rank() > 0:
         return
     config = fold.config
-    student = f"{RUNS / config.run.name}/student"
     for name, members in ensembles(config).items():
-        if not students_too and any(str(path).startswith(student) for path in members):
+        if not students_too and has_students(config, members):
             continue
         if not over_seeds(members):
             write_ensemble(fold, name, seed)
         elif seed == config.run.seeds[-1]:
             write_ensemble(fold, name, config.run.seeds[0])
+
+
+def has_students(config: Config, members: Iterable[Path]) -> bool:
+    """Whether one of them is a student of this run."""
+    student = f"{RUNS / config.run.name}/student"
+    return any(str(path).startswith(student) for path in members)
 
 
 def over_seeds(members: Iterable[Path]) -> bool:
@@ -112,9 +116,9 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
             continue
         if not (source / "metrics.json").exists():
             raise UserError(f"[ensembles] {name}: {source} is not trained yet")
+        records.append(read_finished(source / "metrics.json", f"remove {source} {AGAIN}"))
         predicted = read_predictions(source / "predictions.csv", ids, table.classes)
         outputs.append(logits_of(predicted, table.task))
-        records.append(json.loads((source / "metrics.json").read_text()))
     mean = fused(outputs, list(found.values()), config.ensembles.mean_of, table.task)
     sizes = ("parameters", "macs", "weight_bytes", "seconds")
     write_mean(

@@ -15,6 +15,7 @@ from data.loading.batches import ClipFeatures, DeviceTargets
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import folds_of
 from training.device import choose_device, feature_memory_gb
+from training.distributed import on_this_machine
 from training.validation import check_config, is_augmented, outputs_repeat, teacher_losses
 
 
@@ -51,6 +52,9 @@ class Experiment:
             recordings = {role: MelCache.open(recordings_folder(config, role)) for role in roles}
         for role in roles:
             clips_with_response(config, role, table)  # raises for an unknown device
+        every = filter(None, (*caches.values(), *recordings.values()))
+        for cache in {cache.folder: cache for cache in every}.values():
+            cache.check(*on_this_machine())
         return cls(
             config=config,
             device=device,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +13,15 @@ import torch
 from torch import Tensor
 
 from config import UserError
-from data.atomic_write import atomic_write
+from data.checksums import unsealed, write_sealed
 
 PART = 512  # clips in a file; a killed process loses at most these
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One tensor of N clips: <folder>/<name>.<dtype>.<first clip>.npy, each of PART clips.
+    """One tensor of N clips: <folder>/<name>.<dtype>.<first clip>.npy, each of PART clips, and at
+    the end of each file its checksum.
 
     `shape` is (N, ...), `dtype` "float32" or "float16". A file gets its name once all its bytes
     are on the disk: a process may be killed, or the disk become full, at any time.
@@ -54,7 +57,16 @@ class Table:
         return torch.from_numpy(found) if fits and found.dtype == self.dtype else None
 
     def missing(self) -> list[int]:
-        return [start for start in self.starts() if self.find(start) is None]
+        """The parts to compute. All others are read, to compare their checksums."""
+        with ThreadPoolExecutor() as pool:
+            intact = pool.map(self.intact, self.starts())
+            return [start for start, found in zip(self.starts(), intact, strict=True) if not found]
+
+    def intact(self, start: int) -> bool:
+        """Whether a part is complete, and its content that which was written."""
+        if self.find(start) is None:
+            return False
+        return unsealed(np.memmap(self.path(start), np.uint8, "r").data) is not None
 
     def part(self, start: int) -> Tensor:
         """Raises UserError where `find` gives None."""
@@ -75,11 +87,11 @@ class Table:
                 f"{path}: a value of the teacher's {self.name} is not finite in {self.dtype}; "
                 "set [distillation] TEACHER = online"
             )
-        header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+        described = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, described)
         try:
-            with atomic_write(path) as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                file.write(array.data)
+            write_sealed(path, header.getvalue(), array.data)
         except OSError as error:
             raise UserError(
                 f"{path}: {error.strerror}. The finished parts are kept: free some space and "

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from config import UserError
 from config.pretrained import PRETRAINED
 from data.atomic_write import write
+from data.checksums import sha256_of
 from data.download import position_on
 from data.download.disk import writing
 from data.download.http import FetchError, discard, fetch
-from data.features.mel_cache import sha256_of
 
 CACHE = "SOUNDSTILL_CACHE"  # the environment variable with the folder
 WAIT_SECONDS = 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pandas as pd
 from torch import Tensor, nn
 
 from config import Role as RoleSettings
-from config import flat_items, to_text
+from config import UserError, flat_items, to_text
 from data.augment.impulse_responses import read_responses
-from data.features.mel_cache import sha256_of
+from data.checksums import read_record, sha256_of
 from losses.mix import names_of
 from metrics.inputs import decisions
 from models.cost import cost
+from models.own import code_fingerprint
 from models.stored import Description
 from training.builders import init_weights
 from training.ensembles import ensemble_settings
@@ -23,7 +25,7 @@ from training.loop import Fitted
 from training.plan import Training
 from training.role import TEACHER, Role
 from training.role_settings import settings_of
-from training.run_folder import TrainingFolder, teacher_weights_file, training_path
+from training.run_folder import METRICS, TrainingFolder, teacher_weights_file, training_path
 from training.systems import evaluation_targets, figures_of, predictions_table, write_mean
 from training.validation import model_options, teacher_weights
 
@@ -37,6 +39,7 @@ NOT_RECORDED = (
 def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
     """All that one training depends on, flat, so that trainings of other settings never mix."""
     config, role, seed, variant = fold.config, training.role, training.seed, training.variant
+    inputs = (role.features, "teacher") if training.uses_teacher else (role.features,)
     settings = settings_of(config, role, seed, fold.number)
     sections = {
         "data": config.data,
@@ -68,8 +71,26 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
         "variant": variant,
         "run.precision": config.run.precision,
         "run.compile": config.run.compile,
-        "clips": sha256_of(fold.features[role.features].cache.folder / "clips.csv"),
+        "clips": fold.features[role.features].cache.files["clips.csv"],
+        **inputs_by_content(fold, inputs),
     }
+
+
+def inputs_by_content(fold: FoldData, names: Iterable[str]) -> dict[str, str]:
+    """What no setting describes: the features of these roles, and the code of a user's model."""
+    found = {}
+    for name in names:
+        found[f"features.{name}"] = features_by_content(fold, name)
+        if code := code_fingerprint(getattr(fold.config, name).model):
+            found[f"code.{name}"] = code
+    return found
+
+
+def features_by_content(fold: FoldData, name: str) -> str:
+    """`<cache> <fingerprint>`, also of the recordings that training crops."""
+    features = fold.features[name]
+    caches = [one.cache for one in (features, features.recordings) if one]
+    return " ".join([caches[0].folder.name, *(c.fingerprints()["shards"] for c in caches)])
 
 
 def teacher_settings(fold: FoldData, training: Training) -> dict[str, str]:
@@ -81,9 +102,23 @@ def teacher_settings(fold: FoldData, training: Training) -> dict[str, str]:
             found |= ensemble_settings(fold, name, training.seed)
             continue
         file = teacher_weights_file(config, Role(name), training.seed, fold.number)
+        check_same_clips(fold, file.parent)
         found[f"{name} weights"] = sha256_of(file)
         found[f"{name} weight"] = to_text(weight)
     return found
+
+
+def check_same_clips(fold: FoldData, folder: Path) -> None:
+    """Raises UserError where the recordings or labels were replaced since a teacher was trained."""
+    recorded = read_record(folder / METRICS, "")["settings"]
+    trained = recorded.get("features.teacher", ""), recorded.get("clips")
+    cache = fold.features["teacher"].cache
+    now = features_by_content(fold, "teacher"), cache.files["clips.csv"]
+    if trained[0].startswith(cache.folder.name) and trained != now:
+        raise UserError(
+            f"{folder} was trained on other recordings or labels than {cache.folder} contains now: "
+            "run train_teacher.py again, with another [run] NAME or with --overwrite"
+        )
 
 
 def write_training(

@@ -9,7 +9,8 @@ Of several processes only rank 0 writes; all read, so runs/ must be on a disk th
 
 from __future__ import annotations
 
-import json
+import errno
+import io
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -24,11 +25,23 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config import Config, UserError
-from data.atomic_write import atomic_write, clear, write
+from data.atomic_write import clear, write
+from data.checksums import (
+    Damaged,
+    check_files,
+    read_finished,
+    read_record,
+    sha256_of_bytes,
+    unsealed,
+    write_record,
+    write_sealed,
+)
 from training.distributed import barrier, rank
 from training.role import Role
 
 RUNS = Path("runs")
+METRICS = "metrics.json"
+AGAIN = "to train it again, or start with --overwrite"
 COLUMNS = (
     *("role", "variant", "model", "dataset", "seed", "fold", "split", "metric", "value"),
     *("parameters", "macs", "weight_bytes", "epochs", "seconds", "epoch_chosen_on"),
@@ -42,12 +55,23 @@ def write_once(path: Path, content: bytes | str) -> None:
         write(path, content)
 
 
+def write_finished(folder: Path, files: Mapping[str, bytes], metrics: Mapping[str, Any]) -> None:
+    """The files of a training or an ensemble, then metrics.json with their checksums. By rank 0."""
+    if rank() > 0:
+        return
+    for name, content in files.items():
+        write_once(folder / name, content)
+    checksums = {name: sha256_of_bytes(content) for name, content in files.items()}
+    write_record(folder / METRICS, metrics, checksums)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingFolder:
     """One training: weights.safetensors, history.csv, predictions.csv and metrics.json.
 
-    metrics.json is written last: a training that has it is finished. Until then there is
-    checkpoint.pt. `settings` is all that the result depends on, flat, as text.
+    metrics.json is written last, with the checksums of the others: a training that has it is
+    finished. Until then there is checkpoint.pt. `settings` is all that the result depends on, flat,
+    as text.
     """
 
     path: Path
@@ -56,29 +80,49 @@ class TrainingFolder:
     def finished(self) -> dict[str, Any] | None:
         """The metrics of a finished training; None for one to start or to resume.
 
-        Raises UserError where the folder holds a training with other settings.
+        Raises UserError where the folder holds a training with other settings, and Damaged that
+        names a file which is missing or has another content than was written.
         """
-        metrics = self.path / "metrics.json"
+        metrics, remedy = self.path / METRICS, f"remove {self.path} {AGAIN}"
         if not metrics.exists():
             return None
-        found = json.loads(metrics.read_text())
+        found = read_record(metrics, remedy)
         self._compare(found["settings"])
+        check_files(self.path, found["files"], remedy)
         return found
 
     def read_checkpoint(self) -> dict[str, Any] | None:
+        """Raises as `finished` does."""
         path = self.path / "checkpoint.pt"
         if not path.exists():
             return None
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        if (content := unsealed(path.read_bytes())) is None:
+            raise Damaged(f"{path}: changed or damaged, its checksum is wrong; remove it {AGAIN}")
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         self._compare(saved.pop("settings"))
         return saved
 
+    def check(self) -> None:
+        """Raises where the training can be neither used nor resumed, as the other methods do."""
+        if self.finished() is None:
+            self.read_checkpoint()
+
     def write_checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Raises UserError where the disk is full."""
         if rank() > 0:
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path / "checkpoint.pt") as file:
-            torch.save({**state, "settings": dict(self.settings)}, file)
+        path, content = self.path / "checkpoint.pt", io.BytesIO()
+        torch.save({**state, "settings": dict(self.settings)}, content)  # it would hide the errno
+        try:
+            write_sealed(path, content.getbuffer())
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UserError(
+                f"{path}: {error.strerror}; free some space and start again: the training resumes "
+                "after the last epoch that was saved"
+            ) from error
 
     def finish(
         self,
@@ -90,11 +134,12 @@ class TrainingFolder:
     ) -> None:
         """`header`: that of the weights, with all that is needed to rebuild the model."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        write_once(self.path / "weights.safetensors", save(tensors, dict(header)))
-        write_once(self.path / "history.csv", history.to_csv(index=False))
-        write_once(self.path / "predictions.csv", predictions.to_csv(index=False))
-        record = {**metrics, "settings": dict(self.settings)}
-        write_once(self.path / "metrics.json", json.dumps(record, indent=1))
+        files = {
+            "weights.safetensors": save(tensors, dict(header)),
+            "history.csv": history.to_csv(index=False).encode(),
+            "predictions.csv": predictions.to_csv(index=False).encode(),
+        }
+        write_finished(self.path, files, {**metrics, "settings": dict(self.settings)})
         if rank() == 0:
             (self.path / "checkpoint.pt").unlink(missing_ok=True)
             clear(self.path)
@@ -127,10 +172,14 @@ def training_path(config: Config, role: Role | str, variant: str, seed: int, fol
 
 
 def teacher_weights_file(config: Config, role: Role, seed: int, fold: int) -> Path:
-    """Of a finished teacher or specialist. Raises UserError where it is not finished."""
+    """Of a finished teacher or specialist, with its history.csv and predictions.csv beside it.
+
+    Raises UserError where it is not finished, Damaged where one of its files is.
+    """
     path = training_path(config, role, "", seed, fold) / "weights.safetensors"
-    if not path.exists():
+    if not path.with_name(METRICS).exists():
         raise UserError(f"{path} is not there: run train_teacher.py first")
+    read_finished(path.with_name(METRICS), f"remove {path.parent} and run train_teacher.py again")
     return path
 
 
@@ -166,7 +215,7 @@ def write_results(run: str) -> pd.DataFrame:
     """Gather every finished training of a run into results.csv: one row per figure."""
     rows = []
     for path in sorted((RUNS / run).glob("**/metrics.json")):
-        found = json.loads(path.read_text())
+        found = read_record(path, f"remove {path.parent} {AGAIN}")
         common = {name: found[name] for name in COLUMNS if name in found}
         rows += [{**common, "metric": name, "value": v} for name, v in found["figures"].items()]
     results = pd.DataFrame(rows, columns=COLUMNS)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
 import torch
 
 from config import Budget, Config, ConfigError, UserError
+from data.lock import locked
 from models.cost import cost
 from models.precision import to_precision
 from training.budget import check_budget
 from training.builders import build_model
-from training.ensembles import combine
+from training.distributed import rank
+from training.ensembles import combine, ensembles, has_students
 from training.experiment import Experiment
-from training.fold import open_fold
-from training.plan import run_trainings, student_trainings, teacher_trainings
+from training.fold import FoldData, open_fold
+from training.plan import Training, run_trainings, student_trainings, teacher_trainings
 from training.progress import Counter
-from training.run_folder import write_config
+from training.record import recorded_settings
+from training.role import STUDENT, TEACHER
+from training.run_folder import RUNS, TrainingFolder, write_config
 from training.specialists import find_pairs
 from training.train import train
-from training.validation import check_labels
+from training.validation import check_labels, teacher_weights
 
 
 def train_teachers(
@@ -29,18 +36,20 @@ def train_teachers(
     """
     experiment = Experiment.open(config, "teacher")
     check_labels(config, experiment.table, "teacher")
-    losses, folds = experiment.teacher_losses, experiment.folds
-    counter = counter or Counter(len(run_trainings(config, losses, folds, "teacher")))
-    write_config(config)
-    for number in folds:
-        fold = open_fold(experiment, number)
-        for seed in config.run.seeds:
-            teacher, *specialists = teacher_trainings(config, losses, seed, number)
-            train(fold, teacher, overwrite, counter)
-            pairs = find_pairs(fold, seed) if specialists else []
-            for specialist, pair in zip(specialists, pairs, strict=True):
-                train(fold, specialist._replace(pair=tuple(pair[:2])), overwrite, counter)
-            combine(fold, seed)
+    losses, folds = experiment.teacher_losses, [open_fold(experiment, n) for n in experiment.folds]
+    counter = counter or Counter(len(run_trainings(config, losses, experiment.folds, "teacher")))
+    with writing(config):
+        if not overwrite:
+            check_trainings(folds, lambda fold, seed: teacher_trainings(config, losses, seed, fold))
+        write_config(config)
+        for fold in folds:
+            for seed in config.run.seeds:
+                teacher, *specialists = teacher_trainings(config, losses, seed, fold.number)
+                train(fold, teacher, overwrite, counter)
+                pairs = find_pairs(fold, seed) if specialists else []
+                for specialist, pair in zip(specialists, pairs, strict=True):
+                    train(fold, specialist._replace(pair=tuple(pair[:2])), overwrite, counter)
+                combine(fold, seed)
     return experiment
 
 
@@ -60,14 +69,50 @@ def train_students(
         student = build_model(experiment, "student")
         check_budget(config.budget, cost(student, experiment.features["student"].shape))
     check_precisions(experiment)
-    write_config(config)
-    for number in experiment.folds:
-        fold = open_fold(experiment, number)
-        for seed in config.run.seeds:
-            for training in student_trainings(config, seed, number):
-                train(fold, training, overwrite, counter)
-            combine(fold, seed, students_too=True)
+    folds = [open_fold(experiment, number) for number in experiment.folds]
+    with writing(config):
+        if not overwrite:
+            check_trainings(folds, lambda fold, seed: student_trainings(config, seed, fold))
+        write_config(config)
+        for fold in folds:
+            for seed in config.run.seeds:
+                for training in student_trainings(config, seed, fold.number):
+                    train(fold, training, overwrite, counter)
+                combine(fold, seed, students_too=True)
     return experiment
+
+
+@contextmanager
+def writing(config: Config) -> Iterator[None]:
+    """Nobody else writes into the folder of the run. Raises UserError that names who does."""
+    with locked(RUNS / config.run.name) if rank() == 0 else nullcontext():
+        yield
+
+
+def check_trainings(
+    folds: Sequence[FoldData], trainings: Callable[[int, int], Sequence[Training]]
+) -> None:
+    """Raises UserError where one of the trainings cannot be used or resumed, before any starts: its
+    settings or inputs are others now, one of its files is damaged, or its teacher is missing.
+
+    `trainings` are those of a fold and a seed. Those that depend on others of them are checked when
+    their turn comes.
+    """
+    for fold in folds:
+        for seed in fold.config.run.seeds:
+            for training in trainings(fold.number, seed):
+                if not depends_on_others(fold, training):
+                    settings = recorded_settings(fold, training)
+                    TrainingFolder(training.folder(fold.config), settings).check()
+
+
+def depends_on_others(fold: FoldData, training: Training) -> bool:
+    """Whether it is a specialist, a student in fewer bits, or distilled from students."""
+    if training.role not in (TEACHER, STUDENT):
+        return True
+    members = ensembles(fold.config)
+    teachers = teacher_weights(fold.config, fold.experiment.dataset, training.variant)
+    return any(has_students(fold.config, members.get(name, ())) for name in teachers)
 
 
 def check_precisions(experiment: Experiment) -> None:

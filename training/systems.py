@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from metrics import classwise, evaluate, scenes
 from metrics.inputs import decisions
 from training.fold import FoldData
 from training.role import TEACHER
-from training.run_folder import training_path, write_once
+from training.run_folder import teacher_weights_file, write_finished
 
 
 def evaluation_targets(fold: FoldData, seed: int) -> np.ndarray:
@@ -26,9 +25,8 @@ def evaluation_targets(fold: FoldData, seed: int) -> np.ndarray:
     table, rows = fold.table, fold.split.test
     if table.labelled[rows].all():
         return table.targets[rows]
-    path = training_path(fold.config, TEACHER, "", seed, fold.number) / "predictions.csv"
-    if not path.is_file():
-        raise UserError(f"{path} is not there: run train_teacher.py first")
+    weights = teacher_weights_file(fold.config, TEACHER, seed, fold.number)
+    path = weights.with_name("predictions.csv")
     return decisions(read_predictions(path, table.ids[rows], table.classes), table.task)
 
 
@@ -92,6 +90,5 @@ def write_mean(
     """
     table, rows = fold.table, fold.split.test
     predictions = predictions_table(table.ids[rows], mean, table.classes)
-    write_once(folder / "predictions.csv", predictions.to_csv(index=False))
-    metrics = {**record, "figures": figures_of(fold, mean, targets)}
-    write_once(folder / "metrics.json", json.dumps(metrics, indent=1))
+    files = {"predictions.csv": predictions.to_csv(index=False).encode()}
+    write_finished(folder, files, {**record, "figures": figures_of(fold, mean, targets)})

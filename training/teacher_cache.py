@@ -167,15 +167,18 @@ class TeacherCache:
 
 def multiply(features: Table, gram: Table, device: torch.device) -> None:
     """Inner products of all pairs of clips, one part by one part at a time."""
-    for start in gram.missing():
+    missing = gram.missing()
+    done = set(gram.starts()).difference(missing)
+    for start in missing:
         rows, own = gram.rows(start), features.part(start).to(device).flatten(1)
         columns = []
         for other in gram.starts():
-            if (done := gram.find(other)) is not None:  # the matrix is symmetric
-                columns.append(done[:, rows].T)
+            if other in done:  # the matrix is symmetric
+                columns.append(gram.part(other)[:, rows].T)
             else:
                 columns.append((own @ features.part(other).to(device).flatten(1).T).cpu())
         gram.write(start, torch.cat(columns, dim=1))
+        done.add(start)
 
 
 def required_outputs(variant: str) -> set[str]:

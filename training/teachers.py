@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import nn
 
 from config import Mel, UserError
-from data.features.mel_cache import sha256_of
+from data.checksums import sha256_of
 from data.loading.batches import ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
+from models.own import code_fingerprint
 from models.stored import read_description
 from training.builders import build_model, load_weights
 from training.distributed import rank
@@ -97,6 +98,7 @@ def open_teacher_cache(
     made_from = {
         "weights": sha256_of(weights),
         "model": config.teacher.model,
+        "code": code_fingerprint(config.teacher.model),
         "options": model_options(config, "teacher"),
         "normalise": normalisation(config.teacher_mel),
         **features.cache.fingerprints(),

@@ -118,6 +118,9 @@ class AudioSet:
             self.task,
         )
 
+    def sources(self, root: Path) -> list[Path]:
+        return [root / name for name in (VOCABULARY, *self.tables)]
+
     def report(self, root: Path, there: Sequence[np.ndarray], others: int) -> None:
         """Warn of missing recordings. UserError where a table has none at all."""
         counts = {name: (of.sum(), len(of)) for name, of in zip(self.tables, there, strict=True)}

@@ -54,6 +54,10 @@ class CochlScene:
             self.task,
         )
 
+    def sources(self, root: Path) -> list[Path]:
+        folder = self.find(root)
+        return [folder / split / scene for split in SPLITS for scene in SCENES]
+
     def find(self, root: Path) -> Path:
         """The folder of the splits. Raises UserError that names missing and unknown folders."""
         folder = root / "CochlScene" if (root / "CochlScene").is_dir() else root

@@ -119,6 +119,9 @@ class CsvFolder:
         classes = read_classes(path, self.classes, clips.values())
         return ClipTable.of(clips.values(), classes, self.task)
 
+    def sources(self, root: Path) -> list[Path]:
+        return [root / self.csv, *classes_file(self.classes)]
+
     def read_labels(self, where: str, text: str) -> dict[str, float] | None:
         """None where the clip is not labelled."""
         names = [name for part in text.split(";") if (name := part.strip())]
@@ -146,11 +149,11 @@ def read_classes(where: Path, given: Sequence[str], clips: Iterable[Clip]) -> li
 
     Raises UserError where no clip has a label, ConfigError for an unreadable file.
     """
-    if len(given) == 1 and given[0].endswith(".json"):
+    for path in classes_file(given):
         try:
-            return list(json.loads(Path(given[0]).read_text("utf-8"))["classes"])
+            return list(json.loads(path.read_text("utf-8"))["classes"])
         except (OSError, ValueError, LookupError, TypeError) as error:
-            found = f"found {given[0]}, which has no classes ({error})"
+            found = f"found {path}, which has no classes ({error})"
             raise ConfigError("[data] classes", found) from None
     if classes := list(given) or sorted({name for clip in clips for name in clip.labels or ()}):
         return classes
@@ -158,6 +161,11 @@ def read_classes(where: Path, given: Sequence[str], clips: Iterable[Clip]) -> li
         f"{where}: no clip has a label; set [data] CLASSES to the classes of the teacher, in their "
         "order, or to the classes.json of its features"
     )
+
+
+def classes_file(given: Sequence[str]) -> list[Path]:
+    """The classes.json that CLASSES names, or nothing."""
+    return [Path(name) for name in given if len(given) == 1 and name.endswith(".json")]
 
 
 def only_one_of(path: Path, columns: list[str], *names: str) -> str:

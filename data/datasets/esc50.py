@@ -68,6 +68,9 @@ class Esc50:
         """Whether a row of the table belongs to this set."""
         return True
 
+    def sources(self, root: Path) -> list[Path]:
+        return [self.find(root)]
+
     def find(self, root: Path) -> Path:
         paths = sorted(path for path in root.glob("meta/esc50.csv"))
         paths = paths or sorted(root.glob("*/meta/esc50.csv"))

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from config import ConfigError, Task, UserError
-from data.datasets.csv_folder import default_metric, read_classes
+from data.datasets.csv_folder import classes_file, default_metric, read_classes
 from data.features.decode import READABLE
 from data.tables.clips import Clip, ClipTable, first_of
 
@@ -71,6 +71,10 @@ class Folder:
             for place, name in enumerate(sorted(own, key=hash_of))
         ]
         return ClipTable.of(clips, read_classes(root, self.classes, clips), self.task)
+
+    def sources(self, root: Path) -> list[Path]:
+        classes = [root / label for label in self.find(root)]
+        return [*classes, *classes_file(self.classes)]
 
     def find(self, root: Path) -> dict[str, list[str]]:
         """Class -> the paths of its recordings below `root`. Raises UserError."""

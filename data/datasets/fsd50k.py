@@ -78,6 +78,9 @@ class Fsd50k:
             self.task,
         )
 
+    def sources(self, root: Path) -> list[Path]:
+        return [root / f"FSD50K.ground_truth/{name}.csv" for name in (*PARTS, "vocabulary")]
+
     def find(self, root: Path) -> None:
         """Raises UserError that names missing files."""
         wanted = [f"FSD50K.ground_truth/{name}.csv" for name in (*PARTS, "vocabulary")]

@@ -102,6 +102,10 @@ class SonycUst:
             self.task,
         )
 
+    def sources(self, root: Path) -> list[Path]:
+        files = files_below(root)
+        return [the_one(root, files, ANNOTATIONS), the_one(root, files, (TAXONOMY,))]
+
     def decides(self, path: Path, rows: pd.DataFrame, taxonomy: Taxonomy) -> pd.Series:
         """Which rows become labels: a clip's verified one, else a training clip's volunteers."""
         names, train = rows["audio_filename"], rows["split"] == "train"

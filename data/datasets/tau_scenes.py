@@ -143,6 +143,13 @@ class TauScenes:
             self.task,
         )
 
+    def sources(self, root: Path) -> list[Path]:
+        folder = self.find(root)
+        lists = [folder / f"evaluation_setup/fold1_{part}.csv" for part in ("train", "evaluate")]
+        if self.train_percent != "100":
+            lists.append(find_subset(self.train_percent, root, folder))
+        return [folder / "meta.csv", *lists]
+
     def extras(self, row: Recording, split: str) -> dict[str, str]:
         extras = {
             "device": row.device,

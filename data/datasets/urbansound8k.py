@@ -61,6 +61,9 @@ class UrbanSound8k:
         self.report(path.parent.parent, Counter(clip.fold for clip in clips))
         return ClipTable.of(clips, CLASSES, self.task)
 
+    def sources(self, root: Path) -> list[Path]:
+        return [self.find(root)]
+
     def find(self, root: Path) -> Path:
         paths = [root / TABLE, root / "UrbanSound8K" / TABLE]
         if not (found := [path for path in paths if path.is_file()]):

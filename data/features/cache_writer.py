@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from config import Mel, UserError
-from data.atomic_write import clear, write
-from data.features.mel_cache import front_end_fields, sha256_of
+from data.atomic_write import clear, unfinished, write
+from data.checksums import Damaged, check_files, read_record, record_text, sha256_of, write_record
+from data.features.mel_cache import FIX, front_end_fields
 from data.tables.clips import FILES, ClipTable, files_of
 
 SHARD_BYTES = 64 * 2**20
@@ -34,7 +35,8 @@ class BadClip(NamedTuple):
 
 
 class CacheWriter:
-    """One cache of the clips of `table`, whose features have `shape`.
+    """One cache of the clips of `table`, whose features have `shape`; `sources` of the table, see
+    `data.tables.sources`.
 
     A shard contains a fixed number of rows of the table: a power of two, so that the shards of the
     caches of one table nest. Its identity is a hash of id, path, start and length of its clips and
@@ -43,10 +45,16 @@ class CacheWriter:
     """
 
     def __init__(
-        self, folder: Path, settings: Mel, shape: tuple[int, ...], table: ClipTable, stamps: Stamps
+        self,
+        folder: Path,
+        settings: Mel,
+        shape: tuple[int, ...],
+        table: ClipTable,
+        stamps: Stamps,
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder, self.settings, self.shape = folder, settings, shape
-        self.table, self.stamps = table, stamps
+        self.table, self.stamps, self.sources = table, stamps, sources
         self.clip_bytes = 2 * math.prod(shape)
         self.shard_clips = 2 ** max(0, int(math.log2(SHARD_BYTES / self.clip_bytes)))
         self.shards = -(-len(table) // self.shard_clips)
@@ -74,11 +82,26 @@ class CacheWriter:
     def finished(self, shard: int) -> dict[str, Any] | None:
         """The description of a shard, if that is complete and was computed from these clips."""
         try:
-            described = json.loads(self.path(shard, ".json").read_text())
+            described = read_record(self.path(shard, ".json"), FIX)
             complete = described["bytes"] == self.path(shard).stat().st_size
             return described if complete and described["identity"] == self.identity(shard) else None
-        except (OSError, ValueError, KeyError):
+        except (OSError, Damaged, KeyError):
             return None
+
+    def undamaged(self, shard: int) -> dict[str, Any] | None:
+        """`finished`, if the features are also the bytes that were written: reads all of them."""
+        described = self.finished(shard)
+        try:
+            if described:
+                check_files(self.folder, described["files"], "it is computed again")
+            return described
+        except Damaged as damaged:
+            print(damaged)
+            return None
+
+    def part(self, shard: int) -> Path:
+        """Where this process writes a shard."""
+        return unfinished(self.path(shard), os.getpid())
 
     def begin(self, shard: int) -> tuple[Path, int]:
         """A file for the clips of a shard and the byte where the first one starts.
@@ -87,14 +110,14 @@ class CacheWriter:
         """
         (self.folder / "front_end.json").unlink(missing_ok=True)
         self.path(shard, ".json").unlink(missing_ok=True)
-        part, shape = self.path(shard, ".part"), (len(self.rows(shard)), *self.shape)
+        part, shape = self.part(shard), (len(self.rows(shard)), *self.shape)
         header = {"descr": "<f2", "fortran_order": False, "shape": shape}
         with part.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             return part, file.tell()
 
     def finish(self, shard: int, bad: Iterable[BadClip] = ()) -> None:
-        part, bad, rows = self.path(shard, ".part"), sorted(bad), self.rows(shard)
+        part, bad, rows = self.part(shard), sorted(bad), self.rows(shard)
         if bad:
             good = ~np.isin(self.table.ids[rows.start : rows.stop], [clip.id for clip in bad])
             kept = np.load(part)[good]
@@ -106,11 +129,12 @@ class CacheWriter:
             "bytes": part.stat().st_size,
             "bad": bad,
         }
+        files = {self.path(shard).name: sha256_of(part)}
         put(part, self.path(shard))
-        write(self.path(shard, ".json"), json.dumps(described, indent=1))
+        write_record(self.path(shard, ".json"), described, files)
 
     def discard(self, shard: int) -> None:
-        self.path(shard, ".part").unlink(missing_ok=True)
+        self.part(shard).unlink(missing_ok=True)
 
     def finalise(self) -> bool:
         """Write the clip table and the mark of a complete cache; False where nothing changed.
@@ -132,15 +156,18 @@ class CacheWriter:
             "mel": front_end_fields(self.settings),
             "shape": self.shape,
             "clips": int(good.sum()),
-            "sha256": {name: sha256_of(fresh / name) for name in FILES},
+            "sources": dict(self.sources),
             "shards": [
                 {"name": self.path(k).name, "clips": shard["clips"], "bytes": shard["bytes"]}
                 for k, shard in enumerate(shards)
                 if shard["clips"]
             ],
         }
-        mark, text = self.folder / "front_end.json", json.dumps(described, indent=1)
-        changed = not mark.is_file() or mark.read_text() != text
+        files = {name: sha256_of(fresh / name) for name in FILES}
+        for shard in shards:
+            files |= shard["files"] if shard["clips"] else {}
+        mark, text = self.folder / "front_end.json", record_text(described, files)
+        changed = not mark.is_file() or mark.read_bytes() != text.encode()
         if changed:
             mark.unlink(missing_ok=True)
             write_bad_clips(self.folder, bad)

@@ -10,7 +10,14 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -211,11 +218,7 @@ class Work:
         group = max(cache.shard_clips for cache in caches)
         own = [row for row in range(0, len(self.table), self.step) if row // group % world == rank]
         self.stale = [
-            {
-                shard
-                for shard in {row // cache.shard_clips for row in own}
-                if self.lacks(cache, shard)
-            }
+            self.stale_in(cache, sorted({row // cache.shard_clips for row in own}))
             for cache in caches
         ]
         self.rows = [row for row in own if self.shards_at(row)]
@@ -223,9 +226,15 @@ class Work:
         self.left: dict[tuple[int, int], int] = {}
         self.bad: dict[tuple[int, int], list[BadClip]] = {}
 
-    def lacks(self, cache: CacheWriter, shard: int) -> bool:
-        described = cache.finished(shard)
-        return described is None or (self.strict and bool(described["bad"]))
+    def stale_in(self, cache: CacheWriter, shards: Sequence[int]) -> set[int]:
+        """Those of `shards` to compute; the others are read on several cores, to be sure."""
+        with ThreadPoolExecutor() as pool:
+            found = zip(shards, pool.map(cache.undamaged, shards), strict=True)
+            return {
+                shard
+                for shard, described in found
+                if described is None or (self.strict and described["bad"])
+            }
 
     def shards_at(self, row: int) -> list[tuple[int, int]]:
         """(cache, shard) of the shards to compute that contain a row."""

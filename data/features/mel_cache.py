@@ -2,9 +2,9 @@
 
     features/<data set>/<fingerprint>/
         shard_00000.npy   (clips, C, T, F), or (clips, C, S) of waveforms
-        shard_00000.json  a hash of its clips: the mark that it is finished
+        shard_00000.json  a hash of its clips and its checksum: the mark that it is finished
         clips.csv, classes.json, bad_clips.csv; clips.npz, the same table as arrays
-        front_end.json    the mark that the cache is complete
+        front_end.json    the checksums of all of these: the mark that the cache is complete
 
 Written by data/features/cache_writer.py, each file atomically.
 """
@@ -14,9 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ import torch
 from torch import Tensor
 
 from config import Config, Mel, UserError
+from data.checksums import check_files, read_finished, sha256_of_text
 from data.tables.clips import FILES, ClipTable
+from data.tables.sources import check_unchanged
 
 NORMALISATION = ("normalise", "mean", "std")
 FORMAT = 1  # increased whenever the same settings give other bytes
@@ -67,7 +70,8 @@ def recordings_folder(config: Config, role: str) -> Path:
 class MelCache:
     """A complete cache: row r has the features of row r of `table`; all clips have one `shape`.
 
-    `settings` are those of the front end that made it (without normalisation).
+    `settings` are those of the front end that made it (without normalisation), `files` the names of
+    its files and their SHA-256, `sources` those of the files that the table was read from.
     """
 
     def __init__(
@@ -77,9 +81,11 @@ class MelCache:
         settings: Mel,
         shape: tuple[int, ...],
         shards: Sequence[Tensor],
+        files: Mapping[str, str] = MappingProxyType({}),
+        sources: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder, self.table, self.settings = folder, table, settings
-        self.shape, self.shards = shape, shards
+        self.shape, self.shards, self.files, self.sources = shape, shards, files, sources
         self.starts = np.cumsum([0, *(len(shard) for shard in shards)])[:-1]
 
     def __len__(self) -> int:
@@ -87,37 +93,42 @@ class MelCache:
 
     @classmethod
     def open(cls, folder: Path) -> MelCache:
-        """Raises UserError for a missing, incomplete or damaged cache."""
-        try:
-            described = json.loads((folder / "front_end.json").read_text())
-        except FileNotFoundError:
+        """Raises UserError for a missing, incomplete or damaged cache.
+
+        Of the shards only the sizes are checked here, see `check`.
+        """
+        mark = folder / "front_end.json"
+        if not mark.exists():
             if any(folder.glob("shard_*")):
-                raise UserError(f"{folder}: the cache is incomplete; {FIX} again") from None
-            raise UserError(f"{folder}: no cache there; {FIX} first") from None
-        except ValueError as error:
-            raise UserError(f"{folder}/front_end.json: {error}; {FIX} again") from None
+                raise UserError(f"{folder}: the cache is incomplete; {FIX} again")
+            raise UserError(f"{folder}: no cache there; {FIX} first")
+        described = read_finished(mark, f"{FIX} again", FILES)
         if described["fingerprint"] != folder.name:
             raise UserError(
                 f"{folder}: this is the cache of another front end, {described['fingerprint']}"
             )
-        for name in FILES:
-            if not (folder / name).is_file():
-                raise UserError(f"{folder / name}: missing; {FIX} again")
-            if sha256_of(folder / name) != described["sha256"].get(name):
-                raise UserError(f"{folder / name}: changed since the cache was made; {FIX} again")
-        shape = tuple(described["shape"])
+        shape, files = tuple(described["shape"]), described["files"]
         shards = [map_shard(folder / shard["name"], shard, shape) for shard in described["shards"]]
-        return cls(folder, ClipTable.read(folder), Mel(**described["mel"]), shape, shards)
+        settings = Mel(**described["mel"])
+        sources = described["sources"]
+        return cls(folder, ClipTable.read(folder), settings, shape, shards, files, sources)
+
+    def check(self, share: int = 0, shares: int = 1) -> None:
+        """Read all features, or every `shares`-th shard: a file may change while nobody uses it.
+
+        Raises UserError that names a damaged shard, or a file of labels that was edited later.
+        """
+        check_unchanged(self.sources, f"{FIX} again")
+        names = sorted(name for name in self.files if name not in FILES)[share::shares]
+        check_files(self.folder, {name: self.files[name] for name in names}, f"{FIX} again")
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the front end, the clip table, and the recordings of the features."""
-        shards = hashlib.sha256()
-        for path in sorted(self.folder.glob("shard_*.json")):
-            shards.update(path.read_bytes())
+        """Of the front end, of the clip table with its labels, and of the features, by content."""
+        shards = {name: sha for name, sha in self.files.items() if name not in FILES}
         return {
             "front end": self.folder.name,
-            "clips.csv": sha256_of(self.folder / "clips.csv"),
-            "shards": shards.hexdigest(),
+            "clips.csv": self.files["clips.csv"],
+            "shards": sha256_of_text(json.dumps(shards, sort_keys=True)),
         }
 
     def gather(self, rows: np.ndarray, *, pinned: bool = False) -> Tensor:
@@ -148,8 +159,3 @@ def map_shard(path: Path, described: dict[str, Any], shape: tuple[int, ...]) -> 
     shape = (described["clips"], *shape)
     mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
     return mapped[size - 2 * math.prod(shape) :].view(torch.float16).view(shape)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -72,6 +72,10 @@ class Dataset(Protocol):
         """
         ...
 
+    def sources(self, root: Path) -> list[Path]:
+        """The files that `table` reads, and the folders whose names are labels or splits."""
+        ...
+
     def download(self, root: Path) -> None:
         """Fetch (or synthesise) what is missing below `root`. Raises UserError."""
         ...

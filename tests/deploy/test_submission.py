@@ -9,6 +9,7 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
+from data.checksums import sha256_of, write_record
 from data.features.front_end import FrontEnd
 from deploy.submission import main
 from models.cost import cost
@@ -25,7 +26,8 @@ def make_training(folder, split=None, task="single_label"):
     save_file(model.state_dict(), folder / "weights.safetensors", described.header())
     settings = {} if split is None else {"data.train_percent": split}
     metrics = {"split": "test", "figures": {"macro_accuracy": 0.5}, "settings": settings}
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    checksums = {"weights.safetensors": sha256_of(folder / "weights.safetensors")}
+    write_record(folder / "metrics.json", metrics, checksums)
     return folder, model, described
 
 

@@ -13,8 +13,8 @@ import config
 import models
 from config import ConfigError
 from models import find_model
-from models.own import Adapted
-from models.user_modules import import_file
+from models.own import Adapted, code_fingerprint
+from models.user_modules import files_of, import_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -202,3 +202,25 @@ def test_a_traceback_shows_their_lines(tmp_path):
         build(num_classes=2, input_shape=())(torch.zeros(1, 1, 5, 4))
     assert Path(info.traceback[-1].path).name == "layers.py"
     assert "1 / 0" in str(info.traceback[-1].statement)
+
+
+def test_the_fingerprint_of_a_model_is_that_of_all_its_code(tmp_path):
+    write_repository(tmp_path)
+    (tmp_path / "script.py").write_text("print(1)")  # nothing imports it
+    name, found = f"{tmp_path}/teacher.py:build", set()
+    found.add(code_fingerprint(name))
+    (tmp_path / "script.py").write_text("print(2)")
+    (tmp_path / "config.py").touch()
+    assert {code_fingerprint(name)} == found
+    files = [name for name in REPOSITORY if name.endswith(".py")]
+    for file in files:
+        path = tmp_path / file
+        path.write_text(path.read_text() + "\n# changed\n")
+        found.add(code_fingerprint(name))
+    assert len(found) == 1 + len(files)
+    assert code_fingerprint("dcase_net") == ""
+
+
+def test_the_fingerprint_of_a_file_beside_our_packages_leaves_ours_out():
+    file = ROOT / "make_mel.py"
+    assert files_of(file) == [file]

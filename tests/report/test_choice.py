@@ -1,10 +1,9 @@
 """The variant that is shown first and exported."""
 
-import json
-
 import pytest
 
 from config import UserError
+from data.checksums import sha256_of, write_record
 from report.choice import BEST, LAST, ONLY, choose_variant
 
 
@@ -18,7 +17,8 @@ def trained(tmp_path):
         metrics = {"kept_epoch": kept, "epoch_chosen_on": chosen_on}
         # The test score, which must not matter, is highest for bce.
         metrics |= {"figures": {"accuracy": 1.0 if variant == "bce" else 0.0}}
-        (folder / "metrics.json").write_text(json.dumps(metrics))
+        checksums = {"history.csv": sha256_of(folder / "history.csv")}
+        write_record(folder / "metrics.json", metrics, checksums)
         return tmp_path
 
     return add
@@ -73,6 +73,13 @@ def test_one_trained_variant_and_none(trained, tmp_path):
 def test_a_damaged_file_is_named(trained):
     trained("bce", (0.1, 0.2))
     run = trained("bce+kd", (0.1, 0.2))
-    (run / "student/bce/seed_0/fold_0/metrics.json").write_text("{}")
+    folder = run / "student/bce/seed_0/fold_0"
+    (folder / "history.csv").write_text("epoch,score\n1,0.9\n2,0.9\n")
+    with pytest.raises(UserError, match=r"history\.csv: changed or damaged"):
+        choose_variant(run, VARIANTS)
+    (folder / "metrics.json").write_text("{}")
+    with pytest.raises(UserError, match=r"metrics\.json: changed or damaged"):
+        choose_variant(run, VARIANTS)
+    write_record(folder / "metrics.json", {}, {})
     with pytest.raises(UserError, match=r"metrics\.json: not the metrics of a training"):
         choose_variant(run, VARIANTS)

@@ -27,6 +27,7 @@ from report.sections.confusion import confusions
 from report.sections.settings import differences
 from report.significance import in_words, signed_rank
 from tests.report.conftest import HIGH, LOW, RUN
+from tests.resealed import reseal
 from tests.scripts import ROOT, environment
 
 
@@ -239,6 +240,7 @@ def test_a_model_without_maps_over_the_mel_is_named(scenes, monkeypatch):
 def test_a_teacher_that_was_not_trained_has_no_curves(copy):
     for path in RUN.glob("teacher/**/history.csv"):
         path.write_text(path.read_text().splitlines()[0] + "\n")
+        reseal(path.parent)
     run = Run(RUN)
     histories = {system: run.histories(system) for system in run.systems}
     assert learning.curves(histories, "ce")[run.teacher] == []
@@ -393,5 +395,8 @@ def test_predictions_of_other_clips_are_an_error(copy):
     path = next(RUN.glob("student/ce/seed_0/fold_1/predictions.csv"))
     path.write_text(path.read_text().replace("1_00.wav", "9_99.wav"))
     run = Run(RUN)
+    with pytest.raises(UserError, match=r"predictions\.csv: changed or damaged, .*; remove runs"):
+        run.predictions(run.baseline, 0)
+    reseal(path.parent)
     with pytest.raises(UserError, match="its clips or classes are not those of the features"):
         run.predictions(run.baseline, 0)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from scipy.io import wavfile
 
 from config import ConfigError, UserError, load
@@ -22,7 +22,7 @@ from training.fold import open_fold
 from training.inputs import build_batches, build_replay
 from training.record import description
 from training.role import STUDENT, TEACHER, Role
-from training.run_folder import teacher_weights_file, training_path
+from training.run_folder import teacher_weights_file, training_path, write_finished
 from training.steps import OnlineTeacher
 from training.teacher_cache import CachedTeacher
 from training.teachers import build_teacher, read_teacher
@@ -94,12 +94,11 @@ def experiment(*overrides, changed=(), table=None):
 
 def with_teacher(found, seed=0):
     """A finished teacher in the run's folder."""
-    path = training_path(found.config, "teacher", "", 0, 0) / "weights.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
     trained = new_model(found, TEACHER, seed)
-    weights = trained.state_dict()
     header = description(found, TEACHER, trained).header()
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path, header)
+    weights = {name: tensor.contiguous() for name, tensor in trained.state_dict().items()}
+    folder = training_path(found.config, "teacher", "", 0, 0)
+    write_finished(folder, {"weights.safetensors": save(weights, header)}, {"settings": {}})
     return found
 
 

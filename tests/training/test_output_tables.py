@@ -54,6 +54,17 @@ def test_mapped_clips_are_found_in_any_order(tmp_path_factory, dtype, at):
     assert torch.equal(found, VALUES[at].to(getattr(torch, dtype)).float())
 
 
+@pytest.mark.parametrize("place", [140, -40, -1])  # in the values, and in the checksum
+def test_a_part_with_a_flipped_bit_is_missing(tmp_path, place):
+    table = filled(tmp_path)
+    content = bytearray(table.path(4).read_bytes())
+    content[place] ^= 1
+    table.path(4).write_bytes(content)
+    assert table.missing() == [4]
+    table.write(4, VALUES[4:8])
+    assert torch.equal(table.read(), VALUES)
+
+
 @pytest.mark.parametrize("kept", [0, 10, 128, 150])
 def test_a_part_cut_short_is_missing(tmp_path, kept):
     table = filled(tmp_path)

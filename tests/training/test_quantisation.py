@@ -15,7 +15,7 @@ import export_student
 import make_mel
 import train_student
 from config import UserError, load, run_script, script_parser
-from data.features.mel_cache import sha256_of
+from data.checksums import sha256_of
 from models.stored import read_model
 from report.run import System
 from report.table import table_rows

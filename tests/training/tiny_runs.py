@@ -48,11 +48,11 @@ def settings(name: str, *overrides: str) -> Config:
     return load(Path("config.ini"), (f"run.name={name}", *overrides))
 
 
-def write_caches(labelled: Sequence[int] = range(8)) -> None:
+def write_caches(labelled: Sequence[int] = range(8), louder: float = 0.0) -> None:
     """Clip n is of fold 1 + n // 4; an even one is low, an odd one high. Those that are not
-    `labelled` have no label.
+    `labelled` have no label. Other recordings, under the same names, are `louder`.
     """
-    Path("audio").mkdir()
+    Path("audio").mkdir(exist_ok=True)
     for name in IDS:
         Path("audio", name).write_bytes(b"sound")
     clips = [
@@ -71,6 +71,7 @@ def write_caches(labelled: Sequence[int] = range(8)) -> None:
         features = np.random.default_rng(0).normal(size=(8, 1, 16, 8)) * 0.3
         features[::2, :, :, :4] += 2
         features[1::2, :, :, 4:] += 2
+        features += louder
         writer = CacheWriter(
             cache_folder(config, role),
             config.mel_of(role),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from config import Config, UserError, load
-from data.features.mel_cache import MelCache, cache_folder, sha256_of
+from data.checksums import read_finished, sha256_of
+from data.features.mel_cache import MelCache, cache_folder
 from data.loading.batches import ClipFeatures
 from data.tables.splits import split_clips
 from models.stored import read_model
 from training.logits.table import Logits
-from training.run_folder import COLUMNS
+from training.run_folder import AGAIN, COLUMNS, METRICS
 from training.teacher_cache import TeacherCache, outputs_folder
 
 WEIGHTS = "weights.safetensors"
@@ -63,9 +63,9 @@ def logits_of_training(
 
 def read_run(folder: Path) -> tuple[dict, Config]:
     """metrics.json of a finished training with weights, and the settings of its run."""
-    for name in ("metrics.json", WEIGHTS):
+    for name in (METRICS, WEIGHTS):
         if not (folder / name).is_file():
             raise UserError(f"{folder}: no {name} in it; expected a finished teacher or student")
-    record = json.loads((folder / "metrics.json").read_text())
+    record = read_finished(folder / METRICS, f"remove {folder} {AGAIN}")
     run = folder.parents[3 if record["role"] == "student" else 2]
     return record, load(run / "config.ini")

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from config import UserError
-from data.features.mel_cache import sha256_of
+from data.checksums import sha256_of
 from data.tables.clips import read_csv
 from training.logits.table import Logits, check_each_once
 

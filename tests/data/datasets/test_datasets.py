@@ -32,6 +32,7 @@ def test_a_data_set_describes_itself(name):
     assert isinstance(dataset.licence, str)
     assert dataset.licence
     assert callable(dataset.download)
+    assert callable(dataset.sources)
     assert inspect.getdoc(DATASETS[name])
 
 

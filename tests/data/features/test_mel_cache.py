@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,13 @@ def rewrite(path, change):
     path.write_bytes(change(path.read_bytes()))
 
 
+def flip(content):
+    """One bit in the middle."""
+    changed = bytearray(content)
+    changed[len(changed) // 2] ^= 1
+    return bytes(changed)
+
+
 def copy_elsewhere(folder):
     other = folder.with_name("other")
     folder.rename(other)
@@ -152,8 +160,15 @@ def copy_elsewhere(folder):
 DAMAGE = {
     "no cache there; run make_mel.py": lambda d: d.with_name("nothing"),
     "incomplete; run make_mel.py": lambda d: (d / "front_end.json").unlink(),
-    "front_end.json: ": lambda d: rewrite(d / "front_end.json", lambda b: b[:-20]),
+    "front_end.json: changed or damaged.*; run": lambda d: rewrite(
+        d / "front_end.json", lambda b: b[:-20]
+    ),
+    "front_end.json: changed or": lambda d: rewrite(
+        d / "front_end.json", lambda b: b.replace(b'"clips": 10', b'"clips": 30')
+    ),
+    "front_end.json: changed .*; run": lambda d: (d / "front_end.json").write_bytes(b""),
     "clips.csv: changed": lambda d: rewrite(d / "clips.csv", lambda b: b.replace(b"a=1", b"b=1")),
+    "clips.npz: changed or": lambda d: rewrite(d / "clips.npz", flip),
     "classes.json: missing": lambda d: (d / "classes.json").unlink(),
     "shard_00001.npy: found 0 bytes": lambda d: (d / "shard_00001.npy").unlink(),
     "shard_00002.npy: found 223 bytes, expected 224": lambda d: rewrite(
@@ -170,6 +185,61 @@ def test_the_damage_of_a_cache_is_named(tmp_path, message):
     with pytest.raises(UserError, match=message) as caught:
         MelCache.open(folder)
     assert str(folder) in str(caught.value)
+
+
+def test_a_flipped_bit_of_a_shard_is_named_and_its_shard_is_computed_again(tmp_path, capsys):
+    writer = made(tmp_path / "x")
+    MelCache.open(tmp_path / "x").check()
+    stamp = writer.path(1).stat()
+    rewrite(writer.path(1), flip)
+    os.utime(writer.path(1), ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # as a disk flips bits
+    cache = MelCache.open(tmp_path / "x")
+    with pytest.raises(UserError, match=r"shard_00001\.npy: changed or damaged.*run make_mel.py"):
+        cache.check()
+    cache.check(0, 2)  # another process has the shares 0 and 2
+    with pytest.raises(UserError, match="shard_00001"):
+        cache.check(1, 2)
+    assert [shard for shard in range(3) if writer.undamaged(shard) is None] == [1]
+    assert "shard_00001.npy: changed or damaged, its checksum is wrong; it is computed again" in (
+        capsys.readouterr().out
+    )
+    part, offset = writer.begin(1)
+    write_rows(part, offset, features_of(10)[4:8])
+    writer.finish(1)
+    writer.finalise()
+    cache = MelCache.open(tmp_path / "x")
+    cache.check()
+    assert torch.equal(cache.read_all(), features_of(10))
+
+
+def test_fingerprints_are_those_of_the_content(tmp_path):
+    folder = recordings(tmp_path)
+
+    def fingerprints(seed=0, **changes):
+        writer = writer_of(tmp_path / "x", table_of(10, folder, **changes))
+        fill(writer, features_of(10, seed))
+        writer.finalise()
+        return MelCache.open(tmp_path / "x").fingerprints()
+
+    first = fingerprints()
+    for path in folder.glob("*.wav"):
+        os.utime(path, (1, 1))
+    assert fingerprints() == first, "files that were only touched"
+    other = fingerprints(seed=1)
+    assert other["shards"] != first["shards"]
+    assert other["clips.csv"] == first["clips.csv"]
+    relabelled = fingerprints(clip_0={"labels": {"b": 1.0}})
+    assert relabelled["shards"] == first["shards"]
+    assert relabelled["clips.csv"] != first["clips.csv"]
+
+
+def test_the_unfinished_shard_of_each_process_has_its_own_name(tmp_path, monkeypatch):
+    writer = writer_of(tmp_path / "x", table_of(10))
+    own, _ = writer.begin(0)
+    monkeypatch.setattr("os.getpid", lambda: 7)
+    other, _ = writer.begin(0)
+    assert own != other
+    assert sorted((tmp_path / "x").iterdir()) == sorted([own, other])
 
 
 # What is to be made again -------------------------------------------------------------------------

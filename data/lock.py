@@ -1,0 +1,70 @@
+"""A lock on a folder: two processes that write into it would destroy each other's files."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from config import UserError
+
+
+class InUse(UserError):
+    """Another process writes into the folder."""
+
+    exit_status = 2
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else writes into `folder`, from any machine. Raises InUse that names who does.
+
+    The lock is that of the hidden file beside it (flock): the system releases it when the process
+    ends, however it ends. There is none on a system without flock or a disk without locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path = folder.with_name(f".{folder.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise InUse(f"{folder}: in use by {holder}; wait until it has ended") from None
+            except OSError:  # a disk without locks
+                path.unlink(missing_ok=True)
+                yield
+                return
+            if not is_file(path, file.fileno()):  # removed by the holder before us
+                continue
+            file.truncate(0)
+            file.write(f"{this_process()}\n")
+            file.flush()
+            try:
+                yield
+                return
+            finally:
+                path.unlink(missing_ok=True)
+                fcntl.flock(file, fcntl.LOCK_UN)  # children may have inherited it
+
+
+def is_file(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one that has this name now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def this_process() -> str:
+    now = datetime.now().astimezone()
+    return f"process {os.getpid()} on {socket.gethostname()} since {now:%Y-%m-%d %H:%M:%S %z}"

@@ -1,0 +1,64 @@
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from data.lock import InUse, locked
+
+fork = multiprocessing.get_context("fork")
+
+
+def hold(folder, ready):
+    with locked(folder):
+        ready.set()
+        threading.Event().wait()
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock of a folder."""
+    ready = fork.Event()
+    process = fork.Process(target=hold, args=(tmp_path / "run", ready))
+    process.start()
+    assert ready.wait(30)
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_a_folder_in_use_names_the_process_that_uses_it(tmp_path, holder):
+    known = f"run: in use by process {holder.pid} on {socket.gethostname()} since 20"
+    with pytest.raises(InUse, match=known) as caught, locked(tmp_path / "run"):
+        pass
+    assert caught.value.exit_status == 2
+    with locked(tmp_path / "other"):
+        pass
+
+
+def test_a_killed_process_holds_no_lock(tmp_path, holder):
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    with locked(tmp_path / "run"):
+        text = (tmp_path / ".run.lock").read_text()
+    assert text.startswith(f"process {os.getpid()} on ")
+    assert list(tmp_path.iterdir()) == [], "nothing is left"
+
+
+def test_the_lock_is_released_by_an_error(tmp_path):
+    with pytest.raises(ValueError, match="stop"), locked(tmp_path / "deep/run"):
+        raise ValueError("stop")
+    with locked(tmp_path / "deep/run"), pytest.raises(InUse), locked(tmp_path / "deep/run"):
+        pass
+
+
+def test_a_disk_without_locks_is_used_without(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    with locked(tmp_path / "run"), locked(tmp_path / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
