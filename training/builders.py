@@ -18,7 +18,7 @@ from models.freeze import freeze
 from models.precision import to_precision
 from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
 from models.published import load_published, read_weights
-from models.stored import read_description
+from training.class_order import described_classes, difference, reorder_classes
 from training.experiment import Experiment
 from training.fold import FoldData
 from training.pretrained_files import pretrained_file
@@ -76,12 +76,10 @@ def new_model(fold: FoldData, role: Role, seed: int, variant: str = "") -> nn.Mo
     model = build_model(fold.experiment, role.features)
     if settings.init:
         path = init_weights(fold.config, settings.init, seed, fold.number, variant)
-        if settings.load_classifier and not fold.table.labelled.all():
-            check_classes(path, fold.table.classes, f"[{role.features}] init")
         if settings.init in (INIT_TEACHER, INIT_STUDENT):
-            load_weights(model, path)
+            load_weights(model, path, fold.table.classes)
         else:
-            load_init(model, settings, path, f"[{role.features}] init")
+            initialise(model, fold, role, settings, path)
     freeze(model, settings.freeze)
     if role.precision != "float32":
         to_precision(model, role.precision, calibration_clips(fold, role))
@@ -102,21 +100,27 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     return find_training(path, seed, fold) / "weights.safetensors"
 
 
-def check_classes(path: Path, classes: Sequence[str], where: str) -> None:
-    """Without labels nothing else shows that the outputs are in the order of the classes.
+def initialise(
+    model: nn.Module, fold: FoldData, role: Role, settings: RoleSettings, path: Path
+) -> None:
+    """Fill a model from INIT, and bring the outputs of another run into the order of the classes.
 
-    Raises ConfigError where the weights describe other classes; published ones describe none.
+    Raises UserError, ConfigError for weights of other classes.
     """
-    try:
-        described = read_description(path).classes
-    except UserError:
-        return
-    if described != tuple(classes):
+    where, classes = f"[{role.features}] init", fold.table.classes
+    found = described_classes(path) if settings.load_classifier else None
+    if found and set(found) != set(classes):
         raise ConfigError(
             where,
-            f"found {path}, whose classes are {', '.join(described)}; those of [data] CLASSES are "
-            f"{', '.join(classes)}",
+            f"found {path}, {difference(found, classes)}; LOAD_CLASSIFIER = no leaves its "
+            "classifier out",
         )
+    load_init(model, settings, path, where)
+    if found and found != classes:
+        shape = fold.features[role.features].shape
+        with torch.random.fork_rng(devices=[]):
+            wider = build_architecture(fold.config, role.features, len(classes) + 1, shape)
+        reorder_classes(model, wider, found, classes)
 
 
 def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) -> None:
@@ -143,8 +147,12 @@ def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) 
         raise UserError(f"{where} {path}: {error}{hint}") from None
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Raises UserError that names the file and each tensor that does not fit."""
+def load_weights(model: nn.Module, path: Path, classes: Sequence[str]) -> None:
+    """Of a training of this run. Raises UserError that names the file, and the classes or each
+    tensor that does not fit.
+    """
+    if (found := described_classes(path)) and (wrong := difference(found, classes)):
+        raise UserError(f"{path} is {wrong}: run its training again, with --overwrite")
     weights = read_weights(path)
     try:
         load_published(model, weights)

@@ -83,7 +83,8 @@ def build_teacher(
 def read_teacher(fold: FoldData, role: Role, seed: int) -> nn.Module:
     """A finished teacher or specialist. Raises UserError."""
     model = build_model(fold.experiment, role.features)
-    load_weights(model, teacher_weights_file(fold.config, role, seed, fold.number))
+    path = teacher_weights_file(fold.config, role, seed, fold.number)
+    load_weights(model, path, fold.table.classes)
     return model
 
 
