@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from config import ConfigError, Task, UserError
-from data.tables.clips import Clip, ClipTable, read_csv
+from data.tables.clips import Clip, ClipTable, first_paths, read_csv
 
 SPLITS = ("train", "validate", "test")
 COLUMNS = (
@@ -42,10 +42,10 @@ class CsvFolder:
         park/0002.wav,dog,validate,b
 
     Columns: filename, below the root; label (or labels), several separated by ";" where task is
-    multi_label; split (train, validate or test) or fold (from 1). Optional: group, the place,
-    sensor or recording that must not straddle a split; start_seconds and seconds, a clip's segment
-    of a longer recording, which may then be on several lines. Every other column is kept as an
-    extra.
+    multi_label; split (train, validate or test) or fold (from 1). Optional: group, the place or
+    sensor that must not straddle a split, as no recording may; start_seconds and seconds, a clip's
+    segment of a longer recording, which may then be on several lines. Every other column is kept as
+    an extra.
 
     A clip whose label is empty has none, and is used for distillation only.
 
@@ -96,7 +96,8 @@ class CsvFolder:
         label = only_one_of(path, columns, "label", "labels")
         part = only_one_of(path, columns, "split", "fold")
         clips: dict[str, Clip] = {}
-        for line, row in rows:
+        recordings = first_paths(root / row["filename"] for _, row in rows)
+        for (line, row), recording in zip(rows, recordings, strict=True):
             where = f"{path} line {line}"
             split, fold = read_part(where, part, row[part])
             start = read_seconds(where, row, "start_seconds") or 0.0
@@ -107,7 +108,7 @@ class CsvFolder:
                 raise UserError(f"{where}: clip {name!r} is in the table already")
             clips[name] = Clip(
                 id=name,
-                path=root / row["filename"],
+                path=recording,
                 labels=self.read_labels(where, row[label]),
                 split=split,
                 fold=fold,

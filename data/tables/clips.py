@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -290,6 +291,17 @@ def read_csv(
 def files_of(path: str) -> list[Path]:
     """The files of a `path` in a clip table: several in that of `ClipTable.recordings`."""
     return list(map(Path, path.split(SEPARATOR)))
+
+
+def first_paths(paths: Iterable[Path]) -> Iterator[Path]:
+    """Each path, or the first that leads to the same file, by a link or by `..`."""
+    folders: dict[Path, str] = {}  # os.path.realpath takes 60 us
+    first: dict[str, Path] = {}
+    for path in paths:
+        if path.parent not in folders:
+            folders[path.parent] = os.path.realpath(path.parent)
+        found = os.path.join(folders[path.parent], path.name)
+        yield first.setdefault(os.path.realpath(found) if os.path.islink(found) else found, path)
 
 
 def first_of(names: list[str], shown: int = 5) -> str:

@@ -4,6 +4,7 @@ import pytest
 from config import ConfigError, UserError
 from data.datasets.csv_folder import CsvFolder
 from data.tables.clips import ClipTable
+from data.tables.splits import split_clips
 
 
 def write(root, text, name="clips.csv"):
@@ -65,6 +66,27 @@ def test_segments_of_one_recording_are_separate_clips(tmp_path):
     assert list(table.frame["start_seconds"]) == [0, 12.5, 12.50001]
     assert table.frame["seconds"].fillna(-1).tolist() == [-1, 10, 3]
     assert set(table.frame["path"]) == {(root / "day.wav").as_posix()}
+
+
+def test_two_paths_of_one_file_are_one_recording(tmp_path):
+    (tmp_path / "one.wav").write_bytes(b"sound")
+    (tmp_path / "again.wav").symlink_to("one.wav")
+    (tmp_path / "linked").symlink_to(".", target_is_directory=True)
+    names = (
+        "one.wav",
+        "again.wav",
+        "./x/../one.wav",
+        "linked/one.wav",
+        "linked/again.wav",
+        "b.wav",
+    )
+    lines = (f"{name},dog,{'train' if n else 'test'}" for n, name in enumerate(names))
+    table = CsvFolder().table(write(tmp_path, "\n".join(("filename,label,split", *lines))))
+    assert len(table) == 6
+    path = (tmp_path / "one.wav").as_posix()
+    assert sorted(table.columns["path"]) == [(tmp_path / "b.wav").as_posix(), *[path] * 5]
+    with pytest.raises(UserError, match="the recording '.*one.wav' is in both the training and"):
+        split_clips(table, 0, "held_out", 0.0)
 
 
 def test_an_empty_label_is_no_label(tmp_path):
