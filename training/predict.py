@@ -72,7 +72,8 @@ def validator(
 ) -> Callable[[nn.Module], float] | None:
     """The score that selects the epoch, higher is better; None where there are no validation clips.
 
-    Held-out training clips may have soft targets (the mean of volunteers): 0.5 is the threshold.
+    Held-out training clips may have soft targets (the mean of volunteers): the truth is the tags
+    from 0.5 up, or the one class with the largest.
     Of clips without labels it is the agreement with the decisions of `teacher`; the teacher itself
     has no score there.
     """
@@ -84,7 +85,7 @@ def validator(
     if agreement:
         truth = decisions(predict(fold, TEACHER, teacher(), rows), fold.table.task)
     else:
-        truth = fold.table.targets[rows] >= 0.5
+        truth = decisions(fold.table.targets[rows], fold.table.task)
 
     def score(model: nn.Module) -> float:
         value = metric.function(predict(fold, role, model, rows), truth, classes)

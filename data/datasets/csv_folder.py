@@ -10,6 +10,7 @@ from typing import Literal
 
 from config import ConfigError, Task, UserError
 from data.tables.clips import Clip, ClipTable, first_paths, read_csv
+from data.tables.label_cells import check_separators, is_soft, read_labels
 
 SPLITS = ("train", "validate", "test")
 COLUMNS = (
@@ -47,7 +48,8 @@ class CsvFolder:
     segment of a longer recording, which may then be on several lines. Every other column is kept as
     an extra.
 
-    A clip whose label is empty has none, and is used for distillation only.
+    A clip whose label is empty has none, and is used for distillation only. Training clips can have
+    soft targets, dog=0.7;rain=0.3.
 
     Options:
         csv: name of the table, below the root.
@@ -96,6 +98,7 @@ class CsvFolder:
         label = only_one_of(path, columns, "label", "labels")
         part = only_one_of(path, columns, "split", "fold")
         clips: dict[str, Clip] = {}
+        lines: dict[str, str] = {}  # the first with each label
         recordings = first_paths(root / row["filename"] for _, row in rows)
         for (line, row), recording in zip(rows, recordings, strict=True):
             where = f"{path} line {line}"
@@ -106,10 +109,16 @@ class CsvFolder:
                 raise UserError(f"{where}: no filename")
             if name in clips:
                 raise UserError(f"{where}: clip {name!r} is in the table already")
+            labels = read_labels(where, row[label], self.task)
+            if is_soft(labels) and split != "train":
+                found = f"found {row[label]!r}, but soft targets are for training clips (split"
+                raise UserError(f"{where}: {found} train) alone")
+            for one in labels:
+                lines.setdefault(one, where)
             clips[name] = Clip(
                 id=name,
                 path=recording,
-                labels=self.read_labels(where, row[label]),
+                labels=None if not labels and self.empty_is_unlabelled else labels,
                 split=split,
                 fold=fold,
                 group=row.get("group", ""),
@@ -118,19 +127,9 @@ class CsvFolder:
                 extras={name: row[name] for name in columns if name not in COLUMNS},
             )
         classes = read_classes(path, self.classes, clips.values())
+        if self.task == "multi_label":
+            check_separators(lines, classes if self.classes else ())
         return ClipTable.of(clips.values(), classes, self.task)
-
-    def read_labels(self, where: str, text: str) -> dict[str, float] | None:
-        """None where the clip is not labelled."""
-        names = [name for part in text.split(";") if (name := part.strip())]
-        if not names and self.empty_is_unlabelled:
-            return None
-        if self.task == "single_label" and len(names) != 1:
-            raise UserError(
-                f"{where}: found {len(names)} labels, {text!r}; expected one (or data.task = "
-                "multi_label)"
-            )
-        return dict.fromkeys(names, 1.0)
 
     def download(self, root: Path) -> None:
         raise UserError(

@@ -17,6 +17,7 @@ import pandas as pd
 from config import Task, UserError, nearest
 from data.atomic_write import atomic_write
 from data.tables.columns import Column, StoredColumns, write_columns
+from data.tables.label_cells import TOLERANCE
 from data.tables.targets import Targets
 
 NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
@@ -251,7 +252,7 @@ def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> No
             raise UserError(
                 f"clip {clip.id!r} must have targets from 0 to 1, has {dict(clip.labels)}"
             )
-        if task == "single_label" and [target for target in targets if target] != [1]:
+        if task == "single_label" and abs(sum(targets) - 1) > TOLERANCE:
             raise UserError(
                 f"clip {clip.id!r} must have exactly one label, has {dict(clip.labels)}"
             )
