@@ -44,9 +44,13 @@ def build_architecture(
     config: Config, role: str, num_classes: int, input_shape: Sequence[int]
 ) -> nn.Module:
     constructor = find_model(f"[{role}] model", getattr(config, role).model)
-    return constructor(
-        num_classes=num_classes, input_shape=tuple(input_shape), **model_options(config, role)
-    )
+    options = model_options(config, role)
+    try:
+        return constructor(num_classes=num_classes, input_shape=tuple(input_shape), **options)
+    except ConfigError as error:
+        if error.where.startswith("["):
+            raise
+        raise ConfigError(f"[{role}] {error.where}", error.message) from None
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from training.builders import build_model
 from training.ensembles import combine
 from training.experiment import Experiment
 from training.fold import open_fold
+from training.missing import check_teachers
 from training.plan import run_trainings, student_trainings, teacher_trainings
 from training.progress import Counter
 from training.run_folder import write_config
@@ -28,6 +29,7 @@ def train_teachers(
     `counter` numbers the trainings, where this command has more than those of `config`.
     """
     experiment = Experiment.open(config, "teacher")
+    config = experiment.config
     check_labels(config, experiment.table, "teacher")
     losses, folds = experiment.teacher_losses, experiment.folds
     counter = counter or Counter(len(run_trainings(config, losses, folds, "teacher")))
@@ -50,12 +52,15 @@ def train_students(
     """A student of each variant, fold and seed, the same in fewer bits, and the ensembles that
     contain students.
 
-    Raises ConfigError for a student over [budget], and for one that cannot be quantised, before
-    anything is trained.
+    Raises ConfigError for a student over [budget], and for one that cannot be quantised, UserError
+    for a teacher that is not there, before anything is trained.
     """
     experiment = Experiment.open(config, "teacher", "student")
+    config = experiment.config
     check_labels(config, experiment.table, "student")
-    counter = counter or Counter(len(run_trainings(config, "", experiment.folds, "student")))
+    trainings = run_trainings(config, "", experiment.folds, "student")
+    check_teachers(config, experiment.dataset, trainings)
+    counter = counter or Counter(len(trainings))
     if config.budget != Budget():
         student = build_model(experiment, "student")
         check_budget(config.budget, cost(student, experiment.features["student"].shape))

@@ -6,6 +6,7 @@ Nothing here reads the disk or asks for a device.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from config import BACKBONE, Augment, Config, ConfigError, choose, constructor_options
@@ -33,6 +34,7 @@ def check_config(config: Config, *roles: str) -> Dataset:
     for name in config.coefficients:
         choose(f"[coefficients] {name}", LOSSES, name)
     dataset = build_dataset(config.data)
+    config = with_variants(config, dataset.task)
     check_augmented_views(config, dataset)
     check_teacher_input(config, dataset)
     check_losses(config, dataset, *roles)
@@ -186,9 +188,22 @@ def check_labels(config: Config, table: ClipTable, role: str) -> None:
             raise ConfigError("[distillation] teacher_input", found)
 
 
+def with_variants(config: Config, task: str) -> Config:
+    """VARIANTS, where it is empty: the loss of the labels, with kd, and with kd and sp."""
+    if config.distillation.variants:
+        return config
+    label = label_loss(task)
+    variants = (label, f"{label}+kd", f"{label}+kd+sp")
+    return replace(config, distillation=replace(config.distillation, variants=variants))
+
+
+def label_loss(task: str) -> str:
+    return "bce" if task == "multi_label" else "ce"
+
+
 def teacher_losses(config: Config, task: str) -> str:
     """Those of [teacher] LOSSES, or the one of the labels of this task."""
-    return config.teacher.losses or ("bce" if task == "multi_label" else "ce")
+    return config.teacher.losses or label_loss(task)
 
 
 def teacher_weights(config: Config, dataset: Dataset, variant: str) -> dict[str, float]:

@@ -16,7 +16,7 @@ def test_an_empty_file_gives_the_defaults_and_its_own_name_to_the_run(ini):
     assert found.data == config.Data()
     assert (found.teacher_mel.num_bands, found.student_mel.num_bands) == (64, 20)
     assert (found.teacher.model, found.student.model) == ("dcase_net", "dcase_small")
-    assert found.distillation.variants == ("bce", "bce+kd", "bce+kd+sp")
+    assert found.distillation.variants == ()
     assert found.coefficients == {}
     assert found.run == config.Run(name="x")
 

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from config import ConfigError, load
-from training.validation import check_config, outputs_repeat, teacher_losses, teacher_weights
+from training.validation import (
+    check_config,
+    outputs_repeat,
+    teacher_losses,
+    teacher_weights,
+    with_variants,
+)
 
 
 def config_of(folder, *overrides):
@@ -37,6 +43,18 @@ def test_a_right_configuration_gives_its_data_set_without_disk_access(tmp_path, 
     assert teacher_losses(config, dataset.task) == "ce"
     assert teacher_weights(config, dataset, "ce+kd") == {"teacher": 1.0}
     assert outputs_repeat(config, dataset)
+
+
+@pytest.mark.parametrize(("task", "label"), [("single_label", "ce"), ("multi_label", "bce")])
+def test_variants_are_those_of_the_task_by_default(tmp_path, task, label):
+    path = tmp_path / "config.ini"
+    path.write_text(f"[data]\nDATASET = csv_folder\nTASK = {task}\n")
+    config = load(path)
+    dataset = check_config(config, "teacher", "student")
+    expected = (label, f"{label}+kd", f"{label}+kd+sp")
+    found = with_variants(config, dataset.task)
+    assert found.distillation.variants == expected
+    assert with_variants(found, "any").distillation.variants == expected
 
 
 @pytest.mark.parametrize(
