@@ -10,6 +10,7 @@ import argparse
 import atexit
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
@@ -147,7 +148,7 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     """
     from data.datasets import build_dataset, root_of
     from data.features.mel_cache import cache_folder, recordings_folder
-    from training.preparation import check_table
+    from training.preparation import check_table, doubtful
 
     data = settings.data
     dataset, root = build_dataset(data), root_of(data)
@@ -164,6 +165,8 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
         )
     table, seconds = dataset.table(root), data.clip_seconds or dataset.clip_seconds
     check_table(settings, dataset, table)
+    for line in doubtful(settings, dataset, table) if rank == 0 else ():
+        print(f"warning: {line}", file=sys.stderr)
     if rank == 0 and (unlabelled := int((~table.labelled).sum())):
         print(f"{unlabelled} of {len(table)} clips have no label: they are for distillation only")
     clip_sets = [ClipSet(table, seconds, dataset.stereo, cache_folder)]

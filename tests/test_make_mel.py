@@ -334,7 +334,7 @@ def test_a_share_of_audioset_is_counted_and_used(place):
         path = place / "audioset" / name
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, np.full(2_000, 0.1), 16_000)
-    chosen = "data.dataset=audioset", "data.root=audioset"
+    chosen = "data.dataset=audioset", "data.root=audioset", "data.hold_out=0"
     with pytest.warns(UserWarning, match=r"2 of 3 of balanced_train.* \(66.7%\), 1 of 2 of eval"):
         make(*chosen)
     table = MelCache.open(cache_folder(load(*chosen), "student")).table
@@ -378,7 +378,7 @@ def test_a_clip_shorter_than_a_frame_is_a_contradiction(place):
             "distillation.variants=ce, bce",
             "found 'bce', but the data set is single-label: write ce",
         ),
-        ("data.task=multi_label", None),
+        ("data.task=multi_label", r"undefined on the 1 validation clips \(held-out"),
         ("distillation.variants=", None),
         ("distillation.variants=kd@fusion", "found 'fusion'"),
         ("teacher.losses=bce", r"\[teacher\] losses: found 'bce', .* write ce"),
@@ -415,6 +415,17 @@ def test_the_splits_are_checked_before_the_work(place, monkeypatch, lines, messa
     with pytest.raises(UserError, match=message):
         make()
     assert not (place / "features").exists()
+
+
+def test_what_is_doubtful_is_a_warning(place, capsys):
+    with (place / "sounds" / "clips.csv").open("a") as file:
+        file.write("\n005.wav,A,test,7\n".replace(",7", ""))
+    table = place / "sounds" / "clips.csv"
+    table.write_text(table.read_text().replace("005.wav,b,test\n", ""))
+    make()
+    shown = capsys.readouterr().err
+    assert "warning: the classes 'A' and 'a' differ in case or spaces alone\n" in shown
+    assert "warning: no training clip has the label 'A'\n" in shown
 
 
 def test_splits_without_test_clips_are_found_before_the_work(place, monkeypatch):

@@ -51,6 +51,12 @@ def build_architecture(
         if error.where.startswith("["):
             raise
         raise ConfigError(f"[{role}] {error.where}", error.message) from None
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if ":" in getattr(config, role).model:  # the user's own code
+            raise
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        found = f"cannot be built with its options and these features: {reason}"
+        raise ConfigError(f"[{role}] model", found) from error
 
 
 @torch.no_grad()

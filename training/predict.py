@@ -19,6 +19,7 @@ from training.device import forward_precision
 from training.distributed import gather, rank, world
 from training.fold import FoldData
 from training.role import TEACHER, Role
+from training.validation import advice_of
 
 
 @torch.no_grad()
@@ -90,11 +91,9 @@ def validator(
     def score(model: nn.Module) -> float:
         value = metric.function(predict(fold, role, model, rows), truth, classes)
         if math.isnan(value):
-            raise UserError(
-                f"{name} is undefined on the {len(rows)} validation clips "
-                f"({fold.split.validation_name}); set [data] HOLD_OUT higher, or 0 for the "
-                "last epoch"
-            )
+            found = f"{name} is undefined on the {len(rows)} validation clips"
+            message = f"{found} ({fold.split.validation_name}); {advice_of(fold.split)}"
+            raise UserError(message)
         return value if metric.higher_is_better else -value
 
     return score

@@ -14,6 +14,7 @@ from training.experiment import Experiment
 from training.fold import open_fold
 from training.missing import check_teachers
 from training.plan import run_trainings, student_trainings, teacher_trainings
+from training.preparation import check_splits
 from training.progress import Counter
 from training.run_folder import write_config
 from training.specialists import find_pairs
@@ -31,6 +32,7 @@ def train_teachers(
     experiment = Experiment.open(config, "teacher")
     config = experiment.config
     check_labels(config, experiment.table, "teacher")
+    check_splits(config, experiment.dataset, experiment.table)
     losses, folds = experiment.teacher_losses, experiment.folds
     counter = counter or Counter(len(run_trainings(config, losses, folds, "teacher")))
     write_config(config)
@@ -58,6 +60,7 @@ def train_students(
     experiment = Experiment.open(config, "teacher", "student")
     config = experiment.config
     check_labels(config, experiment.table, "student")
+    check_splits(config, experiment.dataset, experiment.table)
     trainings = run_trainings(config, "", experiment.folds, "student")
     check_teachers(config, experiment.dataset, trainings)
     counter = counter or Counter(len(trainings))

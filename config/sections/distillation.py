@@ -54,6 +54,7 @@ class Distillation:
         "AUGMENTED_VIEWS in epoch e, so that the teacher's outputs can be cached under [augment]; "
         "0: augmentation is sampled in each epoch",
         low=0,
+        high=10_000,
     )
 
     def __post_init__(self) -> None:

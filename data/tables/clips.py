@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from config import Task, UserError, nearest
+from config import ConfigError, Task, UserError, nearest
 from data.atomic_write import atomic_write
 from data.tables.columns import Column, StoredColumns, write_columns
 from data.tables.label_cells import TOLERANCE
@@ -27,6 +27,7 @@ IN_MEMORY = ("id", "split", "fold", "group")  # of a table that was read: traini
 FILES = ("clips.csv", "clips.npz", "classes.json")  # of a table
 BLOCK = 2**16  # clips written at a time
 SEPARATOR = "\0"  # between the paths of one clip: no path contains it
+ID_COLUMN = "audio_filename"  # of predictions.csv: the first, before the classes
 MOST_GROUPS = 20  # values of an extra: with more, each would have few clips
 
 
@@ -154,6 +155,9 @@ class ClipTable:
             raise UserError("the data set has no labelled clip")
         if len(set(classes)) < len(classes) or any(";" in name for name in classes):
             raise UserError(f"expected each class once and without ';', found {', '.join(classes)}")
+        if ID_COLUMN in classes:
+            found = f"found {ID_COLUMN!r}, which is the first column of predictions.csv; rename it"
+            raise ConfigError("[data] classes", found)
         order = np.argsort(columns["id"].raw(), kind="stable")
         ids = columns["id"].raw(order)
         if (again := ids[1:] == ids[:-1]).any():

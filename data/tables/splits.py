@@ -13,6 +13,7 @@ from config import ConfigError, UserError
 from data.tables.clips import ClipTable
 
 CANDIDATES = 200
+HELD_OUT = "held-out training clips"
 AGREEMENT = "agreement with the teacher"  # the score of test clips without labels
 SHUFFLED = 10**7  # groups, by all candidates together: with very many, one shuffle is enough
 
@@ -85,7 +86,7 @@ def split_clips(
         if not labelled.all():  # the clips without labels of the held-out groups
             units = units_of(table)
             train = train & ~np.isin(units, units[held])
-        validation_name = "held-out training clips" if len(held) else "none"
+        validation_name = HELD_OUT if len(held) else "none"
     train, validation, test = map(np.flatnonzero, (train, validation, test))
     if protocol == "held_out":
         check_disjoint(table, train, validation, test)

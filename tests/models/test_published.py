@@ -277,9 +277,7 @@ def test_a_published_ast_of_other_sizes_is_an_error(model, message):
 
 
 def test_a_published_ast_does_not_fit_another_model():
-    with pytest.raises(
-        UserError, match=r"do not fit DcaseSmall: .*patch_embed.weight is unex"
-    ):
+    with pytest.raises(UserError, match=r"do not fit DcaseSmall: .*patch_embed.weight is unex"):
         load_published(small(), published_ast(101, 12))
 
 

@@ -14,6 +14,8 @@ from training.validation import (
     with_variants,
 )
 
+TAGS = "data.dataset=csv_folder", "data.task=multi_label", "distillation.variants="
+
 
 def config_of(folder, *overrides):
     path = folder / "config.ini"
@@ -43,6 +45,24 @@ def test_a_right_configuration_gives_its_data_set_without_disk_access(tmp_path, 
     assert teacher_losses(config, dataset.task) == "ce"
     assert teacher_weights(config, dataset, "ce+kd") == {"teacher": 1.0}
     assert outputs_repeat(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("data.metric=nope",), r"metric: found 'nope' \(allowed: accuracy, expected_calib"),
+        (("data.metric=acuracy",), "metric: found 'acuracy'; nearest: accuracy"),
+        (
+            ("data.metric=roc_auc",),
+            "found 'roc_auc', but the data set is single-label",
+        ),
+        ((*TAGS, "data.metric=accuracy"), "found 'accuracy', but the data set is multi-label"),
+    ],
+)
+def test_the_metric_is_one_of_the_task(tmp_path, overrides, message):
+    config = config_of(tmp_path, "data.dataset=csv_folder", *overrides)
+    with pytest.raises(ConfigError, match=message):
+        check_config(config, "teacher", "student")
 
 
 @pytest.mark.parametrize(("task", "label"), [("single_label", "ce"), ("multi_label", "bce")])

@@ -200,6 +200,10 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
         ("filename,label,split,path\na.wav,dog,train,x\n", "may not be called 'path'; rename it"),
         ("filename,label,split,\na.wav,dog,train,\n", "may not be called ''"),
         ("filename,label,split\n", "clips.csv: "),
+        (
+            "filename,label,split\na.wav,audio_filename,train\n",
+            "classes: found 'audio_filename'",
+        ),
         ("filename,label,split\na.wav,,train\n", "no clip has a label; set .data. CLASSES to the"),
         ("filename,label,split,labelled\na.wav,dog,train,x\n", "may not be called 'labelled'"),
         ("filename,label,split\n\na.wav,dog;cat,train\n", "line 3: found 2 labels, 'dog;cat'"),
