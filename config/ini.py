@@ -53,7 +53,9 @@ def read_ini(path: Path) -> Entries:
 def split_override(text: str) -> Entries:
     """`mel.student.num_bands=32` -> {"mel.student": {"num_bands": Entry("32", …)}}."""
     left, equals, value = text.partition("=")
-    section, dot, name = (part.strip().lower() for part in left.rpartition("."))
+    names_class = left.strip().lower().startswith("classes.")  # which can contain dots
+    parts = left.partition(".") if names_class else left.rpartition(".")
+    section, dot, name = (part.strip().lower() for part in parts)
     where = f"--set {text}"
     if not (equals and dot and section and name):
         raise ConfigError(where, "expected section.key=value, such as student.epochs=20")

@@ -1,4 +1,4 @@
-"""INIT by the name of a published model: it brings its model, options and front end."""
+"""Keys that INIT, by the name of a published model, and HEAD_FIT bring."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from config.sections.mel import Mel
 def fill_in(given: Entries, role: str, problems: list[ConfigError]) -> None:
     """Add the keys of [role] and [mel.role] that INIT of "teacher" or "student" fixes by its name.
 
-    A key that is set to another value is appended to `problems`.
+    A key that is set to another value is appended to `problems`. The defaults of others are added
+    too: LOAD_CLASSIFIER = no with HEAD_FIT = logistic_regression, which fits a new classifier, and
+    the options for a published classifier where it is loaded.
     """
-    init = given.get(role, {}).get("init")
+    keys = given.get(role, {})
+    if (fit := keys.get("head_fit")) and fit.text.lower() == "logistic_regression":
+        keys.setdefault("load_classifier", Entry("no", fit.where))
+    init, loads = keys.get("init"), keys.get("load_classifier")
     if init is None or init.text not in PRETRAINED:
         return
     named = PRETRAINED[init.text]
@@ -38,6 +43,9 @@ def fill_in(given: Entries, role: str, problems: list[ConfigError]) -> None:
             found = None  # so that the other keys have no further problem with it
         if found is None:
             given.setdefault(section, {})[name] = Entry(to_text(value), init.where)
+    if loads is None or not is_equal(loads, False, bool):
+        for name, value in named.classifier_options.items():
+            keys.setdefault(name, Entry(to_text(value), init.where))
 
 
 def is_equal(entry: Entry, value: Any, hint: Any) -> bool:

@@ -26,7 +26,8 @@ class Pretrained:
     mean_average_precision: float  # on the evaluation clips of AudioSet, as published
     model: str
     front_end: Mel
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the model
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the model, required
+    classifier_options: Mapping[str, Any] = field(default_factory=dict)  # where it is loaded
     classes: int = CLASSES
     bytes: int | None = None
     sha256: str | None = None
@@ -47,6 +48,7 @@ class Pretrained:
 # YAMNet: TensorFlow's models, research/audioset/yamnet, and TensorFlow Hub. ----------------------
 
 YAMNET_MEL = Mel(fft_size=512, log_offset=0.001)
+PATCHES = {"patch_frames": 96}  # as published; its classifier is less accurate on longer inputs
 YAMNET = {
     "yamnet": Pretrained(
         address="https://storage.googleapis.com/download.tensorflow.org/models/tflite/task_library/"
@@ -55,6 +57,7 @@ YAMNET = {
         mean_average_precision=0.306,
         model="yamnet",
         options={"batch_norm": False, "activation": "relu6", "width_mult": 1.0},
+        classifier_options=PATCHES,
         front_end=YAMNET_MEL,
         classes=521,
         bytes=4_126_810,
@@ -66,6 +69,7 @@ YAMNET = {
         mean_average_precision=0.306,
         model="yamnet",
         options={"activation": "relu", "width_mult": 1.0},
+        classifier_options=PATCHES,
         front_end=YAMNET_MEL,
         classes=521,
         sha256="13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",

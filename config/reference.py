@@ -11,10 +11,13 @@ from typing import Any, Literal
 
 from config.errors import choose
 from config.fields import allowed_range, key_fields, to_text
-from config.sections import SECTIONS, Augment, Data, Ensembles, Matrix, Mel
+from config.sections import SECTIONS, Augment, Classes, Data, Ensembles, Matrix, Mel
 
 OF_MODEL = "options of the model: `python -m models NAME` lists them"
 FURTHER_KEYS = {
+    Classes: "a class of the data set and the set of the teacher's classes that it stands for, by "
+    "their names, such as SIREN = Siren, Ambulance (siren); a comma can be part of a name, and "
+    'quotes enclose one: "Chirp, tweet"',
     Data: "options of the data set: `python -m data NAME` lists them",
     Ensembles: "a system and its members, such as FUSION = teacher, 2 * student/kd; "
     "teacher@seeds: the teachers of all seeds, teacher@epochs: the mean of ENSEMBLE_START_EPOCH, "

@@ -51,6 +51,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
         "student_mel": section("mel.student", "mel"),
         "teacher": section("teacher"),
         "student": section("student"),
+        "classes": section("classes"),
         "specialists": section("specialists"),
         "distillation": section("distillation"),
         "teacher_augment": section("augment.teacher", "augment"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from config.fields import flat_items, to_text
 from config.sections.augment import Augment
 from config.sections.budget import Budget
+from config.sections.classes import Classes
 from config.sections.data import Data
 from config.sections.distillation import Distillation
 from config.sections.ensembles import Ensembles
@@ -28,6 +29,7 @@ class Config:
     student_mel: Mel
     teacher: Teacher
     student: Student
+    classes: Classes
     specialists: Specialists
     distillation: Distillation
     coefficients: Mapping[str, float]
@@ -70,6 +72,7 @@ class Config:
             "mel.student": self.student_mel,
             "teacher": self.teacher,
             "student": self.student,
+            "classes": self.classes,
             "specialists": self.specialists,
             "distillation": self.distillation,
             "augment.teacher": self.teacher_augment,

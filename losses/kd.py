@@ -57,12 +57,24 @@ class KnowledgeDistillation(Loss):
         self.scale = temperature**2 if squared_temperature else 1.0
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return self.forward_mixed(student, teacher, None)
+
+    def forward_mixed(self, student: Tensor, teacher: Tensor, mix: Tensor | None) -> Tensor:
+        """For mixed clips and a teacher of the clips alone: the mean of the divergences from the
+        teacher's predictions of both clips, weighted by their shares, `mix` (B, B).
+        """
         teacher = teacher.detach()
         if self.standardise_logits:
             student, teacher = z_scores(student), z_scores(teacher)
         log_p = log_probabilities(teacher / self.teacher_temperature, self.task)
         log_q = log_probabilities(student / self.student_temperature, self.task)
-        divergence = (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+        p = log_p.exp()
+        if mix is None:
+            divergence = (p * (log_p - log_q)).sum(dim=-1)
+        else:
+            entropy = -(p * log_p).sum(dim=-1)
+            cross_entropy = -(torch.tensordot(mix, p, 1) * log_q).sum(dim=-1)
+            divergence = cross_entropy - mix @ entropy
         classes, scale = student.shape[1], self.scale
         if self.kd_reduction == "sum" and self.task == "multi_label":
             scale = scale * classes

@@ -17,3 +17,10 @@ class TakesGram(Protocol):
     """A loss that takes the Gram matrix (B, B) in place of the teacher's tensor."""
 
     def forward_gram(self, student: Tensor, teacher: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class MixesTargets(Protocol):
+    """A loss that mixes the targets of mixed clips itself: `mix` (B, B), see `Batch`."""
+
+    def forward_mixed(self, student: Tensor, teacher: Tensor, mix: Tensor) -> Tensor: ...

@@ -1,17 +1,21 @@
-"""The names of the classes of published models, in the order of their outputs."""
+"""The names of the classes of published models, in the order of their outputs.
+
+Source: AudioSet's class_labels_indices.csv (CC BY 4.0), and the list in YAMNet's LiteRT file.
+"""
 
 from pathlib import Path
 
-from config import UserError, choose
+from config import choose
 from config.pretrained import PRETRAINED
 
-LISTS = {521: "audioset_521.txt"}  # number of classes -> one display name a line
+LISTS = {
+    521: "audioset_521.txt",
+    527: "audioset_527.txt",
+}  # number of classes -> one display name a line
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """Those of the model `name` of `config.pretrained`. Raises UserError where there is no list."""
+    """Those of the model `name` of `config.pretrained`."""
     number = choose("pretrained model", PRETRAINED, name).classes
-    if number not in LISTS:
-        raise UserError(f"{name}: the names of its {number} classes are not part of this project")
     text = Path(__file__).with_name(LISTS[number]).read_text(encoding="utf-8")
     return tuple(text.splitlines())

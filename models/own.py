@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
-from config import ConfigError, UserError
+from config import ConfigError, Task, UserError, choose
 from models.output import Output
 from models.user_modules import import_file
 
@@ -52,10 +52,14 @@ class Adapted(nn.Module):
     waveform) sample. `logits`: the key or index of the logits if the module returns a dictionary or
     a tuple. `embedding` and `map`: paths of submodules, as in `named_modules()`, whose outputs are
     captured by forward hooks. By default the embedding is the logits and the map is the embedding.
+    `classes`: the names of the module's classes in the order of its logits, or a text file with one
+    per line, so that a teacher that is used as it is can be one of other classes. `task`: that of
+    the module where the data set has another, multi_label if each logit is that of a tag.
 
     Shapes: (B, C, T, F) or (B, C, S) -> Output.
-    Raises ConfigError for a path that the module does not have, UserError for outputs of another
-    type and for a submodule that is not called.
+    Raises ConfigError for a path that the module does not have, an unknown task, and names of
+    classes that are missing or not different; UserError for outputs of another type and for a
+    submodule that is not called.
     """
 
     def __init__(
@@ -66,8 +70,12 @@ class Adapted(nn.Module):
         logits: str | int | None = None,
         embedding: str | None = None,
         map: str | None = None,
+        classes: Sequence[str] | Path | None = None,
+        task: Task | None = None,
     ) -> None:
         super().__init__()
+        self.classes = None if classes is None else read_classes(classes)
+        self.task = None if task is None else choose("task", {t: t for t in get_args(Task)}, task)
         self.module, self.layout, self.logits = module, layout, logits
         self.paths = {path for path in (embedding, map) if path}
         self.embedding, self.map = embedding, map
@@ -101,6 +109,21 @@ class Adapted(nn.Module):
             )
         embedding = captured.get(self.embedding or "", logits)
         return Output(logits, embedding, (captured.get(self.map or "", embedding),))
+
+
+def read_classes(classes: Sequence[str] | Path) -> tuple[str, ...]:
+    """Names, or those in the lines of a text file. Raises ConfigError."""
+    where = "classes"
+    if isinstance(classes, str | Path):
+        where = str(classes)
+        try:
+            classes = Path(classes).read_text(encoding="utf-8").split("\n")
+        except OSError as error:
+            raise ConfigError(where, error.strerror or str(error)) from None
+    names = tuple(name for name in map(str.strip, classes) if name)
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(where, f"found {len(set(names))} different of {len(names)} class names")
+    return names
 
 
 def to_layout(x: Tensor, layout: Layout) -> Tensor:

@@ -13,6 +13,7 @@ from torch import nn
 
 from config import Mel, Task, UserError
 from models import MODELS, find_model
+from models.class_map import ClassMap, map_classes
 from models.precision import to_precision
 from models.published import load_published, read_weights
 
@@ -33,6 +34,7 @@ class Description:
     mean: tuple[float, ...]  # one, or one per band: the input is (x - mean) / std
     std: tuple[float, ...]
     precision: str = "float32"  # or float16, int8
+    class_map: ClassMap | None = None  # of a model of other classes
 
     def header(self) -> dict[str, str]:
         """The metadata for safetensors, whose values are strings."""
@@ -40,9 +42,12 @@ class Description:
 
     def build(self) -> nn.Module:
         """The model with random weights, in evaluation mode."""
+        outputs = self.class_map.outputs if self.class_map else len(self.classes)
         model = find_model("model", self.model)(
-            num_classes=len(self.classes), input_shape=self.input_shape, **self.options
+            num_classes=outputs, input_shape=self.input_shape, **self.options
         )
+        if self.class_map:
+            map_classes(model, self.class_map, self.task)
         return to_precision(model.eval(), self.precision, [torch.zeros(1, *self.input_shape)])
 
 
@@ -65,7 +70,11 @@ def read_description(path: Path) -> Description:
     try:
         found = json.loads(text)
         lists = {k: tuple(found[k]) for k in ("input_shape", "classes", "mean", "std")}
-        description = Description(**(found | lists | {"front_end": Mel(**found["front_end"])}))
+        parts: dict[str, Any] = {"front_end": Mel(**found["front_end"])}
+        if class_map := found.get("class_map"):
+            sets = tuple(map(tuple, class_map["sets"]))
+            parts["class_map"] = ClassMap(**(class_map | {"sets": sets}))
+        description = Description(**(found | lists | parts))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its description is of another version: {error}") from None
     if ":" not in description.model and description.model not in MODELS:

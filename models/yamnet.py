@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,10 +26,10 @@ class Yamnet(nn.Module):
     classes of AudioSet 3,740,425 parameters, 3,729,481 without batch normalisation; 96 frames of 64
     bands are 69,165,056 multiply-accumulates.
 
-    The published weights are for clips of any length and 64 bands. Those of the LiteRT file, INIT =
-    yamnet, require BATCH_NORM = no, and those in Keras ACTIVATION = relu. A model of fewer blocks
-    starts from the first blocks of the published ones; its embedding is then the mean of the last
-    of them: 256 values at a depth of 5.
+    The published weights are for 64 bands, and their classifier for patches of 96 frames. Those of
+    the LiteRT file, INIT = yamnet, require BATCH_NORM = no, and those in Keras ACTIVATION = relu. A
+    model of fewer blocks starts from the first blocks of the published ones; its embedding is then
+    the mean of the last of them: 256 values at a depth of 5.
 
     Options:
         depth: number of separable blocks, 1 to 13.
@@ -36,13 +37,18 @@ class Yamnet(nn.Module):
         batch_norm: batch normalisation after each convolution; no: folded into the convolutions, as
             in the LiteRT file.
         activation: of each convolution; the published LiteRT file has relu6, the Keras file relu.
+        patch_frames: frames of the patches that a clip is cut into, which overlap by half and
+            whose embeddings are averaged; 0: the whole clip is one input. INIT = yamnet brings 96
+            unless LOAD_CLASSIFIER = no: the published classifier is less accurate on longer inputs.
 
     Source: YAMNet of TensorFlow's models and TensorFlow Hub (LiteRT), with weights of AudioSet that
     can be loaded, see `models.yamnet_weights`; Howard et al., arXiv:1704.04861.
-    Differs: the published scores are the mean over patches of 0.96 s; here a whole clip is one
-    input. Random weights are initialised as by He et al.
+    Differs: the published scores are the mean over patches of 0.96 s; with PATCH_FRAMES = 96 the
+    logits are, and the last patch ends with the clip. Random weights are initialised as by He et
+    al.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, D), maps: the end of each resolution, the
-    last (B, D, ceil(T / 32), ceil(F / 32)) with D = 1024 at the full depth and width.
+    last (B, D, ceil(T / 32), ceil(F / 32)) with D = 1024 at the full depth and width. Maps of
+    patches follow one another in time.
     Raises ConfigError for options out of range and, with `batch_norm`, for an input whose last map
     would be a single value.
     """
@@ -56,10 +62,14 @@ class Yamnet(nn.Module):
         width_mult: float = 1.0,
         batch_norm: bool = True,
         activation: Literal["relu6", "relu"] = "relu6",
+        patch_frames: int = 0,
     ) -> None:
         super().__init__()
         channels, frames, bands = check_mel_shape("yamnet", input_shape, frames=1, bands=1)
         check_at_least("yamnet", 1, depth=depth)
+        check_at_least("yamnet", 0, patch_frames=patch_frames)
+        self.patch_frames = patch_frames
+        frames = min(frames, patch_frames or frames)
         check_positive("yamnet", "width_mult", width_mult)
         if depth > DEPTH:
             raise ConfigError("yamnet depth", f"found {depth}, expected at most {DEPTH}")
@@ -81,13 +91,24 @@ class Yamnet(nn.Module):
         self.classifier = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Output:
-        maps = []
+        maps, starts = [], patch_starts(x.shape[2], self.patch_frames)
+        if len(starts) > 1:
+            x = torch.stack([x[:, :, n : n + self.patch_frames] for n in starts], 1).flatten(0, 1)
         for number, layer in enumerate(self.features):
             x = layer(x)
             if number in self.stage_ends:
                 maps.append(x)
         embedding = x.mean(dim=(2, 3))
+        if len(starts) > 1:
+            embedding = embedding.unflatten(0, (-1, len(starts))).mean(dim=1)
+            maps = [m.unflatten(0, (-1, len(starts))).transpose(1, 2).flatten(2, 3) for m in maps]
         return Output(self.classifier(embedding), embedding, tuple(maps))
+
+
+def patch_starts(frames: int, size: int) -> list[int]:
+    """Where patches of `size` frames start, which overlap by half; the last ends with the clip."""
+    last = frames - size
+    return [*range(0, last, max(size // 2, 1)), last] if size and last > 0 else [0]
 
 
 class Layer(nn.Sequential):

@@ -18,6 +18,7 @@ GROUPS = (  # sections with the same keys share a table
     ("data",),
     ("mel", "mel.teacher", "mel.student"),
     ("teacher", "student"),
+    ("classes",),
     ("specialists",),
     ("distillation",),
     ("augment", "augment.teacher", "augment.specialists", "augment.student"),
@@ -32,6 +33,8 @@ NOTES = {
     "mel": "A key of `[mel]` with the suffix `_TEACHER` or `_STUDENT` applies to that role only, "
     "as do the keys of `[mel.teacher]` and `[mel.student]`.",
     "teacher": "Further keys are the [options of the model](#model-options).",
+    "classes": "Each key is a class of the data set, its value the names of one or more classes of "
+    "the teacher. [Transfer](transfer.md#a-teacher-of-other-classes) has an example.",
     "augment": "A key of `[augment]` with the suffix `_TEACHER`, `_SPECIALISTS` or `_STUDENT` "
     "applies to the training of that role only.",
     "ensembles": "Each further key names an ensemble and lists its members with optional weights, "
@@ -108,7 +111,8 @@ def section_table(names: Sequence[str]) -> str:
     lines = [f"## {', '.join(f'[{name}]' for name in names)}"]
     lines += ["", f"{about[0].upper()}{about[1:]}."]
     lines += ["", NOTES[names[0]]] if names[0] in NOTES else []
-    return "\n".join([*lines, *HEAD, *(key.cells(names) for key in keys.values())])
+    head = HEAD if keys else ()
+    return "\n".join([*lines, *head, *(key.cells(names) for key in keys.values())])
 
 
 def options(constructor: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +15,12 @@ from config import Config, ConfigError, UserError
 from config import Role as RoleSettings
 from config.pretrained import PRETRAINED
 from models import find_model
+from models.class_map import ClassMap, map_classes
 from models.freeze import freeze
 from models.precision import to_precision
 from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
 from models.published import load_published, read_weights
+from training.class_map import classes_of_init, classes_of_module, find_class_map
 from training.class_order import described_classes, difference, reorder_classes
 from training.experiment import Experiment
 from training.fold import FoldData
@@ -30,10 +33,15 @@ from training.validation import model_options
 CALIBRATION_CLIPS = 64
 
 
-def build_model(experiment: Experiment, role: str) -> nn.Module:
-    """The model of "teacher" or "student", with random weights, on the device."""
-    shape = experiment.features[role].shape
-    model = build_architecture(experiment.config, role, len(experiment.table.classes), shape)
+def build_model(experiment: Experiment, role: str, class_map: ClassMap | None = None) -> nn.Module:
+    """The model of "teacher" or "student", with random weights, on the device. `class_map`: of a
+    model of other classes.
+    """
+    shape, table = experiment.features[role].shape, experiment.table
+    outputs = class_map.outputs if class_map else len(table.classes)
+    model = build_architecture(experiment.config, role, outputs, shape)
+    if class_map:
+        map_classes(model, class_map, table.task)
     model = model.to(experiment.device).to(memory_format=torch.channels_last)
     if experiment.config.augment_of(role).crop_seconds:
         check_crop(experiment, role, model)
@@ -81,23 +89,36 @@ def new_model(fold: FoldData, role: Role, seed: int, variant: str = "") -> nn.Mo
     """The model that a training starts from: seeded random weights or those of INIT, with FREEZE
     applied.
     """
-    settings = settings_of(fold.config, role, seed, fold.number)
+    config, table = fold.config, fold.table
+    settings = settings_of(config, role, seed, fold.number)
+    find = partial(find_class_map, config, role, settings, table)
+    path = init_weights(config, settings.init, seed, fold.number, variant)
+    known = classes_of_init(settings.init, path)
     torch.manual_seed(seed)
-    model = build_model(fold.experiment, role.features)
-    if settings.init:
-        path = init_weights(fold.config, settings.init, seed, fold.number, variant)
+    class_map = find(known) if known else None
+    model = build_model(fold.experiment, role.features, class_map)
+    if known is None and (of_module := find(classes_of_module(model, table.task))):
+        map_classes(model, of_module, table.task)
+    if path:
         if settings.init in (INIT_TEACHER, INIT_STUDENT):
-            load_weights(model, path, fold.table.classes)
+            load_weights(model, path, table.classes)
         else:
-            initialise(model, fold, role, settings, path)
+            load_init(model, settings, path, f"[{role.features}] init")
+            if known and settings.load_classifier and not class_map:
+                put_in_order(model, fold, role, known.classes)
     freeze(model, settings.freeze)
     if role.precision != "float32":
         to_precision(model, role.precision, calibration_clips(fold, role))
     return model
 
 
-def init_weights(config: Config, init: str, seed: int, fold: int, variant: str = "") -> Path:
-    """The file that INIT stands for in the training of this seed and fold. Raises UserError."""
+def init_weights(config: Config, init: str, seed: int, fold: int, variant: str = "") -> Path | None:
+    """The file that INIT stands for in the training of this seed and fold; None for no INIT.
+
+    Raises UserError where it is not there.
+    """
+    if not init:
+        return None
     if init == INIT_TEACHER:
         return teacher_weights_file(config, TEACHER, seed, fold)
     if init == INIT_STUDENT:
@@ -110,27 +131,14 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     return find_training(path, seed, fold) / "weights.safetensors"
 
 
-def initialise(
-    model: nn.Module, fold: FoldData, role: Role, settings: RoleSettings, path: Path
-) -> None:
-    """Fill a model from INIT, and bring the outputs of another run into the order of the classes.
-
-    Raises UserError, ConfigError for weights of other classes.
-    """
-    where, classes = f"[{role.features}] init", fold.table.classes
-    found = described_classes(path) if settings.load_classifier else None
-    if found and set(found) != set(classes):
-        raise ConfigError(
-            where,
-            f"found {path}, {difference(found, classes)}; LOAD_CLASSIFIER = no leaves its "
-            "classifier out",
-        )
-    load_init(model, settings, path, where)
-    if found and found != classes:
-        shape = fold.features[role.features].shape
-        with torch.random.fork_rng(devices=[]):
-            wider = build_architecture(fold.config, role.features, len(classes) + 1, shape)
-        reorder_classes(model, wider, found, classes)
+def put_in_order(model: nn.Module, fold: FoldData, role: Role, found: Sequence[str]) -> None:
+    """Reorder the outputs of a model for the classes `found` to those of the table."""
+    classes, shape = fold.table.classes, fold.features[role.features].shape
+    if found == classes:
+        return
+    with torch.random.fork_rng(devices=[]):
+        wider = build_architecture(fold.config, role.features, len(classes) + 1, shape)
+    reorder_classes(model, wider, found, classes)
 
 
 def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) -> None:

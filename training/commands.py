@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from config import Config, UserError
+from config import Config, ConfigError, UserError
+from config.pretrained import PRETRAINED
 from data.features.mel_cache import MelCache, cache_folder, recordings_folder
-from data.tables.clips import Dataset
+from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import folds_of
 from models.cost import cost
-from training.builders import build_architecture
+from training.builders import build_architecture, init_weights
+from training.class_map import classes_of_init, find_class_map
 from training.distributed import rank
 from training.missing import missing_teachers
 from training.plan import run_trainings
 from training.progress import Counter
+from training.role import TEACHER
 from training.role_settings import epochs_of
 from training.validation import check_config, teacher_losses, with_variants
 
@@ -54,7 +57,15 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
         finished = ", finished" if training.is_finished(config) else ""
         print(f"{counter.title(training)}: {epochs_of(config, training.role)} epochs{finished}")
     for role, cache in caches.items():
-        model = build_architecture(config, role, len(cache.table.classes), cache.shape)
+        outputs = len(cache.table.classes)
+        if role == "teacher":
+            try:
+                outputs = count_outputs(config, cache.table, folds[0])
+            except ConfigError:
+                raise
+            except UserError as error:  # INIT is not there
+                missing.append(str(error))
+        model = build_architecture(config, role, outputs, cache.shape)
         figures, shape = cost(model, cache.shape), "x".join(map(str, cache.shape))
         print(
             f"{role}: {getattr(config, role).model}, input {shape}, "
@@ -66,6 +77,16 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
         missing += missing_teachers(config, dataset, trainings)
     for line in dict.fromkeys(missing):
         print(f"missing: {line}")
+
+
+def count_outputs(config: Config, table: ClipTable, fold: int) -> int:
+    """Of the teacher: as many as the data set has classes, or those of a teacher of others."""
+    init, path = config.teacher.init, None
+    if init not in PRETRAINED:  # which the plan does not download
+        path = init_weights(config, init, config.run.seeds[0], fold)
+    known = classes_of_init(init, path)
+    found = find_class_map(config, TEACHER, config.teacher, table, known) if known else None
+    return found.outputs if found else len(table.classes)
 
 
 def open_caches(

@@ -36,7 +36,7 @@ def missing_teachers(
         try:
             if init and init != IMAGENET and init not in PRETRAINED:
                 file = init_weights(config, init, seed, fold)
-                if not file.is_file():
+                if file and not file.is_file():
                     yield f"[student] init {file}: no such file of weights"
             for name in teacher_weights(config, dataset, training.variant):
                 if name in config.teachers():

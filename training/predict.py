@@ -57,8 +57,13 @@ def gathered_outputs(
 
 
 def predict(fold: FoldData, role: Role, model: nn.Module, rows: np.ndarray) -> np.ndarray:
-    """Probabilities of these clips: (len(rows), K) float64."""
+    """Probabilities of these clips: (len(rows), K) float64. Raises UserError for another K."""
     logits = gathered_outputs(fold, role, model, rows, "logits")
+    if (found := logits.shape[1]) != (classes := len(fold.table.classes)):
+        raise UserError(
+            f"[{role.features}] model: found {found} logits, expected one for each of {classes} "
+            "classes; of a teacher of other classes, Adapted requires their names, `classes`"
+        )
     return probabilities(logits, fold.table.task)
 
 

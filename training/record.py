@@ -44,6 +44,8 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
         str(role): settings,
         "augment": config.augment_of(role.name),
     }
+    if role == TEACHER:
+        sections["classes"] = config.classes
     if training.uses_teacher:
         sections |= {"distillation": config.distillation, "mel.teacher": config.teacher_mel}
     found = {
@@ -55,10 +57,9 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
     for loss in names_of(variant):
         found[f"coefficients.{loss}"] = to_text(config.coefficients.get(loss, 1.0))
     found |= teacher_settings(fold, training)
-    if settings.init:
-        path = init_weights(config, settings.init, seed, fold.number, variant)
-        if path.is_file():
-            found["init weights"] = sha256_of(path)
+    path = init_weights(config, settings.init, seed, fold.number, variant)
+    if path and path.is_file():
+        found["init weights"] = sha256_of(path)
     if folder := config.augment_of(role.name).impulse_responses:
         found["impulse responses"] = read_responses(Path(folder)).fingerprint()
     if training.pair:
@@ -125,7 +126,7 @@ def write_training(
         write_epoch_mean(fold, training, fitted.epoch_mean, targets, record, sizes)
     folder.finish(
         model.state_dict(),
-        description(fold, role).header(),
+        description(fold, role, model).header(),
         fitted.history,
         predictions_table(table.ids[split.test], predicted, table.classes),
         {**record, **sizes, "kept_epoch": kept_epoch(fitted.history, settings), "figures": figures},
@@ -169,7 +170,7 @@ def kept_epoch(history: pd.DataFrame, settings: RoleSettings) -> int:
     return int(history["epoch"].iloc[int(np.nanargmax(scores))])
 
 
-def description(fold: FoldData, role: Role) -> Description:
+def description(fold: FoldData, role: Role, model: nn.Module) -> Description:
     """All that rebuilds the model and its front end, for the header of its weights."""
     config, features = fold.config, fold.features[role.features]
     return Description(
@@ -183,4 +184,5 @@ def description(fold: FoldData, role: Role) -> Description:
         mean=tuple(features.mean.tolist()),
         std=tuple(features.std.tolist()),
         precision=role.precision,
+        class_map=getattr(model, "class_map", None),
     )

@@ -14,7 +14,7 @@ from config import Config, ConfigError, Student, UserError, choose
 from config import Role as RoleSettings
 from data.loading.batches import Batch
 from losses import LOSSES
-from losses.loss import Loss, TakesGram
+from losses.loss import Loss, MixesTargets, TakesGram
 from losses.mix import WHERE, names_of
 from models.output import Output
 from training.distributed import gather
@@ -26,9 +26,9 @@ GRAM = "_gram"  # map_gram: the inner products of the batch's maps, (B, B)
 class Teacher(Protocol):
     """A teacher whose outputs are computed in each step or looked up.
 
-    `input_roles` are the roles whose inputs a batch must have. The outputs are TENSORS, or
-    those of them that the losses take; for a loss with `forward_gram` the Gram matrix may replace
-    the tensor.
+    `input_roles` are the roles whose inputs a batch must have; without any, the outputs are looked
+    up, and are mixed for mixed clips. The outputs are TENSORS, or those of them that the losses
+    take; for a loss with `forward_gram` the Gram matrix may replace the tensor.
     """
 
     @property
@@ -90,8 +90,14 @@ class Step:
                     terms[name] = label_term(loss, output, batch)
                 else:
                     terms[name] = total(
-                        weight * distillation_term(loss, output, target, clips)
-                        for weight, target in zip(self.teacher_weights, targets, strict=True)
+                        weight
+                        * distillation_term(
+                            *(loss, output, target, clips),
+                            None if teacher.input_roles else batch.mix,
+                        )
+                        for weight, teacher, target in zip(
+                            self.teacher_weights, self.teachers, targets, strict=True
+                        )
                     )
         return {"loss": total(self.coefficients[n] * t for n, t in terms.items()), **terms}
 
@@ -116,12 +122,20 @@ def label_term(loss: Loss, student: Tensor, batch: Batch) -> Tensor:
 
 
 def distillation_term(
-    loss: Loss, student: Tensor, teacher: Mapping[str, Tensor], clips: int
+    loss: Loss, student: Tensor, teacher: Mapping[str, Tensor], clips: int, mix: Tensor | None
 ) -> Tensor:
+    """`mix` (B, B): the shares of the clips in the student's inputs where the teacher's outputs are
+    those of the clips alone: targets of kd are mixed as probabilities, other tensors as they are.
+    """
     gram = teacher.get(loss.student + GRAM)
     if gram is not None and isinstance(loss, TakesGram):
-        return loss.forward_gram(student, gram)
-    return loss(student, gather(teacher[loss.student], clips))
+        return loss.forward_gram(student, gram if mix is None else mix @ gram @ mix.T)
+    target = gather(teacher[loss.student], clips)
+    if mix is None:
+        return loss(student, target)
+    if isinstance(loss, MixesTargets):
+        return loss.forward_mixed(student, target, mix)
+    return loss(student, torch.tensordot(mix, target, 1))
 
 
 def tensors_of(output: Output) -> dict[str, Tensor]:

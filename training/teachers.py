@@ -12,6 +12,7 @@ from data.features.mel_cache import sha256_of
 from data.loading.batches import ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
+from models.stored import read_description
 from training.builders import build_model, load_weights
 from training.distributed import rank
 from training.embeddings import teacher_on_embeddings
@@ -82,8 +83,8 @@ def build_teacher(
 
 def read_teacher(fold: FoldData, role: Role, seed: int) -> nn.Module:
     """A finished teacher or specialist. Raises UserError."""
-    model = build_model(fold.experiment, role.features)
     path = teacher_weights_file(fold.config, role, seed, fold.number)
+    model = build_model(fold.experiment, role.features, read_description(path).class_map)
     load_weights(model, path, fold.table.classes)
     return model
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from config import BACKBONE, Augment, Config, ConfigError, choose, constructor_options, nearest
 from config import Role as RoleSettings
+from config.pretrained import PRETRAINED
 from data.datasets import build_dataset
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import HELD_OUT, Split
@@ -22,6 +23,7 @@ from losses.mix import names_of, teachers_of, uses_teacher
 from metrics import METRICS
 from metrics.inputs import decisions
 from models import find_model
+from models.class_names import class_names
 from training.role import TEACHER
 from training.steps import build_losses
 from training.teacher_cache import required_outputs
@@ -46,6 +48,7 @@ def check_config(config: Config, *roles: str) -> Dataset:
     check_metric(dataset)
     check_losses(config, dataset, *roles)
     check_heads(config, dataset)
+    check_class_sets(config)
     return dataset
 
 
@@ -191,6 +194,24 @@ def check_logistic_regression(
     if role == "teacher" and (pairs := config.specialists.pairs):
         found = f"found {pairs}, but HEAD_FIT of [teacher] is {kind}"
         raise ConfigError("[specialists] pairs", found)
+
+
+def check_class_sets(config: Config) -> None:
+    """Raises ConfigError where [classes] does not fit [teacher] and [specialists], and for names
+    that a published model has not.
+    """
+    sets, teacher = config.classes, config.teacher
+    if not sets.options:
+        return
+    if not teacher.is_used_as_it_is:
+        found = "is for a teacher that is used as it is: EPOCHS = 0 and LOAD_CLASSIFIER = yes in"
+        raise ConfigError("[classes]", f"{found} [teacher], without FREEZE, HEAD_FIT, ALIGN_EPOCHS")
+    if pairs := config.specialists.pairs:
+        found = f"found {pairs}, but a teacher of other classes ([classes]) is not trained further"
+        raise ConfigError("[specialists] pairs", found)
+    if teacher.init in PRETRAINED:
+        for name in sets.options:
+            sets.names(name, class_names(teacher.init))
 
 
 def check_labels(config: Config, table: ClipTable, role: str) -> None:

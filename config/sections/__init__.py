@@ -8,6 +8,7 @@ from config.errors import nearest
 from config.fields import key_fields
 from config.sections.augment import Augment
 from config.sections.budget import Budget
+from config.sections.classes import Classes
 from config.sections.data import Data, Task
 from config.sections.distillation import Distillation
 from config.sections.ensembles import Ensembles
@@ -23,6 +24,7 @@ __all__ = [
     "SECTIONS",
     "Augment",
     "Budget",
+    "Classes",
     "Data",
     "Distillation",
     "Ensembles",
@@ -47,6 +49,7 @@ SECTIONS: Mapping[str, type] = {
     "mel.student": StudentMel,
     "teacher": Teacher,
     "student": Student,
+    "classes": Classes,
     "specialists": Specialists,
     "distillation": Distillation,
     "augment": Augment,

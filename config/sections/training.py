@@ -115,9 +115,9 @@ class Role:
     )
     load_classifier: bool = key(
         True,
-        "yes: INIT holds all weights, of the same classes and clip length; no: the classifier is "
-        "initialised at random and position embeddings are cropped or interpolated, as always "
-        "with imagenet",
+        "yes: INIT holds all weights, of the same classes and clip length; no, the default with "
+        "HEAD_FIT = logistic_regression: the classifier is initialised at random and position "
+        "embeddings are cropped or interpolated, as always with imagenet",
     )
     init_colours: Literal["sum", "average"] = key(
         "sum", "how the RGB weights of the first layer of imagenet are reduced to one channel"
@@ -142,6 +142,12 @@ class Role:
     @property
     def freezes_backbone(self) -> bool:
         return BACKBONE in self.freeze
+
+    @property
+    def is_used_as_it_is(self) -> bool:
+        """With the classifier of INIT, of which nothing is trained."""
+        trained = self.epochs or self.align_epochs or self.freezes_backbone
+        return self.load_classifier and not trained
 
     def __post_init__(self) -> None:
         where = f"[{type(self).__name__.lower()}]"
@@ -208,6 +214,9 @@ class Role:
                 f"found {self.epochs}, but HEAD_FIT = {self.head_fit} has no epochs: set it to 0"
             )
             raise ConfigError(f"{where} epochs", found)
+        if self.load_classifier:
+            found = f"found yes, but HEAD_FIT = {self.head_fit} fits a new classifier"
+            raise ConfigError(f"{where} load_classifier", found)
         for name in (name for name in defaults if name not in HEAD_KEYS):
             if (value := getattr(self, name)) != defaults[name]:
                 found = f"found {to_text(value)}, which HEAD_FIT = {self.head_fit} does not use"

@@ -30,7 +30,8 @@ class Batch:
     rows (B,), inputs: role -> (B, C, T, F) or (B, C, S), targets (B, K). Where several processes
     share a batch, only the inputs are this process's share: rows and targets are of the full batch.
     `view_index` is that of a replayed view; 0 without replay. `labelled` (B,) bool: which targets
-    are known, after mixing with others; None: all.
+    are known, after mixing with others; None: all. `mix` (B, B): the share of each clip in each
+    input; None where none is mixed with another, and with replay.
     """
 
     rows: Tensor
@@ -38,6 +39,7 @@ class Batch:
     targets: Tensor
     view_index: int = 0
     labelled: Tensor | None = None
+    mix: Tensor | None = None
 
 
 class ClipFeatures:
@@ -239,7 +241,8 @@ class Batches:
                 targets = self.targets[plan.sources.to(self.targets.device)]
                 if plan.params is not None:
                     targets = plan.params.to(targets.device).mix(targets)[: len(plan.rows)]
-                yield Batch(plan.rows, inputs, targets, view_index, self.labelled_of(plan))
+                labelled, mix = self.labelled_of(plan), self.mix_of(plan)
+                yield Batch(plan.rows, inputs, targets, view_index, labelled, mix)
 
     def labelled_of(self, plan: Plan) -> Tensor | None:
         if self.labelled is None:
@@ -248,6 +251,11 @@ class Batches:
         if plan.params is not None:
             found = plan.params.to(found.device).unmixed(found)[: len(plan.rows)]
         return found
+
+    def mix_of(self, plan: Plan) -> Tensor | None:
+        if self.replay or plan.params is None or (plan.params.weight == 1).all():
+            return None
+        return plan.params.mix(torch.eye(len(plan.rows))).to(self.targets.device)
 
     def plans(self, epoch: int, view_index: int) -> Iterator[Plan]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)

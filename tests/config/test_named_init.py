@@ -17,9 +17,24 @@ def test_a_name_brings_the_model_its_options_and_its_front_end(ini, name, role):
     found, named = ini(f"[{role}]\nINIT = {name}"), PRETRAINED[name]
     section = getattr(found, role)
     assert (section.init, section.model) == (name, named.model)
-    assert section.options.keys() == named.options.keys()
+    assert section.options.keys() == named.options.keys() | named.classifier_options.keys()
     theirs = dataclasses.asdict(named.front_end)
     assert dataclasses.asdict(found.mel_of(role)) == theirs
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [
+        ("EPOCHS = 0", "96"),
+        ("LOAD_CLASSIFIER = yes", "96"),
+        ("LOAD_CLASSIFIER = No", None),
+        ("HEAD_FIT = logistic_regression\nFREEZE = backbone\nEPOCHS = 0", None),
+        ("PATCH_FRAMES = 0", "0"),
+        ("LOAD_CLASSIFIER = no\nPATCH_FRAMES = 48", "48"),
+    ],
+)
+def test_the_published_classifier_brings_its_options_unless_they_are_set(ini, text, frames):
+    assert ini(YAMNET + text).teacher.options.get("patch_frames") == frames
 
 
 def test_the_other_role_keeps_its_own_front_end(ini):

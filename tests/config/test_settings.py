@@ -74,7 +74,7 @@ def sections(draw, kind):
     """A section with some keys set, fewer of them where they contradict one another."""
     hints = typing.get_type_hints(kind)
     known = config.key_fields(kind)
-    chosen = draw(st.sets(st.sampled_from(sorted(known)), max_size=5))
+    chosen = draw(st.sets(st.sampled_from(sorted(known)), max_size=5)) if known else ()
     values = {}
     if "options" in hints:
         unknown = names.filter(lambda name: name not in known and name != "softmax_temperature")
@@ -95,6 +95,7 @@ configs = st.builds(
     student_mel=sections(config.StudentMel),
     teacher=sections(config.Teacher),
     student=sections(config.Student),
+    classes=sections(config.Classes),
     specialists=sections(config.Specialists),
     distillation=sections(config.Distillation),
     coefficients=st.dictionaries(names, st.floats(0, 1e6), max_size=3),

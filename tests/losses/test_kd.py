@@ -139,3 +139,18 @@ def test_the_published_loss_of_low_complexity_scenes():
     kd = KnowledgeDistillation(task="single_label", **settings)
     ours = 0.02 * CrossEntropy()(student, F.one_hot(labels, 10).double())
     torch.testing.assert_close(ours + 0.98 * kd(student, teacher), published, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("reduction", ["auto", "sum", "mean"])
+def test_mixed_clips_have_the_divergences_from_both_targets_by_their_shares(task, reduction):
+    kd = KnowledgeDistillation(task=task, temperature=2, kd_reduction=reduction)
+    student, teacher = logits(5)
+    shares, partners = [0.5, 0.7, 1.0, 0.9, 0.6], [2, 0, 1, 3, 4]
+    mix, by_hand = torch.zeros(5, 5, dtype=torch.float64), 0.0
+    for clip, (share, partner) in enumerate(zip(shares, partners, strict=True)):
+        mix[clip, clip] += share
+        mix[clip, partner] += 1 - share
+        own, other = (kd(student[[clip]], teacher[[one]]) for one in (clip, partner))
+        by_hand += (share * own + (1 - share) * other) / 5
+    torch.testing.assert_close(kd.forward_mixed(student, teacher, mix), by_hand)

@@ -86,6 +86,29 @@ def test_its_cost_and_its_gradients():
     assert model.module.encoder[0].weight.grad is not None
 
 
+def test_its_classes_are_a_list_or_the_lines_of_a_file(tmp_path):
+    names = ("car, idling", "dog", "b\u00e4r")
+    file = tmp_path / "classes.txt"
+    file.write_text("car, idling\ndog\r\n  b\u00e4r\n\n", encoding="utf-8")
+    for classes in (list(names), file, str(file)):
+        assert adapted(classes=classes, task="multi_label").classes == names
+    assert adapted().classes is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"classes": "none.txt"}, "none.txt: No such file"),
+        ({"classes": ["a", "b", "a"]}, "classes: found 2 different of 3 class names"),
+        ({"classes": []}, "classes: found 0 different of 0 class names"),
+        ({"task": "tags"}, "task: found 'tags'.* multi_label"),
+    ],
+)
+def test_wrong_classes_and_tasks_are_an_error(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        adapted(**wrong)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -1,6 +1,8 @@
+import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,16 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from config import ConfigError, Mel, UserError
+from config import Classes, ConfigError, Mel, UserError
+from config.pretrained import PRETRAINED
+from data.features.decode import decode
 from data.features.front_end import FrontEnd
 from deploy.model_graph import model_graph
 from deploy.onnx_file import session
 from models import MODELS
+from models.class_map import ClassMap, map_classes
+from models.class_names import class_names
 from models.cost import cost
 from models.pretrained import load_pretrained
 from models.published import load_published, read_weights
 from models.tflite_file import Table
-from models.yamnet import same_padding
+from models.yamnet import patch_starts, same_padding
 from tests.yamnet import FOLDER, LITERT, needs_yamnet
 
 FRONT_END = Mel(log_offset=0.001, fft_size=512)  # the rest are the defaults
@@ -66,6 +72,37 @@ def test_fewer_blocks_are_the_first_ones(depth, width, maps):
     assert output.embedding.shape == (2, width)
     assert len(output.maps) == maps
     assert torch.equal(output.maps[-1], expected)
+
+
+@given(st.integers(1, 400), st.integers(0, 120))
+def test_patches_cover_every_frame_and_overlap_by_half(frames, size):
+    starts = patch_starts(frames, size)
+    if size == 0 or frames <= size:
+        assert starts == [0]
+        return
+    covered = {frame for n in starts for frame in range(n, n + size)}
+    assert covered == set(range(frames))
+    assert starts == sorted(set(starts))
+    assert all(b - a <= max(size // 2, 1) for a, b in itertools.pairwise(starts))
+
+
+def test_a_clip_of_patches_is_the_mean_of_its_patches():
+    model = build((1, 250, 24), 3, patch_frames=96, width_mult=0.25).eval()
+    x = torch.randn(2, 1, 250, 24)
+    starts = [0, 48, 96, 144, 154]
+    with torch.no_grad():
+        output = model(x)
+        parts = [model(x[:, :, n : n + 96]) for n in starts]
+    for name in ("logits", "embedding"):
+        each = torch.stack([getattr(part, name) for part in parts])
+        torch.testing.assert_close(getattr(output, name), each.mean(0))
+    for found, *each in zip(output.maps, *(part.maps for part in parts), strict=True):
+        torch.testing.assert_close(found, torch.cat(each, dim=2))
+
+
+def test_a_negative_length_of_patches_is_an_error():
+    with pytest.raises(ConfigError, match="yamnet patch_frames: found -1, expected at least 0"):
+        build(patch_frames=-1)
 
 
 @pytest.mark.parametrize(("depth", "message"), [(0, "at least 1"), (14, "at most 13")])
@@ -178,3 +215,35 @@ def test_a_model_of_fewer_blocks_has_the_published_maps(published, check):
         found = model(check["patch"][:, None]).maps[-1]
         expected = published(check["patch"][:, None]).maps[2]
     assert torch.equal(found, expected)
+
+
+ESC10 = FOLDER.parent / "esc10"
+OF_AUDIOSET = {
+    "chainsaw": "Chainsaw",
+    "clock_tick": "Tick, Tick-tock, Clock",
+    "crackling_fire": "Fire, Crackle",
+    "crying_baby": "Baby cry, infant cry, Crying, sobbing",
+    "dog": "Dog, Bark, Bow-wow",
+    "helicopter": "Helicopter",
+    "rain": "Rain, Raindrop, Rain on surface",
+    "rooster": "Chicken, rooster, Crowing, cock-a-doodle-doo",
+    "sea_waves": "Ocean, Waves, surf",
+    "sneezing": "Sneeze",
+}
+
+
+@needs_yamnet
+@pytest.mark.skipif(not ESC10.is_dir(), reason="../shared/data/esc10 is absent")
+def test_the_published_classes_recognise_clips_of_esc10():
+    """One clip a class; of all 400 it is correct on 383, without patches on 254."""
+    named = PRETRAINED["yamnet"]
+    sets = Classes(options=OF_AUDIOSET).sets(list(OF_AUDIOSET), class_names("yamnet"))
+    clips = pd.read_csv(ESC10 / "meta/esc50.csv").groupby("category", sort=True).head(1)
+    waves = [decode(ESC10 / "audio" / name, 16_000, seconds=4.9) for name in clips["filename"]]
+    mels = FrontEnd(FRONT_END)(torch.as_tensor(np.stack(waves)))
+    model = build(mels.shape[1:], **named.options, **named.classifier_options).eval()
+    load_published(model, read_weights(LITERT))
+    map_classes(model, ClassMap(sets, 521, "multi_label"), "single_label")
+    with torch.no_grad():
+        top = model(mels).logits.argmax(1).tolist()
+    assert [list(OF_AUDIOSET)[k] for k in top] == list(clips["category"])

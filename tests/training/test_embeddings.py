@@ -141,6 +141,10 @@ def test_a_model_whose_classifier_does_not_take_the_embedding_is_named(place):
     [
         (("head_fit=logistic_regression", "epochs=0"), "head_fit: .* requires FREEZE = backbone"),
         (("freeze=backbone", "head_fit=logistic_regression"), "epochs: found 1, but HEAD_FIT"),
+        (
+            ("freeze=backbone", "head_fit=logistic_regression", "epochs=0", "load_classifier=yes"),
+            "load_classifier: found yes, but HEAD_FIT = logistic_regression fits a new classifier",
+        ),
         (("freeze=backbone", "head_c=1"), "head_c: found 1, but HEAD_FIT is gradient"),
         (("freeze=backbone, conv1",), "freeze: found backbone, conv1, but backbone is"),
         (("freeze=backbone", "backbone_lr_scale=0.1"), "backbone_lr_scale: found 0.1, but FREEZE"),

@@ -96,8 +96,10 @@ def with_teacher(found, seed=0):
     """A finished teacher in the run's folder."""
     path = training_path(found.config, "teacher", "", 0, 0) / "weights.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    weights = new_model(found, TEACHER, seed).state_dict()
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
+    trained = new_model(found, TEACHER, seed)
+    weights = trained.state_dict()
+    header = description(found, TEACHER, trained).header()
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path, header)
     return found
 
 
@@ -399,9 +401,9 @@ def test_a_fixed_normalisation_is_used_in_training_and_after_the_export():
         assert cache_folder(found.config, role) == cache_folder(plain.config, role)
         features = found.features[role][rows]
         torch.testing.assert_close(features, (plain.features[role][rows] + 4.5) / 5)
-    weights, path = new_model(found, STUDENT, 0).state_dict(), Path("weights.safetensors")
-    contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
-    save_file(contiguous, path, description(found, STUDENT).header())
+    trained, path = new_model(found, STUDENT, 0), Path("weights.safetensors")
+    contiguous = {name: tensor.contiguous() for name, tensor in trained.state_dict().items()}
+    save_file(contiguous, path, description(found, STUDENT, trained).header())
     model, described = read_model(path)
     assert (described.mean, described.std) == ((-4.5,), (5.0,))
     waveform = 0.1 * torch.randn(1, 1, 4000, generator=torch.Generator().manual_seed(0))

@@ -7,7 +7,7 @@ from data.loading.batches import Batches
 from losses import LOSSES
 from losses.mix import names_of
 from models import MODELS
-from training.steps import OnlineTeacher, Step, build_losses
+from training.steps import OnlineTeacher, Step, build_losses, distillation_term
 
 
 @pytest.fixture
@@ -127,3 +127,53 @@ def test_losses_compute_in_float32_whatever_the_model_computes_in(views, targets
     assert maps[0].dtype == torch.bfloat16
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(sp(*(m.float() for m in maps)).item(), rel=1e-6)
+
+
+class LookUp:
+    """A teacher of single clips: its outputs do not depend on the inputs of the batch."""
+
+    input_roles = ()
+
+    def __init__(self, **tables):
+        self.tables = tables
+
+    def outputs(self, batch):
+        return {name: table[batch.rows] for name, table in self.tables.items()}
+
+
+def test_targets_of_a_teacher_of_single_clips_are_mixed_as_the_clips_are(views, targets):
+    student = model_for(views["student"], 0)
+    maps, logits = torch.randn(16, 3, 4), torch.randn(16, 2)
+    losses = {"sp": LOSSES["sp"](), "kd": LOSSES["kd"](task="single_label")}
+    step = Step(student, "student", losses, {}, [LookUp(map=maps, logits=logits)])
+    batch = first_batch(views, targets)
+    alone = step(batch)
+    batch.mix = torch.eye(8).roll(1, dims=0)  # each clip is its predecessor
+    inputs = batch.inputs["student"]
+    mixed = step(batch)
+    batch.mix, batch.inputs, order = None, {"student": inputs}, torch.arange(8).roll(1)
+    step.teachers = [LookUp(map=maps[batch.rows[order]], logits=logits[batch.rows[order]])]
+    batch.rows = torch.arange(8)
+    expected = step(batch)
+    for name in losses:
+        torch.testing.assert_close(mixed[name], expected[name])
+        assert mixed[name] != alone[name]
+
+
+def test_the_gram_matrix_of_single_clips_is_mixed_as_their_maps_are():
+    loss, maps, student = LOSSES["sp"](), torch.randn(6, 5), torch.randn(6, 3, 2)
+    mix = torch.softmax(torch.randn(6, 6), dim=1)
+    expected = distillation_term(loss, student, {"map": maps}, 6, mix)
+    found = distillation_term(loss, student, {"map_gram": maps @ maps.T}, 6, mix)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(expected, loss(student, mix @ maps))
+
+
+def test_targets_of_a_teacher_of_the_same_inputs_are_not_mixed(views, targets):
+    student, teacher = model_for(views["student"], 0), model_for(views["teacher"], 1)
+    losses = {"kd": LOSSES["kd"](task="single_label")}
+    step = Step(student, "student", losses, {}, [OnlineTeacher(teacher)])
+    batch = first_batch(views, targets)
+    alone = step(batch)["kd"]
+    batch.mix = torch.eye(8).roll(1, dims=0)
+    assert step(batch)["kd"] == alone

@@ -281,3 +281,17 @@ def test_an_epoch_that_is_broken_off_leaves_no_thread():
     assert any(thread.name.startswith("prefetch") for thread in threading.enumerate())
     epoch.close()
     assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_a_batch_has_the_shares_of_mixed_clips(alpha):
+    source = cache([f"{n:02d}" for n in range(24)])
+    view = ClipFeatures(source, source.table.ids, CPU, 1.0)
+    targets = torch.eye(24)
+    augmentation = Augmentation(Augment(mixup_alpha=alpha, gain_db=3.0), 1.0, 8000.0)
+    for batch in Batches({"student": view}, targets, np.arange(24), 10, 0, augmentation).epoch(0):
+        if alpha:
+            assert (batch.mix.diagonal() < 1).any()
+            torch.testing.assert_close(batch.mix @ targets[batch.rows], batch.targets)
+        else:
+            assert batch.mix is None
