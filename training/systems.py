@@ -14,6 +14,7 @@ from config import UserError
 from data.tables.clips import ID_COLUMN, MOST_GROUPS, ClipTable
 from metrics import classwise, evaluate, scenes
 from metrics.inputs import decisions
+from training.class_order import difference
 from training.fold import FoldData
 from training.role import TEACHER
 from training.run_folder import training_path, write_once
@@ -76,8 +77,8 @@ def predictions_table(
 def read_predictions(path: Path, ids: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     """(N, K) in the order of `ids`. Raises UserError for other clips or other classes."""
     found = pd.read_csv(path, dtype={ID_COLUMN: str}).set_index(ID_COLUMN)
-    if tuple(found.columns) != classes:
-        raise UserError(f"{path}: has other classes: {', '.join(found.columns)}")
+    if wrong := difference(tuple(found.columns), classes):
+        raise UserError(f"{path} is {wrong}")
     if missing := set(ids) - set(found.index):
         raise UserError(f"{path}: lacks the clip {str(min(missing))!r} and {len(missing) - 1} more")
     return found.loc[list(ids)].to_numpy()
