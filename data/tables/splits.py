@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from config import ConfigError, UserError
 from data.tables.clips import ClipTable
+from data.tables.columns import Column
 
 CANDIDATES = 200
 HELD_OUT = "held-out training clips"
@@ -103,15 +105,22 @@ def units_of(table: ClipTable) -> np.ndarray:
     Clips without a group are grouped by their recording. Groups are numbered by their names.
     """
     groups, group = np.unique(table.columns["group"].raw(), return_inverse=True)
-    recordings, recording = np.unique(table.columns["path"].raw(), return_inverse=True)
+    recording = numbered(table.columns["path"])
     named = groups[group] != b""
-    edges = recording[named], len(recordings) + group[named]
-    nodes = len(recordings) + len(groups)
+    nodes = len(table) + len(groups)
+    edges = recording[named], len(table) + group[named]
     graph = coo_array((np.ones(len(edges[0]), bool), edges), shape=(nodes, nodes))
     joined = connected_components(graph, directed=False)[1][recording]
     first = np.full(nodes, 2 * nodes)
     np.minimum.at(first, joined, np.where(named, group, len(groups) + recording))
     return np.unique(first[joined], return_inverse=True)[1]
+
+
+def numbered(column: Column) -> np.ndarray:
+    """A number for each row of a column of texts, the same for the same text."""
+    if column.codes is not None:
+        return column.codes.astype(int)
+    return np.unique(column.values, return_inverse=True)[1]
 
 
 def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndarray:
@@ -154,16 +163,17 @@ def check_disjoint(
     table: ClipTable, train: np.ndarray, validation: np.ndarray, test: np.ndarray
 ) -> None:
     """Raises UserError for a group in both training and test, and a recording in two of three."""
-    group, recording = table.columns["group"].raw(), table.columns["path"].raw()
-    for column, what, one, other, names in (
-        (group, "group", train, test, "the training and the test"),
-        (recording, "recording", train, test, "the training and the test"),
-        (recording, "recording", train, validation, "the training and the validation"),
-        (recording, "recording", validation, test, "the validation and the test"),
-    ):
-        both = np.setdiff1d(np.intersect1d(column[one], column[other]), [b""])
-        if len(both):
-            raise UserError(
-                f"the {what} {both[0].decode()!r} is in both {names} set; fix the data set's "
-                "splits or folds, or set [data] PROTOCOL = paper"
-            )
+    for what, column in (("group", table.columns["group"]), ("recording", table.columns["path"])):
+        sets = {"training": train, "validation": validation, "test": test}
+        if what == "group":
+            del sets["validation"]
+        numbers = np.where(column.raw() == b"", -1, numbered(column))
+        for (one, rows), (other, others) in combinations(sets.items(), 2):
+            present = np.zeros(numbers.max() + 2, bool)
+            present[numbers[rows]] = True
+            present[-1] = False  # of no group
+            if len(both := others[present[numbers[others]]]):
+                raise UserError(
+                    f"the {what} {min(column[both])!r} is in both the {one} and the {other} set; "
+                    "fix the data set's splits or folds, or set [data] PROTOCOL = paper"
+                )
