@@ -62,12 +62,12 @@ def train_students(
     check_labels(config, experiment.table, "student")
     check_splits(config, experiment.dataset, experiment.table)
     trainings = run_trainings(config, "", experiment.folds, "student")
-    check_teachers(config, experiment.dataset, trainings)
     counter = counter or Counter(len(trainings))
     if config.budget != Budget():
         student = build_model(experiment, "student")
         check_budget(config.budget, cost(student, experiment.features["student"].shape))
     check_precisions(experiment)
+    check_teachers(config, experiment.dataset, trainings)
     write_config(config)
     for number in experiment.folds:
         fold = open_fold(experiment, number)
