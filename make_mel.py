@@ -10,6 +10,7 @@ import argparse
 import atexit
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -41,11 +42,16 @@ class ClipSet(NamedTuple):
 def main(arguments: argparse.Namespace, settings: Config) -> None:
     if arguments.dry_run:
         from data.plan import plan
+        from training.preparation import check_settings
 
+        check_settings(settings)
         print("\n".join(plan(settings, arguments.download)))
         return
     workers = settings.run.workers or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) or 1
     context = start_workers_early() if workers > 1 else None
+    from training.preparation import check_settings  # imports torch, as the workers do meanwhile
+
+    check_settings(settings)
     rank, world = join_processes()
     clip_sets = read_clips(settings, arguments.download, rank, world)
     changed = []
@@ -153,11 +159,15 @@ def bad_clips_error(bad: Sequence[BadClip], clips: int, folders: Iterable[Path])
 
 
 def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[ClipSet]:
-    """The clips of [data] and, where training crops recordings, these; downloads on request."""
+    """The clips of [data] and, where training crops recordings, these; downloads on request.
+
+    Raises UserError for clips that training would refuse.
+    """
     from data.datasets import build_dataset, root_of
     from data.features.mel_cache import cache_folder, recordings_folder
     from data.lock import locked
     from data.tables.sources import fingerprints
+    from training.preparation import check_table, doubtful
 
     data = settings.data
     dataset, root = build_dataset(data), root_of(data)
@@ -174,6 +184,9 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
             + ("" if download else ", or download them with --download")
         )
     table, seconds = dataset.table(root), data.clip_seconds or dataset.clip_seconds
+    check_table(settings, dataset, table)
+    for line in doubtful(settings, dataset, table) if rank == 0 else ():
+        print(f"warning: {line}", file=sys.stderr)
     if rank == 0 and (unlabelled := int((~table.labelled).sum())):
         print(f"{unlabelled} of {len(table)} clips have no label: they are for distillation only")
     sources = fingerprints(dataset.sources(root))

@@ -60,12 +60,12 @@ def variant_of(config: Config) -> str:
     """The one variant that students are trained with. Raises ConfigError."""
     from losses.mix import uses_teacher
 
-    variant, *others = config.distillation.variants
-    if others or not uses_teacher(variant):
-        found = ", ".join(config.distillation.variants)
+    variants = config.distillation.variants
+    if len(variants) != 1 or not uses_teacher(variants[0]):
+        found = ", ".join(variants) or "none"
         expected = f"found {found}; a matrix takes exactly one, which requires a teacher"
         raise ConfigError("[distillation] variants", expected)
-    return variant
+    return variants[0]
 
 
 def settings_of(

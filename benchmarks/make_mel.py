@@ -66,7 +66,7 @@ def synthesise(folder: Path, clips: int) -> None:
         wave = 0.3 * np.sin(2 * np.pi * (low + rise * time) * time)
         wave += 0.05 * generator.standard_normal(len(time))
         soundfile.write(folder / "sounds" / f"{n:04d}.wav", wave, RATE, subtype="PCM_16")
-        lines.append(f"{n:04d}.wav,{'ab'[n % 2]},train")
+        lines.append(f"{n:04d}.wav,{'ab'[n % 2]},{'train' if n % 5 else 'test'}")
     (folder / "sounds" / "clips.csv").write_text("\n".join(lines) + "\n")
     (folder / "config.ini").write_text(CONFIG)
 

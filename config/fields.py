@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from config.errors import ConfigError, nearest
 
+LIMIT = 1e9  # of a number without a range of its own: a larger one is a slip
+
 
 def key(default: Any, doc: str, *, low: float | None = None, high: float | None = None) -> Any:
     """A field of a section: its default, its meaning (with its unit) and its closed range."""
@@ -71,8 +73,17 @@ def check_value(where: str, f: Field[Any], value: Any) -> None:
     for number in numbers:
         if (low is not None and number < low) or (high is not None and number > high):
             raise ConfigError(where, f"found {number}, expected {allowed_range(f)}")
+    if high is None:
+        check_limit(where, *numbers)
     if isinstance(value, tuple) and len(set(value)) < len(value) and type(value[0]) is not float:
         raise ConfigError(where, f"found {to_text(value)}, expected no duplicates")
+
+
+def check_limit(where: str, *values: Any) -> None:
+    """Raise ConfigError for a number beyond LIMIT."""
+    for value in values:
+        if isinstance(value, int | float) and abs(value) > LIMIT:
+            raise ConfigError(where, f"found {value}, expected at most {LIMIT:g}")
 
 
 def allowed_range(f: Field[Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from config.errors import ConfigError
-from config.fields import cast, key_fields
+from config.fields import cast, check_limit, key_fields
 from config.renamed import successor
 from config.resolve import collected, raise_together
 from config.sections import no_such_key
@@ -21,7 +21,7 @@ def constructor_options(
     (except num_classes and input_shape, which follow from the data).
 
     `where` is the section's name in brackets. Raises ConfigError for a key that is neither one of
-    the section nor a parameter, and for a value of another type.
+    the section nor a parameter, and for a value of another type or beyond `LIMIT`.
     """
     hints = typing.get_type_hints(
         constructor.__init__ if inspect.isclass(constructor) else constructor
@@ -40,5 +40,7 @@ def constructor_options(
                 unknown = f"{constructor.__name__} has {no_such_key(name, known)}"
                 raise ConfigError(f"{where} {name}", successor(where[1:-1], name) or unknown)
             values[name] = cast(text, parameters[name], f"{where} {name}")
+            value = values[name]
+            check_limit(f"{where} {name}", *(value if isinstance(value, tuple) else (value,)))
     raise_together(where, problems)
     return values

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError, nearest
-from config.fields import cast, check_value, key_fields
+from config.fields import cast, check_limit, check_value, key_fields
 from config.ini import Entries, Entry, move_role_keys, read_ini, split_override
 from config.named_init import fill_in
 from config.renamed import renamed_section, successor
@@ -69,6 +69,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
             coefficients[name] = cast(text, float, where)
             if coefficients[name] < 0:
                 raise ConfigError(where, f"found {text}, expected at least 0")
+            check_limit(where, coefficients[name])
     raise_together(str(path), problems)
     config = Config(coefficients=coefficients, **sections)
     if not config.run.name:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config import UserError
+from models.tensor_file import load_tensors
 from models.tflite_file import read_tflite
 from models.yamnet_weights import is_yamnet, read_keras, translate_yamnet
 
@@ -78,6 +79,10 @@ AST_BANDS = {  # number of patches -> those in frequency, of the published check
     600: 12,  # 512 frames, strides of 10
 }
 
+WRAPPERS = ("module", "_orig_mod")  # in the names of DataParallel and torch.compile
+ENTRIES = ("state_dict", "model_state_dict", "model")  # of a checkpoint with more than weights
+LISTED = 3  # tensors of each kind that do not fit, in a message
+
 PASST_POSITIONS = {
     "time_positions": ("time", "STRIDE_TIME, TIME_PATCHES or the length of the clips"),
     "frequency_positions": ("frequency", "STRIDE_FREQUENCY or the bands"),
@@ -91,8 +96,8 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     are used), of the published urban sound tagging system (for dcase_net and dcase_small; all
     layers, or the convolutions only), of the published specialist system (for raw_resnet), of AST,
     PaSST, EfficientAT's MobileNetV3 (for mn), YAMNet, and of CP-Mobile and CP-ResNet of the
-    published low-complexity scene systems. Raises UserError that names each tensor that is missing,
-    unexpected or of another shape; the model is then unchanged.
+    published low-complexity scene systems. Raises UserError that names the first tensors that
+    are missing, unexpected or of another shape; the model is then unchanged.
     """
     fill(model, to_model_names(model, state_dict))
 
@@ -100,16 +105,23 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """As `load_published`, for weights by the names of `model`."""
     expected = model.state_dict()
-    mismatches = [f"{name} is missing" for name in expected if name not in weights]
-    mismatches += [f"{name} is unexpected" for name in weights if name not in expected]
-    mismatches += [
+    missing = [f"{name} is missing" for name in expected if name not in weights]
+    unexpected = [f"{name} is unexpected" for name in weights if name not in expected]
+    other = [
         describe_mismatch(name, weights[name].shape, tensor.shape)
         for name, tensor in expected.items()
         if name in weights and weights[name].shape != tensor.shape
     ]
-    if mismatches:
+    kinds = ((missing, "missing"), (unexpected, "unexpected"), (other, "of another shape"))
+    if mismatches := [line for names, kind in kinds for line in first_lines(names, kind)]:
         raise UserError(f"the weights do not fit {type(model).__name__}: {'; '.join(mismatches)}")
     model.load_state_dict(weights)
+
+
+def first_lines(lines: Sequence[str], kind: str) -> list[str]:
+    """The first of many tensors, and how many more are missing, unexpected or of another shape."""
+    more = len(lines) - LISTED
+    return [*lines[:LISTED], *([f"{more} more are {kind}"] if more > 0 else [])]
 
 
 def describe_mismatch(name: str, found: Sequence[int], expected: Sequence[int]) -> str:
@@ -135,12 +147,25 @@ def to_model_names(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[s
     Published weights of convolutions only are completed by the other layers of `model`.
     """
     own = model.state_dict()
+    if state_dict.keys() != own.keys():
+        own_names = plain_names(own)
+        state_dict = {
+            own_names.get(n, n): state_dict[t] for n, t in plain_names(state_dict).items()
+        }
     if state_dict.keys() == own.keys():
         return dict(state_dict)
     weights = translate(state_dict, own)
     if weights.keys() != state_dict.keys() and all(name.startswith("conv") for name in weights):
         return {name: t for name, t in own.items() if not name.startswith("conv")} | weights
     return weights
+
+
+def plain_names(names: Collection[str]) -> dict[str, str]:
+    """Each name without what wrappers of models add, `module._orig_mod.fc.weight` -> `fc.weight`,
+    and the name; the names as they are where two would become equal.
+    """
+    plain = {".".join(p for p in name.split(".") if p not in WRAPPERS): name for name in names}
+    return plain if len(plain) == len(names) else {name: name for name in names}
 
 
 def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -255,8 +280,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """The state dict of a .safetensors file, a file of torch.save or a Lightning checkpoint, and
     the weights of YAMNet's .tflite and .h5 files.
 
-    A pickle with anything but tensors is rejected without loading, since that could execute code.
-    Raises UserError for a file that is missing, damaged, rejected or not a state dict.
+    A state dict may be one of the entries `ENTRIES` of a checkpoint, and its names may have what
+    DataParallel and torch.compile add. A pickle with anything but tensors is rejected without
+    loading, since that could execute code. Raises UserError for a file that is missing, damaged,
+    rejected or not a state dict.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
@@ -270,18 +297,26 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         elif path.suffix == ".h5":
             weights = read_keras(path)
         else:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
+            weights = load_tensors(path, "weights")
     except (OSError, UserError):
         raise
     except Exception as error:  # a damaged file can raise almost anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: cannot be read as weights: {reason}") from error
-    if isinstance(weights, Mapping) and "state_dict" in weights:
-        weights = weights["state_dict"]
+    while isinstance(weights, Mapping) and (entry := entry_of(weights)):
+        weights = weights[entry]
     if not isinstance(weights, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
     ):
+        entries = list(map(str, weights))[:LISTED] if isinstance(weights, Mapping) else ()
+        found = f"the entries {', '.join(entries)}" if entries else "something else"
         raise UserError(
-            f"{path}: expected a state dict, tensors by their names, found something else"
+            f"{path}: expected a state dict, tensors by their names, or one in "
+            f"{', '.join(ENTRIES)}; found {found}"
         )
-    return dict(weights)
+    return {name: weights[original] for name, original in plain_names(weights).items()}
+
+
+def entry_of(checkpoint: Mapping[str, Any]) -> str | None:
+    """The entry with the state dict of a model."""
+    return next((name for name in ENTRIES if isinstance(checkpoint.get(name), Mapping)), None)

@@ -33,6 +33,14 @@ CLIP_SECONDS = 0.25
 [mel]
 NUM_BANDS_TEACHER = 16
 NUM_BANDS_STUDENT = 5
+[teacher]
+MODEL = yamnet
+WIDTH_MULT = 0.1
+BATCH_NORM = no
+[student]
+MODEL = yamnet
+WIDTH_MULT = 0.1
+BATCH_NORM = no
 """
 # The script with small shards, so that a run has many.
 SCRIPT = f"""
@@ -58,7 +66,7 @@ def folder_of(place, clips, seconds=0.25):
     for n in range(clips):
         samples = generator.uniform(-0.5, 0.5, round(seconds * 22_050))
         soundfile.write(place / "sounds" / f"{n:03d}.wav", samples, 22_050)
-        lines.append(f"{n:03d}.wav,{'ab'[n % 2]},train")
+        lines.append(f"{n:03d}.wav,{'ab'[n % 2]},{'test' if n % 3 == 2 else 'train'}")
     (place / "sounds" / "clips.csv").write_text("\n".join(lines))
     return place
 
@@ -132,7 +140,7 @@ def test_a_dry_run_counts_and_writes_nothing(place, capsys):
     shown = plan(capsys)
     assert "data set  csv_folder: single_label, clips of 0.25 s" in shown
     assert "audio     sounds: all 6 recordings are there\n" in shown
-    assert "clips     6: train 6, validate 0, test 0\n" in shown
+    assert "clips     6: train 4, validate 0, test 2\n" in shown
     assert "labels    2: a 3, b 3\n" in shown
     folder = cache_folder(load(), "teacher")
     line = f"cache     {folder} for the teacher: 16 mel bands at 16000 Hz, 1x23x16, 736 bytes per "
@@ -271,9 +279,9 @@ def test_many_missing_recordings_are_counted_before_any_is_read(place, monkeypat
 
 @pytest.fixture
 def scenes(tmp_path, monkeypatch):
-    """street_scenes of half a second, as tau_scenes finds them."""
+    """street_scenes of 0.6 s, as tau_scenes finds them."""
     monkeypatch.chdir(tmp_path)
-    short = {"train_places": 1, "test_places": 1, "segments": 1, "seconds": 0.5}
+    short = {"train_places": 1, "test_places": 1, "segments": 1, "seconds": 0.6}
     synthesise(tmp_path / "audio" / "tau_scenes", workers=1, **short)
     (tmp_path / "config.ini").write_text(STEREO)
     return tmp_path
@@ -282,7 +290,7 @@ def scenes(tmp_path, monkeypatch):
 STEREO = """
 [data]
 DATASET = tau_scenes
-CLIP_SECONDS = 0.5
+CLIP_SECONDS = 0.6
 [mel]
 SAMPLE_RATE = 48000
 CHANNELS = 2
@@ -296,6 +304,9 @@ MEL_MIN_HZ = 0
 MEL_MAX_HZ = 24000
 [mel.student]
 FRONT_END = waveform
+[student]
+MODEL = raw_resnet
+WIDTH_MULT = 0.1
 """
 
 
@@ -303,7 +314,7 @@ def test_stereo_waveforms_and_wide_mels_of_scenes_are_cached_as_they_are(scenes)
     make()
     mel = MelCache.open(cache_folder(load(), "teacher"))
     wave = MelCache.open(cache_folder(load(), "student"))
-    assert (mel.shape, wave.shape) == ((2, 11, 256), (2, 24_000))
+    assert (mel.shape, wave.shape) == ((2, 13, 256), (2, 28_800))
     assert list(mel.table.columns["device"][:2]) == ["a", "a"]
     for row in (0, 7, 19):
         samples = decode(Path(wave.table.frame["path"].iloc[row]), 48_000, 2)
@@ -327,7 +338,7 @@ def test_a_mono_recording_is_bad_in_a_stereo_data_set(scenes, monkeypatch):
     with pytest.raises(UserError, match=wrong):
         make()
     make("mel.channels=1")  # mixed down to mono, one channel is as good as two
-    assert MelCache.open(cache_folder(load("mel.channels=1"), "student")).shape == (1, 24_000)
+    assert MelCache.open(cache_folder(load("mel.channels=1"), "student")).shape == (1, 28_800)
     make("data.on_bad_audio=skip")
     assert len(MelCache.open(cache_folder(load(), "student"))) == 19
 
@@ -364,7 +375,7 @@ def test_a_share_of_audioset_is_counted_and_used(place):
         path = place / "audioset" / name
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, np.full(2_000, 0.1), 16_000)
-    chosen = "data.dataset=audioset", "data.root=audioset"
+    chosen = "data.dataset=audioset", "data.root=audioset", "data.hold_out=0"
     with pytest.warns(UserWarning, match=r"2 of 3 of balanced_train.* \(66.7%\), 1 of 2 of eval"):
         make(*chosen)
     table = MelCache.open(cache_folder(load(*chosen), "student")).table
@@ -394,6 +405,76 @@ def test_a_missing_root_is_named(place):
 def test_a_clip_shorter_than_a_frame_is_a_contradiction(place):
     with pytest.raises(ConfigError, match=r"\[data\] clip_seconds: 0.01 s do not hold one"):
         make("data.clip_seconds=0.01")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("student.model=yamnt", r"\[student\] model: found 'yamnt'; nearest: yamnet"),
+        ("student.width=2", r"\[student\] width: .*nearest: width_mult"),
+        ("student.depth=99", r"\[student\] yamnet depth: found 99, expected at most"),
+        ("teacher.batch_norm=yes", r"\[teacher\] yamnet: requires at least 33 frames or bands"),
+        ("coefficients.sq=3", "nearest: sp"),
+        (
+            "distillation.variants=ce, bce",
+            "found 'bce', but the data set is single-label: write ce",
+        ),
+        ("data.task=multi_label", r"undefined on the 1 validation clips \(held-out"),
+        ("distillation.variants=", None),
+        ("distillation.variants=kd@fusion", "found 'fusion'"),
+        ("teacher.losses=bce", r"\[teacher\] losses: found 'bce', .* write ce"),
+        ("augment.crop_seconds=12", "crop_seconds: found 12, but a clip is 0.25 s long"),
+        ("augment.impulse_responses=nowhere", "nowhere is not a folder"),
+        ("data.folds=3", r"\[data\] folds: found 3; the data set has none"),
+        ("data.hold_out=0.5", None),
+    ],
+)
+def test_the_whole_configuration_is_checked_before_the_work(place, monkeypatch, override, message):
+    if message is None:
+        make(override)
+        return
+    monkeypatch.setattr("data.features.extract.extract", None)  # what would read recordings
+    with pytest.raises(UserError, match=message):
+        make(override)
+    assert not (place / "features").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["000.wav,a,test,0.1"], "the recording 'sounds/000.wav' is in both the training and the"),
+        (["sub/../000.wav,a,test,0.1"], "the recording 'sounds/000.wav' is in both the training"),
+        (["000.wav,a,test,0"], "clip '000.wav' is in the table already"),
+    ],
+)
+def test_the_splits_are_checked_before_the_work(place, monkeypatch, lines, message):
+    table = place / "sounds" / "clips.csv"
+    first, *others = table.read_text().splitlines()
+    lines = [f"{first},start_seconds", *(f"{line}," for line in others), *lines]
+    table.write_text("\n".join(lines))
+    monkeypatch.setattr("data.features.extract.extract", None)
+    with pytest.raises(UserError, match=message):
+        make()
+    assert not (place / "features").exists()
+
+
+def test_what_is_doubtful_is_a_warning(place, capsys):
+    with (place / "sounds" / "clips.csv").open("a") as file:
+        file.write("\n005.wav,A,test,7\n".replace(",7", ""))
+    table = place / "sounds" / "clips.csv"
+    table.write_text(table.read_text().replace("005.wav,b,test\n", ""))
+    make()
+    shown = capsys.readouterr().err
+    assert "warning: the classes 'A' and 'a' differ in case or spaces alone\n" in shown
+    assert "warning: no training clip has the label 'A'\n" in shown
+
+
+def test_splits_without_test_clips_are_found_before_the_work(place, monkeypatch):
+    table = place / "sounds" / "clips.csv"
+    table.write_text(table.read_text().replace(",test", ",train"))
+    monkeypatch.setattr("data.features.extract.extract", None)
+    with pytest.raises(UserError, match="no clips to test"):
+        make()
 
 
 def test_help_answers_before_torch_is_imported(tmp_path):

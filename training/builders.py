@@ -22,6 +22,7 @@ from models.precision import to_precision
 from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
 from models.published import load_published, read_weights
 from training.class_map import classes_of_init, classes_of_module, find_class_map
+from training.class_order import described_classes, difference, reorder_classes
 from training.experiment import Experiment
 from training.fold import FoldData
 from training.pretrained_files import pretrained_file
@@ -52,9 +53,19 @@ def build_architecture(
     config: Config, role: str, num_classes: int, input_shape: Sequence[int]
 ) -> nn.Module:
     constructor = find_model(f"[{role}] model", getattr(config, role).model)
-    return constructor(
-        num_classes=num_classes, input_shape=tuple(input_shape), **model_options(config, role)
-    )
+    options = model_options(config, role)
+    try:
+        return constructor(num_classes=num_classes, input_shape=tuple(input_shape), **options)
+    except ConfigError as error:
+        if error.where.startswith("["):
+            raise
+        raise ConfigError(f"[{role}] {error.where}", error.message) from None
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if ":" in getattr(config, role).model:  # the user's own code
+            raise
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        found = f"cannot be built with its options and these features: {reason}"
+        raise ConfigError(f"[{role}] model", found) from error
 
 
 @torch.no_grad()
@@ -85,14 +96,17 @@ def new_model(fold: FoldData, role: Role, seed: int, variant: str = "") -> nn.Mo
     path = init_weights(config, settings.init, seed, fold.number, variant)
     known = classes_of_init(settings.init, path)
     torch.manual_seed(seed)
-    model = build_model(fold.experiment, role.features, find(known) if known else None)
-    if known is None and (class_map := find(classes_of_module(model, table.task))):
-        map_classes(model, class_map, table.task)
+    class_map = find(known) if known else None
+    model = build_model(fold.experiment, role.features, class_map)
+    if known is None and (of_module := find(classes_of_module(model, table.task))):
+        map_classes(model, of_module, table.task)
     if path:
         if settings.init in (INIT_TEACHER, INIT_STUDENT):
-            load_weights(model, path)
+            load_weights(model, path, table.classes)
         else:
             load_init(model, settings, path, f"[{role.features}] init")
+            if known and settings.load_classifier and not class_map:
+                put_in_order(model, fold, role, known.classes)
     freeze(model, settings.freeze)
     if role.precision != "float32":
         to_precision(model, role.precision, calibration_clips(fold, role))
@@ -121,6 +135,16 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     return folder / "weights.safetensors"
 
 
+def put_in_order(model: nn.Module, fold: FoldData, role: Role, found: Sequence[str]) -> None:
+    """Reorder the outputs of a model for the classes `found` to those of the table."""
+    classes, shape = fold.table.classes, fold.features[role.features].shape
+    if found == classes:
+        return
+    with torch.random.fork_rng(devices=[]):
+        wider = build_architecture(fold.config, role.features, len(classes) + 1, shape)
+    reorder_classes(model, wider, found, classes)
+
+
 def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) -> None:
     """Fill a model from INIT. Raises UserError, ConfigError that names `where`."""
     if settings.init == IMAGENET:
@@ -145,8 +169,12 @@ def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) 
         raise UserError(f"{where} {path}: {error}{hint}") from None
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Raises UserError that names the file and each tensor that does not fit."""
+def load_weights(model: nn.Module, path: Path, classes: Sequence[str]) -> None:
+    """Of a training of this run. Raises UserError that names the file, and the classes or each
+    tensor that does not fit.
+    """
+    if (found := described_classes(path)) and (wrong := difference(found, classes)):
+        raise UserError(f"{path} is {wrong}: run its training again, with --overwrite")
     weights = read_weights(path)
     try:
         load_published(model, weights)

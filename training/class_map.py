@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,9 @@ from data.tables.clips import ClipTable
 from models.class_map import ClassMap
 from models.class_names import class_names
 from models.stored import read_description
+from training.class_order import difference
 from training.role import TEACHER, Role
+from training.role_settings import INIT_STUDENT, INIT_TEACHER
 
 
 class Known(NamedTuple):
@@ -79,7 +80,7 @@ def find_class_map(
         return None
     if not as_it_is:
         if settings.load_classifier:
-            check_trained(role, known, table)
+            check_trained(role, settings, known, table)
         return None
     if config.classes.options:
         sets = config.classes.sets(table.classes, known.classes)
@@ -108,20 +109,22 @@ def same_names(where: str, known: Known, classes: Sequence[str]) -> tuple[tuple[
     return tuple((known.classes.index(name),) for name in classes)
 
 
-def check_trained(role: Role, known: Known, table: ClipTable) -> None:
+def check_trained(role: Role, settings: RoleSettings, known: Known, table: ClipTable) -> None:
     """Raises ConfigError for a model of other classes that is trained with its classifier.
 
-    Weights of other classes can be trained further with labels, but not without: nothing else shows
-    that the outputs are in the order of the classes.
+    Weights of the same classes in another order are reordered, a user's own model is not; those of
+    this run are checked where they are loaded.
     """
     where = f"[{role.features}] {known.key}"
     if known.class_map != one_each(len(known.classes), known.class_map.task):
         where = "[specialists] pairs" if role.is_specialist else where
         found = f"found {known.source}, a teacher of other classes, which is used as it is"
         raise ConfigError(where, f"{found}: it is not trained further")
-    if known.key == "init" and table.labelled.all():
+    if settings.init in (INIT_TEACHER, INIT_STUDENT):
         return
-    for one, other in zip_longest(known.classes, table.classes, fillvalue="none"):
-        if one != other:
-            found = f"found {known.source}, whose classes are not those of the data set in its"
-            raise ConfigError(where, f"{found} order: {one!r} in place of {other!r}")
+    wrong = difference(known.classes, table.classes)
+    if known.key == "model" and wrong:
+        raise ConfigError(where, f"found {known.source}, {wrong}")
+    if set(known.classes) != set(table.classes):
+        hint = "LOAD_CLASSIFIER = no leaves its classifier out"
+        raise ConfigError(where, f"found {known.source}, {wrong}; {hint}")

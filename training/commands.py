@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from config import Config, ConfigError, UserError
 from config.pretrained import PRETRAINED
@@ -14,21 +13,22 @@ from models.cost import cost
 from training.builders import build_architecture, init_weights
 from training.class_map import classes_of_init, find_class_map
 from training.distributed import rank
-from training.ensembles import FILE, WEIGHTS, sources
-from training.plan import Training, run_trainings
+from training.missing import missing_teachers
+from training.plan import run_trainings
 from training.progress import Counter
-from training.role import TEACHER, Role
+from training.role import TEACHER
 from training.role_settings import epochs_of
-from training.run_folder import teacher_weights_file
-from training.validation import check_config, teacher_losses, teacher_weights
+from training.validation import check_config, teacher_losses, with_variants
 
 
 def count_trainings(runs: Sequence[tuple[Config, tuple[str, ...]]]) -> Counter:
     """Of several runs of one data set, each with the roles that are trained in it."""
     config, roles = runs[0]
-    caches, _ = open_caches(config, check_config(config, *roles), roles)
+    dataset = check_config(config, *roles)
+    caches, _ = open_caches(config, dataset, roles)
     folds = read_folds(config, caches)
-    return Counter(sum(len(run_trainings(config, "", folds, *roles)) for config, roles in runs))
+    resolved = ((with_variants(config, dataset.task), roles) for config, roles in runs)
+    return Counter(sum(len(run_trainings(config, "", folds, *roles)) for config, roles in resolved))
 
 
 def read_folds(config: Config, caches: Mapping[str, MelCache]) -> tuple[int, ...]:
@@ -48,6 +48,7 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
         return
     roles = ("teacher", "student") if "student" in trained else ("teacher",)
     dataset = check_config(config, *roles)
+    config = with_variants(config, dataset.task)
     caches, missing = open_caches(config, dataset, roles)
     losses, folds = teacher_losses(config, dataset.task), read_folds(config, caches)
     trainings = run_trainings(config, losses, folds, *trained)
@@ -101,24 +102,3 @@ def open_caches(
         except UserError as error:
             missing.append(str(error))
     return caches, missing
-
-
-def missing_teachers(
-    config: Config, dataset: Dataset, trainings: Sequence[Training]
-) -> Iterator[str]:
-    """The unfinished teachers and members of ensembles that students are distilled from."""
-    for training in trainings:
-        seed, fold = training.seed, training.fold
-        try:
-            if config.student.init == "teacher":
-                init_weights(config, config.student.init, seed, fold)
-            for name in teacher_weights(config, dataset, training.variant):
-                if name in config.teachers():
-                    teacher_weights_file(config, Role(name), seed, fold)
-                    continue
-                for path in sources(config, name, seed, fold):
-                    file: Path = path if path.suffix == FILE else path / WEIGHTS
-                    if not file.is_file():
-                        yield f"{file}, of the ensemble {name}"
-        except UserError as error:
-            yield str(error)

@@ -10,6 +10,7 @@ import torch
 
 from config import Config, UserError
 from data.checksums import read_finished, sha256_of
+from metrics.inputs import decisions
 from training.distributed import rank
 from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of
@@ -196,7 +197,7 @@ def check_better_than_chance(fold: FoldData, name: str, where: Path, logits: np.
     if not known.any():
         return
     rows, logits = rows[known], logits[known]
-    labelled = fold.table.targets[rows] >= 0.5
+    labelled = decisions(fold.table.targets[rows], fold.table.task)
     correct = labelled[np.arange(len(rows)), logits.argmax(axis=1)]
     if correct.mean() <= labelled.mean(axis=0).max():
         first = int(correct.argmin())

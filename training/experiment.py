@@ -16,13 +16,20 @@ from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import folds_of
 from training.device import choose_device, feature_memory_gb
 from training.distributed import on_this_machine
-from training.validation import check_config, is_augmented, outputs_repeat, teacher_losses
+from training.validation import (
+    check_config,
+    is_augmented,
+    outputs_repeat,
+    teacher_losses,
+    with_variants,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """The clips and features of a configuration. `fold.open_fold` gives those of one fold.
 
+    config: as given, with the VARIANTS of the task where none are.
     features: "teacher" and "student" (or one of them) -> those of all clips, not normalised.
     folds: the numbers of the folds to run; (0,) where the data set has splits.
     """
@@ -43,6 +50,7 @@ class Experiment:
         that are not there.
         """
         device, dataset = choose_device(config.run.device), check_config(config, *roles)
+        config = with_variants(config, dataset.task)
         for role in roles:
             build_augmentation(config, dataset, role, (role,))  # raises for what does not fit
         caches = {role: MelCache.open(cache_folder(config, role)) for role in roles}

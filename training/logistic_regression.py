@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from config import UserError
+from config import Task, UserError
+from metrics.inputs import decisions
 
 ITERATIONS = 1000  # of L-BFGS, at most
 
@@ -29,7 +30,7 @@ def linear_layer(classifier: nn.Module) -> tuple[nn.Sequential, nn.Linear]:
 
 @torch.no_grad()
 def fit_classifier(
-    classifier: nn.Module, embeddings: Tensor, targets: np.ndarray, task: str, inverse: float
+    classifier: nn.Module, embeddings: Tensor, targets: np.ndarray, task: Task, inverse: float
 ) -> None:
     r"""Set weight and bias of a classifier's linear layer to those of a logistic regression on
     embeddings that are standardised by the mean and std of these clips.
@@ -40,7 +41,7 @@ def fit_classifier(
     multinomial, of multi-label ones there is one for each class; `inverse` is scikit-learn's C, the
     inverse regularisation strength. A class without clips, or with all of them, has a constant
     logit: the log odds of its count, with half a clip added to either side.
-    Shapes: embeddings (N, D), targets (N, K), of which 0.5 or more is a label.
+    Shapes: embeddings (N, D), targets (N, K), of soft ones the decisions.
     Raises UserError without clips.
     """
     before, linear = linear_layer(classifier)
@@ -49,7 +50,7 @@ def fit_classifier(
     inputs = before(embeddings).double().cpu().numpy()
     mean, std = inputs.mean(axis=0), inputs.std(axis=0)
     std[std == 0] = 1.0
-    weight, bias = fit_standardised((inputs - mean) / std, targets >= 0.5, task, inverse)
+    weight, bias = fit_standardised((inputs - mean) / std, decisions(targets, task), task, inverse)
     weight = weight / std
     linear.weight.copy_(torch.from_numpy(weight))
     linear.bias.copy_(torch.from_numpy(bias - weight @ mean))

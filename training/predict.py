@@ -19,6 +19,7 @@ from training.device import forward_precision
 from training.distributed import gather, rank, world
 from training.fold import FoldData
 from training.role import TEACHER, Role
+from training.validation import advice_of
 
 
 @torch.no_grad()
@@ -77,7 +78,8 @@ def validator(
 ) -> Callable[[nn.Module], float] | None:
     """The score that selects the epoch, higher is better; None where there are no validation clips.
 
-    Held-out training clips may have soft targets (the mean of volunteers): 0.5 is the threshold.
+    Held-out training clips may have soft targets (the mean of volunteers): the truth is the tags
+    from 0.5 up, or the one class with the largest.
     Of clips without labels it is the agreement with the decisions of `teacher`; the teacher itself
     has no score there.
     """
@@ -89,16 +91,14 @@ def validator(
     if agreement:
         truth = decisions(predict(fold, TEACHER, teacher(), rows), fold.table.task)
     else:
-        truth = fold.table.targets[rows] >= 0.5
+        truth = decisions(fold.table.targets[rows], fold.table.task)
 
     def score(model: nn.Module) -> float:
         value = metric.function(predict(fold, role, model, rows), truth, classes)
         if math.isnan(value):
-            raise UserError(
-                f"{name} is undefined on the {len(rows)} validation clips "
-                f"({fold.split.validation_name}); set [data] HOLD_OUT higher, or 0 for the "
-                "last epoch"
-            )
+            found = f"{name} is undefined on the {len(rows)} validation clips"
+            message = f"{found} ({fold.split.validation_name}); {advice_of(fold.split)}"
+            raise UserError(message)
         return value if metric.higher_is_better else -value
 
     return score

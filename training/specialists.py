@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from config import ConfigError, UserError
+from metrics.inputs import decisions
 from metrics.scenes import confusion_matrix
 from training.distributed import rank
 from training.fold import FoldData
@@ -41,7 +42,7 @@ def find_pairs(fold: FoldData, seed: int) -> list[Pair]:
     check_pairs(fold, number)
     model = read_teacher(fold, TEACHER, seed)
     predicted = predict(fold, TEACHER, model, split.validation)
-    counts = confusion_matrix(predicted, table.targets[split.validation])
+    counts = confusion_matrix(predicted, decisions(table.targets[split.validation], table.task))
     if not (clips := counts.sum(axis=1)).all():
         missing = table.classes[int(clips.argmin())]
         raise UserError(

@@ -17,7 +17,9 @@ from training.distributed import rank
 from training.ensembles import combine, ensembles, has_students
 from training.experiment import Experiment
 from training.fold import FoldData, open_fold
+from training.missing import check_teachers
 from training.plan import Training, run_trainings, student_trainings, teacher_trainings
+from training.preparation import check_splits
 from training.progress import Counter
 from training.record import recorded_settings
 from training.role import STUDENT, TEACHER
@@ -35,7 +37,9 @@ def train_teachers(
     `counter` numbers the trainings, where this command has more than those of `config`.
     """
     experiment = Experiment.open(config, "teacher")
+    config = experiment.config
     check_labels(config, experiment.table, "teacher")
+    check_splits(config, experiment.dataset, experiment.table)
     losses, folds = experiment.teacher_losses, [open_fold(experiment, n) for n in experiment.folds]
     counter = counter or Counter(len(run_trainings(config, losses, experiment.folds, "teacher")))
     with writing(config):
@@ -59,16 +63,20 @@ def train_students(
     """A student of each variant, fold and seed, the same in fewer bits, and the ensembles that
     contain students.
 
-    Raises ConfigError for a student over [budget], and for one that cannot be quantised, before
-    anything is trained.
+    Raises ConfigError for a student over [budget], and for one that cannot be quantised, UserError
+    for a teacher that is not there, before anything is trained.
     """
     experiment = Experiment.open(config, "teacher", "student")
+    config = experiment.config
     check_labels(config, experiment.table, "student")
-    counter = counter or Counter(len(run_trainings(config, "", experiment.folds, "student")))
+    check_splits(config, experiment.dataset, experiment.table)
+    trainings = run_trainings(config, "", experiment.folds, "student")
+    counter = counter or Counter(len(trainings))
     if config.budget != Budget():
         student = build_model(experiment, "student")
         check_budget(config.budget, cost(student, experiment.features["student"].shape))
     check_precisions(experiment)
+    check_teachers(config, experiment.dataset, trainings)
     folds = [open_fold(experiment, number) for number in experiment.folds]
     with writing(config):
         if not overwrite:

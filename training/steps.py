@@ -188,9 +188,9 @@ def build_losses(
         kind = choose(where, LOSSES, name)
         wrong = {"bce": "single_label", "ce": "multi_label", "centre": "multi_label"}.get(name)
         if wrong == task:
-            raise ConfigError(
-                where, f"found {name!r}, but the data set is {task.replace('_', '-')}"
-            )
+            found = f"found {name!r}, but the data set is {task.replace('_', '-')}"
+            other = {"bce": "ce", "ce": "bce"}.get(name)
+            raise ConfigError(where, f"{found}: write {other}" if other else found)
         if name == "kd" and task == "multi_label" and config.distillation.standardise_logits:
             raise ConfigError(
                 "[distillation] standardise_logits",

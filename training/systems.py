@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from config import UserError
-from data.tables.clips import MOST_GROUPS, ClipTable
+from data.tables.clips import ID_COLUMN, MOST_GROUPS, ClipTable
 from metrics import classwise, evaluate, scenes
 from metrics.inputs import decisions
+from training.class_order import difference
 from training.fold import FoldData
 from training.role import TEACHER
 from training.run_folder import teacher_weights_file, write_finished
@@ -67,15 +68,15 @@ def predictions_table(
 ) -> pd.DataFrame:
     """The official submission format of DCASE urban sound tagging: audio_filename and the tags."""
     table = pd.DataFrame(probabilities, columns=list(classes))
-    table.insert(0, "audio_filename", ids)
+    table.insert(0, ID_COLUMN, ids)
     return table
 
 
 def read_predictions(path: Path, ids: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     """(N, K) in the order of `ids`. Raises UserError for other clips or other classes."""
-    found = pd.read_csv(path, dtype={"audio_filename": str}).set_index("audio_filename")
-    if tuple(found.columns) != classes:
-        raise UserError(f"{path}: has other classes: {', '.join(found.columns)}")
+    found = pd.read_csv(path, dtype={ID_COLUMN: str}).set_index(ID_COLUMN)
+    if wrong := difference(tuple(found.columns), classes):
+        raise UserError(f"{path} is {wrong}")
     if missing := set(ids) - set(found.index):
         raise UserError(f"{path}: lacks the clip {str(min(missing))!r} and {len(missing) - 1} more")
     return found.loc[list(ids)].to_numpy()

@@ -86,7 +86,7 @@ def read_teacher(fold: FoldData, role: Role, seed: int) -> nn.Module:
     """A finished teacher or specialist. Raises UserError."""
     path = teacher_weights_file(fold.config, role, seed, fold.number)
     model = build_model(fold.experiment, role.features, read_description(path).class_map)
-    load_weights(model, path)
+    load_weights(model, path, fold.table.classes)
     return model
 
 

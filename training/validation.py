@@ -5,16 +5,23 @@ Nothing here reads the disk or asks for a device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from config import BACKBONE, Augment, Config, ConfigError, choose, constructor_options
+import numpy as np
+
+from config import BACKBONE, Augment, Config, ConfigError, choose, constructor_options, nearest
 from config import Role as RoleSettings
 from config.pretrained import PRETRAINED
 from data.datasets import build_dataset
 from data.tables.clips import ClipTable, Dataset
+from data.tables.splits import HELD_OUT, Split
 from losses import LOSSES
 from losses.mix import names_of, teachers_of, uses_teacher
+from metrics import METRICS
+from metrics.inputs import decisions
 from models import find_model
 from models.class_names import class_names
 from training.role import TEACHER
@@ -35,12 +42,52 @@ def check_config(config: Config, *roles: str) -> Dataset:
     for name in config.coefficients:
         choose(f"[coefficients] {name}", LOSSES, name)
     dataset = build_dataset(config.data)
+    config = with_variants(config, dataset.task)
     check_augmented_views(config, dataset)
     check_teacher_input(config, dataset)
+    check_metric(dataset)
     check_losses(config, dataset, *roles)
     check_heads(config, dataset)
     check_class_sets(config)
     return dataset
+
+
+def check_metric(dataset: Dataset) -> None:
+    """Raises ConfigError for an unknown metric, and for one of the other task."""
+    fitting = {name for name, metric in METRICS.items() if metric.task == dataset.task}
+    if dataset.metric in METRICS and dataset.metric not in fitting:
+        found = f"found {dataset.metric!r}, but the data set is {dataset.task.replace('_', '-')}"
+        raise ConfigError("[data] metric", f"{found}{nearest(dataset.metric, fitting)}")
+    choose("[data] metric", dict.fromkeys(fitting), dataset.metric)
+
+
+def check_defined(metric: str, table: ClipTable, split: Split) -> None:
+    """Raises ConfigError for a metric that is undefined on the validation clips."""
+    if not is_defined(metric, table, split.validation):
+        found = f"{metric} is undefined on the {len(split.validation)} validation clips"
+        message = f"{found} ({split.validation_name}); {advice_of(split)}"
+        raise ConfigError("[data] metric", message)
+
+
+def is_defined(metric: str, table: ClipTable, rows: np.ndarray) -> bool:
+    """Whether these clips have the labels that a metric requires."""
+    if not len(rows) or not table.labelled[rows].all():
+        return True
+    truth = decisions(table.targets[rows], table.task)
+    scores = np.full(truth.shape, 1 / truth.shape[1])
+    return not math.isnan(METRICS[metric].function(scores, truth, table.classes))
+
+
+def advice_of(split: Split) -> str:
+    """How validation clips get the labels that a metric lacks."""
+    if split.validation_name.startswith(HELD_OUT):
+        return "set [data] HOLD_OUT higher, or 0 for the last epoch"
+    if split.validation_name == "the test split":
+        return "choose another METRIC, or other clips"
+    return (
+        "choose another METRIC, or other clips for that split; without one, training clips are "
+        "held out"
+    )
 
 
 def model_options(config: Config, role: str) -> dict[str, Any]:
@@ -207,9 +254,22 @@ def check_labels(config: Config, table: ClipTable, role: str) -> None:
             raise ConfigError("[distillation] teacher_input", found)
 
 
+def with_variants(config: Config, task: str) -> Config:
+    """VARIANTS, where it is empty: the loss of the labels, with kd, and with kd and sp."""
+    if config.distillation.variants:
+        return config
+    label = label_loss(task)
+    variants = (label, f"{label}+kd", f"{label}+kd+sp")
+    return replace(config, distillation=replace(config.distillation, variants=variants))
+
+
+def label_loss(task: str) -> str:
+    return "bce" if task == "multi_label" else "ce"
+
+
 def teacher_losses(config: Config, task: str) -> str:
     """Those of [teacher] LOSSES, or the one of the labels of this task."""
-    return config.teacher.losses or ("bce" if task == "multi_label" else "ce")
+    return config.teacher.losses or label_loss(task)
 
 
 def teacher_weights(config: Config, dataset: Dataset, variant: str) -> dict[str, float]:

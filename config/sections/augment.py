@@ -20,7 +20,7 @@ class Augment:
     mixup_prob: float = key(1.0, "probability that a clip is mixed", low=0, high=1)
     mixup_start_epoch: int = key(0, "epochs before mixup starts", low=0)
     roll_seconds: float = key(0.0, "s; maximum circular shift in time", low=0)
-    gain_db: float = key(0.0, "dB; maximum gain, positive or negative", low=0)
+    gain_db: float = key(0.0, "dB; maximum gain, positive or negative", low=0, high=200)
     time_mask_seconds: float = key(0.0, "s; maximum length of the time mask", low=0)
     frequency_mask_share: float = key(
         0.0, "maximum width of the frequency mask, as a fraction of the mel axis", low=0, high=0.9
@@ -42,6 +42,7 @@ class Augment:
         "dB; maximum level of the uniform noise added to each log-mel cell, sampled per clip; 2 is "
         "PSLA's noise of 0.1 standard deviations, 4 AST's",
         low=0,
+        high=200,
     )
     mixstyle_alpha: float = key(
         0.0,

@@ -12,6 +12,8 @@ from config.fields import key
 class Budget:
     """[budget]: limits of the student; train_student.py refuses a larger one."""
 
-    max_bytes: int = key(0, "maximum bytes of all parameters in PRECISION; 0: no limit", low=0)
+    max_bytes: int = key(
+        0, "maximum bytes of all parameters in PRECISION; 0: no limit", low=0, high=1e15
+    )
     precision: Literal["float32", "float16", "int8"] = key("float32", "of the stored parameters")
-    max_macs: int = key(0, "maximum multiply-accumulates per clip; 0: no limit", low=0)
+    max_macs: int = key(0, "maximum multiply-accumulates per clip; 0: no limit", low=0, high=1e15)

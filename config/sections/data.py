@@ -18,7 +18,10 @@ class Data:
     dataset: str = key("street_sounds", "name of a data set; `python -m data` lists them")
     root: str = key("", "folder of the recordings; empty: audio/<dataset>")
     clip_seconds: float = key(
-        0.0, "s; length to which every clip is cut or padded; 0: that of the data set", low=0
+        0.0,
+        "s; length to which every clip is cut or padded; 0: that of the data set",
+        low=0,
+        high=3600,
     )
     protocol: Literal["held_out", "paper"] = key(
         "held_out",

@@ -14,8 +14,9 @@ class Distillation:
     """[distillation]: the loss mixes of the students and the outputs of the teacher."""
 
     variants: tuple[str, ...] = key(
-        ("bce", "bce+kd", "bce+kd+sp"),
-        "loss mixes, one student each; its teachers are the teacher and the specialists, or the "
+        (),
+        "loss mixes, one student each; empty: bce, bce+kd, bce+kd+sp for tags, ce, ce+kd, ce+kd+sp "
+        "for one label; the teachers of a mix are the teacher and the specialists, or the "
         "teacher alone (kd@teacher), the specialists alone (kd@specialists), or an ensemble of "
         "[ensembles] (kd@fusion)",
     )
@@ -53,13 +54,10 @@ class Distillation:
         "AUGMENTED_VIEWS in epoch e, so that the teacher's outputs can be cached under [augment]; "
         "0: augmentation is sampled in each epoch",
         low=0,
+        high=10_000,
     )
 
     def __post_init__(self) -> None:
-        if not self.variants:
-            raise ConfigError(
-                "[distillation] variants", "found none, expected one or more: bce, bce+kd"
-            )
         if self.teacher_input != "augmented" and (self.augmented_views or self.teacher == "online"):
             what = "AUGMENTED_VIEWS" if self.augmented_views else "TEACHER = online"
             raise ConfigError(

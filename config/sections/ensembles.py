@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from config.errors import ConfigError
-from config.fields import key, options_field
+from config.fields import LIMIT, key, options_field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Ensembles:
             found[name] = {}
             for part in map(str.strip, text.split(",")):
                 member = re.fullmatch(r"(?:(\d*\.?\d+)\s*\*\s*)?([^\s*]+)", part)
-                if not member or float(member[1] or 1) == 0:
+                if not member or not 0 < float(member[1] or 1) <= LIMIT:
                     wanted = f"found {part!r}, expected a system and its weight: 2 * student/ce+kd"
                     raise ConfigError(f"[ensembles] {name}", wanted)
                 found[name][member[2]] = float(member[1] or 1)

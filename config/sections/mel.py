@@ -22,7 +22,7 @@ class Mel:
     pre_emphasis: float = key(0.0, "y[n] = x[n] - pre_emphasis * x[n - 1]; 0: none", low=0, high=1)
     stft_window_length_seconds: float = key(0.025, "s; STFT window", low=1e-4, high=10)
     stft_hop_length_seconds: float = key(0.010, "s; STFT hop", low=1e-4, high=10)
-    fft_size: int = key(0, "samples; 0: the next power of two of the window", low=0)
+    fft_size: int = key(0, "samples; 0: the next power of two of the window", low=0, high=1_000_000)
     framing: Literal["plain", "centred", "passt", "kaldi"] = key(
         "plain",
         "plain: the first frame starts at sample 0, no padding; "
@@ -32,7 +32,7 @@ class Mel:
     )
     window: Literal["hann", "hann_symmetric", "povey"] = key("hann", "hann: periodic")
     spectrum: Literal["magnitude", "power"] = key("magnitude", "input of the mel filter bank")
-    num_bands: int = key(64, "number of mel bands", low=1)
+    num_bands: int = key(64, "number of mel bands", low=1, high=4096)
     mel_min_hz: float = key(125.0, "Hz; lower edge of the mel filter bank", low=0)
     mel_max_hz: float = key(7_500.0, "Hz; upper edge of the mel filter bank", low=0)
     mel_scale: Literal["htk", "htk_hertz", "slaney"] = key(
@@ -102,4 +102,4 @@ class Mel:
 class StudentMel(Mel):
     """[mel.student]: [mel] with fewer bands by default."""
 
-    num_bands: int = key(20, "number of mel bands", low=1)
+    num_bands: int = key(20, "number of mel bands", low=1, high=4096)

@@ -23,7 +23,7 @@ class Quantisation:
         "post-training quantisation, with ranges measured on 64 training clips",
         low=0,
     )
-    learning_rate: float = key(5e-5, "peak learning rate of these epochs", low=0)
+    learning_rate: float = key(5e-5, "peak learning rate of these epochs", low=0, high=1000)
     freeze_epochs: int = key(
         4, "last epochs of these, with ranges and batch statistics frozen", low=0
     )

@@ -16,7 +16,7 @@ class Run:
     """[run]: the name of the run, its seeds and the machine."""
 
     name: str = key("", "folder below runs/; empty: the name of the configuration file")
-    seeds: tuple[int, ...] = key((0,), "random seeds, one training each", low=0)
+    seeds: tuple[int, ...] = key((0,), "random seeds, one training each", low=0, high=1e9)
     device: str = key("auto", "auto, cpu, cuda, cuda:1 or mps")
     precision: Literal["float32", "bfloat16"] = key(
         "float32", "precision of the forward pass (autocast)"
@@ -24,7 +24,7 @@ class Run:
     compile: Literal["no", "default", "reduce-overhead"] = key(
         "no", "mode of torch.compile in training; reduce-overhead uses CUDA graphs"
     )
-    workers: int = key(0, "processes of make_mel.py; 0: one per core", low=0)
+    workers: int = key(0, "processes of make_mel.py; 0: one per core", low=0, high=1024)
     feature_memory_gb: float | None = key(
         None,
         "GB (10^9 bytes) of features kept in the device's memory during training; empty: half of "

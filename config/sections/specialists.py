@@ -13,11 +13,18 @@ class Specialists:
     """[specialists]: teachers fine-tuned from the teacher, one per confused pair of classes."""
 
     pairs: int = key(
-        0, "number of most confused pairs of classes, one specialist each; 0: none", low=0
+        0,
+        "number of most confused pairs of classes, one specialist each; 0: none",
+        low=0,
+        high=10_000,
     )
     epochs: int = key(60, "passes over the clips of the pair", low=1)
-    learning_rate: float | None = key(None, "empty: the last learning rate of the teacher", low=0)
-    batch_size: int = key(24, "clips: half of the pair, half of the other classes", low=2)
+    learning_rate: float | None = key(
+        None, "empty: the last learning rate of the teacher", low=0, high=1000
+    )
+    batch_size: int = key(
+        24, "clips: half of the pair, half of the other classes", low=2, high=100_000
+    )
 
     def __post_init__(self) -> None:
         if self.batch_size % 2:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from config.errors import ConfigError
-from config.fields import key, key_fields, options_field, to_text
+from config.fields import LIMIT, key, key_fields, options_field, to_text
 
 BACKBONE = "backbone"  # of FREEZE: every parameter but the classifier's
 HEAD_KEYS = {"head_fit", "head_c", "freeze", "model", "epochs", "losses"}
@@ -24,14 +23,14 @@ class Role:
         "dcase_net", "name of a model, see `python -m models`, or file.py:function of your own"
     )
     epochs: int = key(50, "passes over the training clips; 0: the model is only evaluated", low=0)
-    learning_rate: float = key(1e-4, "peak learning rate", low=0)
+    learning_rate: float = key(1e-4, "peak learning rate", low=0, high=1000)
     backbone_lr_scale: float = key(
         1.0,
         "learning rate of all parameters but the classifier's, as a multiple of LEARNING_RATE; "
         "SLCA's slow learner has 0.01",
         low=0,
     )
-    batch_size: int = key(8, "clips", low=1)
+    batch_size: int = key(8, "clips", low=1, high=100_000)
     optimiser: Literal["adam", "amsgrad", "adamw", "sgd"] = key(
         "adam", "sgd has Nesterov momentum 0.9"
     )
@@ -226,7 +225,7 @@ class Role:
 
 def is_positive(text: str) -> bool:
     try:
-        return 0 < float(text) < math.inf
+        return 0 < float(text) <= LIMIT
     except ValueError:
         return False
 

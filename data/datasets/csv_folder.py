@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from config import ConfigError, Task, UserError
-from data.tables.clips import Clip, ClipTable, read_csv
+from data.tables.clips import Clip, ClipTable, first_paths, read_csv
+from data.tables.label_cells import check_separators, is_soft, read_labels
 
 SPLITS = ("train", "validate", "test")
 COLUMNS = (
@@ -42,12 +43,13 @@ class CsvFolder:
         park/0002.wav,dog,validate,b
 
     Columns: filename, below the root; label (or labels), several separated by ";" where task is
-    multi_label; split (train, validate or test) or fold (from 1). Optional: group, the place,
-    sensor or recording that must not straddle a split; start_seconds and seconds, a clip's segment
-    of a longer recording, which may then be on several lines. Every other column is kept as an
-    extra.
+    multi_label; split (train, validate or test) or fold (from 1). Optional: group, the place or
+    sensor that must not straddle a split, as no recording may; start_seconds and seconds, a clip's
+    segment of a longer recording, which may then be on several lines. Every other column is kept as
+    an extra.
 
-    A clip whose label is empty has none, and is used for distillation only.
+    A clip whose label is empty has none, and is used for distillation only. Training clips can have
+    soft targets, dog=0.7;rain=0.3.
 
     Options:
         csv: name of the table, below the root.
@@ -96,7 +98,9 @@ class CsvFolder:
         label = only_one_of(path, columns, "label", "labels")
         part = only_one_of(path, columns, "split", "fold")
         clips: dict[str, Clip] = {}
-        for line, row in rows:
+        lines: dict[str, str] = {}  # the first with each label
+        recordings = first_paths(root / row["filename"] for _, row in rows)
+        for (line, row), recording in zip(rows, recordings, strict=True):
             where = f"{path} line {line}"
             split, fold = read_part(where, part, row[part])
             start = read_seconds(where, row, "start_seconds") or 0.0
@@ -105,10 +109,16 @@ class CsvFolder:
                 raise UserError(f"{where}: no filename")
             if name in clips:
                 raise UserError(f"{where}: clip {name!r} is in the table already")
+            labels = read_labels(where, row[label], self.task)
+            if is_soft(labels) and split != "train":
+                found = f"found {row[label]!r}, but soft targets are for training clips (split"
+                raise UserError(f"{where}: {found} train) alone")
+            for one in labels:
+                lines.setdefault(one, where)
             clips[name] = Clip(
                 id=name,
-                path=root / row["filename"],
-                labels=self.read_labels(where, row[label]),
+                path=recording,
+                labels=None if not labels and self.empty_is_unlabelled else labels,
                 split=split,
                 fold=fold,
                 group=row.get("group", ""),
@@ -117,22 +127,12 @@ class CsvFolder:
                 extras={name: row[name] for name in columns if name not in COLUMNS},
             )
         classes = read_classes(path, self.classes, clips.values())
+        if self.task == "multi_label":
+            check_separators(lines, classes if self.classes else ())
         return ClipTable.of(clips.values(), classes, self.task)
 
     def sources(self, root: Path) -> list[Path]:
         return [root / self.csv, *classes_file(self.classes)]
-
-    def read_labels(self, where: str, text: str) -> dict[str, float] | None:
-        """None where the clip is not labelled."""
-        names = [name for part in text.split(";") if (name := part.strip())]
-        if not names and self.empty_is_unlabelled:
-            return None
-        if self.task == "single_label" and len(names) != 1:
-            raise UserError(
-                f"{where}: found {len(names)} labels, {text!r}; expected one (or data.task = "
-                "multi_label)"
-            )
-        return dict.fromkeys(names, 1.0)
 
     def download(self, root: Path) -> None:
         raise UserError(

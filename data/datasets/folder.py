@@ -8,7 +8,7 @@ from pathlib import Path
 from config import ConfigError, Task, UserError
 from data.datasets.csv_folder import classes_file, default_metric, read_classes
 from data.features.decode import READABLE
-from data.tables.clips import Clip, ClipTable, first_of
+from data.tables.clips import Clip, ClipTable, first_of, first_paths
 
 UNLABELLED = ""  # the class of recordings in the root
 
@@ -59,10 +59,12 @@ class Folder:
         if not root.is_dir():
             raise UserError(f"{root}: no such folder; set data.root to that of the recordings")
         names = self.find(root)
+        listed = [name for own in names.values() for name in own]
+        paths = dict(zip(listed, first_paths(root / name for name in listed), strict=True))
         clips = [
             Clip(
                 id=name,
-                path=root / name,
+                path=paths[name],
                 labels=None if label == UNLABELLED else {label: 1.0},
                 fold=1 + place % self.num_folds,
                 group=name,

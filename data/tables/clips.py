@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from config import Task, UserError, nearest
+from config import ConfigError, Task, UserError, nearest
 from data.atomic_write import atomic_write
 from data.tables.columns import Column, StoredColumns, write_columns
+from data.tables.label_cells import TOLERANCE
 from data.tables.targets import Targets
 
 NUMBERS = {"fold": "int64", "start_seconds": "float64", "seconds": "float64"}
@@ -25,6 +27,7 @@ IN_MEMORY = ("id", "split", "fold", "group")  # of a table that was read: traini
 FILES = ("clips.csv", "clips.npz", "classes.json")  # of a table
 BLOCK = 2**16  # clips written at a time
 SEPARATOR = "\0"  # between the paths of one clip: no path contains it
+ID_COLUMN = "audio_filename"  # of predictions.csv: the first, before the classes
 MOST_GROUPS = 20  # values of an extra: with more, each would have few clips
 
 
@@ -156,6 +159,9 @@ class ClipTable:
             raise UserError("the data set has no labelled clip")
         if len(set(classes)) < len(classes) or any(";" in name for name in classes):
             raise UserError(f"expected each class once and without ';', found {', '.join(classes)}")
+        if ID_COLUMN in classes:
+            found = f"found {ID_COLUMN!r}, which is the first column of predictions.csv; rename it"
+            raise ConfigError("[data] classes", found)
         order = np.argsort(columns["id"].raw(), kind="stable")
         ids = columns["id"].raw(order)
         if (again := ids[1:] == ids[:-1]).any():
@@ -254,7 +260,7 @@ def check_clips(clips: Sequence[Clip], classes: Sequence[str], task: Task) -> No
             raise UserError(
                 f"clip {clip.id!r} must have targets from 0 to 1, has {dict(clip.labels)}"
             )
-        if task == "single_label" and [target for target in targets if target] != [1]:
+        if task == "single_label" and abs(sum(targets) - 1) > TOLERANCE:
             raise UserError(
                 f"clip {clip.id!r} must have exactly one label, has {dict(clip.labels)}"
             )
@@ -294,6 +300,17 @@ def read_csv(
 def files_of(path: str) -> list[Path]:
     """The files of a `path` in a clip table: several in that of `ClipTable.recordings`."""
     return list(map(Path, path.split(SEPARATOR)))
+
+
+def first_paths(paths: Iterable[Path]) -> Iterator[Path]:
+    """Each path, or the first that leads to the same file, by a link or by `..`."""
+    folders: dict[Path, str] = {}  # os.path.realpath takes 60 us
+    first: dict[str, Path] = {}
+    for path in paths:
+        if path.parent not in folders:
+            folders[path.parent] = os.path.realpath(path.parent)
+        found = os.path.join(folders[path.parent], path.name)
+        yield first.setdefault(os.path.realpath(found) if os.path.islink(found) else found, path)
 
 
 def first_of(names: list[str], shown: int = 5) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from config import ConfigError, UserError
 from data.tables.clips import ClipTable
+from data.tables.columns import Column
 
 CANDIDATES = 200
+HELD_OUT = "held-out training clips"
 AGREEMENT = "agreement with the teacher"  # the score of test clips without labels
 SHUFFLED = 10**7  # groups, by all candidates together: with very many, one shuffle is enough
 
@@ -81,17 +86,41 @@ def split_clips(
         validation[held] = True
         train = train & ~validation
         if not labelled.all():  # the clips without labels of the held-out groups
-            group = table.columns["group"][:]
-            train = train & ~np.isin(group, list(set(group[held]) - {""}))
-        validation_name = "held-out training clips" if len(held) else "none"
+            units = units_of(table)
+            train = train & ~np.isin(units, units[held])
+        validation_name = HELD_OUT if len(held) else "none"
     train, validation, test = map(np.flatnonzero, (train, validation, test))
     if protocol == "held_out":
-        check_disjoint(table, train, test)
+        check_disjoint(table, train, validation, test)
     if not labelled[test].any():
         name = f"{name}, {AGREEMENT}"
     elif len(validation) and not labelled[validation].any():
         validation_name = f"{validation_name}, {AGREEMENT}"
     return Split(train, validation, test, name, validation_name)
+
+
+def units_of(table: ClipTable) -> np.ndarray:
+    """The number of each clip's group, (N,) int64: clips of one `group` or one recording are one.
+
+    Clips without a group are grouped by their recording. Groups are numbered by their names.
+    """
+    groups, group = np.unique(table.columns["group"].raw(), return_inverse=True)
+    recording = numbered(table.columns["path"])
+    named = groups[group] != b""
+    nodes = len(table) + len(groups)
+    edges = recording[named], len(table) + group[named]
+    graph = coo_array((np.ones(len(edges[0]), bool), edges), shape=(nodes, nodes))
+    joined = connected_components(graph, directed=False)[1][recording]
+    first = np.full(nodes, 2 * nodes)
+    np.minimum.at(first, joined, np.where(named, group, len(groups) + recording))
+    return np.unique(first[joined], return_inverse=True)[1]
+
+
+def numbered(column: Column) -> np.ndarray:
+    """A number for each row of a column of texts, the same for the same text."""
+    if column.codes is not None:
+        return column.codes.astype(int)
+    return np.unique(column.values, return_inverse=True)[1]
 
 
 def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndarray:
@@ -101,9 +130,13 @@ def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndar
     """
     if share == 0:
         return np.array([], np.int64)
-    groups, member = np.unique(table.columns["group"][rows], return_inverse=True)
+    groups, member = np.unique(units_of(table)[rows], return_inverse=True)
     if len(groups) < 2:
-        raise UserError("hold_out needs at least two groups of training clips")
+        raise ConfigError(
+            "[data] hold_out",
+            f"found {share:g}, but all training clips are of one group or recording; set it to 0 "
+            "to keep the last epoch",
+        )
     targets, sizes = table.targets.take(rows), np.bincount(member)
 
     def totals(held: np.ndarray) -> np.ndarray:
@@ -126,12 +159,21 @@ def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndar
     return rows[best]
 
 
-def check_disjoint(table: ClipTable, train: np.ndarray, test: np.ndarray) -> None:
-    """Raises UserError for a recording, sensor or place in both training and test."""
-    group = table.columns["group"][:]
-    both = (set(group[train]) & set(group[test])) - {""}
-    if both:
-        raise UserError(
-            f"the group {min(both)!r} is in both the training and the test set; fix the data set's "
-            "splits or folds, or set [data] PROTOCOL = paper"
-        )
+def check_disjoint(
+    table: ClipTable, train: np.ndarray, validation: np.ndarray, test: np.ndarray
+) -> None:
+    """Raises UserError for a group in both training and test, and a recording in two of three."""
+    for what, column in (("group", table.columns["group"]), ("recording", table.columns["path"])):
+        sets = {"training": train, "validation": validation, "test": test}
+        if what == "group":
+            del sets["validation"]
+        numbers = np.where(column.raw() == b"", -1, numbered(column))
+        for (one, rows), (other, others) in combinations(sets.items(), 2):
+            present = np.zeros(numbers.max() + 2, bool)
+            present[numbers[rows]] = True
+            present[-1] = False  # of no group
+            if len(both := others[present[numbers[others]]]):
+                raise UserError(
+                    f"the {what} {min(column[both])!r} is in both the {one} and the {other} set; "
+                    "fix the data set's splits or folds, or set [data] PROTOCOL = paper"
+                )

@@ -50,6 +50,8 @@ def test_constructor_options_have_the_constructors_types():
         ({"num_classes": "2"}, "[student] num_classes: Sample has no such key"),
         ({"input_shape": "1,2,3"}, "[student] input_shape: Sample has no such key"),
         ({"width_mult": "wide"}, "[student] width_mult: found 'wide', expected a number"),
+        ({"width_mult": "1e38"}, "[student] width_mult: found 1e+38, expected at most 1e+09"),
+        ({"stages": "1, 10000000000"}, "[student] stages: found 10000000000, expected at most"),
         ({"reading": "tme"}, "[student] reading: found 'tme'; nearest: time (allowed: reshaped, t"),
     ],
 )

@@ -75,10 +75,6 @@ from tests.config.conftest import complaint
             "[augment]\nMIXUP_START_EPOCH = 6",
             "x.ini [augment] mixup_start_epoch: found 6, but MIXUP_ALPHA is 0",
         ),
-        (
-            "[distillation]\nVARIANTS =",
-            "x.ini [distillation] variants: found none, expected one or ",
-        ),
         ("[run]\nSEEDS = ,", "x.ini [run] seeds: found none, expected one or more"),
         ("[run]\nDEVICE = cdua", "x.ini [run] device: found 'cdua'; nearest: cuda (allowed: auto,"),
         ("[run]\nNAME = ../x", "x.ini [run] name: found '../x', expected the name of one folder"),

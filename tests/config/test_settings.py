@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import config
 from config import Config, ConfigError, Mel, load
+from config.fields import LIMIT
 
 lines = st.text(max_size=12).filter(
     lambda text: text == text.strip() and not re.search(r"(^|\s)[#;]|[\r\n]", text)
@@ -46,13 +47,14 @@ SPECIAL = {
 def values_of(f, hint):
     """What a key may be, from its type and its range."""
     low, high = f.metadata["low"], f.metadata["high"]
+    high = LIMIT if high is None else high
     if f.name in SPECIAL:
         return SPECIAL[f.name]
     if typing.get_origin(hint) is Literal:
         return st.sampled_from(typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         kind, *_ = typing.get_args(hint)
-        numbers = {int: st.integers(low, high), float: st.floats(low, 1e9)}
+        numbers = {int: st.integers(low, int(high)), float: st.floats(low, high)}
         named = st.sampled_from(typing.get_args(kind) or [""])
         one = (numbers | {str: items}).get(kind, named)
         return st.lists(one, max_size=3, unique=True).map(tuple)
@@ -61,7 +63,7 @@ def values_of(f, hint):
         return st.none() | values_of(f, *some)
     return {
         bool: st.booleans(),
-        int: st.integers(low, high),
+        int: st.integers(low, int(high)),
         float: st.floats(low, high, allow_nan=False, allow_infinity=False),
         str: lines,
     }[hint]

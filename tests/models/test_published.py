@@ -1,5 +1,6 @@
 """State dicts with the names and shapes of the published systems."""
 
+import argparse
 import pickle
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 
 from config import UserError
 from models import MODELS
+from models.own import Adapted
 from models.published import load_published, read_weights
 from tests.models.test_models import REDUCED, build
 
@@ -275,7 +277,7 @@ def test_a_published_ast_of_other_sizes_is_an_error(model, message):
 
 
 def test_a_published_ast_does_not_fit_another_model():
-    with pytest.raises(UserError, match=r"do not fit DcaseSmall: .*positions is unexpected"):
+    with pytest.raises(UserError, match=r"do not fit DcaseSmall: .*patch_embed.weight is unex"):
         load_published(small(), published_ast(101, 12))
 
 
@@ -413,7 +415,7 @@ def test_vggish_requires_every_bias():
 
 def test_own_convolutions_without_a_head_are_an_error():
     weights = {name: t for name, t in small().state_dict().items() if name.startswith("conv")}
-    with pytest.raises(UserError, match=r"classifier\.bias is missing"):
+    with pytest.raises(UserError, match=r"fc1\.weight is missing; .*; 3 more are missing"):
         load_published(small(), weights)
 
 
@@ -426,6 +428,72 @@ def test_files(tmp_path):
         found = read_weights(tmp_path / name)
         assert found.keys() == weights.keys()
         assert all(torch.equal(found[name], weights[name]) for name in weights)
+
+
+NESTED = ("module.{}", "_orig_mod.{}", "module._orig_mod.{}", "_orig_mod.module.module.{}")
+
+
+@pytest.mark.parametrize("entry", [(), ("model",), ("model_state_dict",), ("model", "state_dict")])
+@pytest.mark.parametrize("name", NESTED)
+def test_checkpoints_are_read_as_people_save_them(tmp_path, name, entry):
+    expected = small().state_dict()
+    checkpoint = {name.format(ours): tensor for ours, tensor in expected.items()}
+    for key in reversed(entry):
+        checkpoint = {"epoch": 3, "optimizer": {"state": {}, "lr": 0.1}, key: checkpoint}
+    torch.save(checkpoint, tmp_path / "a.pt")
+    model = small()
+    load_published(model, read_weights(tmp_path / "a.pt"))
+    assert all(torch.equal(found, expected[n]) for n, found in model.state_dict().items())
+
+
+def test_wrapped_parts_of_a_model_and_published_names_are_read(tmp_path):
+    published = published_dcase_small()
+    one, other, third = small(), small(), small()
+    load_published(one, published)
+    load_published(other, {f"module.{name}": tensor for name, tensor in published.items()})
+    parts = {name.replace(".0.", "._orig_mod.0."): t for name, t in one.state_dict().items()}
+    assert parts.keys() != one.state_dict().keys()
+    load_published(third, parts)
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor)
+        assert torch.equal(third.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_the_weights_of_a_users_module_are_read_with_and_without_its_adapter(prefix):
+    net = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    model = Adapted(torch.nn.Sequential(torch.nn.Linear(3, 2)), layout="bctf")
+    load_published(model, {f"{prefix}{name}": t for name, t in net.state_dict().items()})
+    assert torch.equal(model.module[0].weight, net[0].weight)
+
+
+def test_a_checkpoint_with_more_than_tensors_is_refused_with_what_it_holds(tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save({"model": small().state_dict(), "args": argparse.Namespace(lr=1)}, path)
+    with pytest.raises(UserError) as error:
+        read_weights(path)
+    assert str(error.value) == (
+        f"{path}: cannot be read as weights: it holds more than tensors, argparse.Namespace, and "
+        "is not loaded, since that could execute code; save the tensors alone, such as "
+        "torch.save(model.state_dict(), FILE)"
+    )
+
+
+def test_misfits_are_a_few_names_and_a_count():
+    model = build("passt", {"size": "micro", "depth": 6})
+    others = {f"other.{n}": torch.zeros(1) for n in range(500)}
+    with pytest.raises(UserError) as error:
+        load_published(model, others)
+    message = str(error.value)
+    missing = len(model.state_dict())
+    assert message.endswith(
+        f"; {missing - 3} more are missing; other.0 is unexpected; other.1 is unexpected; "
+        "other.2 is unexpected; 497 more are unexpected"
+    )
+    assert len(message) < 400
+    wider = build("passt", {"size": "micro", "depth": 6}, num_classes=5).state_dict()
+    with pytest.raises(UserError, match=r"PatchoutTransformer: classifier[^;]*; classifier[^;]*$"):
+        load_published(model, wider)
 
 
 class Payload:
@@ -470,7 +538,7 @@ def test_a_missing_file_is_an_error(tmp_path):
         read_weights(tmp_path / "none.pth")
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(2)], {"model": {"weight": torch.zeros(2)}}])
+@pytest.mark.parametrize("content", [[torch.zeros(2)], {"net": {"weight": torch.zeros(2)}}])
 def test_a_file_without_named_tensors_is_an_error(content, tmp_path):
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(UserError, match=r"a\.pth: expected a state dict"):

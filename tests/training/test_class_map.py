@@ -234,7 +234,9 @@ def test_a_module_without_names_cannot_have_sets(module):
 def test_a_module_of_other_classes_is_not_trained(module):
     fold = opened("teacher.model=theirs.py:build", "student.model=theirs.py:build")
     for role in (TEACHER, STUDENT):
-        with pytest.raises(ConfigError, match="model: found a model, .* 'engine, idling' in place"):
+        with pytest.raises(
+            ConfigError, match="model: found a model, of other classes: with 'engine"
+        ):
             new_model(fold, role, 0)
 
 

@@ -163,7 +163,8 @@ def test_outputs_are_computed_again_after_a_change(what):
     assert len(before) == 1
     assert len(folders() - before) == 1
     online = OnlineTeacher(build_model(changed.experiment, "teacher"))
-    load_weights(online.model, teacher_weights_file(changed.config, TEACHER, 0, 0))
+    weights = teacher_weights_file(changed.config, TEACHER, 0, 0)
+    load_weights(online.model, weights, changed.table.classes)
     replay = build_replay(changed, 0)
     batch = next(build_batches(changed, STUDENT, 0, ("teacher", "student"), replay).epoch(0))
     wanted, found = online.outputs(batch), teacher.outputs(batch)

@@ -18,7 +18,6 @@ from report.page import page
 from report.run import Run
 from report.table import render
 from tests.training.tiny_runs import settings, write_caches
-from training.builders import new_model
 from training.experiment import Experiment
 from training.fold import open_fold
 from training.inputs import build_batches, positive_weight
@@ -228,16 +227,6 @@ def test_the_agreement_requires_the_teacher_of_the_run(alone):
     config = settings("alone", "teacher.init=runs/other/teacher", *ALONE)
     with pytest.raises(UserError, match="predictions.csv: missing; remove .* run train_teacher.py"):
         train_students(config)
-
-
-def test_classes_in_another_order_than_the_teachers_are_refused(alone):
-    config = settings("again", "teacher.init=runs/other/teacher", *ALONE, "teacher.epochs=1")
-    fold = open_fold(Experiment.open(config, "teacher"), 1)
-    fold.table.classes = ("b", "a")
-    with pytest.raises(
-        ConfigError, match=r"init: found .*, whose classes are not .* order: 'a' in place of 'b'"
-    ):
-        new_model(fold, TEACHER, 0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from config import ConfigError, load
-from training.validation import check_config, outputs_repeat, teacher_losses, teacher_weights
+from training.validation import (
+    check_config,
+    outputs_repeat,
+    teacher_losses,
+    teacher_weights,
+    with_variants,
+)
+
+TAGS = "data.dataset=csv_folder", "data.task=multi_label", "distillation.variants="
 
 
 def config_of(folder, *overrides):
@@ -37,6 +45,36 @@ def test_a_right_configuration_gives_its_data_set_without_disk_access(tmp_path, 
     assert teacher_losses(config, dataset.task) == "ce"
     assert teacher_weights(config, dataset, "ce+kd") == {"teacher": 1.0}
     assert outputs_repeat(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("data.metric=nope",), r"metric: found 'nope' \(allowed: accuracy, expected_calib"),
+        (("data.metric=acuracy",), "metric: found 'acuracy'; nearest: accuracy"),
+        (
+            ("data.metric=roc_auc",),
+            "found 'roc_auc', but the data set is single-label",
+        ),
+        ((*TAGS, "data.metric=accuracy"), "found 'accuracy', but the data set is multi-label"),
+    ],
+)
+def test_the_metric_is_one_of_the_task(tmp_path, overrides, message):
+    config = config_of(tmp_path, "data.dataset=csv_folder", *overrides)
+    with pytest.raises(ConfigError, match=message):
+        check_config(config, "teacher", "student")
+
+
+@pytest.mark.parametrize(("task", "label"), [("single_label", "ce"), ("multi_label", "bce")])
+def test_variants_are_those_of_the_task_by_default(tmp_path, task, label):
+    path = tmp_path / "config.ini"
+    path.write_text(f"[data]\nDATASET = csv_folder\nTASK = {task}\n")
+    config = load(path)
+    dataset = check_config(config, "teacher", "student")
+    expected = (label, f"{label}+kd", f"{label}+kd+sp")
+    found = with_variants(config, dataset.task)
+    assert found.distillation.variants == expected
+    assert with_variants(found, "any").distillation.variants == expected
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from config import UserError
 from data.checksums import sha256_of
 from data.tables.clips import read_csv
+from models.tensor_file import load_tensors
 from training.logits.table import Logits, check_each_once
 
 
@@ -58,8 +59,8 @@ def read_array(path: Path) -> np.ndarray:
         if path.suffix == ".npy":
             found: Any = np.load(path, allow_pickle=False)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
+            found = load_tensors(path, "logits")
+    except (OSError, UserError):
         raise
     except Exception as error:  # a damaged file can raise almost anything
         reason = str(error).partition("\n")[0] or type(error).__name__

@@ -1,9 +1,13 @@
+import json
+import re
+
 import numpy as np
 import pytest
 
 from config import ConfigError, UserError
 from data.datasets.csv_folder import CsvFolder
 from data.tables.clips import ClipTable
+from data.tables.splits import split_clips
 
 
 def write(root, text, name="clips.csv"):
@@ -67,6 +71,74 @@ def test_segments_of_one_recording_are_separate_clips(tmp_path):
     assert set(table.frame["path"]) == {(root / "day.wav").as_posix()}
 
 
+def test_two_paths_of_one_file_are_one_recording(tmp_path):
+    (tmp_path / "one.wav").write_bytes(b"sound")
+    (tmp_path / "again.wav").symlink_to("one.wav")
+    (tmp_path / "linked").symlink_to(".", target_is_directory=True)
+    names = (
+        "one.wav",
+        "again.wav",
+        "./x/../one.wav",
+        "linked/one.wav",
+        "linked/again.wav",
+        "b.wav",
+    )
+    lines = (f"{name},dog,{'train' if n else 'test'}" for n, name in enumerate(names))
+    table = CsvFolder().table(write(tmp_path, "\n".join(("filename,label,split", *lines))))
+    assert len(table) == 6
+    path = (tmp_path / "one.wav").as_posix()
+    assert sorted(table.columns["path"]) == [(tmp_path / "b.wav").as_posix(), *[path] * 5]
+    with pytest.raises(UserError, match="the recording '.*one.wav' is in both the training and"):
+        split_clips(table, 0, "held_out", 0.0)
+
+
+def test_soft_targets_have_the_notation_of_clips_csv(tmp_path):
+    root = write(
+        tmp_path,
+        "filename,label,split\n"
+        "a.wav,dog=0.7;rain=0.3,train\nb.wav,dog=1,train\nc.wav, rain = 1 ,validate\n"
+        "d.wav,a=b,test\n",
+    )
+    table = CsvFolder().table(root)
+    assert table.classes == ("a=b", "dog", "rain")
+    expected = np.float32([[0, 0.7, 0.3], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(table.targets[:], expected)
+    texts = table.targets.texts(table.classes)
+    assert texts[0] == "dog=0.699999988;rain=0.300000012"
+    lines = [f"{name}.wav,{text},train" for name, text in zip("abcd", texts, strict=True)]
+    again = write(tmp_path, "\n".join(("filename,label,split", *lines)))
+    np.testing.assert_array_equal(CsvFolder().table(again).targets[:], expected)
+
+
+def test_tags_can_have_soft_targets_of_any_sum(tmp_path):
+    root = write(tmp_path, "filename,labels,split\na.wav,dog=0.9;rain;cat=0,train\nb.wav,,test\n")
+    table = CsvFolder(task="multi_label").table(root)
+    assert table.classes == ("cat", "dog", "rain")
+    np.testing.assert_array_equal(table.targets[:], np.float32([[0, 0.9, 1], [0, 0, 0]]))
+
+
+@pytest.mark.parametrize("label", ["Chime, bell", "1/f noise, pink", "Chime|bell", "R&B"])
+def test_a_class_may_have_a_comma(tmp_path, label):
+    root = write(tmp_path, f'filename,labels,split\na.wav,"{label};Bell",train\n')
+    assert CsvFolder(task="multi_label").table(root).classes == tuple(sorted((label, "Bell")))
+
+
+@pytest.mark.parametrize("label", ["dog,animal", "dog, cat", "dog|cat", "cat / dog", "x, dog,y"])
+def test_tags_with_another_separator_are_refused_with_the_line(tmp_path, label):
+    text = f'filename,labels,split\na.wav,dog;cat,train\nb.wav,"{label}",train\n'
+    root = write(tmp_path, text)
+    listed = ";".join(part.strip() for part in re.split("[,|/]", label))
+    message = (
+        f"clips.csv line 3: found the label {label!r}; labels are separated by ';': {listed!r}"
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        CsvFolder(task="multi_label").table(root)
+    classes = root / "classes.json"
+    classes.write_text(json.dumps({"classes": ["dog", "cat", label]}))
+    found = CsvFolder(task="multi_label", classes=(str(classes),)).table(root)
+    assert found.targets[:].tolist() == [[1, 1, 0], [0, 0, 1]]
+
+
 def test_an_empty_label_is_no_label(tmp_path):
     root = write(tmp_path, "filename,label,split\na.wav,dog,train\nb.wav, ,train\nc.wav,cat,test\n")
     table = CsvFolder().table(root)
@@ -128,9 +200,37 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
         ("filename,label,split,path\na.wav,dog,train,x\n", "may not be called 'path'; rename it"),
         ("filename,label,split,\na.wav,dog,train,\n", "may not be called ''"),
         ("filename,label,split\n", "clips.csv: "),
+        (
+            "filename,label,split\na.wav,audio_filename,train\n",
+            "classes: found 'audio_filename'",
+        ),
         ("filename,label,split\na.wav,,train\n", "no clip has a label; set .data. CLASSES to the"),
         ("filename,label,split,labelled\na.wav,dog,train,x\n", "may not be called 'labelled'"),
         ("filename,label,split\n\na.wav,dog;cat,train\n", "line 3: found 2 labels, 'dog;cat'"),
+        (
+            "filename,label,split\na.wav,dog=0.5;cat=0.3,train\n",
+            "line 2: .* sum to 0.8, expected",
+        ),
+        (
+            "filename,label,split\na.wav,dog=1.5,train\n",
+            "line 2: found 'dog=1.5', expected a tar",
+        ),
+        (
+            "filename,label,split\na.wav,dog=nan,train\n",
+            "line 2: found 'dog=nan', expected a tar",
+        ),
+        (
+            "filename,label,split\na.wav,dog=0.5;dog,train\n",
+            "line 2: found 'dog' with two targets, 'dog=0.5;dog'",
+        ),
+        (
+            "filename,label,split\na.wav,dog=0.5;cat=0.5,validate\n",
+            "line 2: found 'dog=0.5;cat=0.5', but soft targets are for training clips",
+        ),
+        (
+            "filename,label,fold\na.wav,dog=0.5;cat=0.5,1\n",
+            "line 2: found 'dog=0.5;cat=0.5', but soft targets are for training clips",
+        ),
         ("filename,label,split\na.wav,dog,dev\n", "line 2: split is 'dev', expected train, val"),
         ("filename,label,split\na.wav,dog,\n", "line 2: split is ''"),
         ("filename,label,fold\na.wav,dog,0\n", "line 2: fold is '0', expected 1, 2, 3"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from config import ConfigError, UserError
 from data.tables.clips import Clip, ClipTable
-from data.tables.splits import folds_of, hold_out_groups, split_clips
+from data.tables.splits import folds_of, hold_out_groups, split_clips, units_of
 
 
 def table_of(rows):
@@ -75,6 +75,92 @@ def test_a_group_on_both_sides_is_refused():
     )
     with pytest.raises(UserError, match="'same'"):
         split_clips(table, 0, "held_out", 0.0)
+
+
+def recordings_of(rows, part="split"):
+    """rows of (split or fold, group, recording)."""
+    clips = [
+        Clip(
+            id=f"{n:04d}",
+            path=Path(recording),
+            labels={"ab"[n % 2]: 1.0},
+            group=group,
+            **{part: where},
+        )
+        for n, (where, group, recording) in enumerate(rows)
+    ]
+    return ClipTable.of(clips, ("a", "b"), "single_label")
+
+
+@pytest.mark.parametrize("groups", [("", ""), ("morning", "evening"), ("morning", "")])
+@pytest.mark.parametrize(
+    ("other", "names"),
+    [
+        ("test", "the training and the test"),
+        ("validate", "the training and the validation"),
+    ],
+)
+def test_a_recording_on_both_sides_is_refused_whatever_its_groups_are(groups, other, names):
+    rest = [(split, "", f"{split}.wav") for split in ("train", "validate", "test")]
+    day = [("train", groups[0], "day.wav"), (other, groups[1], "day.wav")]
+    table = recordings_of([*rest, *day])
+    with pytest.raises(UserError, match=f"the recording .day.wav. is in both {names} set; fix"):
+        split_clips(table, 0, "held_out", 0.15)
+    assert len(split_clips(table, 0, "paper", 0.15).train) == 2
+
+
+def test_a_recording_that_also_chooses_the_epoch_is_refused():
+    rows = [("train", "", "a"), ("validate", "", "day.wav"), ("test", "", "day.wav")]
+    with pytest.raises(UserError, match="both the validation and the test set"):
+        split_clips(recordings_of(rows), 0, "held_out", 0.15)
+
+
+def test_a_recording_in_two_folds_is_refused():
+    table = recordings_of([(1, "", "day.wav"), (2, "", "day.wav"), (3, "", "x.wav")], "fold")
+    with pytest.raises(UserError, match="'day.wav' is in both"):
+        split_clips(table, 1, "held_out", 0.0)
+    found = split_clips(table, 3, "held_out", 0.0)
+    assert found.train.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("part", ["split", "fold"])
+def test_without_groups_each_recording_is_one(part):
+    first, second = {"split": ("train", "test"), "fold": (1, 2)}[part]
+    rows = [(first, "", f"{n // 2}.wav") for n in range(12)]
+    table = recordings_of([*rows, (second, "", "t.wav")], part)
+    found = split_clips(table, 0 if part == "split" else 2, "held_out", 0.33)
+    assert len(found.validation) == 4
+    recording = table.frame["path"].to_numpy()
+    assert not set(recording[found.validation]) & set(recording[found.train])
+
+
+def test_one_recording_cannot_be_held_out():
+    rows = [("train", "", "day.wav"), ("train", "", "day.wav"), ("test", "", "t.wav")]
+    with pytest.raises(ConfigError, match=r"hold_out: found 0.15, but all .* of one group or reco"):
+        split_clips(recordings_of(rows), 0, "held_out", 0.15)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(["", *"abcdef"]), st.sampled_from("uvwxyz"))).filter(len))
+def test_clips_are_one_group_if_a_chain_of_groups_and_recordings_joins_them(members):
+    table = recordings_of([("train", group, path) for group, path in members])
+    found = units_of(table)
+    expected = list(range(len(members)))
+    for _ in members:  # each clip takes the least number of those that it is joined to
+        for n, (group, path) in enumerate(members):
+            same = [
+                expected[m] for m, (g, p) in enumerate(members) if p == path or group and g == group
+            ]
+            expected[n] = min(same)
+    pairs = [(a, b) for a in range(len(members)) for b in range(a)]
+    assert all((found[a] == found[b]) == (expected[a] == expected[b]) for a, b in pairs)
+    assert sorted(set(found.tolist())) == list(range(max(found) + 1))
+
+
+@given(st.lists(st.sampled_from(["b", "c", "a", "ab"]), min_size=1))
+def test_groups_without_common_recordings_are_numbered_by_name(groups):
+    table = recordings_of([("train", group, f"{n}.wav") for n, group in enumerate(groups)])
+    assert units_of(table).tolist() == np.unique(groups, return_inverse=True)[1].tolist()
 
 
 def test_folds_that_are_not_there_are_named():

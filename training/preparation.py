@@ -1,0 +1,70 @@
+"""What is checked before the work, so that no training refuses what was prepared for hours."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+import numpy as np
+
+from config import Config
+from data.features.front_end import clip_shape
+from data.tables.clips import ClipTable, Dataset
+from data.tables.splits import folds_of, split_clips
+from training.builders import build_architecture
+from training.class_order import some_of
+from training.experiment import build_augmentation, clip_seconds, clips_with_response
+from training.validation import check_config, check_defined, check_labels, is_defined
+
+ROLES = ("teacher", "student")
+
+
+def check_settings(config: Config) -> Dataset:
+    """The data set. Raises ConfigError for what training refuses in a configuration alone."""
+    dataset = check_config(config, *ROLES)
+    for role in ROLES:
+        build_augmentation(config, dataset, role, (role,))
+    return dataset
+
+
+def check_table(config: Config, dataset: Dataset, table: ClipTable) -> None:
+    """Raises ConfigError or UserError for what training refuses in the labels, groups and splits of
+    the clips, and for models that do not take them.
+    """
+    for role in ROLES:
+        check_labels(config, table, role)
+        clips_with_response(config, role, table)
+        shape = clip_shape(config.mel_of(role), clip_seconds(config, dataset))
+        build_architecture(config, role, len(table.classes), shape)
+    check_splits(config, dataset, table)
+
+
+def check_splits(config: Config, dataset: Dataset, table: ClipTable) -> None:
+    """Raises ConfigError or UserError for what is wrong in one of the folds."""
+    for fold in folds_of(table, config.data.folds):
+        split = split_clips(table, fold, config.data.protocol, config.data.hold_out)
+        check_defined(dataset.metric, table, split)
+
+
+def doubtful(config: Config, dataset: Dataset, table: ClipTable) -> Iterator[str]:
+    """What training accepts and is seldom meant: one line each."""
+    names: dict[str, str] = {}
+    for name in table.classes:
+        if (other := names.setdefault(simplified(name), name)) != name:
+            yield f"the classes {other!r} and {name!r} differ in case or spaces alone"
+    for fold in folds_of(table, config.data.folds):
+        split = split_clips(table, fold, config.data.protocol, config.data.hold_out)
+        if not is_defined(dataset.metric, table, split.test):
+            clips = f"the {len(split.test)} clips of {split.test_name}"
+            yield f"{dataset.metric} is undefined on {clips}"
+        rows = split.train[table.labelled[split.train]]
+        without = np.asarray(table.targets.take(rows).matrix.sum(axis=0) == 0).ravel()
+        if len(rows) and without.any():
+            named = some_of([table.classes[k] for k in np.flatnonzero(without)])
+            yield f"no training clip{f' of fold {fold}' if fold else ''} has the label {named}"
+
+
+def simplified(name: str) -> str:
+    """Without case, spaces, `_` and `-`, in one Unicode form."""
+    text = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(text.replace("_", " ").replace("-", " ").split())
