@@ -73,6 +73,18 @@ def script_parser(description: str, *flags: tuple[str, str]) -> argparse.Argumen
     return parser
 
 
+def add_config_of_models(parser: argparse.ArgumentParser) -> None:
+    """For programs that read trained models: `models_of` has what this option allows."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=CONFIG,
+        metavar="FILE",
+        help="a model of your own, file.py:function, is run if MODEL in this configuration names "
+        f"it; default: {CONFIG}",
+    )
+
+
 def next_command(script: str, arguments: argparse.Namespace) -> str:
     """The line that names the next script, with the configuration of this one."""
     words = ["python", script]
