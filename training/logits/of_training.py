@@ -32,8 +32,8 @@ def logits_of_training(
     """Of clean clips; computed once and stored in the outputs/ of the training.
 
     `folder` is runs/NAME/<role>/seed_<s>/fold_<f>, or .../student/<variant>/...; `own` as in
-    `read_model`. Raises UserError where it is not finished, and where its features are missing or of
-    other clips.
+    `read_model`. Raises UserError where it is not finished, and where its features are missing or
+    of other clips.
     """
     record, config = read_run(folder)
     model, described = read_model(folder / WEIGHTS, own)
