@@ -139,6 +139,7 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     """The clips of [data] and, where training crops recordings, these; downloads on request."""
     from data.datasets import build_dataset, root_of
     from data.features.mel_cache import cache_folder, recordings_folder
+    from data.tables.inside import check_inside
 
     data = settings.data
     dataset, root = build_dataset(data), root_of(data)
@@ -154,6 +155,8 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
             + ("" if download else ", or download them with --download")
         )
     table, seconds = dataset.table(root), data.clip_seconds or dataset.clip_seconds
+    if rank == 0 and data.outside_root == "refuse":
+        check_inside(table, root)
     if rank == 0 and (unlabelled := int((~table.labelled).sum())):
         print(f"{unlabelled} of {len(table)} clips have no label: they are for distillation only")
     clip_sets = [ClipSet(table, seconds, dataset.stereo, cache_folder)]

@@ -19,6 +19,7 @@ from config import Mel, UserError
 from data.atomic_write import clear, write
 from data.features.mel_cache import front_end_fields, sha256_of
 from data.tables.clips import FILES, ClipTable, files_of
+from data.tables.formulas import as_text
 
 SHARD_BYTES = 64 * 2**20
 Stamps = dict[str, tuple[int, ...]]  # path of a recording -> its size in bytes, its time in ns
@@ -180,7 +181,7 @@ def write_rows(part: Path, offset: int, features: Tensor) -> None:
 
 def write_bad_clips(folder: Path, bad: Iterable[BadClip]) -> None:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([BadClip._fields, *bad])
+    csv.writer(text).writerows([BadClip._fields, *(map(as_text, clip) for clip in bad)])
     write(folder / "bad_clips.csv", text.getvalue())
 
 

@@ -292,3 +292,10 @@ def test_a_gpu_transforms_as_the_processor_does(audio):
         cache.finalise()
         found = MelCache.open(cache.folder).read_all()
         torch.testing.assert_close(found, other.read_all(), rtol=2e-3, atol=2e-3)
+
+
+def test_reasons_of_bad_clips_are_no_formulas_in_a_spreadsheet(tmp_path):
+    bad = cache_writer.BadClip("=HYPERLINK(1)", "sounds/=HYPERLINK(1)", "no such file")
+    cache_writer.write_bad_clips(tmp_path, [bad])
+    written = (tmp_path / "bad_clips.csv").read_text().splitlines()
+    assert written[1] == "'=HYPERLINK(1),sounds/=HYPERLINK(1),no such file"
