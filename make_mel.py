@@ -68,6 +68,8 @@ def make_caches(
     from data.features.extract import extract
     from data.features.front_end import clip_shape
     from data.features.mel_cache import MelCache
+    from data.features.similar_names import absent
+    from data.tables.clips import files_of
 
     table, clip_seconds = clip_set.table, clip_set.seconds
     stamps = stamps_of(table.columns["path"])
@@ -80,7 +82,11 @@ def make_caches(
     if strict and sum(stamp == ABSENT for stamp in stamps.values()) > LISTED:
         # So many missing files are no accident: stop before the others are read.
         clips = zip(table.ids[:].tolist(), table.columns["path"][:].tolist(), strict=True)
-        bad = [BadClip(*clip, "no such file") for clip in clips if stamps[clip[1]] == ABSENT]
+        bad = [
+            BadClip(*clip, absent(files_of(clip[1])[0]))
+            for clip in clips
+            if stamps[clip[1]] == ABSENT
+        ]
         if rank == 0:
             for folder in caches:
                 write_bad_clips(folder, bad)

@@ -10,6 +10,7 @@ from config.command_line import (
     add_config_of_models,
     missing_package,
     next_command,
+    print_any_name,
     run_script,
     script_parser,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "nearest",
     "next_command",
     "options_field",
+    "print_any_name",
     "Quantisation",
     "Role",
     "Run",

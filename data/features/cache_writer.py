@@ -97,7 +97,7 @@ class CacheWriter:
     def finish(self, shard: int, bad: Iterable[BadClip] = ()) -> None:
         part, bad, rows = self.path(shard, ".part"), sorted(bad), self.rows(shard)
         if bad:
-            good = ~np.isin(self.table.ids[rows.start : rows.stop], [clip.id for clip in bad])
+            good = good_rows(self.table.ids[rows.start : rows.stop], bad)
             kept = np.load(part)[good]
             with part.open("wb") as file:
                 np.save(file, kept)
@@ -122,7 +122,7 @@ class CacheWriter:
         if len(shards) < self.shards:
             raise UserError(f"{self.folder}: {self.shards - len(shards)} shards are unfinished")
         bad = [BadClip(*clip) for shard in shards for clip in shard["bad"]]
-        good = ~np.isin(self.table.ids, [clip.id for clip in bad])
+        good = good_rows(self.table.ids[:], bad)
         if not good.any():
             raise UserError(f"{self.folder}: none of the {len(good)} clips can be read")
         fresh = self.folder / "fresh"
@@ -157,6 +157,12 @@ class CacheWriter:
         if changed:
             write(mark, text)
         return changed
+
+
+def good_rows(ids: np.ndarray, bad: Iterable[BadClip]) -> np.ndarray:
+    """(N,) bool. `np.isin` compares each text with each."""
+    bad_ids = {clip.id for clip in bad}
+    return np.array([name not in bad_ids for name in ids.tolist()])
 
 
 def stamps_of(paths: Iterable[str]) -> Stamps:

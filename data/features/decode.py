@@ -6,6 +6,7 @@ soundfile and soxr are imported by the functions that call them: training needs 
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config import UserError
+from data.features.containers import hint
+from data.features.similar_names import absent
 from data.features.streams import streams_of
 
 if TYPE_CHECKING:
@@ -132,12 +135,14 @@ def opened(path: Path) -> Iterator[list[SoundFile]]:
     import soundfile
 
     if not path.is_file():
-        raise BadAudio(path, "no such file")
+        raise BadAudio(path, absent(path))
     if path.stat().st_size == 0:
         raise BadAudio(path, "the file is empty (0 bytes)")
     try:
         with ExitStack() as stack:
-            files = [stack.enter_context(soundfile.SoundFile(path))]
+            # soundfile encodes a str strictly, but a name may be no UTF-8
+            name = os.fsencode(path) if os.name == "posix" else path
+            files = [stack.enter_context(soundfile.SoundFile(name))]
             if streams := [io.BytesIO(stream) for stream in streams_of(path, files[0].format)]:
                 files = [stack.enter_context(soundfile.SoundFile(stream)) for stream in streams]
             kinds = {(file.channels, file.samplerate) for file in files}
@@ -149,7 +154,8 @@ def opened(path: Path) -> Iterator[list[SoundFile]]:
                 raise BadAudio(path, "it has no samples")
             yield files
     except soundfile.LibsndfileError as error:
-        raise BadAudio(path, f"not readable as audio ({error.error_string})") from None
+        reason = f"not readable as audio ({error.error_string}){hint(path)}"
+        raise BadAudio(path, reason) from None
 
 
 def check_header(path: Path, log: str) -> None:
