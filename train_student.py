@@ -13,6 +13,7 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.commands import print_plan
     from training.distributed import processes, rank
+    from training.log import logged
     from training.run_folder import RUNS, write_results
     from training.stages import train_students
 
@@ -20,11 +21,12 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
         if arguments.dry_run:
             print_plan(config, "student")
             return
-        experiment = train_students(config, arguments.overwrite)
-        if rank() == 0:
-            show(write_results(config.run.name), experiment.metric)
-            show_page(RUNS / config.run.name, config.models())
-            print(next_command("export_student.py", arguments))
+        with logged(config.run.name):
+            experiment = train_students(config, arguments.overwrite)
+            if rank() == 0:
+                show(write_results(config.run.name), experiment.metric)
+                show_page(RUNS / config.run.name, config.models())
+                print(next_command("export_student.py", arguments))
 
 
 def show_page(run: Path, own: Collection[str] = ()) -> None:
