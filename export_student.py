@@ -113,7 +113,7 @@ def read_trained(fold: FoldData, training: Training, folder: Path) -> Trained:
     from training.run_folder import commit
 
     config, role = fold.config, training.role
-    model, described = read_model(folder / "weights.safetensors")
+    model, described = read_model(folder / "weights.safetensors", config.models())
     check_same_data(fold.experiment, role.features, described, folder)
     number = f" fold {fold.number}" if fold.number else ""
     return Trained(
@@ -139,7 +139,7 @@ def read_quantised(config: Config, training: Training) -> nn.Module | None:
     if training.role != STUDENT or "int8" not in config.quantisation.precisions:
         return None
     folder = finished(training._replace(role=Role("student", "int8")), config)
-    return read_model(folder / "weights.safetensors")[0]
+    return read_model(folder / "weights.safetensors", config.models())[0]
 
 
 def check_same_data(

@@ -90,6 +90,8 @@ def make_caches(
     from data.features.extract import extract
     from data.features.front_end import clip_shape
     from data.features.mel_cache import MelCache
+    from data.features.similar_names import absent
+    from data.tables.clips import files_of
 
     table, clip_seconds = clip_set.table, clip_set.seconds
     stamps = stamps_of(table.columns["path"])
@@ -103,7 +105,11 @@ def make_caches(
     if strict and sum(stamp == ABSENT for stamp in stamps.values()) > LISTED:
         # So many missing files are no accident: stop before the others are read.
         clips = zip(table.ids[:].tolist(), table.columns["path"][:].tolist(), strict=True)
-        bad = [BadClip(*clip, "no such file") for clip in clips if stamps[clip[1]] == ABSENT]
+        bad = [
+            BadClip(*clip, absent(files_of(clip[1])[0]))
+            for clip in clips
+            if stamps[clip[1]] == ABSENT
+        ]
         if rank == 0:
             for folder in caches:
                 write_bad_clips(folder, bad)
@@ -166,6 +172,7 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     from data.datasets import build_dataset, root_of
     from data.features.mel_cache import cache_folder, recordings_folder
     from data.lock import locked
+    from data.tables.inside import check_inside
     from data.tables.sources import fingerprints
     from training.preparation import check_table, doubtful
 
@@ -187,6 +194,8 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     check_table(settings, dataset, table)
     for line in doubtful(settings, dataset, table) if rank == 0 else ():
         print(f"warning: {line}", file=sys.stderr)
+    if rank == 0 and data.outside_root == "refuse":
+        check_inside(table, root)
     if rank == 0 and (unlabelled := int((~table.labelled).sum())):
         print(f"{unlabelled} of {len(table)} clips have no label: they are for distillation only")
     sources = fingerprints(dataset.sources(root))

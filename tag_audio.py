@@ -16,7 +16,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
-from config import ConfigError, UserError, missing_package
+from config import ConfigError, UserError, missing_package, print_any_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,12 +217,13 @@ def output(path: Path | None, inputs: list[str]) -> Iterator[TextIO]:
         return
     if path.resolve() in {Path(name).resolve() for name in inputs}:
         raise ConfigError("--output", f"{path} is an input")
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         yield file
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The exit status. An error that the user can fix is one clear message."""
+    print_any_name()
     try:
         main(arguments)
     except BrokenPipeError:  # the reader of the output has closed it

@@ -17,6 +17,7 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.matrix import write_matrix
     from training.commands import count_trainings, print_plan
     from training.distributed import processes, rank
+    from training.log import logged
     from training.run_folder import RUNS, write_results
     from training.stages import train_students, train_teachers
 
@@ -33,11 +34,12 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
             if arguments.dry_run:
                 print_plan(settings, *trained[path], counter=counter)
                 continue
-            train_teachers(settings, arguments.overwrite, counter)
-            if len(path) > 1:
-                train_students(settings, arguments.overwrite, counter)
-            if rank() == 0:
-                write_results(settings.run.name)
+            with logged(settings.run.name):
+                train_teachers(settings, arguments.overwrite, counter)
+                if len(path) > 1:
+                    train_students(settings, arguments.overwrite, counter)
+                if rank() == 0:
+                    write_results(settings.run.name)
         if rank() == 0 and not arguments.dry_run:
             folders = {path: RUNS / settings.run.name for path, settings in runs.items()}
             print(write_matrix(RUNS / config.run.name, folders, variant))

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 
 from config import Config, UserError, next_command, run_script, script_parser
@@ -12,6 +13,7 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.commands import print_plan
     from training.distributed import processes, rank
+    from training.log import logged
     from training.run_folder import RUNS, write_results
     from training.stages import train_students
 
@@ -19,19 +21,20 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
         if arguments.dry_run:
             print_plan(config, "student")
             return
-        experiment = train_students(config, arguments.overwrite)
-        if rank() == 0:
-            show(write_results(config.run.name), experiment.metric)
-            show_page(RUNS / config.run.name)
-            print(next_command("export_student.py", arguments))
+        with logged(config.run.name):
+            experiment = train_students(config, arguments.overwrite)
+            if rank() == 0:
+                show(write_results(config.run.name), experiment.metric)
+                show_page(RUNS / config.run.name, config.models())
+                print(next_command("export_student.py", arguments))
 
 
-def show_page(run: Path) -> None:
+def show_page(run: Path, own: Collection[str] = ()) -> None:
     """Write the page of the run. An error is only printed: the trainings are finished."""
     from report.page import write_page
 
     try:
-        print(f"page: {write_page([run])}")
+        print(f"page: {write_page([run], own)}")
     except Exception as error:
         if not isinstance(error, (UserError, OSError, ImportError)):  # an error of this program
             traceback.print_exc()

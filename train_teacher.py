@@ -9,6 +9,7 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
     from training.commands import print_plan
     from training.distributed import processes, rank
+    from training.log import logged
     from training.run_folder import write_results
     from training.stages import train_teachers
 
@@ -16,10 +17,11 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
         if arguments.dry_run:
             print_plan(config, "teacher")
             return
-        experiment = train_teachers(config, arguments.overwrite)
-        if rank() == 0:
-            show(write_results(config.run.name), experiment.metric)
-            print(next_command("train_student.py", arguments))
+        with logged(config.run.name):
+            experiment = train_teachers(config, arguments.overwrite)
+            if rank() == 0:
+                show(write_results(config.run.name), experiment.metric)
+                print(next_command("train_student.py", arguments))
 
 
 if __name__ == "__main__":

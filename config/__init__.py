@@ -6,9 +6,17 @@ parameters of that thing's constructor: they are kept as text in `options` until
 `constructor_options` checks them against the constructor, which happens before any data is read.
 """
 
-from config.command_line import missing_package, next_command, run_script, script_parser
+from config.command_line import (
+    add_config_of_models,
+    missing_package,
+    next_command,
+    print_any_name,
+    run_script,
+    script_parser,
+)
 from config.errors import ConfigError, UserError, choose, nearest
 from config.fields import flat_items, key_fields, options_field, to_text
+from config.ini import models_of
 from config.options import constructor_options
 from config.resolve import load
 from config.sections import (
@@ -37,6 +45,7 @@ from config.settings import Config
 __all__ = [
     "BACKBONE",
     "SECTIONS",
+    "add_config_of_models",
     "Augment",
     "Budget",
     "choose",
@@ -54,9 +63,11 @@ __all__ = [
     "Matrix",
     "Mel",
     "missing_package",
+    "models_of",
     "nearest",
     "next_command",
     "options_field",
+    "print_any_name",
     "Quantisation",
     "Role",
     "Run",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shlex
+import signal
 import sys
 import time
 import traceback
 import typing
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from config.errors import ConfigError, UserError
 from config.resolve import load
@@ -73,6 +76,18 @@ def script_parser(description: str, *flags: tuple[str, str]) -> argparse.Argumen
     return parser
 
 
+def add_config_of_models(parser: argparse.ArgumentParser) -> None:
+    """For programs that read trained models: `models_of` has what this option allows."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=CONFIG,
+        metavar="FILE",
+        help="a model of your own, file.py:function, is run if MODEL in this configuration names "
+        f"it; default: {CONFIG}",
+    )
+
+
 def next_command(script: str, arguments: argparse.Namespace) -> str:
     """The line that names the next script, with the configuration of this one."""
     words = ["python", script]
@@ -83,11 +98,29 @@ def next_command(script: str, arguments: argparse.Namespace) -> str:
     return f"next: {shlex.join(words)}"
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a scheduler sends it before it ends a job: handled as Ctrl-C."""
+
+
+def terminate(number: int, frame: FrameType | None) -> typing.NoReturn:
+    raise Terminated
+
+
+def print_any_name() -> None:
+    """A name that the encoding of the output cannot hold is printed with its codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run_script(
     main: Callable[[argparse.Namespace, Config], None], parser: argparse.ArgumentParser
 ) -> typing.NoReturn:
     """Parse the command line, run `main`, and exit: errors of the user are one clear message."""
     arguments = parser.parse_args()
+    print_any_name()
+    if "LOCAL_RANK" not in os.environ:  # torchrun ends the others by SIGTERM where one has failed
+        signal.signal(signal.SIGTERM, terminate)
     try:
         main(arguments, load(arguments.config, arguments.set))
     except (UserError, OSError, ModuleNotFoundError) as error:
@@ -100,8 +133,8 @@ def run_script(
         place = f"{arguments.config} " if in_file else ""  # `load` names the file itself
         print(f"{parser.prog}: {place}{error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_status", 1))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         wait_for_lower_ranks()
         print(f"{parser.prog}: stopped; start it again to resume", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(143 if isinstance(error, Terminated) else 130)
     sys.exit(0)

@@ -50,6 +50,13 @@ def read_ini(path: Path) -> Entries:
     return entries
 
 
+def models_of(path: Path) -> set[str]:
+    """MODEL of the roles in a configuration that may be absent: a file among them may be run."""
+    entries = read_ini(path) if path.is_file() else {}
+    roles = (entries.get(role, {}) for role in ("teacher", "student"))
+    return {role["model"].text for role in roles if "model" in role}
+
+
 def split_override(text: str) -> Entries:
     """`mel.student.num_bands=32` -> {"mel.student": {"num_bands": Entry("32", …)}}."""
     left, equals, value = text.partition("=")

@@ -50,6 +50,10 @@ class Config:
         own = {"teacher": self.teacher_augment, "student": self.student_augment}
         return own.get(role.partition("@")[0], self.specialists_augment)
 
+    def models(self) -> set[str]:
+        """MODEL of the roles. A file.py:function among them may be run, no other."""
+        return {self.teacher.model, self.student.model}
+
     def teachers(self) -> tuple[str, ...]:
         """The roles that serve as teachers: teacher, specialist_1, specialist_2 and so on."""
         specialists = (f"specialist_{n + 1}" for n in range(self.specialists.pairs))

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any, NamedTuple
+from unicodedata import category
 
 import numpy as np
 
 from config import UserError
 
 ENTRY = "soundstill"  # key in the file's metadata
+LONGEST_SHOWN = 60  # characters of a wrong value
 FORMAT = 1  # version of that entry; older ones can be read, newer ones cannot
 
 
@@ -47,16 +51,74 @@ class Description:
         """Raises ValueError with the reason, for text that cannot be read."""
         try:
             found = json.loads(text)
-            if found["format"] > FORMAT:
-                newer = f"has format {found['format']}, the newest supported is {FORMAT}"
-                raise ValueError(f"{newer}; update Soundstill")
-            known = {f.name: found[f.name] for f in fields(cls)}
-            known["classes"] = tuple(known["classes"])
+            is_newer = found["format"] > FORMAT
+            known = {} if is_newer else {f.name: found[f.name] for f in fields(cls)}
         except KeyError as error:
             raise ValueError(f"lacks {error}; export the student again") from None
-        except (json.JSONDecodeError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"cannot be read ({error}); export the student again") from None
-        return cls(**known)
+        if is_newer:
+            newer = f"has format {shown(found['format'])}, the newest supported is {FORMAT}"
+            raise ValueError(f"{newer}; update Soundstill")
+        for name, value in known.items():
+            expected, is_valid = CHECKS.get(name, TEXT)
+            if not is_valid(value):
+                raise ValueError(f"has {name} = {shown(value)}, expected {expected}")
+        return cls(**known | {"classes": tuple(known["classes"])})
+
+
+# Whoever made the file chose its values -----------------------------------------------------------
+
+
+Check = tuple[str, Callable[[Any], bool]]  # what is expected, and whether a value is that
+
+
+def is_text(value: Any) -> bool:
+    """Without control characters, which a terminal would obey."""
+    return isinstance(value, str) and not any(category(letter) == "Cc" for letter in value)
+
+
+def number(low: float, high: float, *kinds: type) -> Check:
+    def is_valid(value: Any) -> bool:
+        return type(value) in (int, *kinds) and low <= value <= high
+
+    return f"{'a number' if kinds else 'an integer'} from {low:g} to {high:g}", is_valid
+
+
+def are_classes(value: Any) -> bool:
+    return (
+        isinstance(value, list) and all(map(is_text, value)) and 0 < len(set(value)) == len(value)
+    )
+
+
+def is_front_end(value: Any) -> bool:
+    return isinstance(value, dict) and type(value.get("num_bands")) is int
+
+
+def are_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        is_text(name) and type(score) in (int, float, NoneType) for name, score in value.items()
+    )
+
+
+TEXT = ("text without control characters", is_text)
+CHECKS: dict[str, Check] = {
+    "task": ("multi_label or single_label", ("multi_label", "single_label").__contains__),
+    "classes": ("a list of different names", are_classes),
+    "sample_rate": number(1, 768_000),
+    "channels": number(1, 1024),
+    "clip_seconds": number(1e-3, 3600, float),
+    "hop_seconds": number(0, 3600, float),
+    "any_length": ("true or false", (True, False).__contains__),
+    "front_end": ("the settings of a front end", is_front_end),
+    "parameters": number(0, 1e15),
+    "macs": number(0, 1e18),
+    "scores": ("numbers by their names", are_scores),
+}
+
+
+def shown(value: Any) -> str:
+    return repr(value)[:LONGEST_SHOWN]
 
 
 class AudioSpec(NamedTuple):
@@ -98,6 +160,10 @@ class Student:
             "probabilities" not in self.outputs
         ):
             raise UserError(f"{path}: does not take a waveform and give probabilities")
+        probabilities = self.session.get_outputs()[self.outputs.index("probabilities")]
+        count, classes = probabilities.shape[-1], len(self.description.classes)
+        if count != classes:
+            raise UserError(f"{path}: has {count} probabilities and {classes} classes")
 
     def read_description(self) -> Description:
         text = self.session.get_modelmeta().custom_metadata_map.get(ENTRY)

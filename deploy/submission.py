@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config import UserError, missing_package
+from config import UserError, add_config_of_models, missing_package, models_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--precision", choices=BYTES, default="float16", help="of the weights; default: float16"
     )
+    add_config_of_models(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(arguments)
     try:
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         splits = read_splits(given.trainings)
         clips = evaluation_clips(given.evaluation)
         for split, training in splits.items():
-            print(submit(training, split, clips, given.precision, given.out / f"split_{split}"))
+            folder = given.out / f"split_{split}"
+            print(submit(training, split, clips, given.precision, folder, models_of(given.config)))
     except (UserError, OSError, ModuleNotFoundError) as error:
         if isinstance(error, ModuleNotFoundError):
             error = missing_package(error)
@@ -91,8 +93,16 @@ def read_metrics(training: Path) -> dict[str, Any]:
     return read_finished(training / "metrics.json", f"remove {training} and train it again")
 
 
-def submit(training: Path, split: str, clips: ClipTable, precision: str, folder: Path) -> str:
-    """Write the three files of a split, and return a summary line. Raises UserError.
+def submit(
+    training: Path,
+    split: str,
+    clips: ClipTable,
+    precision: str,
+    folder: Path,
+    own: Collection[str] = (),
+) -> str:
+    """Write the three files of a split, and return a summary line; `own` as in `read_model`. Raises
+    UserError.
 
     The predictions are computed in float32, with weights rounded to `precision`. The scores in
     info.json are those of the training, before rounding.
@@ -106,7 +116,7 @@ def submit(training: Path, split: str, clips: ClipTable, precision: str, folder:
     from models.cost import cost
     from models.stored import read_model
 
-    model, described = read_model(training / "weights.safetensors")
+    model, described = read_model(training / "weights.safetensors", own)
     if described.task != "single_label":
         raise UserError(f"{training}: is a multi-label model; expected a single-label student")
     model = model.to(getattr(torch, precision))

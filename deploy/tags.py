@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data.tables.formulas import as_text
 from deploy.student import Description
 
 TOUCH_SECONDS = 1e-6  # a smaller gap between windows is a rounding error of their times
@@ -66,10 +67,10 @@ def table(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
 
 def comma_separated(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
     """All probabilities, one column per class."""
-    yield csv_line(["recording", "start", "end", *selection.classes])
+    yield csv_line(["recording", "start", "end", *map(as_text, selection.classes)])
     for row in rows:
         values = [f"{p:.6f}" for p in row.probabilities]
-        yield csv_line([row.recording, f"{row.start:.3f}", f"{row.end:.3f}", *values])
+        yield csv_line([as_text(row.recording), f"{row.start:.3f}", f"{row.end:.3f}", *values])
 
 
 def json_lines(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config import UserError
 from data.features.decode import read_blocks
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from gradio import Blocks
 
 ADDRESS = "127.0.0.1"  # where browsers allow a microphone without a certificate
+NAMES = (ADDRESS, "localhost")
 LONGEST_SECONDS = 300  # the page processes no more of a recording
+LARGEST_UPLOAD = "200mb"  # 5 minutes of any usual format, and an hour of MP3
 HOUR = 3600  # s, after which an uploaded recording is deleted
 WELCOME = (
     "Upload a recording, or record one, to see the input of each model and how probable each "
@@ -42,6 +44,8 @@ def serve(taggers: Sequence[Tagger], port: int) -> None:
         blocks.launch(
             server_name=ADDRESS,
             server_port=port,
+            max_file_size=LARGEST_UPLOAD,
+            app_kwargs={"middleware": [(OwnRequests, (), {})]},
             theme=gradio.themes.Soft(primary_hue="orange", font=font, font_mono=["monospace"]),
             footer_links=[],
             ssr_mode=False,
@@ -50,9 +54,37 @@ def serve(taggers: Sequence[Tagger], port: int) -> None:
             prevent_thread_lock=True,
         )
         print(f"http://{ADDRESS}:{port} is ready; press Ctrl-C to stop", flush=True)
-        threading.Event().wait()
+        wait_for_ever()
     finally:
         blocks.close(verbose=False)
+
+
+def wait_for_ever() -> None:
+    threading.Event().wait()
+
+
+class OwnRequests:
+    """Refuses what does not come from this page, as another page in the browser can send it.
+
+    A request is for this machine by its name, not for a name of the other page's that leads here
+    (DNS rebinding), and its Origin is this address.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = dict(scope["headers"])
+            host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin")
+            if host.partition(":")[0] not in NAMES or origin not in (
+                None,
+                f"http://{host}".encode(),
+            ):
+                await send({"type": "http.response.start", "status": 403, "headers": []})
+                await send({"type": "http.response.body", "body": b"not from this page"})
+                return
+        await self.app(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)

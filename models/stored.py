@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,18 @@ def read_description(path: Path) -> Description:
     return description
 
 
-def read_model(path: Path) -> tuple[nn.Module, Description]:
-    """The trained model of weights.safetensors, in evaluation mode. Raises UserError."""
+def read_model(path: Path, own: Collection[str] = ()) -> tuple[nn.Module, Description]:
+    """The trained model of weights.safetensors, in evaluation mode.
+
+    `own`: the models file.py:function of the current configuration. No other file is run: whoever
+    wrote the weights would choose it. Raises UserError.
+    """
     description = read_description(path)
+    if ":" in description.model and description.model not in own:
+        raise UserError(
+            f"{path}: its model is {description.model}, and a file is run only if MODEL in the "
+            "[teacher] or [student] of the current configuration names it (--config FILE)"
+        )
     model = description.build()
     try:
         load_published(model, read_weights(path))

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from config import UserError
+from config import UserError, add_config_of_models, models_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             from report.page import write_page
 
-            print(write_page(given.runs))
+            print(write_page(given.runs, models_of(given.config)))
     except (UserError, OSError, ImportError) as error:
         if given.debug:
             traceback.print_exc()
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="list the runs in a folder (default: runs) with their best variant and score",
     )
+    add_config_of_models(found)
     found.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,15 @@ SECTIONS: dict[str, Callable[[Run], Section]] = {
 """Of one run, by the title that is used where a section cannot be made."""
 
 
-def write_page(folders: Sequence[Path]) -> Path:
+def write_page(folders: Sequence[Path], own: Collection[str] = ()) -> Path:
     """runs/NAME/report.html, or comparison.html in the first of several; returns its path.
+
+    `own`: the models file.py:function of the current configuration, which may be run.
 
     Raises UserError for a folder that is not a run, and for runs of different data or metrics.
     """
     path = folders[0] / ("report.html" if len(folders) == 1 else "comparison.html")
-    write(path, page([Run(folder) for folder in folders]))
+    write(path, page([Run(folder, own) for folder in folders]))
     return path
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -59,10 +59,13 @@ class Predictions(NamedTuple):
 
 
 class Run:
-    """A run, finished or not. Raises UserError for a folder without settings or results."""
+    """A run, finished or not. Raises UserError for a folder without settings or results.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.name = folder, folder.resolve().name
+    `own`: see `models.stored.read_model`.
+    """
+
+    def __init__(self, folder: Path, own: Collection[str] = ()) -> None:
+        self.folder, self.name, self.own = folder, folder.resolve().name, own
         for file in ("config.ini", "results.csv"):
             if not (folder / file).is_file():
                 raise UserError(f"{folder}: no {file}; is it the folder of a trained run?")

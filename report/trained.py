@@ -17,7 +17,7 @@ def trained(run: Run, system: System) -> tuple[nn.Module, ClipFeatures]:
     Raises UserError where weights or features are missing or do not fit each other.
     """
     path = run.file(system, "weights.safetensors", *run.first)
-    model, described = read_model(path)
+    model, described = read_model(path, run.own)
     features = ClipFeatures(
         run.cache(system.role), run.table.ids, torch.device("cpu"), feature_memory_gb=0
     )

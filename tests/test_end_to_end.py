@@ -283,8 +283,10 @@ def test_a_teacher_from_a_python_file_is_used_without_training(finished_run, tmp
     assert re.search(r"teacher theirs.py:build +0\.\d+ +1 +\d", printed)
     (weights_file,) = (place / "runs/config/teacher").rglob("weights.safetensors")
     monkeypatch.chdir(place)
-    model, described = read_model(weights_file)
+    model, described = read_model(weights_file, ["theirs.py:build"])
     assert described.options == {"shown": False}
+    page = place / "runs/config/report.html"
+    assert "a file is run only if" not in page.read_text()
     torch.manual_seed(7)
     assert torch.equal(model.module.encoder.weight, torch.nn.Linear(16, 6).weight)
     history = pd.read_csv(weights_file.parent / "history.csv")

@@ -575,3 +575,17 @@ def test_bad_audio_ends_with_status_1_and_no_traceback(tmp_path):
     assert "script.py: 2 of 40 clips cannot be read:" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert len(list(place.rglob("shard_*.json"))) == 1  # the middle third of the teacher's
+
+
+def test_a_recording_outside_the_root_is_refused_unless_allowed(tmp_path):
+    soundfile.write(tmp_path / "secret.wav", np.zeros(800), 8000)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/clips.csv").write_text("filename,label,split\n../secret.wav,dog,train\n")
+    (tmp_path / "config.ini").write_text(f"[data]\nDATASET = csv_folder\nROOT = {tmp_path}/root\n")
+
+    def clips(*overrides):
+        return make_mel.read_clips(config.load(tmp_path / "config.ini", overrides), False, 0, 1)
+
+    with pytest.raises(UserError, match=r"root/\.\./secret\.wav: outside .*root, the folder"):
+        clips()
+    assert len(clips("data.outside_root=allow")[0].table) == 1

@@ -256,3 +256,18 @@ def test_a_closed_output_pipe_is_no_error(place):
     started.stdout.close()  # before all lines fit into the pipe
     assert started.communicate()[1] == b""
     assert started.returncode == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "csv"), ("--output", "tags.txt")])
+def test_any_name_of_a_file_can_be_written(place, options):
+    """A name that is not UTF-8, and an output that cannot hold the letters of another."""
+    names = [os.fsdecode(b"caf\xe9.wav"), "gr\u00fcn.wav"]
+    for name in names:
+        (place / name).write_bytes((place / "street.wav").read_bytes())
+    env = environment() | {"PYTHONIOENCODING": "ascii"}
+    found, _ = tag(place, "student.onnx", *names, *options, env=env)
+    found = found or (place / "tags.txt").read_text()
+    assert "caf\\udce9.wav" in found
+    assert ("gr\u00fcn.wav" if "--output" in options else "gr\\xfcn.wav") in found
+    for name in names:
+        (place / name).unlink()

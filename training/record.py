@@ -30,7 +30,8 @@ from training.systems import evaluation_targets, figures_of, predictions_table, 
 from training.validation import model_options, teacher_weights
 
 NOT_RECORDED = (
-    *("data.root", "data.folds", "data.on_bad_audio", "distillation.variants"),
+    *("data.root", "data.folds", "data.on_bad_audio"),
+    *("data.outside_root", "distillation.variants"),
     "distillation.teacher_weights",  # the weight of each teacher is
 )
 """Settings of where the data lies or what else is trained: no training depends on them."""

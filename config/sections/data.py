@@ -50,4 +50,9 @@ class Data:
         "stop: list every unreadable file and end with status 1; "
         "skip: list them and leave them out",
     )
+    outside_root: Literal["refuse", "allow"] = key(
+        "refuse",
+        "recordings outside ROOT, by an absolute path, by .. or by a link; allow: the table of the "
+        "clips is trusted",
+    )
     options: Mapping[str, str] = options_field()

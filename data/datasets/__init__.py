@@ -40,4 +40,4 @@ def build_dataset(data: Data) -> Dataset:
 
 def root_of(data: Data) -> Path:
     """The folder of its recordings."""
-    return Path(data.root or f"audio/{data.dataset}")
+    return Path(data.root or f"audio/{data.dataset}").expanduser()

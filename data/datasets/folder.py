@@ -87,6 +87,9 @@ class Folder:
             if path.suffix.lower() in READABLE and not hidden and path.is_file():
                 label = "/".join(parts[:-1])
                 found.setdefault(label, []).append("/".join(parts))
+        if odd := [name for names in found.values() for name in names if not is_utf8(name)]:
+            shown = first_of([ascii(name) for name in odd])
+            raise UserError(f"{root}: names that are not UTF-8; rename these files:{shown}")
         if not found:
             raise UserError(f"{root}: no recordings in it or in its folders ({' '.join(READABLE)})")
         if deeper := [names[0] for label, names in found.items() if "/" in label]:
@@ -102,3 +105,8 @@ class Folder:
 
 def hash_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
+
+
+def is_utf8(name: str) -> bool:
+    """The bytes of a name that are not have surrogates instead, which no file of ours can hold."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

@@ -358,10 +358,10 @@ def check_2019(folder: Path, recordings: Mapping[str, Recording]) -> None:
             f"{folder}: expected {CLIPS_PER_SCENE} clips of each scene, found {dict(counts)}"
         )
     for name in recordings:
-        with opened(folder / "audio" / name) as file:
+        with opened(folder / "audio" / name) as (file, *_):
             if (file.channels, file.samplerate) != (2, 48_000):
                 raise UserError(
-                    f"{file.name}: expected 2 channels at 48000 Hz, "
+                    f"{folder / 'audio' / name}: expected 2 channels at 48000 Hz, "
                     f"found {file.channels} at {file.samplerate} Hz"
                 )
 

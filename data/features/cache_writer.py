@@ -20,6 +20,7 @@ from data.atomic_write import clear, unfinished, write
 from data.checksums import Damaged, check_files, read_record, record_text, sha256_of, write_record
 from data.features.mel_cache import FIX, front_end_fields
 from data.tables.clips import FILES, ClipTable, files_of
+from data.tables.formulas import as_text
 
 SHARD_BYTES = 64 * 2**20
 Stamps = dict[str, tuple[int, ...]]  # path of a recording -> its size in bytes, its time in ns
@@ -119,7 +120,7 @@ class CacheWriter:
     def finish(self, shard: int, bad: Iterable[BadClip] = ()) -> None:
         part, bad, rows = self.part(shard), sorted(bad), self.rows(shard)
         if bad:
-            good = ~np.isin(self.table.ids[rows.start : rows.stop], [clip.id for clip in bad])
+            good = good_rows(self.table.ids[rows.start : rows.stop], bad)
             kept = np.load(part)[good]
             with part.open("wb") as file:
                 np.save(file, kept)
@@ -145,7 +146,7 @@ class CacheWriter:
         if len(shards) < self.shards:
             raise UserError(f"{self.folder}: {self.shards - len(shards)} shards are unfinished")
         bad = [BadClip(*clip) for shard in shards for clip in shard["bad"]]
-        good = ~np.isin(self.table.ids, [clip.id for clip in bad])
+        good = good_rows(self.table.ids[:], bad)
         if not good.any():
             raise UserError(f"{self.folder}: none of the {len(good)} clips can be read")
         fresh = self.folder / "fresh"
@@ -185,6 +186,12 @@ class CacheWriter:
         return changed
 
 
+def good_rows(ids: np.ndarray, bad: Iterable[BadClip]) -> np.ndarray:
+    """(N,) bool. `np.isin` compares each text with each."""
+    bad_ids = {clip.id for clip in bad}
+    return np.array([name not in bad_ids for name in ids.tolist()])
+
+
 def stamps_of(paths: Iterable[str]) -> Stamps:
     stamps = {}
     for path in set(paths):
@@ -207,7 +214,7 @@ def write_rows(part: Path, offset: int, features: Tensor) -> None:
 
 def write_bad_clips(folder: Path, bad: Iterable[BadClip]) -> None:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([BadClip._fields, *bad])
+    csv.writer(text).writerows([BadClip._fields, *(map(as_text, clip) for clip in bad)])
     write(folder / "bad_clips.csv", text.getvalue())
 
 

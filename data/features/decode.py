@@ -5,15 +5,20 @@ soundfile and soxr are imported by the functions that call them: training needs 
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from config import UserError
+from data.features.containers import hint
+from data.features.similar_names import absent
+from data.features.streams import streams_of
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -24,7 +29,7 @@ READABLE = (
 )
 UNKNOWN_LENGTH = 0x7FFF_0000  # bytes; writers into a pipe declare this much or more
 QUALITY = "HQ"  # of soxr
-TOLERANCE_SECONDS = 0.1  # the lengths of MPEG files are estimates
+TOLERANCE_SECONDS = 0.1  # encoders of MPEG files differ in the frames that they count
 
 
 class BadAudio(UserError):
@@ -61,24 +66,31 @@ def read(
     """As `decode`, at the recording's own rate and channel count: (samples, channels) and Hz.
 
     Raises BadAudio for a file that is missing, empty or not audio, that has fewer samples than its
-    header declares (an Ogg stream declares none, so a truncated one is not found), that ends before
-    `start_seconds`, or that has samples which are not finite.
+    header declares (an Ogg stream declares none, see `streams_of`), that ends before
+    `start_seconds`, that changes its rate or channels, or has samples which are not finite.
     """
-    with opened(path) as file:
-        rate, start = file.samplerate, round(start_seconds * file.samplerate)
-        if start >= file.frames:
+    with opened(path) as files:
+        rate, total = files[0].samplerate, sum(file.frames for file in files)
+        start = skipped = round(start_seconds * rate)
+        if start >= total:
             raise BadAudio(
                 path,
-                f"the clip starts at {start_seconds:g} s, "
-                f"the recording ends at {file.frames / rate:g} s",
+                f"the clip starts at {start_seconds:g} s, the recording ends at {total / rate:g} s",
             )
-        count = file.frames - start
+        left = total - start
         if seconds is not None:
-            count = min(count, max(1, round(seconds * rate)))
-        if start:
-            file.seek(start)
-        samples = file.read(count, dtype="float32", always_2d=True)
-        check_length(path, len(samples), count, rate)
+            left = min(left, max(1, round(seconds * rate)))
+        parts = []
+        for file in files:
+            count = min(left, file.frames - skipped)
+            if count > 0:
+                if skipped:
+                    file.seek(skipped)
+                parts.append(file.read(count, dtype="float32", always_2d=True))
+                check_length(path, len(parts[-1]), count, rate)
+                left -= count
+            skipped = max(0, skipped - file.frames)
+        samples = np.concatenate(parts) if len(parts) > 1 else parts[0]
         finite = np.isfinite(samples)
         if not finite.all():
             raise not_finite(path, (start + finite.all(axis=1).argmin()) / rate)
@@ -102,36 +114,48 @@ def read_concatenated(paths: Sequence[Path]) -> tuple[np.ndarray, int]:
 
 def read_blocks(path: Path, frames: int = 2**17) -> Iterator[tuple[np.ndarray, int]]:
     """As `read`, a full recording in blocks of at most `frames`, however long it is."""
-    with opened(path) as file:
-        # soundfile seeks to its own position after each read, where it can: an MPEG decoder then
-        # loses the state that it needs for the next frames.
-        file.seekable = lambda: False
-        rate, done = file.samplerate, 0
-        while len(block := file.read(frames, dtype="float32", always_2d=True)):
-            yield from up_to_fault(path, block, rate, done)
-            done += len(block)
-        check_length(path, done, file.frames, rate)
-        if done == 0:
-            raise BadAudio(path, "it has no samples")
+    with opened(path) as files:
+        rate, done = files[0].samplerate, 0
+        for file in files:
+            # soundfile seeks to its own position after each read, where it can: an MPEG decoder
+            # then loses the state that it needs for the next frames.
+            file.seekable = lambda: False
+            left = file.frames  # other bytes may follow them
+            while left and len(block := file.read(min(frames, left), "float32", always_2d=True)):
+                yield from up_to_fault(path, block, rate, done)
+                left, done = left - len(block), done + len(block)
+            check_length(path, file.frames - left, file.frames, rate)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[SoundFile]:
-    """The recording, opened by libsndfile, whose errors become BadAudio."""
+def opened(path: Path) -> Iterator[list[SoundFile]]:
+    """The streams of a recording, all of one kind, opened by libsndfile, whose errors become
+    BadAudio.
+    """
     import soundfile
 
     if not path.is_file():
-        raise BadAudio(path, "no such file")
+        raise BadAudio(path, absent(path))
     if path.stat().st_size == 0:
         raise BadAudio(path, "the file is empty (0 bytes)")
     try:
-        with soundfile.SoundFile(path) as file:
-            check_header(path, file.extra_info)
-            if file.frames == 0:
+        with ExitStack() as stack:
+            # soundfile encodes a str strictly, but a name may be no UTF-8
+            name = os.fsencode(path) if os.name == "posix" else path
+            files = [stack.enter_context(soundfile.SoundFile(name))]
+            if streams := [io.BytesIO(stream) for stream in streams_of(path, files[0].format)]:
+                files = [stack.enter_context(soundfile.SoundFile(stream)) for stream in streams]
+            kinds = {(file.channels, file.samplerate) for file in files}
+            if len(kinds) > 1:
+                raise BadAudio(path, f"it changes its channels or sample rate: {sorted(kinds)}")
+            for file in files:
+                check_header(path, file.extra_info)
+            if not any(file.frames for file in files):
                 raise BadAudio(path, "it has no samples")
-            yield file
+            yield files
     except soundfile.LibsndfileError as error:
-        raise BadAudio(path, f"not readable as audio ({error.error_string})") from None
+        reason = f"not readable as audio ({error.error_string}){hint(path)}"
+        raise BadAudio(path, reason) from None
 
 
 def check_header(path: Path, log: str) -> None:

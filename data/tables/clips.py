@@ -279,14 +279,19 @@ def read_csv(
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter)
-            columns = list(reader.fieldnames or ())
+            reader = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)
+            reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or ()]
             rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
     if missing := [name for name in required if name not in columns]:
         similar = [name for name in columns if synonyms.get(name.lower()) == missing[0]]
         hint = f"; rename {similar[0]!r} to {missing[0]!r}?" if similar else ""
+        other = next((mark for mark in ";\t|" if mark in "".join(columns)), "")
+        if len(columns) == 1 and other:
+            raise UserError(
+                f"{path}: its columns are separated by {other!r}, expected {delimiter!r}"
+            )
         found = ", ".join(columns) or "none"
         raise UserError(f"{path}: no column {missing[0]!r} (it has {found}){hint}")
     if len(set(columns)) < len(columns):

@@ -20,7 +20,7 @@ def python(*arguments, folder=ROOT):
 INSTALL = "run `make demo`, or `python -m pip install -r requirements.txt`"
 
 SCRIPT = f"""
-import sys
+import os, signal, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 import config
 
@@ -34,6 +34,11 @@ def main(arguments, found):
         raise config.ConfigError("--download", "street_sounds has nothing to download")
     if what == "file":
         open("missing.wav")
+    if what == "name":
+        print("gr\\u00fcn.wav caf\\udce9.wav")
+    if what == "terminate":
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
     if what == "interrupt":
         raise KeyboardInterrupt
     if what == "package":
@@ -71,6 +76,7 @@ def test_a_script_that_does_its_work(script):
         (["data.root=file"], 1, "[Errno 2] No such file or directory: 'missing.wav'"),
         (["data.root=package"], 1, f"the package not_installed is missing: {INSTALL}"),
         (["data.root=interrupt"], 130, "stopped; start it again to resume"),
+        (["data.root=terminate"], 143, "stopped; start it again to resume"),
         (["student.epochs=x"], 2, "--set student.epochs=x: found 'x', expected a whole number"),
         (["student.epochs=1", "--config", "no.ini"], 2, "no.ini: No such file or directory"),
     ],
@@ -79,6 +85,13 @@ def test_a_mistake_is_one_line_and_an_exit_status(script, arguments, status, mes
     done = script("--set", *arguments)
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr == f"script.py: {message}\n"
+
+
+def test_a_name_that_the_output_cannot_hold_is_printed_with_its_codes(script, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = script("--set", "data.root=name")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "gr\\xfcn.wav caf\\udce9.wav\n3 False\n"
 
 
 def test_debug_shows_the_traceback_too(script):

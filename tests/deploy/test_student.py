@@ -1,9 +1,12 @@
+import json
+import math
+
 import numpy as np
 import pytest
 
 from config import UserError
-from deploy.student import AudioSpec, Student
-from tests.deploy.stand_in import BIAS, WEIGHT, expected_probabilities, make_student
+from deploy.student import AudioSpec, Description, Student
+from tests.deploy.stand_in import BIAS, DESCRIPTION, WEIGHT, expected_probabilities, make_student
 
 
 def test_a_student_predicts_one_window(tmp_path):
@@ -96,6 +99,57 @@ BAD = {
     ),
     "does not take a waveform and give probabilities": other_graph,
 }
+
+
+HOSTILE = {
+    "classes": [
+        [],
+        "loud",
+        [1, 2],
+        ["loud", "loud"],
+        ["loud", "qui\net"],
+        {"loud": 1},
+        None,
+    ],
+    "task": ["regression", ["multi_label"], {}, 1],
+    "sample_rate": [0, -1, 8000.5, "8000", True, 10**12, math.nan, None],
+    "channels": [0, 10**6, "1", True],
+    "clip_seconds": [0, -1.0, math.nan, math.inf, 1e308, "0.5", [0.5]],
+    "hop_seconds": [-1, math.nan, "1"],
+    "any_length": ["no", 2, None],
+    "front_end": [[], {}, {"num_bands": "4"}, "mel"],
+    "parameters": [-1, 1.5, "4", 10**400],
+    "macs": [-1, "8"],
+    "scores": [[], {"accuracy": "0.5"}, {"\x1b[2J": 0.5}],
+    "name": ["\x1b[2J\x1b[H", 3, "two\nlines"],
+    "licence": [["free"], "a\0b"],
+    "format": [10**400, 1e999],
+}
+
+
+@pytest.mark.parametrize("field", HOSTILE)
+def test_a_hostile_description_is_one_clear_line(field):
+    for value in HOSTILE[field]:
+        with pytest.raises(ValueError, match=field) as caught:
+            Description.of(json.dumps(DESCRIPTION | {field: value}))
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 200
+
+
+def test_a_class_per_probability_is_required(tmp_path):
+    path = make_student(tmp_path / "a.onnx", classes=["loud", "quiet", "between"])
+    with pytest.raises(UserError, match=r"has 2 probabilities and 3 classes$"):
+        Student(path)
+    path = make_student(tmp_path / "a.onnx", name="\x1b[2J")
+    with pytest.raises(UserError, match=r"a\.onnx: its description has name = "):
+        Student(path)
+
+
+def test_a_description_that_is_nested_too_deeply_is_refused():
+    with pytest.raises(ValueError, match="cannot be read"):
+        Description.of("[" * 100_000)
+    with pytest.raises(ValueError, match="cannot be read"):
+        Description.of('{"format": ' + "1" * 5000 + "}")
 
 
 @pytest.mark.parametrize("reason", BAD)

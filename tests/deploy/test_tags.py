@@ -85,3 +85,13 @@ def test_a_label_is_yielded_before_the_recording_ends():
 )
 def test_the_clock(seconds, expected):
     assert clock(seconds) == expected
+
+
+def test_names_are_no_formulas_in_a_spreadsheet():
+    selection = TagSelection(("=1+1", "@dog", "dog=1"), 0.5, 3)
+    lines = list(FORMATS["csv"](rows((0.9, 0.25, 0), recording="-2+3.wav"), selection))
+    assert lines[0] == "recording,start,end,'=1+1,'@dog,dog=1"
+    assert lines[1].startswith("'-2+3.wav,0.000,4.000,0.900000,")
+    assert next(iter(FORMATS["jsonl"](rows((0.9, 0, 0)), selection))).count('"=1+1"') == 2
+    pipe = list(FORMATS["csv"](rows((0.9, 0.25, 0), recording="-"), selection))
+    assert pipe[1].startswith("-,0.000,")

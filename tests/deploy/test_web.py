@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 import soundfile
 
+import deploy.web
 from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
@@ -153,6 +156,50 @@ def test_the_microphone_is_tagged(page):
     page.get_by_role("button", name="Stop").click()
     page.locator(".predictions .student").nth(1).wait_for()
     assert page.locator(".student").first.locator("rect.tag").count() >= 2
+
+
+def status(address, path="/", content=None, **headers):
+    """The HTTP status of a request with these headers."""
+    request = Request(f"{address}{path}", content, headers)
+    try:
+        with urlopen(request, timeout=30) as found:
+            return found.status
+    except HTTPError as error:
+        return error.code
+
+
+def form(content):
+    """(body, Content-Type) of an upload."""
+    head = 'Content-Disposition: form-data; name="files"; filename="a.wav"'
+    body = b"\r\n".join([b"--b", head.encode(), b"", content, b"--b--", b""])
+    return body, "multipart/form-data; boundary=b"
+
+
+def test_only_this_page_is_answered_and_large_files_are_refused(tmp_path, monkeypatch):
+    """Another page can name this machine (DNS rebinding), and can send requests to it."""
+    pytest.importorskip("gradio", reason="needs Gradio (requirements-web.txt)")
+    port, found = free_port(), {}
+    address = f"http://127.0.0.1:{port}"
+
+    def send_requests():
+        for host in (f"127.0.0.1:{port}", f"localhost:{port}", "localhost:9", "evil.test"):
+            found[host] = status(address, Host=host)
+        for origin in (address, "http://evil.test", "null", "http://127.0.0.1:9"):
+            found[origin] = status(address, Origin=origin)
+        for size in (1_000, 100_000):
+            body, kind = form(bytes(size))
+            found[size] = status(address, "/gradio_api/upload", body, **{"Content-Type": kind})
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(deploy.web, "LARGEST_UPLOAD", "10kb")
+    monkeypatch.setattr(deploy.web, "wait_for_ever", send_requests)
+    deploy.web.serve([], port)
+    assert found == {
+        **{f"127.0.0.1:{port}": 200, f"localhost:{port}": 200, "localhost:9": 200},
+        **{"evil.test": 403, address: 200, "http://evil.test": 403, "null": 403},
+        **{"http://127.0.0.1:9": 403, 1_000: 200, 100_000: 413},
+    }
 
 
 def test_a_port_in_use_is_named(sounds):

@@ -1,5 +1,6 @@
 """Saving and loading a model with its description."""
 
+import dataclasses
 import json
 
 import pytest
@@ -74,3 +75,26 @@ def test_weights_that_do_not_fit_their_description_are_named(tmp_path):
     save_file({"w": torch.zeros(1)}, path, described("dcase_small").header())
     with pytest.raises(UserError, match=r"weights.safetensors: .*w is unexpected"):
         read_model(path)
+
+
+FOREIGN = """
+from pathlib import Path
+Path("was_run").touch()
+from models.dcase_small import DcaseSmall as build
+"""
+
+
+def test_a_file_that_the_weights_name_is_run_only_on_request(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "weights.safetensors"
+    (tmp_path / "foreign.py").write_text(FOREIGN)
+    model = described("dcase_small").build()
+    description = dataclasses.replace(described("dcase_small"), model="foreign.py:build")
+    save_file(model.state_dict(), path, description.header())
+    for own in ((), ("dcase_small", "foreign.py:other", "./foreign.py:build")):
+        with pytest.raises(UserError, match=r"its model is foreign\.py:build, and a file is run"):
+            read_model(path, own)
+    assert not (tmp_path / "was_run").exists()
+    again, _ = read_model(path, {"foreign.py:build"})
+    assert (tmp_path / "was_run").exists()
+    assert again.state_dict().keys() == model.state_dict().keys()

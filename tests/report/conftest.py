@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 import make_mel
 import train_student
 import train_teacher
 from config import load, script_parser
+from models.stored import read_description
 from tests.scripts import workplace
 
 RUN = Path("runs/config")
 LOW, HIGH = "<script>alert('low, \"soft\"')</script>", "$high_{&amp"
+from tests.resealed import reseal
 
 
 def train_in(place: Path, *overrides: str) -> None:
@@ -48,6 +52,17 @@ def scenes(tmp_path_factory) -> Path:
     place = workplace(tmp_path_factory.mktemp("scenes"), "single_label", "fold", "SEEDS = 0, 1\n")
     train_in(place)
     return place
+
+
+def name_a_file(path: Path) -> None:
+    """The header of these weights names a file, which writes `was_run` when it is run."""
+    description = replace(read_description(path), model="foreign.py:build")
+    save_file(load_file(path), path, description.header())
+    reseal(path.parent)
+    Path("foreign.py").write_text(
+        "from pathlib import Path\nPath('was_run').touch()\n"
+        "from models.dcase_small import DcaseSmall as build\n"
+    )
 
 
 @pytest.fixture

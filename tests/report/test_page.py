@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import export_student
 import report.page
 import train_student
-from config import UserError
+import training.logits.__main__
+from config import UserError, run_script
 from report.__main__ import main
 from report.choice import choose_variant
 from report.page import page
@@ -26,7 +28,8 @@ from report.sections import settings as settings_section
 from report.sections.confusion import confusions
 from report.sections.settings import differences
 from report.significance import in_words, signed_rank
-from tests.report.conftest import HIGH, LOW, RUN
+from report.trained import trained
+from tests.report.conftest import HIGH, LOW, RUN, name_a_file
 from tests.resealed import reseal
 from tests.scripts import ROOT, environment
 
@@ -381,7 +384,7 @@ def test_training_succeeds_even_if_its_page_fails(copy, capsys, monkeypatch):
     assert "Traceback" not in printed
     assert not list(RUN.glob(".report*"))
 
-    def broken(folders):
+    def broken(folders, own):
         raise ZeroDivisionError("a mistake of ours")
 
     monkeypatch.setattr(report.page, "write_page", broken)
@@ -400,3 +403,31 @@ def test_predictions_of_other_clips_are_an_error(copy):
     reseal(path.parent)
     with pytest.raises(UserError, match="its clips or classes are not those of the features"):
         run.predictions(run.baseline, 0)
+
+
+def test_files_that_weights_name_are_run_only_if_the_configuration_does(copy, monkeypatch):
+    for path in RUN.rglob("weights.safetensors"):
+        name_a_file(path)
+    drawn = []
+    monkeypatch.setattr(report.page, "page", lambda runs: drawn.extend(runs) or "")
+    assert main([str(RUN), "--config", "absent.ini"]) == 0
+    with pytest.raises(UserError, match=r"its model is foreign\.py:build, and a file is run only"):
+        trained(drawn[0], drawn[0].best)
+    assert not Path("was_run").exists()
+    Path("config.ini").write_text("[student]\nMODEL = foreign.py:build\n")
+    assert main([str(RUN)]) == 0
+    trained(drawn[1], drawn[1].best)
+    assert Path("was_run").exists()
+
+
+def test_export_and_logits_run_no_file_that_only_weights_name(copy, capsys, monkeypatch):
+    for path in RUN.rglob("weights.safetensors"):
+        name_a_file(path)
+    message = "its model is foreign.py:build, and a file is run only if MODEL"
+    assert training.logits.__main__.main([f"{RUN}/teacher", "logits"]) == 1
+    assert message in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["export_student.py"])
+    with pytest.raises(SystemExit, match="1"):
+        run_script(export_student.main, export_student.parser())
+    assert message in capsys.readouterr().err
+    assert not Path("was_run").exists()

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from config import ConfigError, UserError
+from config import ConfigError, UserError, add_config_of_models, models_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="TEXT",
         help="remove this prefix from the names of clips, such as audio/",
     )
+    add_config_of_models(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(arguments)
     try:
@@ -82,7 +83,7 @@ def export(given: argparse.Namespace) -> None:
         run = read_run(folder)[1].run
         device = choose_device(run.device)
         limits = feature_memory_gb(run.feature_memory_gb, device), run.teacher_cache_gb
-        logits = logits_of_training(folder, device, *limits)
+        logits = logits_of_training(folder, device, *limits, models_of(given.config))
         part = Path(folder.parent.name, folder.name, EXPORTED)
         logits.write(given.out if one_file else given.out / part)
         print(f"{given.out if one_file else given.out / part}: {len(logits.ids)} clips")

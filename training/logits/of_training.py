@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -22,15 +23,20 @@ LOGITS = {"logits"}
 
 
 def logits_of_training(
-    folder: Path, device: torch.device, feature_memory_gb: float, teacher_cache_gb: float
+    folder: Path,
+    device: torch.device,
+    feature_memory_gb: float,
+    teacher_cache_gb: float,
+    own: Collection[str] = (),
 ) -> Logits:
     """Of clean clips; computed once and stored in the outputs/ of the training.
 
-    `folder` is runs/NAME/<role>/seed_<s>/fold_<f>, or .../student/<variant>/... Raises UserError
-    where it is not finished, and where its features are missing or of other clips.
+    `folder` is runs/NAME/<role>/seed_<s>/fold_<f>, or .../student/<variant>/...; `own` as in
+    `read_model`. Raises UserError where it is not finished, and where its features are missing or
+    of other clips.
     """
     record, config = read_run(folder)
-    model, described = read_model(folder / WEIGHTS)
+    model, described = read_model(folder / WEIGHTS, own)
     cache = MelCache.open(cache_folder(config, record["role"]))
     if sha256_of(cache.folder / "clips.csv") != record["settings"]["clips"]:
         raise UserError(f"{folder} was trained on other clips than {cache.folder} contains now")

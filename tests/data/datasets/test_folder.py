@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,11 @@ def test_one_fold_is_none():
 def test_nothing_is_downloaded(tmp_path):
     with pytest.raises(UserError, match="folder reads your own recordings"):
         Folder().download(tmp_path)
+
+
+def test_names_that_are_not_utf8_are_listed(tmp_path):
+    make(tmp_path, "dog/a.wav")
+    (tmp_path / os.fsdecode(b"dog/caf\xe9.wav")).touch()
+    message = r"names that are not UTF-8; rename these files:\n  'dog/caf\\udce9.wav'$"
+    with pytest.raises(UserError, match=message):
+        Folder().table(tmp_path)

@@ -209,3 +209,45 @@ def test_a_recording_in_several_files_is_concatenated(tmp_path):
         BadAudio, match=r": 2.wav: expected 2 channels at 8000 Hz, .* found 1 at 8000 Hz$"
     ):
         read_concatenated(parts)
+
+
+# Names and containers -----------------------------------------------------------------------------
+
+
+CONTAINERS = {
+    b"\0\0\0\x20ftypM4A ": r"it is an MP4 file .*: convert it, as by `ffmpeg -i a.wav a.flac`$",
+    b"\x1aE\xdf\xa3": r"a Matroska file \(webm, mkv\): convert it",
+    b"0&\xb2u\x8ef\xcf\x11": "a Windows Media file",
+    b"#!AMR\n": "an AMR file",
+    b"\xff\xf1\x50\x80": "an AAC stream",
+    b"<!DOCTYPE html><title>": "a web page, such as that of a failed download: download it again",
+    b"\xef\xbb\xbf\r\n<html>": "a web page",
+    b"version https://git-lfs.github.com/spec/v1\n": "a pointer of Git LFS: run `git lfs pull`",
+    b"PK\x03\x04": "an archive: unpack it",
+    b"a text": r"not readable as audio \([^;]*\)$",
+}
+
+
+@pytest.mark.parametrize("beginning", CONTAINERS)
+def test_a_file_that_is_no_audio_is_named(tmp_path, beginning):
+    path = write_bytes(tmp_path / "a.wav", beginning + bytes(2000))
+    with pytest.raises(BadAudio, match=CONTAINERS[beginning]):
+        read(path)
+
+
+NAMES = {
+    "Dog.wav": ("dog.WAV", r"no such file; dog\.WAV is there, with other capital letters"),
+    "caf\u00e9.wav": ("cafe\u0301.wav", "is there, in another Unicode form"),
+    "park\\a.wav": ("park/a.wav", r"separate folders by /, not by \\"),
+    "cat.wav": ("dog.wav", "no such file$"),
+    "nowhere/dog.wav": ("dog.wav", "no such file$"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_that_a_missing_one_was_meant_to_be_is_named(tmp_path, name):
+    there, message = NAMES[name]
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).touch()
+    with pytest.raises(BadAudio, match=message):
+        read(tmp_path / name)

@@ -1,5 +1,6 @@
 """Clip tables: round trips, and errors that name their cause."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import UserError
-from data.tables.clips import FILES, Clip, ClipTable, files_of
+from data.tables.clips import FILES, Clip, ClipTable, files_of, read_csv
 from data.tables.columns import Column
 from data.tables.targets import Targets
 
@@ -297,3 +298,19 @@ def test_a_table_in_which_all_clips_are_labelled_has_no_column_of_it(tmp_path):
     table.write(tmp_path)
     assert "labelled" not in (tmp_path / "clips.csv").read_text()
     assert ClipTable.read(tmp_path).labelled.tolist() == [True]
+
+
+def test_spaces_around_the_columns_of_a_table_are_no_part_of_them(tmp_path):
+    path = tmp_path / "clips.csv"
+    path.write_text('filename , label,split \na.wav, "dog, barking", train\n')
+    row = {"filename": "a.wav", "label": "dog, barking", "split": "train"}
+    assert read_csv(path, ("filename",)) == [(2, row)]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_columns_with_another_separator_are_named(tmp_path, mark):
+    path = tmp_path / "clips.csv"
+    path.write_text(mark.join(("filename", "label", "split")) + "\n")
+    message = re.escape(f"clips.csv: its columns are separated by {mark!r}, expected ','")
+    with pytest.raises(UserError, match=message):
+        read_csv(path, ("filename",))

@@ -1,0 +1,105 @@
+"""What libsndfile has to open to read all of a file.
+
+Of several streams that follow one another (concatenated MP3 or FLAC files, chained Ogg) it reads
+the first only. Of MP3 without a header of the length it reads an estimated length, and of FLAC
+without a length nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from data.features import mpeg
+
+FLAC = re.compile(rb"fLaC[\x00\x80]\0\0\x22")  # the marker, and STREAMINFO of 34 bytes
+OGG = re.compile(rb"OggS\0[\2\3\6\7]\0{8}.{12}(.)", re.S)  # a first page, and its segments
+OGG_LAST = 4  # flag of the last page of a stream
+BLOCK = 2**16  # samples
+
+
+def streams_of(path: Path, container: str) -> tuple[bytes, ...]:
+    """The streams of a file, in their order; none where libsndfile reads all of it as it is.
+
+    `container`: the format, as libsndfile names it. An Ogg stream that lacks its last page is read
+    as far as it goes, with a warning: recorded broadcasts lack it too.
+    """
+    if container not in ("MP3", "OGG", "FLAC"):
+        return ()
+    stamp = path.stat()
+    return parsed(path, container, stamp.st_size, stamp.st_mtime_ns)
+
+
+@lru_cache(maxsize=2)  # the clips of a long recording follow one another
+def parsed(path: Path, container: str, *stamp: int) -> tuple[bytes, ...]:
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        if container == "MP3":
+            return mpeg_streams(data[:])
+        if container == "OGG":
+            starts = [*ogg_starts(data)]
+        else:
+            starts = [match.start() for match in found(FLAC, b"fLaC", data)]
+        spans = [*pairwise([*starts, len(data)])]
+        if container == "OGG" and not all(has_last_page(data, *span) for span in spans):
+            warnings.warn(f"{path}: the stream has no last page, perhaps it is cut", stacklevel=2)
+        if container == "FLAC" and not all(has_length(data, start) for start in starts):
+            return tuple(with_length(data[slice(*span)]) for span in spans)
+        return tuple(data[slice(*span)] for span in spans) if len(spans) > 1 else ()
+
+
+def mpeg_streams(data: bytes) -> tuple[bytes, ...]:
+    streams = mpeg.find_streams(data)
+    if not streams or (len(streams) == 1 and streams[0].is_counted):
+        return ()
+    return tuple(mpeg.counted(data, stream) for stream in streams)
+
+
+def found(pattern: re.Pattern[bytes], marker: bytes, data: mmap) -> Iterator[re.Match[bytes]]:
+    """As `pattern.finditer`, for a pattern that starts with `marker`, which `find` finds faster."""
+    place = data.find(marker)
+    while place >= 0:
+        if match := pattern.match(data, place):
+            yield match
+        place = data.find(marker, place + 1)
+
+
+def ogg_starts(data: mmap) -> Iterator[int]:
+    """Streams that play at the same time have their first pages side by side: they are one."""
+    end = -1
+    for match in found(OGG, b"OggS", data):
+        if match.start() != end:
+            yield match.start()
+        sizes = data[match.end() : match.end() + match[1][0]]
+        end = match.end() + len(sizes) + sum(sizes)
+
+
+def has_last_page(data: mmap, start: int, end: int) -> bool:
+    return bool(data[data.rfind(b"OggS\0", start, end) + 5] & OGG_LAST)
+
+
+def has_length(data: mmap | bytes, start: int = 0) -> bool:
+    """Whether STREAMINFO has the number of samples, in its last 36 bits before the checksum."""
+    return bool(data[start + 21] & 15 or any(data[start + 22 : start + 26]))
+
+
+def with_length(stream: bytes) -> bytes:
+    """A FLAC stream with its number of samples, which are decoded to count them."""
+    import soundfile
+
+    if has_length(stream):
+        return stream
+    samples = 0
+    with soundfile.SoundFile(io.BytesIO(stream)) as file:
+        file.seekable = lambda: False  # or soundfile allocates what the header declares
+        while count := len(file.read(BLOCK, dtype="float32")):
+            samples += count
+    changed = bytearray(stream)
+    changed[21] |= samples >> 32
+    changed[22:26] = (samples & 0xFFFF_FFFF).to_bytes(4, "big")
+    return bytes(changed)
