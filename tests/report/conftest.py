@@ -16,11 +16,11 @@ import train_student
 import train_teacher
 from config import load, script_parser
 from models.stored import read_description
+from tests.resealed import reseal
 from tests.scripts import workplace
 
 RUN = Path("runs/config")
 LOW, HIGH = "<script>alert('low, \"soft\"')</script>", "$high_{&amp"
-from tests.resealed import reseal
 
 
 def train_in(place: Path, *overrides: str) -> None:
