@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PANELS = (
-    ("recipes/results/street_sounds.csv", "micro_auprc", "street_sounds, synthesised"),
-    ("recipes/results/esc10.csv", "accuracy", "ESC-10, real recordings, five folds"),
+    ("recipes/results/yamnet_esc10_few.csv", "accuracy", "ESC-10, a tenth of the labels"),
+    ("recipes/results/yamnet_esc10.csv", "accuracy", "ESC-10, all labels"),
 )
 WIDTH, HEIGHT = 440, 300  # px, of a panel
 APART = 0.08  # of the range of the scores, between names

@@ -578,14 +578,17 @@ def test_bad_audio_ends_with_status_1_and_no_traceback(tmp_path):
 
 
 def test_a_recording_outside_the_root_is_refused_unless_allowed(tmp_path):
-    soundfile.write(tmp_path / "secret.wav", np.zeros(800), 8000)
     (tmp_path / "root").mkdir()
-    (tmp_path / "root/clips.csv").write_text("filename,label,split\n../secret.wav,dog,train\n")
-    (tmp_path / "config.ini").write_text(f"[data]\nDATASET = csv_folder\nROOT = {tmp_path}/root\n")
+    for name in ("secret.wav", "root/own.wav"):
+        soundfile.write(tmp_path / name, np.zeros(800), 8000)
+    rows = "filename,label,split\n../secret.wav,dog,train\nown.wav,dog,test\n"
+    (tmp_path / "root/clips.csv").write_text(rows)
+    chosen = f"[data]\nDATASET = csv_folder\nROOT = {tmp_path}/root\nHOLD_OUT = 0\n"
+    (tmp_path / "config.ini").write_text(chosen)
 
     def clips(*overrides):
         return make_mel.read_clips(config.load(tmp_path / "config.ini", overrides), False, 0, 1)
 
     with pytest.raises(UserError, match=r"root/\.\./secret\.wav: outside .*root, the folder"):
         clips()
-    assert len(clips("data.outside_root=allow")[0].table) == 1
+    assert len(clips("data.outside_root=allow")[0].table) == 2
