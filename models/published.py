@@ -88,6 +88,11 @@ AST_BANDS = {  # number of patches -> those in frequency, of the published check
     512: 8,  # 16
     600: 12,  # 512 frames, strides of 10
 }
+AST_GRID = 101, 12  # patches of 1024 frames and 128 bands, strides of 10
+AST_REMEDY = (  # AST appends zeros after the logarithm to the 998 frames of 10 s
+    "its clips were 1024 frames long; for clips of 10 s, set [data] CLIP_SECONDS = 10.255 "
+    "and [mel] PADDING = log_zero"
+)
 
 WRAPPERS = ("module", "_orig_mod")  # in the names of DataParallel and torch.compile
 ENTRIES = ("state_dict", "model_state_dict", "model")  # of a checkpoint with more than weights
@@ -138,10 +143,15 @@ def first_lines(lines: Sequence[str], kind: str) -> list[str]:
 def describe_mismatch(name: str, found: Sequence[int], expected: Sequence[int]) -> str:
     """The message for a tensor of another shape; for position embeddings, with the remedy."""
     if name == "positions" and found[-1] == expected[-1]:
+        remedy = (
+            "set STRIDE_TIME, STRIDE_FREQUENCY, the length of the clips or the bands to those that "
+            "it was trained with"
+        )
+        if tuple(found[:2]) == AST_GRID and expected[1] == AST_GRID[1]:
+            remedy = AST_REMEDY
         return (
             f"its positions are {shape(found[:2])} patches (time x frequency), this model's "
-            f"{shape(expected[:2])}: set STRIDE_TIME, STRIDE_FREQUENCY, the length of the clips or "
-            "the bands to those that it was trained with"
+            f"{shape(expected[:2])}: {remedy}"
         )
     if name in PASST_POSITIONS and found[-1] == expected[-1]:
         axis, remedy = PASST_POSITIONS[name]

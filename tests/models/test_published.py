@@ -2,13 +2,16 @@
 
 import argparse
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
+import config
 from config import UserError
+from data.features.front_end import FrontEnd
 from models import MODELS
 from models.own import Adapted
 from models.published import load_published, read_weights
@@ -341,7 +344,12 @@ def test_the_published_ast_gives_the_same_logits(stride, grid):
             {"stride_time": 16, "stride_frequency": 16},
             "positions are 101x12 patches (time x frequency), this model's 64x8: set STRIDE_TIME",
         ),
-        ({"frames": 998}, "positions are 101x12 patches (time x frequency), this model's 99x12"),
+        (
+            {"frames": 998},
+            "positions are 101x12 patches (time x frequency), this model's 99x12: its clips were "
+            "1024 frames long; for clips of 10 s, set [data] CLIP_SECONDS = 10.255 and [mel] "
+            "PADDING = log_zero",
+        ),
         ({"bands": 64}, "positions are 101x12 patches (time x frequency), this model's 101x5"),
         ({"num_classes": 50}, "classifier.1.weight is 5x128, expected 50x128"),
     ],
@@ -350,6 +358,11 @@ def test_a_published_ast_of_other_sizes_is_an_error(model, message):
     with pytest.raises(UserError) as error:
         load_published(micro_ast(**{"frames": 1024} | model), published_ast(101, 12))
     assert message in str(error.value)
+
+
+def test_the_clips_of_a_published_ast_are_1024_frames():
+    grid = config.load(Path("recipes/cmkd_audioset.ini")).mel_of("student")
+    assert FrontEnd(grid).frames(round(10.255 * grid.sample_rate)) == 1024
 
 
 def test_a_published_ast_does_not_fit_another_model():
