@@ -30,6 +30,16 @@ DCASE_NAMES = (  # layer1_conv1.0.weight … new_fc1.0.weight … final.0.weight
     (re.compile(r"^final\.0\."), "classifier."),
 )
 
+CNN_LSTM_NAMES = ((re.compile(r"^fc\.0\."), "classifier."),)
+
+MOBILENETV2_NAMES = (  # bw2col.1.weight … mv2.features.0.0.weight … final.3.weight
+    (re.compile(r"^bw2col\."), "stem."),
+    (re.compile(r"^mv2\.features\."), "features."),
+    (re.compile(r"^final\.0\."), "fc."),
+    (re.compile(r"^final\.2\."), "norm."),
+    (re.compile(r"^final\.3\."), "classifier."),
+)
+
 RAW_RESNET_NAMES = (  # first_conv.weight … block0.conv_downsample.weight … fc2.weight
     (re.compile(r"^first_conv\."), "stem.0."),
     (re.compile(r"^first_bn\."), "stem.1."),
@@ -78,6 +88,11 @@ AST_BANDS = {  # number of patches -> those in frequency, of the published check
     512: 8,  # 16
     600: 12,  # 512 frames, strides of 10
 }
+AST_GRID = 101, 12  # patches of 1024 frames and 128 bands, strides of 10
+AST_REMEDY = (  # AST appends zeros after the logarithm to the 998 frames of 10 s
+    "its clips were 1024 frames long; for clips of 10 s, set [data] CLIP_SECONDS = 10.255 "
+    "and [mel] PADDING = log_zero"
+)
 
 WRAPPERS = ("module", "_orig_mod")  # in the names of DataParallel and torch.compile
 ENTRIES = ("state_dict", "model_state_dict", "model")  # of a checkpoint with more than weights
@@ -93,11 +108,12 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     """Load this project's state dict or a published one, completely or not at all.
 
     Supported are the parameter names of torchvggish's VGGish (for dcase_net; only the convolutions
-    are used), of the published urban sound tagging system (for dcase_net and dcase_small; all
-    layers, or the convolutions only), of the published specialist system (for raw_resnet), of AST,
-    PaSST, EfficientAT's MobileNetV3 (for mn), YAMNet, and of CP-Mobile and CP-ResNet of the
-    published low-complexity scene systems. Raises UserError that names the first tensors that
-    are missing, unexpected or of another shape; the model is then unchanged.
+    are used), of the published urban sound tagging system (for dcase_net and dcase_small, all
+    layers, or the convolutions only; for cnn_lstm with `time_first` off, and mobilenetv2), of the
+    published specialist system (for raw_resnet), of AST, PaSST, EfficientAT's MobileNetV3 (for
+    mn), YAMNet, and of CP-Mobile and CP-ResNet of the published low-complexity scene systems.
+    Raises UserError that names the first tensors that are missing, unexpected or of another shape;
+    the model is then unchanged.
     """
     fill(model, to_model_names(model, state_dict))
 
@@ -127,10 +143,15 @@ def first_lines(lines: Sequence[str], kind: str) -> list[str]:
 def describe_mismatch(name: str, found: Sequence[int], expected: Sequence[int]) -> str:
     """The message for a tensor of another shape; for position embeddings, with the remedy."""
     if name == "positions" and found[-1] == expected[-1]:
+        remedy = (
+            "set STRIDE_TIME, STRIDE_FREQUENCY, the length of the clips or the bands to those that "
+            "it was trained with"
+        )
+        if tuple(found[:2]) == AST_GRID and expected[1] == AST_GRID[1]:
+            remedy = AST_REMEDY
         return (
             f"its positions are {shape(found[:2])} patches (time x frequency), this model's "
-            f"{shape(expected[:2])}: set STRIDE_TIME, STRIDE_FREQUENCY, the length of the clips or "
-            "the bands to those that it was trained with"
+            f"{shape(expected[:2])}: {remedy}"
         )
     if name in PASST_POSITIONS and found[-1] == expected[-1]:
         axis, remedy = PASST_POSITIONS[name]
@@ -155,6 +176,8 @@ def to_model_names(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[s
     if state_dict.keys() == own.keys():
         return dict(state_dict)
     weights = translate(state_dict, own)
+    if is_cnn_lstm(state_dict) and getattr(model, "time_first", False):
+        raise UserError("the published weights of cnn_lstm require TIME_FIRST = no")
     if weights.keys() != state_dict.keys() and all(name.startswith("conv") for name in weights):
         return {name: t for name, t in own.items() if not name.startswith("conv")} | weights
     return weights
@@ -187,8 +210,21 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
         return rename_and_transpose(state_dict, CP_NAMES)
     if any(".conc_se_layers." in name for name in state_dict):
         return rename_and_transpose(state_dict, MN_NAMES)
+    if is_cnn_lstm(state_dict):
+        return {rename(name, CNN_LSTM_NAMES): tensor for name, tensor in state_dict.items()}
+    if "bw2col.1.weight" in state_dict:
+        return {
+            rename(name, MOBILENETV2_NAMES): tensor
+            for name, tensor in state_dict.items()
+            if not name.startswith("mv2.classifier.")  # of ImageNet, unused
+        }
     names = RAW_RESNET_NAMES if "first_conv.weight" in state_dict else DCASE_NAMES
     return {rename(name, names): tensor for name, tensor in state_dict.items()}
+
+
+def is_cnn_lstm(state_dict: Mapping[str, Tensor]) -> bool:
+    """Whether these are the names of the published system; `cnn_lstm` has no `fc`."""
+    return "lstm.weight_ih_l0" in state_dict and "fc.0.weight" in state_dict
 
 
 def translate_transformer(

@@ -47,7 +47,8 @@ class RawResnet(nn.Module):
         width_mult: factor of the channels of all layers, none below 8.
 
     Source: Jung et al., the specialist system of DCASE 2019 Task 1A; its published weights can be
-    loaded, see `models.published`.
+    loaded, see `models.published`. They require samples that are multiplied by 32000, with
+    PRE_EMPHASIS = 0.97: NORMALISE = fixed, MEAN = 0, STD = 3.125e-5.
     Shapes: (B, C, S) -> logits (B, K), embedding (B, 128), maps: the end of each block, of
     S // 36 frames and a third of them each time, the last (B, 128, S // 26,244).
     Raises ConfigError for less than 26,244 samples, 52,488 without padding, and for options out of

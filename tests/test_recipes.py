@@ -59,3 +59,28 @@ def test_every_run_of_a_matrix_has_known_models_and_options():
                 assert f"MODEL={section.model} " in settings.matrix.options[name]
                 kind = config.choose(f"[{role}] model", MODELS, section.model)
                 config.constructor_options(f"[{role}]", section, kind)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "section", "published"),
+    [
+        ("specialists_raw", "mel", {"normalise": "fixed", "mean": 0, "std": 1 / 32_000}),
+        ("sit_cochlscene", "mel.teacher", {"mel_max_hz": 15_500}),
+        ("sit_cochlscene", "teacher", {"batch_size": 32}),
+        ("sit_cochlscene", "augment.teacher", {"warp_share": 0.01}),
+        ("sit_tau", "mel.teacher", {"mel_max_hz": 15_500}),
+        ("sit_tau", "mel.student", {"mel_max_hz": 16_000}),
+        ("sit_tau", "teacher", {"batch_size": 80}),
+        ("sit_tau", "augment.teacher", {"warp_share": 0.01}),
+        ("sit_tau", "augment.student", {"roll_seconds": 0}),
+    ],
+)
+def test_the_published_settings(recipe, section, published):
+    """As in the public code: samples x 32000; of PaSST's mels, an upper edge of half the rate less
+    half of the jitter of 1000 Hz; `--roll`, which the code of SIT does not use.
+    """
+    settings = config.load(ROOT / f"recipes/{recipe}.ini")
+    name, _, role = section.partition(".")
+    of_role = {"mel": settings.mel_of, "augment": settings.augment_of}
+    found = of_role[name](role or "teacher") if name in of_role else getattr(settings, name)
+    assert {key: getattr(found, key) for key in published} == published

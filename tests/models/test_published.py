@@ -2,13 +2,16 @@
 
 import argparse
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
+import config
 from config import UserError
+from data.features.front_end import FrontEnd
 from models import MODELS
 from models.own import Adapted
 from models.published import load_published, read_weights
@@ -89,6 +92,82 @@ def test_published_convolutions_without_a_head_are_loaded():
     load_published(model, published)
     assert torch.equal(model.conv1[0].weight, published["layer1_conv1.0.weight"])
     assert torch.equal(model.fc1.weight, head)
+
+
+def published_cnn_lstm():
+    """Random weights under the published names, for 20 bands and 8 classes."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = {
+        "conv.weight": (32, 1, 5, 5),
+        "conv.bias": (32,),
+        "lstm.weight_ih_l0": (256, 256),
+        "lstm.weight_hh_l0": (256, 64),
+        "lstm.bias_ih_l0": (256,),
+        "lstm.bias_hh_l0": (256,),
+        "fc.0.weight": (8, 64),
+        "fc.0.bias": (8,),
+    }
+    return {name: 0.2 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
+def cnn_lstm(**options):
+    return MODELS["cnn_lstm"](num_classes=8, input_shape=(1, 998, 20), **options)
+
+
+def test_the_published_cnn_lstm_gives_the_same_logits():
+    """A view without a transpose, the gates of the LSTM (i, f, g, o) stepped by hand."""
+    published, model = published_cnn_lstm(), cnn_lstm(time_first=False).eval()
+    assert sum(tensor.numel() for tensor in published.values()) == 83_784
+    load_published(model, published)
+    mels = torch.randn(2, 1, 998, 20, generator=torch.Generator().manual_seed(1))
+    steps = F.conv2d(mels, published["conv.weight"], published["conv.bias"], stride=2)
+    hidden = cell = torch.zeros(2, 64)
+    for step in steps.view(2, 497, 256).unbind(1):
+        gates = step @ published["lstm.weight_ih_l0"].T + published["lstm.bias_ih_l0"]
+        gates += hidden @ published["lstm.weight_hh_l0"].T + published["lstm.bias_hh_l0"]
+        entry, forget, value, out = gates.chunk(4, 1)
+        cell = forget.sigmoid() * cell + entry.sigmoid() * value.tanh()
+        hidden = out.sigmoid() * cell.tanh()
+    expected = hidden @ published["fc.0.weight"].T + published["fc.0.bias"]
+    with torch.no_grad():
+        torch.testing.assert_close(model(mels).logits, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_published_cnn_lstm_requires_its_order_of_the_axes():
+    model = cnn_lstm()
+    before = model.conv.weight.clone()
+    with pytest.raises(UserError, match="published weights of cnn_lstm require TIME_FIRST = no"):
+        load_published(model, published_cnn_lstm())
+    assert torch.equal(model.conv.weight, before)
+
+
+@pytest.mark.parametrize(("width_mult", "bands"), [(1.0, 64), (0.0005, 20)])
+def test_the_published_mobilenetv2_gives_the_same_logits(width_mult, bands):
+    """The modules of the published system in its order, of torchvision's network."""
+    import torchvision
+
+    torch.manual_seed(0)
+    nn = torch.nn
+    stem = nn.Sequential(
+        nn.BatchNorm2d(1), nn.Conv2d(1, 10, 1), nn.ReLU(), nn.Conv2d(10, 3, 1), nn.ReLU()
+    )
+    final = nn.Sequential(nn.Linear(1280, 512), nn.ReLU(), nn.BatchNorm1d(512), nn.Linear(512, 8))
+    parts = nn.ModuleDict({"bw2col": stem, "final": final})
+    parts["mv2"] = torchvision.models.mobilenet_v2(width_mult=width_mult)
+    mels = torch.randn(4, 1, 64, bands)
+    stem(3 * mels)  # running statistics other than 0 and 1
+    parts["mv2"].features(stem(mels))
+    final(torch.randn(8, 1280))
+    published, model = (
+        parts.eval().state_dict(),
+        MODELS["mobilenetv2"](num_classes=8, input_shape=(1, 64, bands), width_mult=width_mult),
+    )
+    assert {"bw2col.1.weight", "mv2.features.0.0.weight", "final.3.bias"} <= published.keys()
+    load_published(model, published)
+    with torch.no_grad():
+        expected = final(parts["mv2"].features(stem(mels)).amax((2, 3)))
+        assert expected.std() > 0.01
+        torch.testing.assert_close(model.eval()(mels).logits, expected)
 
 
 def published_raw_resnet():
@@ -265,7 +344,12 @@ def test_the_published_ast_gives_the_same_logits(stride, grid):
             {"stride_time": 16, "stride_frequency": 16},
             "positions are 101x12 patches (time x frequency), this model's 64x8: set STRIDE_TIME",
         ),
-        ({"frames": 998}, "positions are 101x12 patches (time x frequency), this model's 99x12"),
+        (
+            {"frames": 998},
+            "positions are 101x12 patches (time x frequency), this model's 99x12: its clips were "
+            "1024 frames long; for clips of 10 s, set [data] CLIP_SECONDS = 10.255 and [mel] "
+            "PADDING = log_zero",
+        ),
         ({"bands": 64}, "positions are 101x12 patches (time x frequency), this model's 101x5"),
         ({"num_classes": 50}, "classifier.1.weight is 5x128, expected 50x128"),
     ],
@@ -274,6 +358,11 @@ def test_a_published_ast_of_other_sizes_is_an_error(model, message):
     with pytest.raises(UserError) as error:
         load_published(micro_ast(**{"frames": 1024} | model), published_ast(101, 12))
     assert message in str(error.value)
+
+
+def test_the_clips_of_a_published_ast_are_1024_frames():
+    grid = config.load(Path("recipes/cmkd_audioset.ini")).mel_of("student")
+    assert FrontEnd(grid).frames(round(10.255 * grid.sample_rate)) == 1024
 
 
 def test_a_published_ast_does_not_fit_another_model():

@@ -33,14 +33,33 @@ def test_a_waveform_is_convolved_and_cut_to_its_length():
 
 
 @pytest.mark.parametrize("rate", [4000, 16_000, 48_000])
-def test_a_response_of_another_rate_has_its_gain_at_the_same_frequency(rate):
-    """The mean of two samples lets cos(pi f / rate) of a tone through, none above rate / 2."""
+def test_a_response_of_another_rate_is_resampled(rate):
+    """The mean of two samples lets cos(pi f / rate) of a tone through, none above rate / 2; of the
+    8000 samples per second of sound, those of a resampled response are 8000 / rate as many.
+    """
     time, hertz = torch.arange(4000) / 8000, torch.tensor([500.0, 1500.0, 3000.0])
     tones = torch.sin(2 * math.pi * hertz[:, None] * time)[:, None]
     found = through(tones, [0, 0, 0], WAVEFORM, (np.float32([0.5, 0.5]), rate))
     heard = (found / tones.square().mean().sqrt())[..., 1000:3000].square().mean((1, 2)).sqrt()
-    wanted = torch.cos(math.pi * hertz / rate) * (hertz < rate / 2)
-    torch.testing.assert_close(heard, wanted, rtol=0, atol=0.01)
+    wanted = 8000 / rate * torch.cos(math.pi * hertz / rate) * (hertz < rate / 2)
+    torch.testing.assert_close(heard, wanted, rtol=0, atol=0.01 * 8000 / rate)
+
+
+def pulse(rate):
+    """20 ms of a pulse without anything above 2 kHz: the same values at every rate."""
+    return np.exp(-(((np.arange(rate // 50) / rate - 0.01) / 0.0005) ** 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_a_resampled_response_has_the_values_of_the_original(rate):
+    """As published: convolved with the response that was resampled to the rate of the clip."""
+    sound = torch.randn(1, 1, 500, generator=torch.Generator().manual_seed(0))
+    found = through(sound, [0], WAVEFORM, (pulse(rate), rate))
+    wanted = np.convolve(sound[0, 0], pulse(8000))[:500]
+    np.testing.assert_allclose(found[0, 0], wanted, atol=1e-4)
+    bands = Mel(sample_rate=8000, num_bands=5, mel_max_hz=2000)
+    gains = [ImpulseResponses([(pulse(r), r)]).gains(bands, 1)[0] for r in (rate, 8000)]
+    np.testing.assert_allclose(*gains, rtol=1e-3)
 
 
 @pytest.mark.parametrize("spectrum", ["magnitude", "power"])
