@@ -56,10 +56,11 @@ def panel(results: pd.DataFrame, metric: str, title: str) -> Picture:
             lowest = max(mean, lowest)
             axes.plot(parameters, mean, marker(look), color=f"#0001{look:02x}", ms=8)
             big = parameters == found["parameters"].max()
-            axes.text(
-                parameters * (1 / 1.07 if big else 1.07),
-                lowest,
+            axes.annotate(
                 label(points[look]),
+                (parameters, lowest),
+                xytext=(-9 if big else 9, 0),
+                textcoords="offset points",
                 ha="right" if big else "left",
                 va="center",
                 color=INK,
