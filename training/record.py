@@ -140,6 +140,8 @@ def write_training(
     config, table, split, role = fold.config, fold.table, fold.split, training.role
     settings = settings_of(config, role, training.seed, fold.number)
     averaged = f"mean of epochs {settings.swa_start_epoch} to {settings.epochs}"
+    if settings.swa_every_epochs > 1:
+        averaged += f", one in {settings.swa_every_epochs}"
     sizes = cost(model, fold.features[role.features].shape)._asdict()
     agrees = role == TEACHER and not len(fold.labelled(split.test))
     targets = (

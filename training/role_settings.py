@@ -50,6 +50,7 @@ def continued(settings: RoleSettings, epochs: int, init: str) -> RoleSettings:
         ramp_down_start_epoch=0,
         ramp_down_epochs=0,
         swa_start_epoch=0,
+        swa_every_epochs=1,
         ensemble_start_epoch=0,
         align_epochs=0,
         head_fit="gradient",

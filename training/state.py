@@ -43,7 +43,7 @@ class TrainingState:
         self.history.append(row)
         self.epoch, score = row["epoch"], row["score"]
         if start := self.settings.swa_start_epoch:
-            if self.epoch >= start:
+            if self.epoch >= start and (self.epoch - start) % self.settings.swa_every_epochs == 0:
                 self.swa = self.swa or self.new_swa()
                 self.swa.update_parameters(self.model)
         elif score is not None and (self.best_score is None or score > self.best_score):
@@ -78,4 +78,5 @@ class TrainingState:
         if saved["average"] is not None:
             self.swa = self.new_swa()
             self.swa.module.load_state_dict(saved["average"])
-            self.swa.n_averaged.fill_(self.epoch + 1 - self.settings.swa_start_epoch)
+            since = self.epoch - self.settings.swa_start_epoch
+            self.swa.n_averaged.fill_(since // self.settings.swa_every_epochs + 1)

@@ -19,6 +19,11 @@ class Augment:
     mixup_alpha: float = key(0.0, "alpha of Beta(alpha, alpha), the mixup weight; 0: off", low=0)
     mixup_prob: float = key(1.0, "probability that a clip is mixed", low=0, high=1)
     mixup_start_epoch: int = key(0, "epochs before mixup starts", low=0)
+    mixup_domain: Literal["linear", "log"] = key(
+        "linear",
+        "what mixup mixes; linear: amplitudes, as of waveforms; log: log-mels, as PaSST and "
+        "EfficientAT do",
+    )
     roll_seconds: float = key(0.0, "s; maximum circular shift in time", low=0)
     gain_db: float = key(0.0, "dB; maximum gain, positive or negative", low=0, high=200)
     time_mask_seconds: float = key(0.0, "s; maximum length of the time mask", low=0)
@@ -76,6 +81,8 @@ class Augment:
             alpha = f"{name.partition('_')[0]}_alpha"
             if (found := getattr(self, name)) != default and not getattr(self, alpha):
                 raise ConfigError(f"[augment] {name}", f"found {found:g}, but {alpha.upper()} is 0")
+        if self.mixup_domain != "linear" and not self.mixup_alpha:
+            raise ConfigError("[augment] mixup_domain", "found log, but MIXUP_ALPHA is 0")
         for name, unset in (("impulse_response_prob", 1), ("impulse_response_devices", ())):
             if getattr(self, name) != unset and not self.impulse_responses:
                 raise ConfigError(f"[augment] {name}", "requires IMPULSE_RESPONSES, which is empty")

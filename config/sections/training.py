@@ -81,6 +81,11 @@ class Role:
         "epoch, and validation chooses no epoch; 0: off",
         low=0,
     )
+    swa_every_epochs: int = key(
+        1,
+        "epochs from one of the averaged weights to the next, the first at SWA_START_EPOCH",
+        low=1,
+    )
     ensemble_start_epoch: int = key(
         0,
         "the predictions after this and every later epoch are averaged as one more system, "
@@ -169,6 +174,9 @@ class Role:
                     f"{where} {name}",
                     f"found {getattr(self, name)}, expected at most epochs, {self.epochs}",
                 )
+        if self.swa_every_epochs != 1 and not self.swa_start_epoch:
+            found = f"found {self.swa_every_epochs}, but SWA_START_EPOCH is 0"
+            raise ConfigError(f"{where} swa_every_epochs", found)
         if self.epoch_clips and self.sampling != "balanced":
             found = f"found {self.epoch_clips}, but SAMPLING is {self.sampling}"
             raise ConfigError(f"{where} epoch_clips", found)

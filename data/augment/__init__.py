@@ -75,9 +75,12 @@ class Augmentation:
         for name, what in uses.items():
             if waveform and getattr(self.settings, name):
                 raise ConfigError(f"[augment] {name}", f"a raw waveform has no bands to {what}")
-        if self.settings.noise_db and (waveform or grid.log == "none"):
+        if waveform or grid.log == "none":
             found = "FRONT_END = waveform" if waveform else "LOG = none"
-            raise ConfigError("[augment] noise_db", f"is added to log-mels, found {found}")
+            if self.settings.noise_db:
+                raise ConfigError("[augment] noise_db", f"is added to log-mels, found {found}")
+            if self.settings.mixup_domain == "log":
+                raise ConfigError("[augment] mixup_domain", f"log requires log-mels, found {found}")
 
     def sample(
         self, rows: Tensor, generator: torch.Generator, epoch: int | None = None
@@ -211,14 +214,18 @@ class Augmentation:
 
         Weights and gains are of amplitudes, as of a waveform: a power spectrum is multiplied by
         their squares. That is the mixture of two uncorrelated sounds; magnitudes add as if in
-        phase, up to 3 dB louder where both clips have the same level.
+        phase, up to 3 dB louder where both clips have the same level. With mixup_domain = log the
+        weights are those of log-mels, before the gain.
         """
         s = self.settings
         if self.crops:
             features, params = self.cropped(features, params, clip_steps or features.shape[2])
-        if s.mixup_alpha or s.gain_db or self.responses:
+        mixes_linear = s.mixup_alpha and s.mixup_domain == "linear"
+        if s.mixup_alpha and not mixes_linear:
+            features = params.mix(features)
+        if mixes_linear or s.gain_db or self.responses:
             linear = to_linear(features, grid)
-            if s.mixup_alpha:
+            if mixes_linear:
                 linear = params.mix(linear, power=is_power(grid))
             if self.responses:
                 linear = self.responses.apply(linear, params.response, grid)

@@ -40,6 +40,7 @@ SPECIAL = {
     "warm_up_epochs": st.integers(0, 3),
     "warm_up_steps": st.sampled_from([0, 100]),
     "swa_start_epoch": st.integers(0, 3),
+    "swa_every_epochs": st.just(1),
     "ensemble_start_epoch": st.integers(0, 3),
 }
 

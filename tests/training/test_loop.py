@@ -86,8 +86,9 @@ def test_a_resumed_training_ends_with_the_same_weights(
     assert fitted.history[columns].equals(again.history[columns])
 
 
-def test_means_over_epochs_survive_an_interruption(views, targets, tmp_path):
-    settings = {"swa_start_epoch": 2, "ensemble_start_epoch": 3}
+@pytest.mark.parametrize("every", [1, 2])
+def test_means_over_epochs_survive_an_interruption(views, targets, tmp_path, every):
+    settings = {"swa_start_epoch": 1, "swa_every_epochs": every, "ensemble_start_epoch": 3}
     full, (_, predictions) = train(views, targets, tmp_path / "full", **settings)
     with pytest.raises(Stopped):
         train(views, targets, tmp_path / "stopped", stop_after=3, **settings)
@@ -112,11 +113,17 @@ def fit_labels(model, batches, role, path, **callbacks):
     )
 
 
-def test_the_mean_of_the_last_epochs_is_kept(views, targets, tmp_path):
-    """Epochs 3 and 4: the mean of their weights and of their predictions, by hand."""
+@pytest.mark.parametrize(("start", "every", "averaged"), [(3, 1, (3, 4)), (1, 2, (1, 3))])
+def test_the_mean_of_some_epochs_is_kept(views, targets, tmp_path, start, every, averaged):
+    """The mean of their weights and of the predictions of epochs 3 and 4, by hand."""
     states, predictions = [], []
     role = Student(
-        epochs=4, learning_rate=1e-2, batch_size=8, swa_start_epoch=3, ensemble_start_epoch=3
+        epochs=4,
+        learning_rate=1e-2,
+        batch_size=8,
+        swa_start_epoch=start,
+        swa_every_epochs=every,
+        ensemble_start_epoch=3,
     )
     model = small_model(views["student"], 0)
     batches = Batches({"student": views["student"]}, targets, np.arange(20), 8, 0)
@@ -136,7 +143,7 @@ def test_the_mean_of_the_last_epochs_is_kept(views, targets, tmp_path):
     kept = model.state_dict()
     for name in kept:
         if "running" not in name and "num_batches" not in name:
-            mean = (states[2][name] + states[3][name]) / 2
+            mean = sum(states[epoch - 1][name] for epoch in averaged) / 2
             torch.testing.assert_close(kept[name], mean, msg=name)
     norm = next(module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d))
     first = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))

@@ -56,6 +56,17 @@ def test_gain_adds_decibels_to_the_amplitude_below_the_logarithm():
     assert louder.exp().sub(GRID.log_offset).allclose(torch.tensor(50.0))
 
 
+def test_mixup_of_log_mels_mixes_them_by_the_same_weights_as_the_targets():
+    x = torch.randn(3, 1, 4, GRID.num_bands)
+    params = still(3, partner=torch.tensor([1, 2, 0]), weight=torch.tensor([0.7, 1.0, 0.5]))
+    mixing = augmentation(mixup_alpha=0.3, mixup_domain="log")
+    found, share = mixing.render(x, params, GRID), params.weight[:, None, None, None]
+    torch.testing.assert_close(found, share * x + (1 - share) * x[[1, 2, 0]])
+    for other in (Mel(front_end="waveform"), Mel(log="none")):
+        with pytest.raises(ConfigError, match="mixup_domain: log requires log-mels, found "):
+            mixing.check(other)
+
+
 def test_mixup_mixes_linear_features_and_targets_with_the_same_weights():
     x = features(2)
     params = still(2, partner=torch.tensor([1, 0]), weight=torch.tensor([0.75, 1.0]))

@@ -227,6 +227,7 @@ def test_noise_is_the_same_all_over_where_only_the_logarithm_differs(grid, seed)
 EVERY_KEY = {
     "mixup_alpha": Augment(mixup_alpha=10.0),
     "mixup_prob": Augment(mixup_alpha=10.0, mixup_prob=0.5),
+    "mixup_domain": Augment(mixup_alpha=10.0, mixup_domain="log", gain_db=6.0),
     "mixup_start_epoch": Augment(mixup_alpha=0.3, mixup_start_epoch=1),
     "roll_seconds": Augment(roll_seconds=0.5),
     "gain_db": Augment(gain_db=6.0),
@@ -253,7 +254,7 @@ STUDENTS = {
     "waveform": (Mel(front_end="waveform", sample_rate=500, channels=2), "none"),
 }
 NOT_OF_WAVEFORMS = {"frequency_mask_share", "mask_with", "warp_share", "noise_db"}
-NOT_OF_WAVEFORMS |= {"mixstyle_alpha", "mixstyle_prob"}
+NOT_OF_WAVEFORMS |= {"mixstyle_alpha", "mixstyle_prob", "mixup_domain"}
 TRAIN, TABLE_CLIPS = np.array([0, 2, 3, 5, 6, 7, 9, 10, 11]), 12
 
 
