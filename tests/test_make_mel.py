@@ -539,12 +539,14 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(uninterrupted, tmp_path, monk
     while len(list(place.rglob("shard_*.json"))) < 5:
         assert process.poll() is None
         time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGSTOP)  # or it is ready before it can be in use
     monkeypatch.chdir(place)
     with pytest.raises(InUse, match=f"in use by process {process.pid} on ") as refused:
         make()
     assert refused.value.exit_status == 2
     process.send_signal(signal.SIGKILL)
     process.wait()
+    os.killpg(process.pid, signal.SIGCONT)
     assert not list(place.rglob("front_end.json"))
     finished = {path: path.stat().st_mtime_ns for path in place.rglob("shard_*.json")}
     deadline = time.monotonic() + 30

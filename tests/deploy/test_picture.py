@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -11,9 +12,9 @@ from tests.deploy.stand_in import make_student
 
 
 def prediction(folder, probabilities, classes=("loud", "quiet"), mels=None, step=1.0):
-    path = make_student(folder / "a.onnx", classes=list(classes), name="<b>a</b>")
+    path = make_student(folder / "a.onnx", name="<b>a</b>")
     rows = [Row("a.wav", k * step, k * step + 2, np.array(p)) for k, p in enumerate(probabilities)]
-    description = Student(path).description
+    description = replace(Student(path).description, classes=tuple(classes))
     return RecordingPrediction(
         description, TagSelection(tuple(classes), 0.5, len(classes)), 2.0, rows, mels or []
     )

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from config import ConfigError, UserError
 from models.stored import ENTRY, read_description
 from tests.models.test_models import build, every_case, input_shape_of
+from tests.resealed import reseal
 from tests.training.tiny_runs import settings, write_caches
 from training.builders import new_model
 from training.class_order import difference, reorder_classes
@@ -54,6 +55,7 @@ def rename(path, *classes):
     described = read_description(path).header()
     entry = json.loads(described[ENTRY]) | {"classes": classes}
     save_file(load_file(path), path, {ENTRY: json.dumps(entry)})
+    reseal(path.parent)
 
 
 def opened(*overrides):

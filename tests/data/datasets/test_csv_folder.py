@@ -184,7 +184,7 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path):
         ("file,label,split\na.wav,dog,train\n", r"no column 'filename' \(it has file, label"),
         (
             "filename;label;split\na.wav;dog;train\n",
-            r"no column 'filename' \(it has filename;label",
+            "its columns are separated by ';', expected ','",
         ),
         (
             "filename,split\na.wav,train\n",
