@@ -83,6 +83,14 @@ def read_description(path: Path) -> Description:
     return description
 
 
+def find_description(path: Path) -> Description | None:
+    """That of the weights of a training; None for a file that has none, such as those of others."""
+    try:
+        return read_description(path)
+    except UserError:
+        return None
+
+
 def read_model(path: Path, own: Collection[str] = ()) -> tuple[nn.Module, Description]:
     """The trained model of weights.safetensors, in evaluation mode.
 

@@ -21,8 +21,9 @@ from models.freeze import freeze
 from models.precision import to_precision
 from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
 from models.published import load_published, read_weights
+from models.stored import find_description
 from training.class_map import classes_of_init, classes_of_module, find_class_map
-from training.class_order import described_classes, difference, reorder_classes
+from training.class_order import difference, reorder_classes
 from training.experiment import Experiment
 from training.fold import FoldData
 from training.pretrained_files import pretrained_file
@@ -173,7 +174,7 @@ def load_weights(model: nn.Module, path: Path, classes: Sequence[str]) -> None:
     """Of a training of this run. Raises UserError that names the file, and the classes or each
     tensor that does not fit.
     """
-    if (found := described_classes(path)) and (wrong := difference(found, classes)):
+    if (found := find_description(path)) and (wrong := difference(found.classes, classes)):
         raise UserError(f"{path} is {wrong}: run its training again, with --overwrite")
     weights = read_weights(path)
     try:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from torch import nn
 
-from config import Config, ConfigError, Task, UserError, nearest
+from config import Config, ConfigError, Task, nearest
 from config import Role as RoleSettings
 from config.pretrained import PRETRAINED
 from data.tables.clips import ClipTable
 from models.class_map import ClassMap
 from models.class_names import class_names
-from models.stored import read_description
+from models.stored import find_description
 from training.class_order import difference
 from training.role import TEACHER, Role
 from training.role_settings import INIT_STUDENT, INIT_TEACHER
@@ -41,11 +41,7 @@ def classes_of_init(init: str, path: Path | None) -> Known | None:
     if init in PRETRAINED:
         names = class_names(init)
         return Known("init", f"INIT = {init}", names, one_each(len(names), "multi_label"))
-    if path is None:
-        return None
-    try:
-        found = read_description(path)
-    except UserError:
+    if path is None or not (found := find_description(path)):
         return None
     class_map = found.class_map or one_each(len(found.classes), found.task)
     return Known("init", str(path), found.classes, class_map)

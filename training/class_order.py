@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from config import UserError
-from models.stored import read_description
-
 LISTED = 5  # names that a message lists
-
-
-def described_classes(path: Path) -> tuple[str, ...] | None:
-    """Those in the header of the weights of a training; None for files of others."""
-    try:
-        return read_description(path).classes
-    except UserError:
-        return None
 
 
 def difference(found: Sequence[str], expected: Sequence[str]) -> str:
