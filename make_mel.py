@@ -193,8 +193,8 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     table, seconds = dataset.table(root), data.clip_seconds or dataset.clip_seconds
     if rank == 0 and data.outside_root == "refuse":
         check_inside(table, root)
-    check_table(settings, dataset, table)
-    for line in doubtful(settings, dataset, table) if rank == 0 else ():
+    splits = check_table(settings, dataset, table)
+    for line in doubtful(dataset, table, splits) if rank == 0 else ():
         print(f"warning: {line}", file=sys.stderr)
     if rank == 0 and (unlabelled := int((~table.labelled).sum())):
         print(f"{unlabelled} of {len(table)} clips have no label: they are for distillation only")

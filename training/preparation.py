@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from config import Config
 from data.features.front_end import clip_shape
 from data.tables.clips import ClipTable, Dataset
-from data.tables.splits import folds_of, split_clips
+from data.tables.splits import Split, folds_of, split_clips
 from training.builders import build_architecture
 from training.class_order import some_of
-from training.experiment import build_augmentation, clip_seconds, clips_with_response
+from training.experiment import Experiment, build_augmentation, clip_seconds, clips_with_response
+from training.fold import FoldData, open_fold
 from training.validation import check_config, check_defined, check_labels, is_defined
 
 ROLES = ("teacher", "student")
@@ -27,33 +28,43 @@ def check_settings(config: Config) -> Dataset:
     return dataset
 
 
-def check_table(config: Config, dataset: Dataset, table: ClipTable) -> None:
-    """Raises ConfigError or UserError for what training refuses in the labels, groups and splits of
-    the clips, and for models that do not take them.
+def check_table(config: Config, dataset: Dataset, table: ClipTable) -> dict[int, Split]:
+    """The split of each fold. Raises ConfigError or UserError for what training refuses in the
+    labels, groups and splits of the clips, and for models that do not take them.
     """
     for role in ROLES:
         check_labels(config, table, role)
         clips_with_response(config, role, table)
         shape = clip_shape(config.mel_of(role), clip_seconds(config, dataset))
         build_architecture(config, role, len(table.classes), shape)
-    check_splits(config, dataset, table)
-
-
-def check_splits(config: Config, dataset: Dataset, table: ClipTable) -> None:
-    """Raises ConfigError or UserError for what is wrong in one of the folds."""
-    for fold in folds_of(table, config.data.folds):
-        split = split_clips(table, fold, config.data.protocol, config.data.hold_out)
+    splits = splits_of(config, table)
+    for split in splits.values():
         check_defined(dataset.metric, table, split)
+    return splits
 
 
-def doubtful(config: Config, dataset: Dataset, table: ClipTable) -> Iterator[str]:
-    """What training accepts and is seldom meant: one line each."""
+def splits_of(config: Config, table: ClipTable) -> dict[int, Split]:
+    """The split of each fold. Raises ConfigError or UserError for what is wrong in one of them."""
+    protocol, hold_out = config.data.protocol, config.data.hold_out
+    folds = folds_of(table, config.data.folds)
+    return {fold: split_clips(table, fold, protocol, hold_out) for fold in folds}
+
+
+def open_folds(experiment: Experiment) -> list[FoldData]:
+    """All folds of a run. Raises ConfigError or UserError for what is wrong in one of them."""
+    folds = [open_fold(experiment, number) for number in experiment.folds]
+    for fold in folds:
+        check_defined(experiment.dataset.metric, fold.table, fold.split)
+    return folds
+
+
+def doubtful(dataset: Dataset, table: ClipTable, splits: Mapping[int, Split]) -> Iterator[str]:
+    """What training accepts and is seldom meant: one line each. `splits`: of each fold."""
     names: dict[str, str] = {}
     for name in table.classes:
         if (other := names.setdefault(simplified(name), name)) != name:
             yield f"the classes {other!r} and {name!r} differ in case or spaces alone"
-    for fold in folds_of(table, config.data.folds):
-        split = split_clips(table, fold, config.data.protocol, config.data.hold_out)
+    for fold, split in splits.items():
         if not is_defined(dataset.metric, table, split.test):
             clips = f"the {len(split.test)} clips of {split.test_name}"
             yield f"{dataset.metric} is undefined on {clips}"

@@ -16,10 +16,10 @@ from training.builders import build_model
 from training.distributed import rank
 from training.ensembles import combine, ensembles, has_students
 from training.experiment import Experiment
-from training.fold import FoldData, open_fold
+from training.fold import FoldData
 from training.missing import check_teachers
 from training.plan import Training, run_trainings, student_trainings, teacher_trainings
-from training.preparation import check_splits
+from training.preparation import open_folds
 from training.progress import Counter
 from training.record import recorded_settings
 from training.role import STUDENT, TEACHER
@@ -39,8 +39,7 @@ def train_teachers(
     experiment = Experiment.open(config, "teacher")
     config = experiment.config
     check_labels(config, experiment.table, "teacher")
-    check_splits(config, experiment.dataset, experiment.table)
-    losses, folds = experiment.teacher_losses, [open_fold(experiment, n) for n in experiment.folds]
+    losses, folds = experiment.teacher_losses, open_folds(experiment)
     counter = counter or Counter(len(run_trainings(config, losses, experiment.folds, "teacher")))
     with writing(config):
         if not overwrite:
@@ -69,7 +68,7 @@ def train_students(
     experiment = Experiment.open(config, "teacher", "student")
     config = experiment.config
     check_labels(config, experiment.table, "student")
-    check_splits(config, experiment.dataset, experiment.table)
+    folds = open_folds(experiment)
     trainings = run_trainings(config, "", experiment.folds, "student")
     counter = counter or Counter(len(trainings))
     if config.budget != Budget():
@@ -77,7 +76,6 @@ def train_students(
         check_budget(config.budget, cost(student, experiment.features["student"].shape))
     check_precisions(experiment)
     check_teachers(config, experiment.dataset, trainings)
-    folds = [open_fold(experiment, number) for number in experiment.folds]
     with writing(config):
         if not overwrite:
             check_trainings(folds, lambda fold, seed: student_trainings(config, seed, fold))

@@ -8,7 +8,7 @@ from config import ConfigError, load
 from data.tables.clips import Clip, ClipTable
 from tests.training.tiny_runs import settings, write_caches
 from training.builders import build_architecture
-from training.preparation import check_settings, check_table, doubtful
+from training.preparation import check_settings, check_table, doubtful, splits_of
 from training.stages import train_students, train_teachers
 
 CONFIG = """
@@ -105,7 +105,7 @@ def test_a_model_that_takes_all_memory_is_an_error(tmp_path):
 
 
 def doubts(config, table):
-    return list(doubtful(config, check_settings(config), table))
+    return list(doubtful(check_settings(config), table, splits_of(config, table)))
 
 
 def test_a_metric_that_is_undefined_on_test_clips_is_doubtful(tmp_path):
