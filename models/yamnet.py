@@ -40,6 +40,9 @@ class Yamnet(nn.Module):
         patch_frames: frames of the patches that a clip is cut into, which overlap by half and
             whose embeddings are averaged; 0: the whole clip is one input. INIT = yamnet brings 96
             unless LOAD_CLASSIFIER = no: the published classifier is less accurate on longer inputs.
+        pooling: of the last map to the embedding: its `mean` over time and frequency; `statistics`:
+            that and the std over time of its mean over frequency, twice as many values, for a
+            classifier of its own.
 
     Source: YAMNet of TensorFlow's models and TensorFlow Hub (LiteRT), with weights of AudioSet that
     can be loaded, see `models.yamnet_weights`; Howard et al., arXiv:1704.04861.
@@ -47,8 +50,8 @@ class Yamnet(nn.Module):
     logits are, and the last patch ends with the clip. Random weights are initialised as by He et
     al.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, D), maps: the end of each resolution, the
-    last (B, D, ceil(T / 32), ceil(F / 32)) with D = 1024 at the full depth and width. Maps of
-    patches follow one another in time.
+    last (B, D, ceil(T / 32), ceil(F / 32)) with D = 1024 at the full depth and width; the embedding
+    (B, 2 D) of statistics. Maps of patches follow one another in time.
     Raises ConfigError for options out of range and, with `batch_norm`, for an input whose last map
     would be a single value.
     """
@@ -63,6 +66,7 @@ class Yamnet(nn.Module):
         batch_norm: bool = True,
         activation: Literal["relu6", "relu"] = "relu6",
         patch_frames: int = 0,
+        pooling: Literal["mean", "statistics"] = "mean",
     ) -> None:
         super().__init__()
         channels, frames, bands = check_mel_shape("yamnet", input_shape, frames=1, bands=1)
@@ -88,7 +92,8 @@ class Yamnet(nn.Module):
             self.features.append(Layer(width, multiple_of_8(full * width_mult), 1, 1, 1, *rest))
             width = multiple_of_8(full * width_mult)
         self.stage_ends = [n for n, stride in enumerate([*strides[1:], 2]) if stride == 2]
-        self.classifier = nn.Linear(width, num_classes)
+        self.pooled = {"mean": mean, "statistics": statistics}[pooling]
+        self.classifier = nn.Linear(width * (2 if pooling == "statistics" else 1), num_classes)
 
     def forward(self, x: Tensor) -> Output:
         maps, starts = [], patch_starts(x.shape[2], self.patch_frames)
@@ -98,11 +103,26 @@ class Yamnet(nn.Module):
             x = layer(x)
             if number in self.stage_ends:
                 maps.append(x)
-        embedding = x.mean(dim=(2, 3))
+        embedding = self.pooled(x)
         if len(starts) > 1:
             embedding = embedding.unflatten(0, (-1, len(starts))).mean(dim=1)
             maps = [m.unflatten(0, (-1, len(starts))).transpose(1, 2).flatten(2, 3) for m in maps]
         return Output(self.classifier(embedding), embedding, tuple(maps))
+
+
+def mean(maps: Tensor) -> Tensor:
+    """(B, D, T, F) -> (B, D), over time and frequency."""
+    return maps.mean(dim=(2, 3))
+
+
+def statistics(maps: Tensor) -> Tensor:
+    """(B, D, T, F) -> (B, 2 D): mean over time and frequency, std over time of the mean over
+    frequency; its square is at least 1e-6, so that its gradient is finite.
+    """
+    frames = maps.mean(dim=3)
+    centred = frames - frames.mean(dim=2, keepdim=True)
+    std = (centred.square().mean(dim=2) + 1e-6).sqrt()
+    return torch.cat([frames.mean(dim=2), std], dim=1)
 
 
 def patch_starts(frames: int, size: int) -> list[int]:

@@ -23,7 +23,7 @@ from models.cost import cost
 from models.pretrained import load_pretrained
 from models.published import load_published, read_weights
 from models.tflite_file import Table
-from models.yamnet import patch_starts, same_padding
+from models.yamnet import patch_starts, same_padding, statistics
 from tests.yamnet import FOLDER, LITERT, needs_yamnet
 
 FRONT_END = Mel(log_offset=0.001, fft_size=512)  # the rest are the defaults
@@ -58,6 +58,22 @@ def test_maps_are_per_resolution_and_the_embedding_is_the_mean_of_the_last():
     sizes = [(32, 35, 17), (64, 18, 9), (128, 9, 5), (256, 5, 3), (512, 3, 2)]
     assert [tuple(m.shape[1:]) for m in output.maps] == sizes
     torch.testing.assert_close(output.embedding, output.maps[-1].mean((2, 3)))
+
+
+def test_statistics_are_the_mean_and_the_std_over_time():
+    with torch.no_grad():
+        output = build((1, 70, 33), 3, width_mult=0.25, pooling="statistics").eval()(
+            torch.randn(2, 1, 70, 33)
+        )
+    frames = output.maps[-1].mean(3)
+    expected = torch.cat([frames.mean(2), frames.std(2, correction=0)], 1)
+    torch.testing.assert_close(output.embedding, expected, atol=2e-3, rtol=0)
+
+
+def test_statistics_of_a_constant_map_have_a_finite_gradient():
+    maps = torch.ones(1, 4, 3, 2, requires_grad=True)
+    statistics(maps).sum().backward()
+    assert maps.grad.isfinite().all()
 
 
 @pytest.mark.parametrize(("depth", "width", "maps"), [(1, 64, 1), (5, 256, 3), (11, 512, 4)])
