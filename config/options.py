@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from config.errors import ConfigError
@@ -13,12 +13,14 @@ from config.renamed import successor
 from config.resolve import collected, raise_together
 from config.sections import no_such_key
 
+OF_DATA = ("num_classes", "input_shape")
+
 
 def constructor_options(
-    where: str, section: Any, constructor: Callable[..., Any]
+    where: str, section: Any, constructor: Callable[..., Any], given: Collection[str] = OF_DATA
 ) -> dict[str, Any]:
-    """The section's further keys, cast to the types of the constructor's keyword-only parameters
-    (except num_classes and input_shape, which follow from the data).
+    """The section's further keys, cast to the types of the constructor's keyword-only parameters,
+    except those that are `given`: of a model, what follows from the data.
 
     `where` is the section's name in brackets. Raises ConfigError for a key that is neither one of
     the section nor a parameter, and for a value of another type or beyond `LIMIT`.
@@ -29,7 +31,7 @@ def constructor_options(
     parameters = {
         p.name: hints.get(p.name, str)
         for p in inspect.signature(constructor).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in ("num_classes", "input_shape")
+        if p.kind is p.KEYWORD_ONLY and p.name not in given
     }
     known = [*parameters, *key_fields(section)]
     problems: list[ConfigError] = []

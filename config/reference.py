@@ -25,6 +25,7 @@ FURTHER_KEYS = {
     Matrix: "a model and its settings, such as CNN = MODEL=efficientnet VARIANT=b0",
 }
 COEFFICIENTS = "weight of the loss in the sum, such as KD = 1.5"
+LOSS_SECTIONS = "settings of one loss, such as [loss.kd]; docs/configuration.md lists them"
 BY_ROLE = {
     Mel: "KEY_TEACHER, KEY_STUDENT: for one role, as in [mel.teacher] and [mel.student]",
     Augment: "KEY_TEACHER, KEY_SPECIALISTS, KEY_STUDENT: for the training of one role",
@@ -34,7 +35,7 @@ BY_ROLE = {
 def overview() -> str:
     """One line per section."""
     rows = {name: summary(kind) for name, kind in SECTIONS.items() if "." not in name}
-    rows["coefficients"] = COEFFICIENTS
+    rows["coefficients"], rows["loss.NAME"] = COEFFICIENTS, LOSS_SECTIONS
     lines = [f"{f'[{name}]':<16} {text}" for name, text in rows.items()]
     return "\n".join([*lines, "", "`python -m config SECTION` lists the keys of a section."])
 

@@ -15,7 +15,7 @@ from config.fields import cast, check_limit, check_value, key_fields
 from config.ini import Entries, Entry, move_role_keys, read_ini, split_override
 from config.named_init import fill_in
 from config.renamed import renamed_section, successor
-from config.sections import SECTIONS, no_such_key
+from config.sections import LOSS, SECTIONS, LossSettings, no_such_key
 from config.settings import Config
 
 
@@ -29,7 +29,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
     given: Entries = {}
     for layer in (read_ini(path), *map(split_override, overrides)):
         for name, entries in move_role_keys(layer, problems).items():
-            if name not in SECTIONS and name != "coefficients":
+            if name not in SECTIONS and name != "coefficients" and not name.startswith(LOSS):
                 first = next(iter(entries.values()), Entry("", f"{path} [{name}]"))
                 known = nearest(name, [*SECTIONS, "coefficients"])
                 message = renamed_section(name) or f"no such section{known}"
@@ -63,6 +63,11 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
         "budget": section("budget"),
         "run": section("run"),
     }
+    losses = {
+        name.removeprefix(LOSS): LossSettings(options={key: e.text for key, e in entries.items()})
+        for name, entries in given.items()
+        if name.startswith(LOSS)
+    }
     coefficients = {}
     for name, (text, where) in given.get("coefficients", {}).items():
         with collected(problems):
@@ -71,7 +76,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
                 raise ConfigError(where, f"found {text}, expected at least 0")
             check_limit(where, coefficients[name])
     raise_together(str(path), problems)
-    config = Config(coefficients=coefficients, **sections)
+    config = Config(coefficients=coefficients, losses=losses, **sections)
     if not config.run.name:
         name = re.sub(r"[\s#;]+", "_", path.stem)  # as a value of an INI file can be
         return replace(config, run=replace(config.run, name=name))

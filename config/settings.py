@@ -12,6 +12,7 @@ from config.sections.classes import Classes
 from config.sections.data import Data
 from config.sections.distillation import Distillation
 from config.sections.ensembles import Ensembles
+from config.sections.loss import LOSS, LossSettings
 from config.sections.matrix import Matrix
 from config.sections.mel import Mel
 from config.sections.quantisation import Quantisation
@@ -33,6 +34,7 @@ class Config:
     specialists: Specialists
     distillation: Distillation
     coefficients: Mapping[str, float]
+    losses: Mapping[str, LossSettings]
     teacher_augment: Augment
     specialists_augment: Augment
     student_augment: Augment
@@ -87,6 +89,7 @@ class Config:
             "quantisation": self.quantisation,
             "budget": self.budget,
             "run": self.run,
+            **{f"{LOSS}{name}": settings for name, settings in self.losses.items()},
         }
         lines = []
         for name, section in sections.items():

@@ -1,22 +1,39 @@
 """One loss per file. To add one: write the file and add a line here; [coefficients] weighs it.
 
-A loss is a `Loss`, a module whose class attributes name its inputs. `student` is "logits", "map"
-(the last of `Output.maps`) or "embedding"; `target` is "labels" (the targets, (B, K)) or "teacher"
-(the same tensor of the teacher). `forward(student, target)` returns a scalar. The keyword-only
-parameters are some of `task`, `temperature`, `temperature_on`, `squared_temperature`,
-`standardise_logits`, `kd_reduction`, `label_smoothing`, `pos_weight` and `centre_lr`. A loss from
-labels is given labelled clips only. The teacher's tensor is detached. State of a loss, such as
-class centres, is in its `state_dict()` and is updated in training mode only. Losses compute in the
-precision of their inputs: call them with float32, outside autocast.
+A loss is a `Loss`, a module. The arguments of its `forward` declare what it takes, by name:
 
-A loss that depends on the teacher only through the inner products of its clips also has
-`forward_gram(student, gram)`, which takes the Gram matrix (B, B) in place of the teacher's tensor:
-it is small enough to be cached for all pairs of clips.
+    labels            (B, K)    targets, mixed under mixup; the loss is that of the labelled clips
+    clips             (B,)      numbers of the clips among the N training clips, 0 to N - 1
+    student_logits    (B, K)    and teacher_logits
+    student_embedding (B, D)    and teacher_embedding
+    student_map       (B, ...)  and teacher_map: the last of `Output.maps`
+    student_maps      tuple     and teacher_maps: all of them
+    teacher_map_gram  (B, B)    inner products of the teacher's last maps, which are small enough to
+                                be cached for all pairs of clips where the maps are not
+    mix               (B, B)    or None: the share of each clip in each input, where the teacher's
+                                tensors are those of single clips; without this argument they are
+                                mixed by these shares already
+
+and it returns a scalar. Each is that of the full batch, also where several processes share it, in
+float32, and outside autocast; the teacher's have no gradient. With several teachers the loss is
+summed over them, and each has an instance of its own.
+
+The keyword-only parameters of the constructor are the keys of [loss.NAME], except those that follow
+from the data set and the role (`losses.loss.GIVEN`). SOFTMAX_TEMPERATURE and the keys after it in
+[distillation] are the defaults of `temperature`, `temperature_on`, `squared_temperature`,
+`standardise_logits` and `kd_reduction`, in each loss that has them. A wrong value is a ConfigError
+whose place is the name of the parameter.
+
+Parameters and buffers whose sizes depend on the data are created by `build(shapes)`. Parameters are
+trained by the optimiser of the student; both are saved with its checkpoints and are no part of its
+weights. Buffers are updated in training mode only, and alike in all processes: what is sampled has
+a generator that depends on the buffers alone.
 """
 
 from losses.bce import BinaryCrossEntropy
 from losses.ce import CrossEntropy
 from losses.centre import CentreLoss
+from losses.fitnet import FitNet
 from losses.kd import KnowledgeDistillation
 from losses.loss import Loss
 from losses.sp import SimilarityPreserving
@@ -25,6 +42,7 @@ LOSSES: dict[str, type[Loss]] = {
     "bce": BinaryCrossEntropy,
     "ce": CrossEntropy,
     "centre": CentreLoss,
+    "fitnet": FitNet,
     "kd": KnowledgeDistillation,
     "sp": SimilarityPreserving,
 }

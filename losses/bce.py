@@ -19,12 +19,14 @@ class BinaryCrossEntropy(Loss):
     Shapes: student logits (B, K), labels (B, K) in [0, 1] -> (), the mean over B x K.
     """
 
-    student, target = "logits", "labels"
+    tasks = ("multi_label",)
 
     def __init__(self, *, label_smoothing: float = 0.0, pos_weight: Tensor | None = None) -> None:
         super().__init__()
         self.label_smoothing, self.pos_weight = label_smoothing, pos_weight
 
-    def forward(self, student: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, student_logits: Tensor, labels: Tensor) -> Tensor:
         targets = (1 - self.label_smoothing) * labels + self.label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(student, targets, pos_weight=self.pos_weight)
+        return F.binary_cross_entropy_with_logits(
+            student_logits, targets, pos_weight=self.pos_weight
+        )

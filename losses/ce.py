@@ -18,11 +18,11 @@ class CrossEntropy(Loss):
     Shapes: student logits (B, K), labels (B, K) with rows that sum to 1 -> (), the mean over B.
     """
 
-    student, target = "logits", "labels"
+    tasks = ("single_label",)
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
 
-    def forward(self, student: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(student, labels, label_smoothing=self.label_smoothing)
+    def forward(self, student_logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(student_logits, labels, label_smoothing=self.label_smoothing)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losses.loss import Loss
+from config import ConfigError
+from losses.loss import Loss, check_positive
 
 
 class KnowledgeDistillation(Loss):
@@ -34,10 +35,10 @@ class KnowledgeDistillation(Loss):
     Differs: the teacher's entropy is subtracted from the cross-entropy, so that the loss is zero at
     s = t; the gradients are the same. The variance of a z-score is the mean over K; the code of Sun
     et al. divides by K - 1.
-    Shapes: student logits (B, K), teacher logits (B, K) -> ().
+    Mixed clips, with a teacher of the clips alone: the mean of the divergences from the teacher's
+    predictions of both clips, weighted by their shares.
+    Shapes: student logits (B, K), teacher logits (B, K), mix (B, B) or None -> ().
     """
-
-    student, target = "logits", "teacher"
 
     def __init__(
         self,
@@ -50,20 +51,23 @@ class KnowledgeDistillation(Loss):
         kd_reduction: Literal["auto", "sum", "mean"] = "auto",
     ) -> None:
         super().__init__()
+        check_positive(temperature=temperature)
+        if standardise_logits and task == "multi_label":
+            raise ConfigError(
+                "standardise_logits",
+                "found yes, but the data set is multi-label: its tags are independent, and have no "
+                "common mean and std",
+            )
         self.task, self.kd_reduction = task, kd_reduction
         self.standardise_logits = standardise_logits
         self.teacher_temperature = temperature
         self.student_temperature = temperature if temperature_on == "both" else 1.0
         self.scale = temperature**2 if squared_temperature else 1.0
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        return self.forward_mixed(student, teacher, None)
-
-    def forward_mixed(self, student: Tensor, teacher: Tensor, mix: Tensor | None) -> Tensor:
-        """For mixed clips and a teacher of the clips alone: the mean of the divergences from the
-        teacher's predictions of both clips, weighted by their shares, `mix` (B, B).
-        """
-        teacher = teacher.detach()
+    def forward(
+        self, student_logits: Tensor, teacher_logits: Tensor, mix: Tensor | None = None
+    ) -> Tensor:
+        student, teacher = student_logits, teacher_logits
         if self.standardise_logits:
             student, teacher = z_scores(student), z_scores(teacher)
         log_p = log_probabilities(teacher / self.teacher_temperature, self.task)

@@ -27,7 +27,7 @@ def teachers_of(variant: str, ensembles: Collection[str] = ()) -> str:
 
 def uses_teacher(variant: str) -> bool:
     """Whether a loss of the mix requires a teacher. Raises ConfigError for an unknown loss."""
-    found = [choose(WHERE, LOSSES, name).target == "teacher" for name in names_of(variant)]
+    found = [choose(WHERE, LOSSES, name).takes_teacher for name in names_of(variant)]
     if "@" in variant and not any(found):
         raise ConfigError(WHERE, f"found {variant!r}, but none of its losses requires a teacher")
     return any(found)

@@ -15,18 +15,12 @@ class SimilarityPreserving(Loss):
     Source: Tung & Mori, ICCV 2019, eq. 3-5. The published urban sound tagging system divides the
     columns instead: G is symmetric, so the value is the same.
     Differs: a row of zeros (a clip whose map is all zero) stays zero instead of giving 0 / 0.
-    Shapes: student map (B, ...), teacher map (B, ...) -> (). The trailing sizes may differ. Zero
-    for B = 1.
+    Shapes: student map (B, ...), inner products of the teacher's maps (B, B) -> (). The trailing
+    sizes of the maps may differ. Zero for B = 1.
     """
 
-    student, target = "map", "teacher"
-
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        return self.forward_gram(student, gram(teacher))
-
-    def forward_gram(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """As `forward`, from the Gram matrix of the teacher: student map (B, ...), (B, B) -> ()."""
-        difference = row_normalised(teacher.detach()) - row_normalised(gram(student))
+    def forward(self, student_map: Tensor, teacher_map_gram: Tensor) -> Tensor:
+        difference = row_normalised(teacher_map_gram) - row_normalised(gram(student_map))
         return difference.square().mean()  # mean over the B x B entries is 1 / B^2
 
 

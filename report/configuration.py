@@ -1,4 +1,4 @@
-"""The configuration reference: every section's keys, every model's and every data set's options."""
+"""The configuration reference: every section's keys; every model's, data set's, loss's options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any, Literal
 
 from config import SECTIONS, to_text
 from config.reference import meanings, summary
+from config.sections.loss import LOSS
 from data.datasets import DATASETS
+from losses import LOSSES
+from losses.loss import GIVEN
 from models import MODELS
 
 GROUPS = (  # sections with the same keys share a table
@@ -46,8 +49,11 @@ COEFFICIENTS = (
     "## [coefficients]\n\nThe weight of each loss in the sum, by its name, such as `KD = 1.5`. "
     "The default is 1."
 )
+LOSS_SECTIONS = (
+    "## [loss.NAME]\n\nThe settings of one loss, such as `[loss.kd]`: its [options](#loss-options)."
+)
 HEAD = ("", "| key | default | meaning |", "| --- | --- | --- |")
-DATA_DECIDES = ("num_classes", "input_shape")  # parameters that are no options
+DATA_DECIDES = ("num_classes", "input_shape", *GIVEN)  # parameters that are no options
 OPTIONS_BLOCK = re.compile(r"^Options?:[ ]*\n((?:[ ]+.*\n|\n)*)", re.MULTILINE)
 OPTION = re.compile(r"^(\w+(?:, \w+)*):[ ]+(.*(?:\n[ ]+.*)*)", re.MULTILINE)
 
@@ -86,7 +92,7 @@ def as_cell(text: str) -> str:
 def configuration() -> str:
     """The page as Markdown, without its title."""
     sections = [section_table(names) for names in GROUPS]
-    sections.insert(1 + GROUPS.index(("distillation",)), COEFFICIENTS)
+    sections.insert(1 + GROUPS.index(("distillation",)), f"{COEFFICIENTS}\n\n{LOSS_SECTIONS}")
     return "\n\n".join(
         [
             *sections,
@@ -96,6 +102,9 @@ def configuration() -> str:
             "## Data set options",
             "Keys of `[data]` by `DATASET`; see [Data sets](datasets.md).",
             *(options_table(name, data) for name, data in sorted(DATASETS.items())),
+            "## Loss options",
+            "Keys of `[loss.NAME]`; see [Losses](losses.md).",
+            *(options_table(f"{LOSS}{name}", loss) for name, loss in sorted(LOSSES.items())),
         ]
     )
 
@@ -125,9 +134,9 @@ def options(constructor: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def option_names(constructors: Mapping[str, Callable[..., Any]] | None = None) -> set[str]:
-    """The options of these constructors, by default of all models and data sets."""
+    """The options of these constructors, by default of all models, data sets and losses."""
     if constructors is None:
-        constructors = {**MODELS, **DATASETS}
+        constructors = {**MODELS, **DATASETS, **LOSSES}
     return {p.name for constructor in constructors.values() for p in options(constructor)}
 
 

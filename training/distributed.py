@@ -104,7 +104,8 @@ def data_parallel(model: nn.Module, losses: Iterable[Loss]) -> nn.Module:
     """
     if world() == 1:
         return model
-    used = UsedOutputs(with_full_batch_norm(model), {loss.student for loss in losses})
+    names = {name for loss in losses for name in loss.of_student()}
+    used = UsedOutputs(with_full_batch_norm(model), names)
     return DistributedDataParallel(used, static_graph=True)
 
 
@@ -120,7 +121,8 @@ class UsedOutputs(nn.Module):
             return tensor if name in self.names else tensor.detach()
 
         logits, embedding, maps = self.model(x)
-        maps = (*(one.detach() for one in maps[:-1]), *(kept("map", one) for one in maps[-1:]))
+        if "maps" not in self.names:
+            maps = (*(one.detach() for one in maps[:-1]), *(kept("map", one) for one in maps[-1:]))
         return Output(kept("logits", logits), kept("embedding", embedding), maps)
 
 

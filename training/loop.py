@@ -58,7 +58,8 @@ def fit(
     epoch, rank), and the full state is saved after each: a training that was killed ends with the
     same weights.
     """
-    state = TrainingState(model, build_optimiser(model, settings, device), step, settings)
+    optimiser = build_optimiser(model, settings, device, step.parameters())
+    state = TrainingState(model, optimiser, step, settings)
     if saved := folder.read_checkpoint():
         state.load_state_dict(saved)
     scalars = Scalars(folder.path, state.epoch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,10 +22,17 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def build_optimiser(
-    model: nn.Module, settings: RoleSettings, device: torch.device
+    model: nn.Module,
+    settings: RoleSettings,
+    device: torch.device,
+    of_losses: Sequence[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
+    """Of the trainable parameters of the model, and of those `of_losses`."""
+    groups = parameter_groups(model, settings.backbone_lr_scale)
+    if of_losses:
+        groups.append({"params": list(of_losses), "share": 1.0})
     return OPTIMISERS[settings.optimiser](
-        parameter_groups(model, settings.backbone_lr_scale),
+        groups,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         **({} if settings.optimiser == "sgd" else {"betas": settings.adam_betas}),

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
+from config import LossSettings, UserError, flat_items, to_text
 from config import Role as RoleSettings
-from config import UserError, flat_items, to_text
 from data.augment.impulse_responses import read_responses
 from data.checksums import read_record, sha256_of
 from losses.mix import names_of
@@ -60,6 +60,8 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
     }
     for loss in names_of(variant):
         found[f"coefficients.{loss}"] = to_text(config.coefficients.get(loss, 1.0))
+        for key, value in flat_items(config.losses.get(loss, LossSettings())):
+            found[f"loss.{loss}.{key}"] = value
     found |= teacher_settings(fold, training)
     path = init_weights(config, settings.init, seed, fold.number, variant)
     if path and path.is_file():

@@ -6,10 +6,12 @@ runs/<NAME>/teacher/seed_<s>/fold_<f>/outputs/<fingerprint>/    one folder per v
     logits.float32.*   (N, K)
     map_gram.float32.* (N, N) inner products of the clips' maps: a batch takes a sub-matrix
     map.float16.*      (N, ...) maps, where their Gram matrix does not fit into memory
+    maps.float32.*     (N, S) all maps of a clip, one after another
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -30,7 +32,7 @@ from losses.mix import names_of
 from training.distributed import barrier, rank
 from training.output_tables import Mapped, Table
 from training.run_folder import write_once
-from training.steps import GRAM, tensors_of
+from training.steps import GRAM, Tensors, tensors_of
 
 ROWS = ("logits", "embedding")  # so small that they are exact also where they are mapped
 FORMAT = 1  # increased whenever the same settings give other outputs
@@ -42,13 +44,13 @@ class CachedTeacher:
     input_roles: tuple[str, ...] = ()
 
     def __init__(
-        self, rows: np.ndarray, views: Sequence[Mapping[str, Callable[[Tensor], Tensor]]]
+        self, rows: np.ndarray, views: Sequence[Mapping[str, Callable[[Tensor], Tensors]]]
     ) -> None:
         self.position = torch.full((int(rows.max()) + 1,), len(rows))  # no position: out of range
         self.position[rows] = torch.arange(len(rows))
         self.views = views
 
-    def outputs(self, batch: Batch) -> dict[str, Tensor]:
+    def outputs(self, batch: Batch) -> dict[str, Tensors]:
         positions = self.position[batch.rows]
         return {name: look_up(positions) for name, look_up in self.views[batch.view_index].items()}
 
@@ -56,7 +58,8 @@ class CachedTeacher:
 class TeacherCache:
     """The outputs of one frozen teacher for the clips of `rows`, on disk: one folder per view.
 
-    An output is a tensor ("logits", "embedding", "map") or the Gram matrix of one ("map_gram"). A
+    An output is a tensor ("logits", "embedding", "map"), the tuple "maps", or the Gram matrix of a
+    tensor ("map_gram"). A
     Gram matrix is stored where it fits into memory; otherwise the tensor itself is: exact in
     memory, or float16 mapped from the disk. Finished parts are used again; missing ones are
     computed in float32.
@@ -76,10 +79,12 @@ class TeacherCache:
         self.role, self.model, self.features, self.replay = role, model, features, replay
         self.rows, self.folders = torch.as_tensor(rows), folders
         self.resident, self.disk = feature_memory_gb * GIGABYTE, teacher_cache_gb * GIGABYTE
-        self.shapes = {name: tuple(t.shape[1:]) for name, t in self.forward(slice(1), 0).items()}
+        first = self.forward(slice(1), 0)
+        self.map_shapes = [tuple(one.shape[1:]) for one in first["maps"]]
+        self.shapes = {name: tuple(flat(one).shape[1:]) for name, one in first.items()}
 
     @torch.no_grad()
-    def forward(self, places: slice, view: int) -> dict[str, Tensor]:
+    def forward(self, places: slice, view: int) -> dict[str, Tensors]:
         rows = self.rows[places]
         if self.replay is None or isinstance(self.features, ConcatenatedClips):  # never augmented
             return tensors_of(self.model(self.features[rows]))
@@ -137,7 +142,7 @@ class TeacherCache:
             for first in range(rows.start, rows.stop, batch_size):
                 outputs = self.forward(slice(first, min(first + batch_size, rows.stop)), view)
                 for name, tensors in found.items():
-                    tensors.append(outputs[name].cpu())
+                    tensors.append(flat(outputs[name]).cpu())
             for table in unfinished:
                 table.write(start, torch.cat(found[table.name]))
 
@@ -148,11 +153,18 @@ class TeacherCache:
             if (found := self.stored_as(name)) is None:
                 return None
             stored.append(found)
-        views = [
-            {name: self.reader(self.table(folder, name, dtype)) for name, dtype in stored}
-            for folder in self.folders
-        ]
+        views: list[dict[str, Callable[[Tensor], Tensors]]] = []
+        for folder in self.folders:
+            view: dict[str, Callable[[Tensor], Tensors]] = {}
+            for name, dtype in stored:
+                read = self.reader(self.table(folder, name, dtype))
+                view[name] = functools.partial(self.maps_of, read) if name == "maps" else read
+            views.append(view)
         return CachedTeacher(self.rows.numpy(), views)
+
+    def maps_of(self, read: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, ...]:
+        parts = read(at).split([math.prod(shape) for shape in self.map_shapes], dim=1)
+        return tuple(one.unflatten(1, s) for one, s in zip(parts, self.map_shapes, strict=True))
 
     def reader(self, table: Table) -> Callable[[Tensor], Tensor]:
         """From positions (B,) to (B, ...) float32, or to (B, B) of a Gram matrix."""
@@ -163,6 +175,13 @@ class TeacherCache:
         if table.name.endswith(GRAM):
             return lambda at: values[at[:, None].to(device), at.to(device)]
         return lambda at: values[at.to(device)].float()
+
+
+def flat(output: Tensors) -> Tensor:
+    """The maps of a clip one after another, (B, S); any other output as it is."""
+    if not isinstance(output, tuple):
+        return output
+    return torch.cat([one.float().flatten(1) for one in output or [torch.empty(1, 0)]], dim=1)
 
 
 def multiply(features: Table, gram: Table, device: torch.device) -> None:
@@ -183,9 +202,7 @@ def multiply(features: Table, gram: Table, device: torch.device) -> None:
 
 def required_outputs(variant: str) -> set[str]:
     """The outputs of a teacher that the losses of a variant take, and always the logits."""
-    losses = [LOSSES[name] for name in names_of(variant) if LOSSES[name].target == "teacher"]
-    kinds = (GRAM if hasattr(loss, "forward_gram") else "" for loss in losses)
-    return {"logits", *(loss.student + kind for loss, kind in zip(losses, kinds, strict=True))}
+    return {"logits"}.union(*(LOSSES[name].of_teacher() for name in names_of(variant)))
 
 
 def outputs_folder(top: Path, made_from: Mapping[str, Any], ids: Sequence[str]) -> Path:

@@ -49,20 +49,24 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
     losses = build_losses(
         variant, fold.table.task, settings, config, positive_weight(fold, settings)
     )
+    batches = build_batches(
+        *(data, role, seed, dict.fromkeys(inputs), replay, pair),
+        labelled_only=not training.uses_teacher,
+    )
+    step = Step(
+        data_parallel(compiled(trained), losses.values()),
+        role.features,
+        losses,
+        config.coefficients,
+        tuple(teachers),
+        tuple(teachers.values()),
+    )
+    if settings.epochs:
+        step.build(trained, batches, split.train, seed)
     fitted = fit(
         trained,
-        Step(
-            data_parallel(compiled(trained), losses.values()),
-            role.features,
-            losses,
-            config.coefficients,
-            tuple(teachers),
-            tuple(teachers.values()),
-        ),
-        build_batches(
-            *(data, role, seed, dict.fromkeys(inputs), replay, pair),
-            labelled_only=not training.uses_teacher,
-        ),
+        step,
+        batches,
         settings,
         folder,
         seed=seed,

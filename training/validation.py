@@ -25,7 +25,7 @@ from metrics.inputs import decisions
 from models import find_model
 from models.class_names import class_names
 from training.role import TEACHER
-from training.steps import build_losses
+from training.steps import build_losses, loss_options
 from training.teacher_cache import required_outputs
 
 VARIANTS = "[distillation] variants"
@@ -41,6 +41,8 @@ def check_config(config: Config, *roles: str) -> Dataset:
         model_options(config, role)
     for name in config.coefficients:
         choose(f"[coefficients] {name}", LOSSES, name)
+    for name in config.losses:
+        loss_options(config, name)
     dataset = build_dataset(config.data)
     config = with_variants(config, dataset.task)
     check_augmented_views(config, dataset)
@@ -175,8 +177,9 @@ def check_heads(config: Config, dataset: Dataset) -> None:
 def check_gradients(role: str, variant: str) -> None:
     """Raises ConfigError for a loss that does not depend on the classifier."""
     for name in names_of(variant):
-        if (kind := LOSSES[name].student) != "logits":
-            found = f"found {BACKBONE}, but {name} of {variant} compares the {kind}, which "
+        if "logits" not in (outputs := LOSSES[name].of_student()):
+            compared = " and the ".join(outputs)
+            found = f"found {BACKBONE}, but {name} of {variant} compares the {compared}, which "
             raise ConfigError(f"[{role}] freeze", f"{found}no trained parameter changes")
 
 
@@ -239,12 +242,11 @@ def check_labels(config: Config, table: ClipTable, role: str) -> None:
         return
     distillation = config.distillation
     for variant in distillation.variants:
-        kinds = {name: LOSSES[name].target for name in names_of(variant)}
-        if not some and "labels" in kinds.values():
-            name = next(name for name, kind in kinds.items() if kind == "labels")
+        names = names_of(variant)
+        if not some and (name := next((n for n in names if "labels" in LOSSES[n].takes), None)):
             found = f"found {variant!r}, {without} for {name}; use kd, sp or kd+sp"
             raise ConfigError(VARIANTS, found)
-        if "teacher" not in kinds.values():
+        if not uses_teacher(variant):
             continue
         if settings.sampling == "balanced":
             found = f"found 'balanced', but {variant} also uses clips without labels"

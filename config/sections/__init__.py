@@ -12,6 +12,7 @@ from config.sections.classes import Classes
 from config.sections.data import Data, Task
 from config.sections.distillation import Distillation
 from config.sections.ensembles import Ensembles
+from config.sections.loss import LOSS, LossSettings
 from config.sections.matrix import Matrix, links
 from config.sections.mel import Mel, StudentMel
 from config.sections.quantisation import Quantisation
@@ -21,6 +22,7 @@ from config.sections.training import BACKBONE, Role, Student, Teacher
 
 __all__ = [
     "BACKBONE",
+    "LOSS",
     "SECTIONS",
     "Augment",
     "Budget",
@@ -28,6 +30,7 @@ __all__ = [
     "Data",
     "Distillation",
     "Ensembles",
+    "LossSettings",
     "Matrix",
     "Mel",
     "Quantisation",

@@ -20,7 +20,9 @@ class Distillation:
         "teacher alone (kd@teacher), the specialists alone (kd@specialists), or an ensemble of "
         "[ensembles] (kd@fusion)",
     )
-    softmax_temperature: float = key(2.0, "temperature of kd", low=1e-3)
+    softmax_temperature: float = key(
+        2.0, "temperature of kd, and of other losses that have one", low=1e-3
+    )
     temperature_on: Literal["both", "teacher"] = key(
         "both",
         "logits that the temperature divides: of student and teacher, or of the teacher only",

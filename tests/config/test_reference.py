@@ -10,7 +10,7 @@ from tests.config.test_command_line import python
 def test_the_overview_has_a_line_for_every_section():
     names = [line.split()[0] for line in overview().splitlines() if line.startswith("[")]
     assert names == [f"[{name}]" for name in config.SECTIONS if "." not in name] + [
-        "[coefficients]"
+        *("[coefficients]", "[loss.NAME]")
     ]
 
 

@@ -100,6 +100,7 @@ configs = st.builds(
     specialists=sections(config.Specialists),
     distillation=sections(config.Distillation),
     coefficients=st.dictionaries(names, st.floats(0, 1e6), max_size=3),
+    losses=st.dictionaries(names, sections(config.LossSettings), max_size=2),
     teacher_augment=sections(config.Augment),
     specialists_augment=sections(config.Augment),
     student_augment=sections(config.Augment),

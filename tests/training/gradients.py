@@ -36,7 +36,7 @@ CASES = {
 
 
 def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tensor]]:
-    """For each batch of bce+kd+sp+centre: terms, gradients, the model's buffers, the centres."""
+    """For each batch of all losses: terms, gradients, the buffers, also of the losses."""
     clips, teacher_kind, batch_norm = CASES[case]
     rows, cpu = np.arange(clips), torch.device("cpu")
     caches = {"teacher": two_classes(16), "student": two_classes(8)}
@@ -47,6 +47,7 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         "kd": LOSSES["kd"](task="multi_label", temperature=2.0),
         "sp": LOSSES["sp"](),
         "centre": LOSSES["centre"](),
+        "fitnet": LOSSES["fitnet"](),
     }
     teacher = OnlineTeacher(frozen)
     augment = Augment(mixup_alpha=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
@@ -59,16 +60,20 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
     batches = Batches(
         views, targets, rows, 6, 7, augmentation, labelled=labelled, rank=rank(), world=world()
     )
+    step.build(model, batches, rows, seed=1)
+    model.train()
     found = []
     for batch in batches.epoch(3):
         if rank() == broken_rank and found:
             raise UserError("the disk is full")
         terms = step(batch)
         model.zero_grad()
+        step.modules().zero_grad()
         terms["loss"].backward()
         gradients_of = {name: p.grad.clone() for name, p in model.named_parameters()}
         buffers = {name: b.clone() for name, b in model.named_buffers()}
         buffers["centres"] = losses["centre"].centres
+        gradients_of["adapter"] = losses["fitnet"].adapter.weight.grad.clone()
         found.append({n: t.detach().clone() for n, t in terms.items()} | gradients_of | buffers)
     return found
 
@@ -80,6 +85,7 @@ def in_memory(model: torch.nn.Module, view: ClipFeatures, rows: np.ndarray) -> C
     look_up = {
         "logits": outputs["logits"].__getitem__,
         "map_gram": lambda at: pairs[at[:, None], at],
+        "map": outputs["map"].__getitem__,
     }
     return CachedTeacher(rows, [look_up])
 

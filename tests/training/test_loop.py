@@ -36,6 +36,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, cro
         "kd": LOSSES["kd"](task="single_label", temperature=2.0),
         "sp": LOSSES["sp"](),
         "centre": LOSSES["centre"](),
+        "fitnet": LOSSES["fitnet"](),
     }
     augment = Augment(
         mixup_alpha=0.3, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03, crop_seconds=crop
@@ -52,9 +53,12 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, cro
             logits = model(views["student"][torch.arange(20, 24)]).logits
         return float((logits.argmax(1) == targets[20:].argmax(1)).float().mean())
 
+    coefficients = {"sp": 10.0, "centre": 0.1, "fitnet": 0.01}
+    step = Step(model, "student", losses, coefficients, [OnlineTeacher(teacher)])
+    step.build(model, batches, np.arange(20), seed=7)
     fitted = fit(
         model,
-        Step(model, "student", losses, {"sp": 10.0, "centre": 0.1}, [OnlineTeacher(teacher)]),
+        step,
         batches,
         role,
         TrainingFolder(path, {"student.epochs": str(epochs)}),
@@ -82,7 +86,7 @@ def test_a_resumed_training_ends_with_the_same_weights(
     resumed, again = train(views, targets, tmp_path / "stopped", **settings)
     for name, tensor in full.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
-    columns = ["epoch", "learning_rate", "loss", "ce", "kd", "sp", "centre", "score"]
+    columns = ["epoch", "learning_rate", "loss", "ce", "kd", "sp", "centre", "fitnet", "score"]
     assert fitted.history[columns].equals(again.history[columns])
 
 
@@ -200,7 +204,7 @@ def test_the_best_epoch_is_kept(views, targets, tmp_path):
 
 
 def test_the_model_learns_and_the_last_epoch_is_kept_without_validation(views, targets, tmp_path):
-    model, (history, _) = train(views, targets, tmp_path, epochs=12, validate=False)
+    model, (history, _) = train(views, targets, tmp_path, epochs=16, validate=False)
     assert history["ce"].iloc[-1] < 0.5 * history["ce"].iloc[0]
     with torch.no_grad():
         logits = model(views["student"][torch.arange(20, 24)]).logits

@@ -5,9 +5,11 @@ import torch
 from config import Config, ConfigError, Student, load
 from data.loading.batches import Batches
 from losses import LOSSES
+from losses.loss import Loss
 from losses.mix import names_of
+from losses.sp import gram
 from models import MODELS
-from training.steps import OnlineTeacher, Step, build_losses, distillation_term
+from training.steps import OnlineTeacher, Step, build_losses, teacher_output
 
 
 @pytest.fixture
@@ -124,9 +126,10 @@ def test_losses_compute_in_float32_whatever_the_model_computes_in(views, targets
         maps = [
             m(batch.inputs[r]).maps[-1] for m, r in ((student, "student"), (teacher, "teacher"))
         ]
+    expected = sp(maps[0].float(), gram(maps[1].float()))
     assert maps[0].dtype == torch.bfloat16
     assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(sp(*(m.float() for m in maps)).item(), rel=1e-6)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 class LookUp:
@@ -161,12 +164,11 @@ def test_targets_of_a_teacher_of_single_clips_are_mixed_as_the_clips_are(views, 
 
 
 def test_the_gram_matrix_of_single_clips_is_mixed_as_their_maps_are():
-    loss, maps, student = LOSSES["sp"](), torch.randn(6, 5), torch.randn(6, 3, 2)
-    mix = torch.softmax(torch.randn(6, 6), dim=1)
-    expected = distillation_term(loss, student, {"map": maps}, 6, mix)
-    found = distillation_term(loss, student, {"map_gram": maps @ maps.T}, 6, mix)
+    maps, mix = torch.randn(6, 5), torch.softmax(torch.randn(6, 6), dim=1)
+    expected = teacher_output({"map": maps}, "map_gram", 6, mix)
+    found = teacher_output({"map_gram": maps @ maps.T}, "map_gram", 6, mix)
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(expected, loss(student, mix @ maps))
+    torch.testing.assert_close(expected, gram(mix @ maps))
 
 
 def test_targets_of_a_teacher_of_the_same_inputs_are_not_mixed(views, targets):
@@ -177,3 +179,97 @@ def test_targets_of_a_teacher_of_the_same_inputs_are_not_mixed(views, targets):
     alone = step(batch)["kd"]
     batch.mix = torch.eye(8).roll(1, dims=0)
     assert step(batch)["kd"] == alone
+
+
+# Losses with parameters -----------------------------------------------------------------------
+
+
+class Hint(Loss):
+    """An adapter for each map, and a memory of the clips that it was given."""
+
+    def build(self, shapes):
+        self.shapes = shapes
+        pairs = zip(shapes["student_maps"], shapes["teacher_maps"], strict=True)
+        self.adapters = torch.nn.ModuleList(torch.nn.Linear(s[0], t[0]) for s, t in pairs)
+        self.register_buffer("calls", torch.zeros(shapes["clips"]))
+
+    def forward(self, student_maps, teacher_maps, clips):
+        self.calls = self.calls.index_add(0, clips, torch.ones(len(clips)))
+        terms = [
+            (adapter(mine.mean((2, 3))) - others.mean((2, 3))).square().mean()
+            for adapter, mine, others in zip(self.adapters, student_maps, teacher_maps, strict=True)
+        ]
+        return torch.stack(terms).sum()
+
+
+def hint_step(views, teachers=2):
+    student = model_for(views["student"], 0)
+    models = [OnlineTeacher(model_for(views["teacher"], seed)) for seed in range(1, 1 + teachers)]
+    return Step(student, "student", {"hint": Hint()}, {}, models), student
+
+
+def test_a_loss_takes_all_maps_and_the_numbers_of_the_training_clips(views, targets):
+    step, student = hint_step(views)
+    rows = np.array([3, 17, 4, 20, 11, 2])
+    batches = Batches(views, targets, rows, 4, 0)
+    step.build(student, batches, rows, seed=0)
+    student.train()
+    (loss, other) = step.losses["hint"]
+    assert loss.shapes["clips"] == 6
+    maps = student(views["student"][torch.arange(2)]).maps
+    assert loss.shapes["student_maps"] == tuple(tuple(one.shape[1:]) for one in maps)
+    for batch in batches.epoch(0):
+        step(batch)["loss"].backward()
+    assert loss.calls.tolist() == other.calls.tolist() == [1.0] * 6
+    first, second = loss.adapters[0].weight, other.adapters[0].weight
+    assert not torch.equal(first, second), "each teacher has its own adapters"
+    assert first.grad.abs().sum() > 0 < second.grad.abs().sum()
+    assert len(step.parameters()) == 4 * len(loss.adapters)
+    assert all(not name.startswith("hint") for name in student.state_dict())
+
+
+def test_parameters_of_losses_depend_on_the_seed_only(views, targets):
+    found = []
+    for seed in (0, 0, 1):
+        step, student = hint_step(views, teachers=1)
+        torch.manual_seed(len(found))
+        state = torch.get_rng_state()
+        step.build(student, Batches(views, targets, np.arange(16), 4, 0), np.arange(16), seed)
+        assert torch.equal(torch.get_rng_state(), state)
+        found.append(step.losses["hint"][0].adapters[0].weight)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_the_keys_of_a_loss_override_the_shared_ones(tmp_path):
+    path = tmp_path / "config.ini"
+    path.write_text("[distillation]\nSOFTMAX_TEMPERATURE = 3\n[loss.kd]\nTEMPERATURE = 5\n")
+    assert build_losses("kd", "single_label", Student(), load(path))["kd"].teacher_temperature == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[loss.kd]\nTEMPERATUR = 5",
+            r"\[loss.kd\] temperatur: .* no such key; nearest: temperature",
+        ),
+        ("[loss.kd]\nTEMPERATURE = warm", r"\[loss.kd\] temperature: found 'warm', expected a num"),
+        (
+            "[loss.kd]\nTEMPERATURE = 0",
+            r"\[loss.kd\] temperature: found 0, expected a number above",
+        ),
+        ("[loss.kd]\nTASK = multi_label", r"\[loss.kd\] task: .* no such key"),
+        (
+            "[loss.ce]\nLABEL_SMOOTHING = 0.1",
+            r"label_smoothing: .* no such key here, but in .teach",
+        ),
+        ("[loss.kq]\nTEMPERATURE = 5", r"found 'kq'; nearest: kd"),
+    ],
+)
+def test_wrong_keys_of_a_loss_are_refused(tmp_path, text, message):
+    path = tmp_path / "config.ini"
+    path.write_text(text)
+    settings, name = load(path), text[6:8]
+    with pytest.raises(ConfigError, match=message):
+        build_losses(name, "single_label", Student(), settings)

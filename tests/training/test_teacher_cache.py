@@ -14,6 +14,7 @@ from data.augment import Augmentation
 from data.loading.batches import Batches
 from data.loading.replay import Replay
 from losses import LOSSES
+from losses.loss import Loss
 from models import MODELS
 from training import output_tables
 from training.steps import OnlineTeacher, Step
@@ -157,11 +158,11 @@ def test_a_batch_takes_its_sub_matrix_of_the_gram_matrix(views, targets, tmp_pat
 
 
 def test_only_the_outputs_that_the_losses_take_are_stored(views, tmp_path, monkeypatch):
-    class Hint(torch.nn.Module):
-        student, target = "embedding", "teacher"
+    class Hint(Loss):
+        def forward(self, student_embedding, teacher_embedding): ...
 
-    class MapHint(Hint):
-        student = "map"
+    class MapHint(Loss):
+        def forward(self, student_maps, teacher_map): ...
 
     monkeypatch.setitem(LOSSES, "hint", Hint)
     monkeypatch.setitem(LOSSES, "map_hint", MapHint)
@@ -280,3 +281,19 @@ def test_other_clips_than_the_cached_ones_have_no_outputs(views, targets, tmp_pa
     batch = next(Batches({}, targets, np.array([0, 23]), 2, 0).epoch(0))
     with pytest.raises(IndexError):
         teacher.outputs(batch)
+
+
+@pytest.mark.parametrize("resident", [1.0, 0.0])
+def test_all_maps_are_cached_as_one_row(views, targets, tmp_path, monkeypatch, resident):
+    class Hint(Loss):
+        def forward(self, student_maps, teacher_maps): ...
+
+    monkeypatch.setitem(LOSSES, "hint", Hint)
+    view, model = views["teacher"], teacher_for(views["teacher"])
+    teacher = cached(model, view, tmp_path, "ce+hint", resident=resident)
+    for batch in Batches({"teacher": view}, targets, ROWS, 4, 0).epoch(0):
+        found, wanted = teacher.outputs(batch)["maps"], model(view[batch.rows]).maps
+        assert len(found) == len(wanted) > 1
+        tolerance = {"rtol": 1e-5, "atol": 1e-5} if resident else {"rtol": 1e-3, "atol": 1e-3}
+        for mine, others in zip(found, wanted, strict=True):
+            torch.testing.assert_close(mine, others, **tolerance)
