@@ -43,9 +43,13 @@ class Yamnet(nn.Module):
         pooling: of the last map to the embedding: its `mean` over time and frequency; `statistics`:
             that and the std over time of its mean over frequency, twice as many values, for a
             classifier of its own.
+        classifier_norm: batch normalisation of the embedding, without scale and shift, before the
+            classifier: for gradients under FREEZE = backbone, where the values differ in scale.
 
     Source: YAMNet of TensorFlow's models and TensorFlow Hub (LiteRT), with weights of AudioSet that
-    can be loaded, see `models.yamnet_weights`; Howard et al., arXiv:1704.04861.
+    can be loaded, see `models.yamnet_weights`; Howard et al., arXiv:1704.04861. Statistics pooling:
+    Snyder et al., ICASSP 2018. Normalisation before a classifier on a frozen backbone: He et al.,
+    CVPR 2022, arXiv:2111.06377.
     Differs: the published scores are the mean over patches of 0.96 s; with PATCH_FRAMES = 96 the
     logits are, and the last patch ends with the clip. Random weights are initialised as by He et
     al.
@@ -67,6 +71,7 @@ class Yamnet(nn.Module):
         activation: Literal["relu6", "relu"] = "relu6",
         patch_frames: int = 0,
         pooling: Literal["mean", "statistics"] = "mean",
+        classifier_norm: bool = False,
     ) -> None:
         super().__init__()
         channels, frames, bands = check_mel_shape("yamnet", input_shape, frames=1, bands=1)
@@ -93,7 +98,10 @@ class Yamnet(nn.Module):
             width = multiple_of_8(full * width_mult)
         self.stage_ends = [n for n, stride in enumerate([*strides[1:], 2]) if stride == 2]
         self.pooled = {"mean": mean, "statistics": statistics}[pooling]
-        self.classifier = nn.Linear(width * (2 if pooling == "statistics" else 1), num_classes)
+        width *= 2 if pooling == "statistics" else 1
+        linear = nn.Linear(width, num_classes)
+        norm = nn.BatchNorm1d(width, affine=False)
+        self.classifier = nn.Sequential(norm, linear) if classifier_norm else linear
 
     def forward(self, x: Tensor) -> Output:
         maps, starts = [], patch_starts(x.shape[2], self.patch_frames)

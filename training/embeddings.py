@@ -2,7 +2,7 @@
 
 runs/<NAME>/embeddings/<fingerprint>/    shared by all trainings whose backbone and inputs are equal
     made_from.json       all that the embeddings depend on, see `training.teacher_cache`
-    clips.txt            the ids of all clips
+    clips.txt            the ids of all clips, of an augmented view those of its clips
     embedding.float32.*  (N, D)
     map_gram.float32.*   (N, N), where such a teacher is distilled with sp
 """
@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from config import UserError
+from data.augment import Augmentation, AugmentParams
 from data.loading.batches import ClipFeatures
+from data.loading.replay import Replay
 from models.output import CLASSIFIER, Output
 from models.own import code_fingerprint
 from training.fold import FoldData
@@ -45,10 +47,15 @@ class ClipEmbeddings(ClipFeatures):
     """The embeddings of every clip, looked up as its features are: (B,) -> (B, D) float32."""
 
     def __init__(
-        self, features: ClipFeatures, look_up: Callable[[Tensor], Tensor], size: int
+        self,
+        features: ClipFeatures,
+        look_up: Callable[[Tensor], Tensor],
+        size: int,
+        views: Sequence[Callable[[Tensor], Tensor]] = (),
     ) -> None:
         self.cache, self.settings, self.device = features.cache, features.settings, features.device
         self.look_up, self.shape, self.recordings = look_up, (size,), None
+        self.views = views
         self.set_normalisation(0.0, 1.0)
 
     @property
@@ -58,26 +65,42 @@ class ClipEmbeddings(ClipFeatures):
     def stored(self, rows: Tensor) -> Tensor:
         return self.look_up(rows.cpu())
 
+    def fetch(self, rows: Tensor, view: int | None = None) -> Tensor:
+        return self.stored(rows) if view is None else self.views[view](rows.cpu())
 
-def on_embeddings(fold: FoldData, role: Role, model: nn.Module) -> tuple[Head, FoldData]:
+    def render(
+        self, fetched: Tensor, augmentation: Augmentation | None, params: AugmentParams | None
+    ) -> Tensor:
+        return self.load(fetched if params is None else fetched[: len(params.weight)])
+
+
+def on_embeddings(
+    fold: FoldData, role: Role, model: nn.Module, replay: Replay | None
+) -> tuple[Head, FoldData]:
     """The classifier of a model with a frozen backbone, and the fold with the embeddings of all
-    clips in place of the features of `role`: training it there trains the model.
+    clips, and of the views of `replay`, in place of the features of `role`: training it there
+    trains the model.
 
     Raises UserError where they take more than TEACHER_CACHE_GB.
     """
     cache = open_embeddings(fold, role, model)
-    cache.fill(EMBEDDING)
-    if (found := cache.teacher(EMBEDDING)) is None:
-        raise UserError(
-            f"the embeddings of the {role} take more than [run] TEACHER_CACHE_GB; raise it"
-        )
-    (view,) = found.views
-    embeddings = ClipEmbeddings(
-        fold.features[role.features], view["embedding"], *cache.shapes["embedding"]
-    )
+    (look_up,) = embeddings_of(cache)
+    views = embeddings_of(open_embeddings(fold, role, model, replay)) if replay else []
+    (size,) = cache.shapes["embedding"]
+    embeddings = ClipEmbeddings(fold.features[role.features], look_up, size, views)
     return Head(model), dataclasses.replace(
         fold, features={**fold.features, role.features: embeddings}
     )
+
+
+def embeddings_of(cache: TeacherCache) -> list[Callable[[Tensor], Tensor]]:
+    """Of each view, by positions in the clip table: (B,) -> (B, D)."""
+    cache.fill(EMBEDDING)
+    if (found := cache.teacher(EMBEDDING)) is None:
+        raise UserError(
+            f"the embeddings of the {cache.role} take more than [run] TEACHER_CACHE_GB; raise it"
+        )
+    return [found.look_up(view, "embedding") for view in range(len(found.views))]
 
 
 def teacher_on_embeddings(
@@ -106,10 +129,13 @@ def teacher_on_embeddings(
     return CachedTeacher(cache.rows.numpy(), [{**shared, "logits": logits}])
 
 
-def open_embeddings(fold: FoldData, role: Role, model: nn.Module) -> TeacherCache:
-    """Where the embeddings of all clips are, or will be, stored."""
-    config, features, ids = fold.config, fold.features[role.features], fold.table.ids[:]
-    rows = np.arange(len(ids))
+def open_embeddings(
+    fold: FoldData, role: Role, model: nn.Module, replay: Replay | None = None
+) -> TeacherCache:
+    """Where the embeddings of all clips, or of the views of `replay`, are or will be stored."""
+    config, features = fold.config, fold.features[role.features]
+    rows = replay.rows.numpy() if replay else np.arange(len(fold.table.ids))
+    ids = fold.table.ids[rows]
     made_from = {
         "weights": fingerprint(model),
         "model": getattr(config, role.features).model,
@@ -119,9 +145,11 @@ def open_embeddings(fold: FoldData, role: Role, model: nn.Module) -> TeacherCach
         "std": features.std.tolist(),
         **features.cache.fingerprints(),
     }
-    folder = outputs_folder(RUNS / config.run.name / "embeddings", made_from, ids)
+    drawn = [{"drawn": replay.fingerprint(k)} for k in range(len(replay))] if replay else [{}]
+    top = RUNS / config.run.name / "embeddings"
+    folders = [outputs_folder(top, {**made_from, **view}, ids) for view in drawn]
     limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
-    return TeacherCache(model.eval(), features, rows, None, [folder], *limits, role=str(role))
+    return TeacherCache(model.eval(), features, rows, replay, folders, *limits, role=str(role))
 
 
 def fingerprint(model: nn.Module) -> str:

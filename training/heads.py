@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from config import Role as RoleSettings
+from data.loading.replay import Replay
 from training.alignment import align, check_classifier
 from training.embeddings import on_embeddings
 from training.fold import FoldData
@@ -15,10 +16,10 @@ from training.role import Role
 
 
 def trained_part(
-    fold: FoldData, role: Role, model: nn.Module, settings: RoleSettings
+    fold: FoldData, role: Role, model: nn.Module, settings: RoleSettings, replay: Replay | None
 ) -> tuple[nn.Module, FoldData]:
-    """The model and the fold; or, with a frozen backbone and unaugmented clips, its classifier and
-    the fold with embeddings.
+    """The model and the fold; or, with a frozen backbone and inputs that repeat, unaugmented clips
+    or the views of `replay`, its classifier and the fold with embeddings.
 
     Raises UserError for a classifier that does not fit FREEZE, HEAD_FIT or ALIGN_EPOCHS.
     """
@@ -29,8 +30,8 @@ def trained_part(
         check_classifier(model, clip, key)
     if settings.head_fit == "logistic_regression":
         linear_layer(model.get_submodule("classifier"))
-    if frozen and not fold.experiment.is_augmented(role.name):
-        return on_embeddings(fold, role, model)
+    if frozen and (replay or not fold.experiment.is_augmented(role.name)):
+        return on_embeddings(fold, role, model, replay)
     return model, fold
 
 

@@ -51,8 +51,12 @@ class CachedTeacher:
         self.views = views
 
     def outputs(self, batch: Batch) -> dict[str, Tensors]:
-        positions = self.position[batch.rows]
-        return {name: look_up(positions) for name, look_up in self.views[batch.view_index].items()}
+        names, view = self.views[batch.view_index], batch.view_index
+        return {name: self.look_up(view, name)(batch.rows) for name in names}
+
+    def look_up(self, view: int, name: str) -> Callable[[Tensor], Tensors]:
+        """From positions in the clip table, (B,), to an output."""
+        return lambda rows: self.views[view][name](self.position[rows])
 
 
 class TeacherCache:

@@ -40,18 +40,19 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
         print_score(fold, f"{title} (already finished)", finished["figures"])
         return
     started, settings = time.perf_counter(), settings_of(config, role, seed, number)
-    replay = build_replay(fold, seed) if training.uses_teacher else None
+    labelled_only = not training.uses_teacher
+    replay = build_replay(fold, role, seed, labelled_only=labelled_only)
     compiled = compiler(config.run.compile, fold.device)
     teachers = build_teachers(fold, seed, variant, replay, compiled)
     inputs = (role.features, *(name for teacher in teachers for name in teacher.input_roles))
     model = new_model(fold, role, seed, variant)
-    trained, data = trained_part(fold, role, model, settings)
+    trained, data = trained_part(fold, role, model, settings, replay)
     losses = build_losses(
         variant, fold.table.task, settings, config, positive_weight(fold, settings)
     )
     batches = build_batches(
         *(data, role, seed, dict.fromkeys(inputs), replay, pair),
-        labelled_only=not training.uses_teacher,
+        labelled_only=labelled_only,
     )
     step = Step(
         data_parallel(compiled(trained), losses.values()),

@@ -81,8 +81,10 @@ class ClipFeatures:
         """Whether training reads its features from disk."""
         return (self.recordings or self).resident is None
 
-    def fetch(self, rows: Tensor) -> Tensor:
-        """The features to render in training, see `stored`. Thread-safe."""
+    def fetch(self, rows: Tensor, view: int | None = None) -> Tensor:
+        """The features to render in training, see `stored`, of a replayed view where there are any.
+        Thread-safe.
+        """
         if self.recordings:
             return self.recordings.stored(torch.from_numpy(self.recording[rows.cpu().numpy()]))
         return self.stored(rows)
@@ -190,6 +192,7 @@ class Plan(NamedTuple):
     params: AugmentParams | None  # their augmentation; partners are positions in `sources`
     fetched: Tensor  # those of `sources` that this process renders its share from
     share: AugmentParams | None  # of this process's share; partners are positions in `fetched`
+    view: int | None  # the replayed view that they are of
 
 
 class Batches:
@@ -228,8 +231,7 @@ class Batches:
         return -(-len(self.sampler) // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        view_index = epoch % len(self.replay) if self.replay else 0
-        plans = self.plans(epoch, view_index)
+        plans = self.plans(epoch)
         here = (self.fetch(plan) for plan in plans)
         batches = prefetched(self.fetch, plans) if self.prefetch else here
         with closing(batches):
@@ -242,7 +244,7 @@ class Batches:
                 if plan.params is not None:
                     targets = plan.params.to(targets.device).mix(targets)[: len(plan.rows)]
                 labelled, mix = self.labelled_of(plan), self.mix_of(plan)
-                yield Batch(plan.rows, inputs, targets, view_index, labelled, mix)
+                yield Batch(plan.rows, inputs, targets, plan.view or 0, labelled, mix)
 
     def labelled_of(self, plan: Plan) -> Tensor | None:
         if self.labelled is None:
@@ -257,29 +259,31 @@ class Batches:
             return None
         return plan.params.mix(torch.eye(len(plan.rows))).to(self.targets.device)
 
-    def plans(self, epoch: int, view_index: int) -> Iterator[Plan]:
+    def plans(self, epoch: int) -> Iterator[Plan]:
+        view = epoch % len(self.replay) if self.replay else None
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         for rows in self.sampler.order(generator).split(self.batch_size):
             own = torch.arange(len(rows))[share(len(rows), self.rank, self.world)]
-            if self.replay:
-                sources, params = self.replay.take(rows, view_index)
+            if self.replay and view is not None:
+                sources, params = self.replay.take(rows, view)
             elif self.augmentation:
                 sources, params = rows, self.augmentation.sample(rows, generator, epoch)
             else:
                 sources, params = rows, None
             if len(own) == len(rows):
                 fetched, part = sources, params
-            elif self.replay:
-                fetched, part = self.replay.take(rows[own], view_index)
+            elif self.replay and view is not None:
+                fetched, part = self.replay.take(rows[own], view)
             elif params is None:
                 fetched, part = rows[own], None
             else:
                 positions, part = params.take(own)
                 fetched = rows[positions]
-            yield Plan(rows, sources, params, fetched, part)
+            yield Plan(rows, sources, params, fetched, part, view)
 
     def fetch(self, plan: Plan) -> tuple[Plan, dict[str, Tensor]]:
-        return plan, {role: one.fetch(plan.fetched) for role, one in self.features.items()}
+        fetched = {role: f.fetch(plan.fetched, plan.view) for role, f in self.features.items()}
+        return plan, fetched
 
 
 def share(count: int, rank: int, world: int) -> slice:

@@ -70,6 +70,16 @@ def test_statistics_are_the_mean_and_the_std_over_time():
     torch.testing.assert_close(output.embedding, expected, atol=2e-3, rtol=0)
 
 
+def test_normalisation_before_the_classifier_has_no_parameters():
+    model = build((1, 70, 33), 3, width_mult=0.25, classifier_norm=True).train()
+    plain = build((1, 70, 33), 3, width_mult=0.25)
+    x = torch.randn(4, 1, 70, 33)
+    output = model(x)
+    normalised = F.batch_norm(output.embedding, None, None, training=True)
+    torch.testing.assert_close(output.logits, model.classifier[1](normalised))
+    assert cost(model, x.shape[1:])[:2] == cost(plain, x.shape[1:])[:2]
+
+
 def test_statistics_of_a_constant_map_have_a_finite_gradient():
     maps = torch.ones(1, 4, 3, 2, requires_grad=True)
     statistics(maps).sum().backward()

@@ -17,9 +17,10 @@ from training.builders import new_model
 from training.embeddings import fingerprint, on_embeddings, teacher_on_embeddings
 from training.experiment import Experiment
 from training.fold import open_fold
+from training.inputs import build_replay
 from training.logistic_regression import fit_classifier, linear_layer
 from training.predict import forward_all
-from training.role import TEACHER
+from training.role import TEACHER, Role
 from training.stages import train_students, train_teachers
 from training.steps import OnlineTeacher
 from training.teachers import read_teacher
@@ -43,7 +44,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def live(fold, role, model):
+def live(fold, role, model, replay):
     return model, fold
 
 
@@ -57,6 +58,37 @@ def test_a_head_on_embeddings_equals_one_behind_the_live_backbone(place, monkeyp
         for name, tensor in cached.items():
             torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-6)
     assert not (place / "runs/live/embeddings").exists()
+
+
+VIEWS = (
+    *("student.freeze=backbone", "student.batch_norm=yes", "student.epochs=3"),
+    *("augment.mixup_alpha=1", "augment.mixup_prob=0.5", "augment.gain_db=6"),
+    *("distillation.augmented_views=2", "distillation.variants=ce, ce+kd"),
+)
+
+
+def test_a_head_on_embeddings_of_views_equals_one_behind_the_live_backbone(place, monkeypatch):
+    for name in ("cached", "live"):
+        config = settings(name, *VIEWS)
+        train_teachers(config)
+        train_students(config)
+        monkeypatch.setattr(heads, "on_embeddings", live)
+    students = sorted(place.glob("runs/cached/student/**/weights.safetensors"))
+    assert len(students) == 4
+    for path in students:
+        cached, other = load_file(path), load_file(str(path).replace("/cached/", "/live/"))
+        for name, tensor in cached.items():
+            torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-6)
+    assert len(list((place / "runs/cached/embeddings").iterdir())) == 5  # clips, two views a fold
+    assert not (place / "runs/live/embeddings").exists()
+
+
+def test_students_of_labels_alone_have_the_same_views(place):
+    fold = open_fold(Experiment.open(settings("any", *VIEWS), "teacher", "student"), 1)
+    student = Role("student")
+    replays = [build_replay(fold, student, 0, labelled_only=only) for only in (True, False)]
+    assert len({replay.fingerprint(1) for replay in replays}) == 1
+    assert build_replay(fold, TEACHER, 0, labelled_only=True) is None
 
 
 def test_folds_share_the_embeddings_unless_each_is_normalised_by_its_own_clips(place):
@@ -107,7 +139,7 @@ def test_embeddings_depend_on_the_weights_before_the_classifier_alone():
 def test_the_embeddings_replace_the_features_of_all_clips(place):
     fold = open_fold(Experiment.open(settings("any", *PROBE), "teacher"), 1)
     model = new_model(fold, TEACHER, 0)
-    head, embedded = on_embeddings(fold, TEACHER, model)
+    head, embedded = on_embeddings(fold, TEACHER, model, None)
     rows = np.array([5, 0, 3])
     for name in ("logits", "embedding"):
         torch.testing.assert_close(
