@@ -87,12 +87,12 @@ def positive_weight(fold: FoldData, settings: RoleSettings) -> Tensor | None:
     return torch.as_tensor(weight, dtype=torch.float32, device=fold.device)
 
 
-def build_replay(fold: FoldData, role: Role, seed: int, *, labelled_only: bool) -> Replay | None:
+def build_replay(fold: FoldData, seed: int, *, labelled_only: bool = False) -> Replay | None:
     """The AUGMENTED_VIEWS that students and their teachers share, of the clips of `build_batches`;
     None where every epoch samples its own augmentation.
     """
     views, rows = fold.config.distillation.augmented_views, fold.split.train
-    if not views or role.name != "student":
+    if not views:
         return None
     augmentation = fold.experiment.augmentation("student", ("teacher", "student"))
     return Replay(augmentation, fold.labelled(rows) if labelled_only else rows, views, seed)

@@ -41,7 +41,8 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
         return
     started, settings = time.perf_counter(), settings_of(config, role, seed, number)
     labelled_only = not training.uses_teacher
-    replay = build_replay(fold, role, seed, labelled_only=labelled_only)
+    is_student = role.name == "student"
+    replay = build_replay(fold, seed, labelled_only=labelled_only) if is_student else None
     compiled = compiler(config.run.compile, fold.device)
     teachers = build_teachers(fold, seed, variant, replay, compiled)
     inputs = (role.features, *(name for teacher in teachers for name in teacher.input_roles))
