@@ -358,7 +358,7 @@ def test_impulse_responses_are_applied_to_the_named_devices_only():
     settings = responses("dirs", [1, 0.5]), "augment.impulse_response_devices=b"
     found = experiment(*settings, table=table)
     for role in ("teacher", "student"):
-        (plan,) = build_batches(found, Role(role), 0, [role]).plans(0, 0)
+        (plan,) = build_batches(found, Role(role), 0, [role]).plans(0)
         assert torch.equal(plan.params.response == 0, plan.rows % 3 == 1)
         assert (plan.params.response == 0).any()
     with pytest.raises(ConfigError, match=r"devices: found 'c' \(allowed: a, b\)"):
