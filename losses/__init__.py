@@ -30,19 +30,47 @@ weights. Buffers are updated in training mode only, and alike in all processes: 
 a generator that depends on the buffers alone.
 """
 
+from losses.at import AttentionTransfer
 from losses.bce import BinaryCrossEntropy
+from losses.cc import CorrelationCongruence
 from losses.ce import CrossEntropy
 from losses.centre import CentreLoss
+from losses.cka import CentredKernelAlignment
+from losses.crd import ContrastiveDistillation
+from losses.dist import Dist
+from losses.dkd import DecoupledDistillation
+from losses.embed import EmbeddingRegression
 from losses.fitnet import FitNet
+from losses.focus import FocusPicking
+from losses.iusp import IntraUtteranceSimilarity
 from losses.kd import KnowledgeDistillation
 from losses.loss import Loss
+from losses.mlkd import MultiLevelDistillation
+from losses.nkd import NormalisedDistillation
+from losses.pkt import ProbabilisticTransfer
+from losses.rkd import RelationalDistillation
 from losses.sp import SimilarityPreserving
+from losses.vid import VariationalInformation
 
 LOSSES: dict[str, type[Loss]] = {
+    "at": AttentionTransfer,
     "bce": BinaryCrossEntropy,
+    "cc": CorrelationCongruence,
     "ce": CrossEntropy,
     "centre": CentreLoss,
+    "cka": CentredKernelAlignment,
+    "crd": ContrastiveDistillation,
+    "dist": Dist,
+    "dkd": DecoupledDistillation,
+    "embed": EmbeddingRegression,
     "fitnet": FitNet,
+    "focus": FocusPicking,
+    "iusp": IntraUtteranceSimilarity,
     "kd": KnowledgeDistillation,
+    "mlkd": MultiLevelDistillation,
+    "nkd": NormalisedDistillation,
+    "pkt": ProbabilisticTransfer,
+    "rkd": RelationalDistillation,
     "sp": SimilarityPreserving,
+    "vid": VariationalInformation,
 }

@@ -19,7 +19,7 @@ from tests.losses.examples import (
 
 CASES = [(name, task) for name, loss in sorted(LOSSES.items()) for task in loss.tasks]
 OF_TEACHER = [(name, task) for name, task in CASES if LOSSES[name].takes_teacher]
-NOT_ZERO = {"fitnet"}
+NOT_ZERO = {"crd", "fitnet", "focus", "nkd", "vid"}
 """With an adapter that starts at random, labels, or a memory: not zero where the outputs agree."""
 
 

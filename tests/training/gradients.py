@@ -48,6 +48,8 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         "sp": LOSSES["sp"](),
         "centre": LOSSES["centre"](),
         "fitnet": LOSSES["fitnet"](),
+        "at": LOSSES["at"](),
+        "crd": LOSSES["crd"](size=4, negatives=5),
     }
     teacher = OnlineTeacher(frozen)
     augment = Augment(mixup_alpha=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
@@ -72,8 +74,9 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         terms["loss"].backward()
         gradients_of = {name: p.grad.clone() for name, p in model.named_parameters()}
         buffers = {name: b.clone() for name, b in model.named_buffers()}
-        buffers["centres"] = losses["centre"].centres
-        gradients_of["adapter"] = losses["fitnet"].adapter.weight.grad.clone()
+        of_losses = step.modules()
+        buffers |= {name: b.clone().float() for name, b in of_losses.named_buffers()}
+        gradients_of |= {name: p.grad.clone() for name, p in of_losses.named_parameters()}
         found.append({n: t.detach().clone() for n, t in terms.items()} | gradients_of | buffers)
     return found
 
@@ -86,6 +89,8 @@ def in_memory(model: torch.nn.Module, view: ClipFeatures, rows: np.ndarray) -> C
         "logits": outputs["logits"].__getitem__,
         "map_gram": lambda at: pairs[at[:, None], at],
         "map": outputs["map"].__getitem__,
+        "embedding": outputs["embedding"].__getitem__,
+        "maps": lambda at: tuple(one[at] for one in outputs["maps"]),
     }
     return CachedTeacher(rows, [look_up])
 
