@@ -14,8 +14,8 @@ def channels(shape: Sequence[int]) -> int:
 
 
 def check_grids(loss: str, student: Sequence[int], teacher: Sequence[int]) -> None:
-    """Raises UserError for a map with a grid beside one of tokens."""
-    if len(student) != len(teacher):
+    """Raises UserError for a map with a grid beside one of tokens, and for a vector."""
+    if len(student) != len(teacher) or len(student) not in (2, 3):
         shapes = " and ".join("x".join(map(str, shape)) for shape in (student, teacher))
         raise UserError(
             f"{loss}: student and teacher have maps of {shapes}, expected channels x time x "
