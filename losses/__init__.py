@@ -10,6 +10,8 @@ A loss is a `Loss`, a module. The arguments of its `forward` declare what it tak
     student_maps      tuple     and teacher_maps: all of them
     teacher_map_gram  (B, B)    inner products of the teacher's last maps, which are small enough to
                                 be cached for all pairs of clips where the maps are not
+    teacher_energies  tuple     of all maps: the mean over their channels of the squares, (B, T, F)
+                                or (B, N), which are small enough to be cached, too
     mix               (B, B)    or None: the share of each clip in each input, where the teacher's
                                 tensors are those of single clips; without this argument they are
                                 mixed by these shares already

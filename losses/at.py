@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from config import ConfigError
-from losses.grids import check_grids, on_one_grid
+from config import ConfigError, UserError
+from losses.grids import pooled
 from losses.loss import Loss
 from losses.sp import row_normalised
 
@@ -24,9 +24,11 @@ class AttentionTransfer(Loss):
     Options:
         pairs: how many, from the deepest; 0: as many as the shallower network has maps.
 
-    Source: Zagoruyko & Komodakis, ICLR 2017, arXiv:1612.03928, eq. 2, with p = 2.
-    Differs: the square of the norm, as in the authors' code; the mean over the clips.
-    Shapes: student maps and teacher maps, each (B, C, T, F) or (B, N, D) -> ().
+    Source: Zagoruyko & Komodakis, ICLR 2017, arXiv:1612.03928, eq. 2; p = 2.
+    Differs: the square of the norm, as in the authors' code; the mean over the clips. Of a teacher
+    of single clips, mixed clips have the mixed energies q.
+    Shapes: student maps, each (B, C, T, F) or (B, N, D), teacher energies, each (B, T', F') or
+    (B, N') -> ().
     """
 
     def __init__(self, *, pairs: int = 0) -> None:
@@ -34,23 +36,34 @@ class AttentionTransfer(Loss):
         self.pairs = pairs
 
     def build(self, shapes: Mapping[str, Any]) -> None:
-        student, teacher = shapes["student_maps"], shapes["teacher_maps"]
+        student, teacher = shapes["student_maps"], shapes["teacher_energies"]
         fewer = min(len(student), len(teacher))
-        if not 0 <= self.pairs <= fewer:
+        if not 0 <= self.pairs <= fewer or not fewer:
             raise ConfigError("pairs", f"found {self.pairs}, expected 0 to {fewer}")
         self.pairs = self.pairs or fewer
-        for pair in zip(student[-self.pairs :], teacher[-self.pairs :], strict=True):
-            check_grids("at", *pair)
+        for mine, others in zip(student[-self.pairs :], teacher[-self.pairs :], strict=True):
+            if len(mine) != 1 + len(others):
+                raise UserError("at: expected maps with a grid of both networks, or tokens of both")
 
-    def forward(self, student_maps: tuple[Tensor, ...], teacher_maps: tuple[Tensor, ...]) -> Tensor:
-        chosen = zip(student_maps[-self.pairs :], teacher_maps[-self.pairs :], strict=True)
-        terms = [(s - t).square().sum() for s, t in (attention(*pair) for pair in chosen)]
-        return torch.stack(terms).sum() / (2 * len(student_maps[0]))
+    def forward(
+        self, student_maps: tuple[Tensor, ...], teacher_energies: tuple[Tensor, ...]
+    ) -> Tensor:
+        student, teacher = energies(student_maps[-self.pairs :]), teacher_energies[-self.pairs :]
+        terms = [
+            (mine - others).square().sum() for mine, others in map(attention, student, teacher)
+        ]
+        return torch.stack(terms).sum() / (2 * len(student[0]))
+
+
+def energies(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The mean of the squares over the channels: each (B, C, T, F) -> (B, T, F), or (B, N, D) ->
+    (B, N).
+    """
+    return tuple(one.square().mean(dim=1 if one.ndim == 4 else -1) for one in maps)
 
 
 def attention(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, C, T, F) or (B, N, D) of each -> (B, cells) of each, rows of length 1."""
-    axis = 1 if student.ndim == 4 else 2
-    energies = (one.square().mean(dim=axis, keepdim=True) for one in (student, teacher))
-    student, teacher = on_one_grid(*energies)
-    return row_normalised(student.flatten(1)), row_normalised(teacher.flatten(1))
+    """Energies (B, T, F) or (B, N) of each -> (B, cells) of each, rows of length 1."""
+    sizes = [min(pair) for pair in zip(student.shape[1:], teacher.shape[1:], strict=True)]
+    mine, others = (pooled(one[:, None], sizes).flatten(1) for one in (student, teacher))
+    return row_normalised(mine), row_normalised(others)

@@ -2,15 +2,16 @@ import pytest
 import torch
 
 from config import ConfigError, UserError
-from losses.at import AttentionTransfer
+from losses.at import AttentionTransfer, energies
 from tests.losses.examples import random
 
 
 def transfer(student, teacher, **settings):
     loss = AttentionTransfer(**settings)
-    shapes = [tuple(tuple(one.shape[1:]) for one in maps) for maps in (student, teacher)]
-    loss.build({"student_maps": shapes[0], "teacher_maps": shapes[1]})
-    return loss(student, teacher)
+    squares = energies(teacher)
+    shapes = [tuple(tuple(one.shape[1:]) for one in outputs) for outputs in (student, squares)]
+    loss.build({"student_maps": shapes[0], "teacher_energies": shapes[1]})
+    return loss(student, squares)
 
 
 def test_one_pair_by_hand():
@@ -38,7 +39,9 @@ def test_it_equals_loops_over_the_deepest_pairs():
 
 def test_tokens_beside_a_grid_and_too_many_pairs_are_refused():
     grid, tokens = (random(0, 2, 6, 4),), (random(1, 9, 16),)
-    with pytest.raises(UserError, match="at: student and teacher have maps of 2x6x4 and 9x16"):
+    with pytest.raises(
+        UserError, match="at: expected maps with a grid of both networks, or tokens of both"
+    ):
         transfer(grid, tokens)
     with pytest.raises(ConfigError, match="pairs: found 2, expected 0 to 1"):
         transfer(grid, grid, pairs=2)

@@ -18,6 +18,7 @@ from config import Augment, UserError
 from data.augment import Augmentation
 from data.loading.batches import Batches, ClipFeatures
 from losses import LOSSES
+from losses.at import energies
 from losses.sp import gram
 from models import MODELS
 from tests.training.conftest import two_classes
@@ -90,7 +91,7 @@ def in_memory(model: torch.nn.Module, view: ClipFeatures, rows: np.ndarray) -> C
         "map_gram": lambda at: pairs[at[:, None], at],
         "map": outputs["map"].__getitem__,
         "embedding": outputs["embedding"].__getitem__,
-        "maps": lambda at: tuple(one[at] for one in outputs["maps"]),
+        "energies": lambda at: energies(tuple(one[at] for one in outputs["maps"])),
     }
     return CachedTeacher(rows, [look_up])
 

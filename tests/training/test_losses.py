@@ -89,7 +89,7 @@ def test_a_run_with_adapters_a_memory_and_all_maps(tmp_path, monkeypatch):
     outputs = {
         path.name.partition(".")[0] for path in tmp_path.glob("runs/cached/**/outputs/*/*.npy")
     }
-    assert outputs == {"logits", "embedding", "map", "maps"}
+    assert outputs == {"logits", "embedding", "map", "energies"}
     results = write_results("cached")
     student = results[results["role"] == "student"]["parameters"].iloc[0]
     assert student == sum(
