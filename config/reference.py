@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from config.errors import choose
 from config.fields import allowed_range, key_fields, to_text
-from config.sections import SECTIONS, Augment, Classes, Data, Ensembles, Matrix, Mel
+from config.sections import LOSS, SECTIONS, Augment, Classes, Data, Ensembles, Matrix, Mel
 
 OF_MODEL = "options of the model: `python -m models NAME` lists them"
 FURTHER_KEYS = {
@@ -44,6 +44,8 @@ def section_text(name: str) -> str:
     """The keys of one section, with default and meaning. ConfigError for an unknown section."""
     if name == "coefficients":
         return f"[coefficients]\n\nNAME = 1\n{indented(COEFFICIENTS)}"
+    if name.startswith(LOSS):
+        return f"[{name}]: {LOSS_SECTIONS}"
     kind = choose("SECTION", {**SECTIONS, "coefficients": None}, name)
     blocks = [f"[{name}]: {summary(kind)}"]
     for f, meaning in meanings(kind):

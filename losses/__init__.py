@@ -10,6 +10,8 @@ A loss is a `Loss`, a module. The arguments of its `forward` declare what it tak
     student_maps      tuple     and teacher_maps: all of them
     teacher_map_gram  (B, B)    inner products of the teacher's last maps, which are small enough to
                                 be cached for all pairs of clips where the maps are not
+    teacher_energies  tuple     of all maps: the mean over their channels of the squares, (B, T, F)
+                                or (B, N), which are small enough to be cached, too
     mix               (B, B)    or None: the share of each clip in each input, where the teacher's
                                 tensors are those of single clips; without this argument they are
                                 mixed by these shares already
@@ -30,19 +32,47 @@ weights. Buffers are updated in training mode only, and alike in all processes: 
 a generator that depends on the buffers alone.
 """
 
+from losses.at import AttentionTransfer
 from losses.bce import BinaryCrossEntropy
+from losses.cc import CorrelationCongruence
 from losses.ce import CrossEntropy
 from losses.centre import CentreLoss
+from losses.cka import CentredKernelAlignment
+from losses.crd import ContrastiveDistillation
+from losses.dist import Dist
+from losses.dkd import DecoupledDistillation
+from losses.embed import EmbeddingRegression
 from losses.fitnet import FitNet
+from losses.focus import FocusPicking
+from losses.iusp import IntraUtteranceSimilarity
 from losses.kd import KnowledgeDistillation
 from losses.loss import Loss
+from losses.mlkd import MultiLevelDistillation
+from losses.nkd import NormalisedDistillation
+from losses.pkt import ProbabilisticTransfer
+from losses.rkd import RelationalDistillation
 from losses.sp import SimilarityPreserving
+from losses.vid import VariationalInformation
 
 LOSSES: dict[str, type[Loss]] = {
+    "at": AttentionTransfer,
     "bce": BinaryCrossEntropy,
+    "cc": CorrelationCongruence,
     "ce": CrossEntropy,
     "centre": CentreLoss,
+    "cka": CentredKernelAlignment,
+    "crd": ContrastiveDistillation,
+    "dist": Dist,
+    "dkd": DecoupledDistillation,
+    "embed": EmbeddingRegression,
     "fitnet": FitNet,
+    "focus": FocusPicking,
+    "iusp": IntraUtteranceSimilarity,
     "kd": KnowledgeDistillation,
+    "mlkd": MultiLevelDistillation,
+    "nkd": NormalisedDistillation,
+    "pkt": ProbabilisticTransfer,
+    "rkd": RelationalDistillation,
     "sp": SimilarityPreserving,
+    "vid": VariationalInformation,
 }

@@ -11,7 +11,7 @@ from torch import nn
 from config import ConfigError
 
 OUTPUTS = ("logits", "embedding", "map", "maps")  # of a model; map: the last of the maps
-ARGUMENTS = {"labels", "clips", "mix", "teacher_map_gram"}
+ARGUMENTS = {"labels", "clips", "mix", "teacher_map_gram", "teacher_energies"}
 ARGUMENTS |= {f"{side}_{output}" for side in ("student", "teacher") for output in OUTPUTS}
 OF_PAIRS = {"mix", "teacher_map_gram"}  # (B, B): of all clips, also of those without labels
 GIVEN = ("task", "label_smoothing", "pos_weight", "centre_lr")

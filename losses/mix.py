@@ -6,7 +6,8 @@ from config import ConfigError, choose
 from losses import LOSSES
 
 WHERE = "[distillation] variants"
-TEACHERS = ("teacher", "specialists", "all")
+RANDOM = "random"  # one of the teacher and its specialists for each batch
+TEACHERS = ("teacher", "specialists", "all", RANDOM)
 
 
 def names_of(variant: str) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ def gram(maps: Tensor) -> Tensor:
     return features @ features.T
 
 
-def row_normalised(gram: Tensor) -> Tensor:
-    """(B, B) with rows of length 1, or 0."""
-    norm = torch.linalg.vector_norm(gram, dim=1, keepdim=True)
+def row_normalised(rows: Tensor) -> Tensor:
+    """(..., D) with rows of length 1, or 0."""
+    norm = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     # Added to the norm, an epsilon would send gradients of 1 / epsilon into a row of zeros.
-    return gram / torch.where(norm > 0, norm, 1.0)
+    return rows / torch.where(norm > 0, norm, 1.0)

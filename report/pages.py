@@ -4,6 +4,7 @@
     <!-- results recipes/results/NAME.csv METRIC --> the table of a committed results.csv
     <!-- runs recipes/results/NAME.csv METRIC ROLE --> the table of several runs
     <!-- matrix recipes/results/NAME.csv -->         the tables of a committed matrix
+    <!-- losses -->                                  every loss, what it takes and its source
     <!-- benchmarks -->                              the newest rows of benchmarks/results/
 
 Each part ends with <!-- end -->. The picture at the head of README.md and that of the matrix are
@@ -19,6 +20,7 @@ import pandas as pd
 
 from report.comparison import runs_markdown
 from report.configuration import configuration
+from report.loss_table import loss_table
 from report.matrix import matrix_markdown, matrix_picture, matrix_results
 from report.overview import overview
 from report.table import markdown
@@ -29,12 +31,13 @@ MATRIX = ROOT / "recipes/results/cmkd_esc10.csv"  # and its picture, .svg
 PAGES = (
     "README.md",
     "docs/configuration.md",
+    "docs/losses.md",
     "docs/performance.md",
     "docs/quickstart.md",
     "docs/reproduce.md",
     "recipes/README.md",
 )
-KINDS = "configuration|results|runs|benchmarks|matrix"
+KINDS = "configuration|results|runs|benchmarks|matrix|losses"
 PART = re.compile(rf"(<!-- ({KINDS})([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -46,6 +49,8 @@ def filled(text: str) -> str:
 def part(kind: str, arguments: str) -> str:
     if kind == "configuration":
         return configuration()
+    if kind == "losses":
+        return loss_table()
     if kind == "benchmarks":
         return benchmarks_table()
     if kind == "matrix":

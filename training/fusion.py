@@ -1,4 +1,4 @@
-"""Fusion of several systems: the mean of their probabilities or logits, or a gated mean."""
+"""Fusion of several systems: a mean of their probabilities or logits, or the most confident."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def fused(
     \sigma_m` plus :math:`\sum w_m \mu_m`, so that the ensemble is as confident as its members.
     gated: as probabilities, with weights per clip that are proportional to :math:`w e^{-H}`,
     where H is the entropy of p in nats, for multi-label tasks the mean over the classes.
+    max_vote: the logits of one member per clip, that of the largest :math:`w e^{-H}`.
 
     Shapes: M of (N, K), M -> (N, K); for single-label tasks up to a constant per clip.
     """
@@ -34,8 +35,10 @@ def fused(
         scores = (logits - mean) / np.where(std > 0, std, 1)
         mean_score = (shares * scores).sum(axis=0)
         return mean_score * (shares * std).sum(axis=0) + (shares * mean).sum(axis=0)
-    if kind == "gated":
+    if kind in ("gated", "max_vote"):
         shares = shares * np.exp(-entropy(logits, task))
+    if kind == "max_vote":
+        return np.take_along_axis(logits, shares.argmax(axis=0)[None], axis=0)[0]
     if task == "multi_label":
         presence, absence = (logsumexp(log_expit(x), 0, shares) for x in (logits, -logits))
         return presence - absence

@@ -16,9 +16,9 @@ from config import Config, ConfigError, Student, UserError, choose, constructor_
 from config import Role as RoleSettings
 from data.loading.batches import Batch, Batches
 from losses import LOSSES
+from losses.derived import DERIVED
 from losses.loss import GIVEN, Loss
 from losses.mix import WHERE, names_of
-from losses.sp import gram
 from models.output import Output
 from training.distributed import gather
 
@@ -31,7 +31,7 @@ class Teacher(Protocol):
 
     `input_roles` are the roles whose inputs a batch must have; without any, the outputs are looked
     up, and are mixed for mixed clips. The outputs are those of `tensors_of`, or those of them that
-    the losses take; map_gram may replace the map.
+    the losses take; one of DERIVED may replace what it follows from.
     """
 
     @property
@@ -101,7 +101,7 @@ class Step:
         if not self.uses_teachers:
             return []
         taken = {name for copies in self.losses.values() for name in copies[0].of_teacher()}
-        taken |= {name.removesuffix(GRAM) for name in taken}
+        taken |= {DERIVED[name][0] for name in taken if name in DERIVED}
         found = (teacher.outputs(batch) for teacher in self.teachers)
         return [{name: one for name, one in of.items() if name in taken} for of in found]
 
@@ -213,11 +213,11 @@ def teacher_output(
     `mix` (B, B): the shares of the clips in the student's inputs where the teacher's outputs are
     those of the clips alone, and are to be mixed in the same way.
     """
+    if name in DERIVED and name not in outputs:
+        source, function = DERIVED[name]
+        return function(teacher_output(outputs, source, clips, mix))
     if name.endswith(GRAM):
-        if name not in outputs:
-            return gram(teacher_output(outputs, name.removesuffix(GRAM), clips, mix))
-        pairs = outputs[name]
-        return pairs if mix is None else mix @ pairs @ mix.T
+        return outputs[name] if mix is None else mix @ outputs[name] @ mix.T
     output = each(Tensor.detach, full(outputs[name], clips))
     return output if mix is None else each(lambda one: torch.tensordot(mix, one, 1), output)
 

@@ -7,6 +7,7 @@ runs/<NAME>/teacher/seed_<s>/fold_<f>/outputs/<fingerprint>/    one folder per v
     map_gram.float32.* (N, N) inner products of the clips' maps: a batch takes a sub-matrix
     map.float16.*      (N, ...) maps, where their Gram matrix does not fit into memory
     maps.float32.*     (N, S) all maps of a clip, one after another
+    energies.float32.* (N, S) their energies, in the same way
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from data.loading.batches import GIGABYTE, Batch, ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
 from losses import LOSSES
+from losses.at import energies
 from losses.mix import names_of
 from training.distributed import barrier, rank
 from training.output_tables import Mapped, Table
@@ -62,11 +64,10 @@ class CachedTeacher:
 class TeacherCache:
     """The outputs of one frozen teacher for the clips of `rows`, on disk: one folder per view.
 
-    An output is a tensor ("logits", "embedding", "map"), the tuple "maps", or the Gram matrix of a
-    tensor ("map_gram"). A
-    Gram matrix is stored where it fits into memory; otherwise the tensor itself is: exact in
-    memory, or float16 mapped from the disk. Finished parts are used again; missing ones are
-    computed in float32.
+    An output is a tensor ("logits", "embedding", "map"), the Gram matrix of one ("map_gram"), or a
+    tuple ("maps", "energies"). A Gram matrix is stored where it fits into memory; otherwise the
+    tensor itself is: exact in memory, or float16 mapped from the disk. Finished parts are used
+    again; missing ones are computed in float32.
     """
 
     def __init__(
@@ -84,7 +85,10 @@ class TeacherCache:
         self.rows, self.folders = torch.as_tensor(rows), folders
         self.resident, self.disk = feature_memory_gb * GIGABYTE, teacher_cache_gb * GIGABYTE
         first = self.forward(slice(1), 0)
-        self.map_shapes = [tuple(one.shape[1:]) for one in first["maps"]]
+        first["energies"] = energies(first["maps"])
+        self.map_shapes = {
+            name: [tuple(one.shape[1:]) for one in first[name]] for name in ("maps", "energies")
+        }
         self.shapes = {name: tuple(flat(one).shape[1:]) for name, one in first.items()}
 
     @torch.no_grad()
@@ -146,7 +150,8 @@ class TeacherCache:
             for first in range(rows.start, rows.stop, batch_size):
                 outputs = self.forward(slice(first, min(first + batch_size, rows.stop)), view)
                 for name, tensors in found.items():
-                    tensors.append(flat(outputs[name]).cpu())
+                    output = energies(outputs["maps"]) if name == "energies" else outputs[name]
+                    tensors.append(flat(output).cpu())
             for table in unfinished:
                 table.write(start, torch.cat(found[table.name]))
 
@@ -162,13 +167,10 @@ class TeacherCache:
             view: dict[str, Callable[[Tensor], Tensors]] = {}
             for name, dtype in stored:
                 read = self.reader(self.table(folder, name, dtype))
-                view[name] = functools.partial(self.maps_of, read) if name == "maps" else read
+                shapes = self.map_shapes.get(name)
+                view[name] = functools.partial(unflattened, read, shapes) if shapes else read
             views.append(view)
         return CachedTeacher(self.rows.numpy(), views)
-
-    def maps_of(self, read: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, ...]:
-        parts = read(at).split([math.prod(shape) for shape in self.map_shapes], dim=1)
-        return tuple(one.unflatten(1, s) for one, s in zip(parts, self.map_shapes, strict=True))
 
     def reader(self, table: Table) -> Callable[[Tensor], Tensor]:
         """From positions (B,) to (B, ...) float32, or to (B, B) of a Gram matrix."""
@@ -186,6 +188,14 @@ def flat(output: Tensors) -> Tensor:
     if not isinstance(output, tuple):
         return output
     return torch.cat([one.float().flatten(1) for one in output or [torch.empty(1, 0)]], dim=1)
+
+
+def unflattened(
+    read: Callable[[Tensor], Tensor], shapes: Sequence[tuple[int, ...]], at: Tensor
+) -> tuple[Tensor, ...]:
+    """The inverse of `flat`, for the clips at these positions."""
+    parts = read(at).split([math.prod(shape) for shape in shapes], dim=1)
+    return tuple(one.unflatten(1, shape) for one, shape in zip(parts, shapes, strict=True))
 
 
 def multiply(features: Table, gram: Table, device: torch.device) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from config import Mel, UserError
 from data.checksums import sha256_of
-from data.loading.batches import ClipFeatures
+from data.loading.batches import Batch, ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
+from losses.mix import RANDOM, teachers_of
 from models.own import code_fingerprint
 from models.stored import read_description
 from training.builders import build_model, load_weights
@@ -21,11 +23,33 @@ from training.ensembles import ensemble_teacher
 from training.fold import FoldData
 from training.role import Role
 from training.run_folder import teacher_weights_file
-from training.steps import OnlineTeacher, Teacher
+from training.steps import OnlineTeacher, Teacher, Tensors
 from training.teacher_cache import TeacherCache, outputs_folder, required_outputs
 from training.validation import model_options, teacher_weights
 
 Compile = Callable[[nn.Module], nn.Module]
+
+
+class RandomTeacher:
+    """One of several teachers for each batch, sampled by their weights.
+
+    Which one depends on the clips of the batch and their order alone: it is the same in all
+    processes, and in a resumed training.
+
+    Source: switched training of Fukuda et al., Interspeech 2017.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher], weights: Sequence[float]) -> None:
+        self.teachers, self.weights = teachers, torch.tensor(weights)
+        self.input_roles = tuple(
+            dict.fromkeys(role for one in teachers for role in one.input_roles)
+        )
+
+    def outputs(self, batch: Batch) -> Mapping[str, Tensors]:
+        order = (batch.rows.cpu() * torch.arange(1, 1 + len(batch.rows))).sum()
+        generator = torch.Generator().manual_seed(int(order))
+        chosen = torch.multinomial(self.weights, 1, generator=generator)
+        return self.teachers[int(chosen)].outputs(batch)
 
 
 def build_teachers(
@@ -36,12 +60,15 @@ def build_teachers(
     `compiled` wraps a model that runs in every step.
     """
     config = fold.config
-    return {
+    found = {
         build_teacher(fold, Role(name), seed, variant, replay, compiled)
         if name in config.teachers()
         else ensemble_teacher(fold, name, seed): weight
         for name, weight in teacher_weights(config, fold.experiment.dataset, variant).items()
     }
+    if teachers_of(variant, config.ensemble_members()) == RANDOM:
+        return {RandomTeacher(list(found), list(found.values())): 1.0}
+    return found
 
 
 def build_teacher(

@@ -19,7 +19,7 @@ from data.datasets import build_dataset
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import HELD_OUT, Split
 from losses import LOSSES
-from losses.mix import names_of, teachers_of, uses_teacher
+from losses.mix import RANDOM, names_of, teachers_of, uses_teacher
 from metrics import METRICS
 from metrics.inputs import decisions
 from models import find_model
@@ -292,9 +292,9 @@ def teacher_weights(config: Config, dataset: Dataset, variant: str) -> dict[str,
     weighted = {
         role: weight
         for role, weight in zip(roles, weights or [1.0] * len(roles), strict=True)
-        if chosen == "all" or (role == str(TEACHER)) == (chosen == str(TEACHER))
+        if chosen in ("all", RANDOM) or (role == str(TEACHER)) == (chosen == str(TEACHER))
     }
-    if not weighted:
+    if not weighted or (chosen == RANDOM and len(weighted) == 1):
         raise ConfigError(VARIANTS, f"found {variant!r}, but [specialists] PAIRS is 0")
     return weighted
 

@@ -17,8 +17,8 @@ class Distillation:
         (),
         "loss mixes, one student each; empty: bce, bce+kd, bce+kd+sp for tags, ce, ce+kd, ce+kd+sp "
         "for one label; the teachers of a mix are the teacher and the specialists, or the "
-        "teacher alone (kd@teacher), the specialists alone (kd@specialists), or an ensemble of "
-        "[ensembles] (kd@fusion)",
+        "teacher alone (kd@teacher), the specialists alone (kd@specialists), one of all in each "
+        "batch (kd@random), or an ensemble of [ensembles] (kd@fusion)",
     )
     softmax_temperature: float = key(
         2.0, "temperature of kd, and of other losses that have one", low=1e-3

@@ -20,18 +20,19 @@ class Ensembles:
     written by `python -m training.logits`. FUSION is the teacher of the loss mix ce+kd@fusion.
     """
 
-    mean_of: Literal["probabilities", "logits", "standardised", "gated"] = key(
+    mean_of: Literal["probabilities", "logits", "standardised", "gated", "max_vote"] = key(
         "probabilities",
         "what is averaged: probabilities; logits (for one label, the normalised geometric mean of "
         "the probabilities); standardised: z-scores of the logits over the classes of each clip; "
-        "gated: probabilities weighted by the confidence of each member in each clip",
+        "gated: probabilities weighted by the confidence of each member in each clip; max_vote: of "
+        "each clip, those of its most confident member",
     )
     options: Mapping[str, str] = options_field()
 
     def __post_init__(self) -> None:
         self.members()
         for name in self.options:
-            if re.fullmatch(r"teacher|student|specialist_\d+|specialists|all", name):
+            if re.fullmatch(r"teacher|student|specialist_\d+|specialists|all|random", name):
                 raise ConfigError(
                     f"[ensembles] {name}", "is the name of a role; choose another name"
                 )

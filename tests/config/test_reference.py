@@ -26,6 +26,7 @@ def test_a_section_lists_its_keys_within_the_terminal(name, monkeypatch):
 def test_on_the_command_line():
     assert python("-m", "config", "[Student]").stdout.startswith("[student]: ")
     assert "KD = 1.5" in python("-m", "config", "coefficients").stdout
+    assert section_text("loss.kd").startswith("[loss.kd]: settings of one loss")
     wrong = python("-m", "config", "studnet")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("python -m config: SECTION: found 'studnet'; nearest: student")

@@ -5,6 +5,7 @@ import inspect
 import torch
 
 from losses import LOSSES
+from losses.at import energies
 
 SETTINGS = {
     "task": "single_label",
@@ -43,6 +44,9 @@ def arguments(name, seed=0, task="single_label"):
         elif output == "map_gram":
             features = random(number, *SHAPES["map"]).flatten(1)
             found[argument] = features @ features.T
+        elif output == "energies":
+            maps = (random(number + 50 * n, *s) for n, s in enumerate(MAPS))
+            found[argument] = energies(tuple(maps))
         elif output == "maps":
             found[argument] = tuple(random(number + 50 * n, *s) for n, s in enumerate(MAPS))
         else:
@@ -92,6 +96,8 @@ def like_student(taken):
         if name == "teacher_map_gram":
             features = taken["student_map"].flatten(1)
             found[name] = features @ features.T
+        elif name == "teacher_energies":
+            found[name] = energies(taken["student_maps"])
         elif name.startswith("teacher_"):
             found[name] = taken[name.replace("teacher", "student")]
     return found

@@ -2,11 +2,13 @@
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+import losses
 from losses import LOSSES
 from losses.loss import ARGUMENTS, Loss
 from tests.losses.examples import (
@@ -19,7 +21,7 @@ from tests.losses.examples import (
 
 CASES = [(name, task) for name, loss in sorted(LOSSES.items()) for task in loss.tasks]
 OF_TEACHER = [(name, task) for name, task in CASES if LOSSES[name].takes_teacher]
-NOT_ZERO = {"fitnet"}
+NOT_ZERO = {"crd", "fitnet", "focus", "nkd", "vid"}
 """With an adapter that starts at random, labels, or a memory: not zero where the outputs agree."""
 
 
@@ -155,3 +157,20 @@ def test_an_unknown_argument_is_an_error_where_the_loss_is_written():
 
         class Both(Loss):
             def forward(self, student_logits, teacher_logits, labels, mix): ...
+
+
+def test_the_example_of_the_documentation_is_a_loss():
+    page = (Path(__file__).parents[2] / "docs/extending.md").read_text()
+    (block,) = re.findall(r"```python\n(# losses/hint.py\n.*?)```", page, re.DOTALL)
+    exec(block, example := {})
+    loss = example["Hint"](scale=2.0)
+    loss.build({"student_embedding": (3,), "teacher_embedding": (5,), "clips": 8})
+    assert loss(torch.randn(4, 3), torch.randn(4, 5)) > 0
+    assert loss.of_student() == loss.of_teacher() == ("embedding",)
+
+
+def test_the_pages_name_every_argument():
+    page = (Path(__file__).parents[2] / "docs/extending.md").read_text()
+    for argument in ARGUMENTS:
+        assert f"`{argument}`" in page, argument
+        assert argument.replace("teacher_", "") in inspect.getdoc(losses), argument

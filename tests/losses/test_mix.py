@@ -12,6 +12,7 @@ from losses.mix import names_of, teachers_of, uses_teacher
         ("kd", ("kd",), "all", True),
         ("ce+kd@teacher", ("ce", "kd"), "teacher", True),
         ("kd @ Specialists", ("kd",), "specialists", True),
+        ("kd@random", ("kd",), "random", True),
     ],
 )
 def test_the_losses_and_teachers_of_a_variant(variant, names, teachers, distilled):

@@ -18,6 +18,7 @@ from config import Augment, UserError
 from data.augment import Augmentation
 from data.loading.batches import Batches, ClipFeatures
 from losses import LOSSES
+from losses.at import energies
 from losses.sp import gram
 from models import MODELS
 from tests.training.conftest import two_classes
@@ -48,6 +49,8 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         "sp": LOSSES["sp"](),
         "centre": LOSSES["centre"](),
         "fitnet": LOSSES["fitnet"](),
+        "at": LOSSES["at"](),
+        "crd": LOSSES["crd"](size=4, negatives=5),
     }
     teacher = OnlineTeacher(frozen)
     augment = Augment(mixup_alpha=0.5, roll_seconds=0.05, gain_db=3, time_mask_seconds=0.03)
@@ -72,8 +75,9 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
         terms["loss"].backward()
         gradients_of = {name: p.grad.clone() for name, p in model.named_parameters()}
         buffers = {name: b.clone() for name, b in model.named_buffers()}
-        buffers["centres"] = losses["centre"].centres
-        gradients_of["adapter"] = losses["fitnet"].adapter.weight.grad.clone()
+        of_losses = step.modules()
+        buffers |= {name: b.clone().float() for name, b in of_losses.named_buffers()}
+        gradients_of |= {name: p.grad.clone() for name, p in of_losses.named_parameters()}
         found.append({n: t.detach().clone() for n, t in terms.items()} | gradients_of | buffers)
     return found
 
@@ -86,6 +90,8 @@ def in_memory(model: torch.nn.Module, view: ClipFeatures, rows: np.ndarray) -> C
         "logits": outputs["logits"].__getitem__,
         "map_gram": lambda at: pairs[at[:, None], at],
         "map": outputs["map"].__getitem__,
+        "embedding": outputs["embedding"].__getitem__,
+        "energies": lambda at: energies(tuple(one[at] for one in outputs["maps"])),
     }
     return CachedTeacher(rows, [look_up])
 

@@ -49,6 +49,14 @@ def test_standardised_members_have_equal_weight_whatever_the_scale_of_their_logi
     assert shifted == pytest.approx(wanted[None] + 2), "the mean of the members' means"
 
 
+def test_a_max_vote_takes_the_most_confident_member_of_each_clip():
+    first = np.array([[0.9, 0.1], [0.5, 0.5]])  # as certain, with the larger weight; undecided
+    second = np.array([[0.1, 0.9], [0.05, 0.95]])
+    for task in TASKS:
+        found = mean_of([first, second], [1, 0.9], "max_vote", task)
+        assert found == pytest.approx(np.array([[0.9, 0.1], [0.05, 0.95]]))
+
+
 def test_a_gate_weighs_the_most_confident_member_of_each_clip_highest():
     """Entropies of (1/2, 1/2) and of certainty: ln 2 and 0, so the weights are 1/3 and 2/3."""
     undecided, certain = np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[1.0, 0.0], [0.5, 0.5]])

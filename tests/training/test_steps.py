@@ -1,8 +1,11 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from config import Config, ConfigError, Student, load
+from config import Config, ConfigError, Distillation, Specialists, Student, load
 from data.loading.batches import Batches
 from losses import LOSSES
 from losses.loss import Loss
@@ -10,6 +13,7 @@ from losses.mix import names_of
 from losses.sp import gram
 from models import MODELS
 from training.steps import OnlineTeacher, Step, build_losses, teacher_output
+from training.teachers import RandomTeacher, build_teachers
 
 
 @pytest.fixture
@@ -273,3 +277,28 @@ def test_wrong_keys_of_a_loss_are_refused(tmp_path, text, message):
     settings, name = load(path), text[6:8]
     with pytest.raises(ConfigError, match=message):
         build_losses(name, "single_label", Student(), settings)
+
+
+def test_one_teacher_is_sampled_for_each_batch_by_its_weight(views, targets):
+    teachers = [OnlineTeacher(model_for(views["teacher"], seed)) for seed in (1, 2, 3)]
+    random = RandomTeacher(teachers, [1.0, 3.0, 0.0])
+    assert random.input_roles == ("teacher",)
+    counts = [0, 0, 0]
+    batches = Batches({"teacher": views["teacher"]}, targets, np.arange(24), 2, 0)
+    for batch in (batch for epoch in range(20) for batch in batches.epoch(epoch)):
+        found = random.outputs(batch)["logits"]
+        assert torch.equal(found, random.outputs(batch)["logits"]), "of the batch alone"
+        same = [torch.equal(found, one.outputs(batch)["logits"]) for one in teachers]
+        assert sum(same) == 1
+        counts[same.index(True)] += 1
+    assert 30 < counts[0] < 90, counts
+    assert counts[2] == 0
+
+
+def test_kd_random_has_one_of_all_teachers(config, monkeypatch):
+    config = replace(config, specialists=Specialists(pairs=1), distillation=Distillation())
+    fold = SimpleNamespace(config=config, experiment=SimpleNamespace(dataset=None))
+    monkeypatch.setattr("training.teachers.build_teacher", lambda *arguments: LookUp())
+    (only,) = build_teachers(fold, 0, "ce+kd@random", None, None).items()
+    assert isinstance(only[0], RandomTeacher)
+    assert (only[1], only[0].weights.tolist()) == (1.0, [1.0, 1.0])

@@ -87,6 +87,7 @@ def test_variants_are_those_of_the_task_by_default(tmp_path, task, label):
         ("distillation.variants=bce", "found 'bce', but the data set is single-label"),
         ("distillation.augmented_views=2", "found 2, but .augment. is off"),
         ("distillation.variants=kd@specialists", "PAIRS is 0"),
+        ("distillation.variants=kd@random", "PAIRS is 0"),
     ],
 )
 def test_a_wrong_configuration_is_an_error_without_disk_access(
