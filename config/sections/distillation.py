@@ -54,8 +54,8 @@ class Distillation:
         0,
         "augmented views of each training clip, sampled once and replayed, view e mod "
         "AUGMENTED_VIEWS in epoch e, to students of labels alone too, so that the outputs of the "
-        "teacher and of a frozen backbone can be cached under [augment]; 0: augmentation is sampled "
-        "in each epoch",
+        "teacher and of a frozen backbone can be cached under [augment]; 0: augmentation is "
+        "sampled in each epoch",
         low=0,
         high=10_000,
     )
