@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -93,6 +93,20 @@ def find_streams(data: bytes) -> list[Stream]:
             last.frames.append(start)
         last.end = end
     return [part for stream in streams for part in stream.split() if part.frames]
+
+
+def longest_gap(data: bytes, streams: Iterable[Stream]) -> int:
+    """Bytes before a stream without its length that are neither frames nor tags, if that many are
+    no damage that a decoder passes over: of frames before them none can be known.
+    """
+    longest, end = 0, 0
+    for stream in streams:
+        while end < stream.start and (tag := tag_size(data, end)):
+            end += tag
+        if stream.promised is None:
+            longest = max(longest, stream.start - end)
+        end = stream.end
+    return longest if longest > LONGEST_GAP else 0
 
 
 def kind_of(data: bytes, start: int) -> Kind:

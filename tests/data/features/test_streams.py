@@ -1,6 +1,8 @@
 """A file is read whole, or refused."""
 
+import re
 import warnings
+from contextlib import suppress
 from itertools import accumulate
 
 import numpy as np
@@ -202,6 +204,39 @@ def test_a_cut_ogg_stream_is_read_with_a_warning(tmp_path, kind):
     path = written(tmp_path / f"c.{kind}", ogg[: len(ogg) * 6 // 10] + ogg)
     with pytest.warns(UserWarning, match="no last page"):
         assert 13 * RATE < len(all_samples(path)) < 18 * RATE
+
+
+@pytest.mark.parametrize("kind", ["ogg", "opus"])
+def test_of_an_ogg_stream_every_page_is_checked(tmp_path, kind):
+    ogg = encoded(tmp_path, noise(10), kind)
+    last = ogg.rfind(b"OggS\0")
+    with pytest.warns(UserWarning, match="no last page"):
+        assert len(read(written(tmp_path / "cut", ogg[:-1]))[0]) < 10 * RATE
+    flipped = bytearray(ogg)
+    flipped[last + 40] ^= 1
+    with pytest.warns(UserWarning, match="no last page"):
+        assert len(read(written(tmp_path / "flipped", flipped))[0]) < 10 * RATE
+    pages = [found.start() for found in re.finditer(rb"OggS\0", ogg)]
+    with pytest.warns(UserWarning, match="the stream has damaged or missing pages"):
+        attempt(written(tmp_path / "without a page", ogg[: pages[3]] + ogg[pages[4] :]))
+    flipped = bytearray(ogg)
+    flipped[pages[3] + 100] ^= 1
+    with pytest.warns(UserWarning, match="the stream has damaged or missing pages"):
+        attempt(written(tmp_path / "flipped inside", flipped))
+
+
+def attempt(path):
+    with suppress(BadAudio):  # of too few samples
+        read(path)
+
+
+def test_a_long_blank_before_mpeg_frames_is_a_warning(tmp_path):
+    mp3 = without_header(encoded(tmp_path, noise(3), "mp3"))
+    with pytest.warns(UserWarning, match="a.mp3: 5000 bytes are no MPEG frames"):
+        read(written(tmp_path / "a.mp3", bytes(5000) + mp3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(written(tmp_path / "b.mp3", id3v2(5000) + bytes(900) + mp3 + bytes(5000)))
 
 
 # Frames -------------------------------------------------------------------------------------------
