@@ -57,7 +57,7 @@ def trial(rng: Random, folder: Path, name: str, number: int, by_time: bool) -> N
         remove_students(place)
     if by_time:
         script = Script(place, name)
-        time.sleep(rng.uniform(0,  finished().seconds[name]))
+        time.sleep(rng.uniform(0, finished().seconds[name]))
         with suppress(ProcessLookupError):  # it has ended
             os.kill(script.process.pid, number)
     else:
@@ -86,7 +86,7 @@ def run_again(place: Path, name: str) -> None:
     ended = run(place, name)
     if ended.status:
         raise Lost(f"{name} cannot be resumed, status {ended.status}:\n{ended.printed[-3000:]}")
-    students_make = "/outputs/" if name == "train_teacher.py" else "no such name"
+    students_make = "/outputs/" if name == "train_teacher.py" else "nothing"
     check_results(place, MADE[name], students_make)
 
 

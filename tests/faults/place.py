@@ -205,8 +205,10 @@ def files_of(*folders: Path) -> Iterator[Path]:
                 yield path
 
 
-def check_results(place: Path, top: str = "", but: str = "no such name") -> None:
-    """The results, or those below `top`, are those without the fault; nothing temporary is left."""
+def check_results(place: Path, top: str = "", but: str = "nothing") -> None:
+    """The results, or those below `top`, `but` those of that name, are those without the fault;
+    nothing temporary is left.
+    """
     found, expected = results(place), finished().results
     differing = sorted(
         name
