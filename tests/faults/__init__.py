@@ -17,9 +17,9 @@ FAULTS: dict[str, Fault] = {
     for kind in (kills, full_disk, damage, races, hostile, fuzz, audio)
     for name, fault in kind.FAULTS.items()
 }
-QUICK = {
+QUICK = [
     *audio.FAULTS,
     *(name for name, fault in fuzz.FAULTS.items() if not fault.keywords.get("run_it")),
     *(name for name, fault in hostile.FAULTS.items() if fault in (hostile.table, hostile.header)),
-}
+]
 """Faults whose trials start no script."""

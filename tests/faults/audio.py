@@ -1,7 +1,8 @@
 """Recordings with changed bytes: decoded to their full length, or refused by name; never shorter.
 
-A change that makes a valid header of another recording (its rate, channels or width) is beyond this:
-formats without a checksum of the header cannot show it. Such a file need only be read without error.
+A change that makes a valid header of another recording (its rate, channels or width) is beyond
+this: formats without a checksum of the header cannot show it. Such a file need only be read without
+another error.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Random keys and values: a configuration is accepted, or refused by a clear line; never another."""
+"""Random keys and values: a configuration is accepted, or refused by a clear line."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import io
-import os
 import signal
 import typing
 import warnings
@@ -120,7 +119,7 @@ def trial(rng: Random, folder: Path, as_file: bool, run_it: bool = False) -> Non
 
 
 def merged(text: str) -> str:
-    """The keys of a section that is there twice, under its first head; later keys replace others."""
+    """The keys of a section that is there twice, under its first head; the last of each key."""
     sections: dict[str, dict[str, str]] = {}
     name, key = "", ""
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""A script is killed, or asked to stop, at any moment: started again, it ends with the same bits."""
+"""A script is killed or asked to stop at any moment: started again, it ends with the same bits."""
 
 from __future__ import annotations
 

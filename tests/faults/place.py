@@ -88,7 +88,10 @@ class Script:
         self, place: Path, name: str, *arguments: str, before: Callable[[], None] = no_page
     ) -> None:
         self.name = name
-        self.files: list[IO[str]] = [tempfile.TemporaryFile("w+") for _ in range(2)]
+        self.files: list[IO[str]] = [
+            tempfile.TemporaryFile("w+")  # noqa: SIM115  # `read` closes it
+            for _ in range(2)
+        ]
         self.process = start_a_fork(place, name, arguments, *self.files, before)
 
     def ended(self) -> Ended:

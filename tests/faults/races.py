@@ -1,4 +1,4 @@
-"""Two scripts at the same time: both end well or one names what is in its way; no file is harmed."""
+"""Two scripts at the same time: both end well, or one names the other; no file is harmed."""
 
 from __future__ import annotations
 
