@@ -29,8 +29,8 @@ BLOCK = 2**16  # samples
 def streams_of(path: Path, container: str) -> tuple[bytes, ...]:
     """The streams of a file, in their order; none where libsndfile reads all of it as it is.
 
-    `container`: the format, as libsndfile names it. An Ogg stream that lacks its last page or another
-    is read as far as it goes, with a warning: recorded broadcasts lack them too.
+    `container`: the format, as libsndfile names it. An Ogg stream that lacks pages is read as
+    far as it goes, with a warning: recorded broadcasts lack the last one too.
     """
     if container not in ("MP3", "OGG", "FLAC"):
         return ()

@@ -11,6 +11,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+import soundfile
+
+from tests.deploy.stand_in import make_student
 from tests.faults.kills import BEFORE, remove_students, run_again
 from tests.faults.place import SCRIPTS, Lost, clear_line, copied, run, small_shards
 
@@ -81,8 +85,27 @@ def trial(rng: Random, folder: Path, name: str, at_fsync: bool) -> None:
     run_again(place, name)
 
 
+def tagging(rng: Random, folder: Path) -> None:
+    """tag_audio.py writes line by line: what it has written stays, and the next start is right."""
+    made = (folder / "full.csv", folder / "whole.csv")
+    make_student(folder / "student.onnx")
+    soundfile.write(folder / "a.wav", np.linspace(0, 0.5, 100_000), 8000)
+    tag = ("tag_audio.py", "student.onnx", "a.wav", "--format", "csv", "--output")
+    number = rng.choice([*FULL])
+    ended = run(
+        folder, *tag, made[0].name, before=partial(limit, rng.randrange(900), number, False)
+    )
+    if ended.status != 1 or FULL[number] not in (line := clear_line(ended, tag[0])):
+        raise Lost(f"status {ended.status}: {line}")
+    if run(folder, *tag, made[1].name).status:
+        raise Lost("it does not start again")
+    whole = made[1].read_bytes()
+    if made[0].exists() and not whole.startswith(made[0].read_bytes()):
+        raise Lost("the lines before are others")
+
+
 FAULTS = {
     f"full disk, at {where}, under `{name}`": partial(trial, name=name, at_fsync=at_fsync)
     for where, at_fsync in (("any byte", False), ("any fsync", True))
     for name in SCRIPTS
-}
+} | {"full disk, at any byte, under `tag_audio.py`": tagging}

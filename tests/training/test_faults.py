@@ -234,8 +234,8 @@ def test_a_damaged_checkpoint_is_named(damage):
     ("content", "message"),
     [
         (
-            pickle.dumps({"settings": os.system}),
-            "it is damaged, or holds more than tensors; remove",
+            pickle.dumps(os.system, 2),
+            "it is damaged, or holds more than tensors; remove it to train it again",
         ),
         (b"no pickle", "cannot be read as a checkpoint: .*; remove it to train it again, or start"),
         (tensors_of(torch.zeros(2)), "no checkpoint of a training; remove it to train it again"),
