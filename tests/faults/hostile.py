@@ -168,8 +168,9 @@ def header(rng: Random, folder: Path) -> None:
     for _ in range(rng.choice([1, 1, 2])):
         place, value = rng.randrange(4, 80), rng.choice(largest)
         content[place : place + len(value)] = value
-    if kind == "flac" and rng.random() < 0.5:  # the number of samples, and its checksum is none
-        content[21:26] = b"\x0f\xff\xff\xff\xff"
+    if kind == "flac" and rng.random() < 0.5:  # the number of samples
+        content[21] |= 15
+        content[22:26] = b"\xff" * 4
     path.write_bytes(content)
     with time_limit(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

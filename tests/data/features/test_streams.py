@@ -230,6 +230,24 @@ def attempt(path):
         read(path)
 
 
+def test_what_the_header_of_an_mp3_promises_counts_also_where_no_frame_follows_it(tmp_path):
+    mp3 = encoded(tmp_path, noise(3), "mp3", bitrate_mode="CONSTANT")
+    (stream,) = mpeg.find_streams(mp3)
+    cut_out = mp3[: stream.frames[0] - 20] + mp3[stream.frames[9] + 100 :]
+    with pytest.raises(BadAudio, match="cut short: 3.06"):
+        read(written(tmp_path / "a.mp3", cut_out))
+
+
+@pytest.mark.parametrize("change", ["flipped", "inserted"])
+def test_a_header_of_the_length_that_the_decoder_ignores_is_replaced(tmp_path, change):
+    mp3 = encoded(tmp_path, noise(3), "mp3")
+    (stream,) = mpeg.find_streams(mp3)
+    end = stream.frames[0]
+    changed = mp3[:10] + b"\1" + mp3[11:] if change == "flipped" else mp3[:end] + b"x" + mp3[end:]
+    found = all_samples(written(tmp_path / "a.mp3", changed))
+    assert 3 * RATE <= len(found) < 3 * RATE + 3 * 1152
+
+
 def test_a_long_blank_before_mpeg_frames_is_a_warning(tmp_path):
     mp3 = without_header(encoded(tmp_path, noise(3), "mp3"))
     with pytest.warns(UserWarning, match="a.mp3: 5000 bytes are no MPEG frames"):
