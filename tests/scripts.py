@@ -165,10 +165,10 @@ def as_main(
         runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
-def kill_when(folder: Path, script: str, appears: str, *arguments: str, processes: int = 1) -> None:
-    """Start a script; kill -9 it and its children once a file like `appears` is there.
+def kill_when(folder: Path, script: str, appears: str, *arguments: str, processes: int) -> None:
+    """Start a script in several processes; kill -9 one of them once a file like `appears` is there.
 
-    Of several processes one is killed, and torchrun has to end the others.
+    torchrun has to end the others.
     """
     started = subprocess.Popen(
         command(script, *arguments, processes=processes),
@@ -183,9 +183,6 @@ def kill_when(folder: Path, script: str, appears: str, *arguments: str, processe
         assert started.poll() is None, f"{script} ended before {appears} was there"
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    if processes == 1:
-        os.killpg(started.pid, signal.SIGKILL)
-    else:
-        children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-        os.kill(int(children[-1]), signal.SIGKILL)
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
     started.wait(timeout=120)

@@ -11,6 +11,7 @@ from tests.faults.place import Ended, Lost, check_results, clear_line, copied
 FEW = 3
 SCRIPTED = {  # fault -> the number of its trial
     "SIGKILL of `train_teacher.py` at any change of a file": 1,
+    "SIGKILL of `train_student.py` at any change of a file": 1,
     "SIGTERM of `make_mel.py` at any change of a file": 0,
     "full disk, at any byte, under `train_teacher.py`": 1,
     "teacher: a file is flipped": 0,
