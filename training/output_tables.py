@@ -51,7 +51,8 @@ class Table:
 
         Its header is compared, not read: a damaged one can raise almost anything in numpy.
         """
-        path, header, shape = self.path(start), self.header(start), self.part_shape(start)
+        path, shape = self.path(start), self.part_shape(start)
+        header = header_of(self.dtype, shape)
         size = len(header) + math.prod(shape) * np.dtype(self.dtype).itemsize + SEAL_BYTES
         try:
             with path.open("rb") as file:
@@ -65,16 +66,6 @@ class Table:
     def part_shape(self, start: int) -> tuple[int, ...]:
         rows = self.rows(start)
         return (rows.stop - rows.start, *self.shape[1:])
-
-    def header(self, start: int) -> bytes:
-        described = {
-            "descr": np.dtype(self.dtype).str,
-            "fortran_order": False,
-            "shape": self.part_shape(start),
-        }
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(header, described)
-        return header.getvalue()
 
     def missing(self) -> list[int]:
         """The parts to compute. All others are read, to compare their checksums."""
@@ -108,7 +99,7 @@ class Table:
                 "set [distillation] TEACHER = online"
             )
         try:
-            write_sealed(path, self.header(start), array.data)
+            write_sealed(path, header_of(self.dtype, array.shape), array.data)
         except OSError as error:
             raise UserError(
                 f"{path}: {error.strerror}. The finished parts are kept: free some space and "
@@ -118,6 +109,14 @@ class Table:
     def remove(self) -> None:
         for start in self.starts():
             self.path(start).unlink(missing_ok=True)
+
+
+def header_of(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """Of a .npy file."""
+    header = io.BytesIO()
+    described = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue()
 
 
 class Mapped:
