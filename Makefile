@@ -7,7 +7,11 @@ TORCH ?=
 TORCH_INDEX ?=
 TORCH_PACKAGES = $(TORCH_INDEX:%=--index-url %) $$(grep '^torch' requirements.txt)
 
-.PHONY: demo test coverage docs clean
+# Of `make torture`; another SEED gives other faults.
+MINUTES ?= 20
+SEED ?= 0
+
+.PHONY: demo test torture coverage docs clean
 
 demo: .venv/installed  ## the three scripts with config.ini on the embedded data set
 	.venv/bin/python make_mel.py
@@ -20,6 +24,9 @@ test: .venv/installed-dev .venv/installed-web
 	.venv/bin/mypy
 	.venv/bin/mkdocs build --strict --quiet --site-dir .site
 	$(PYTEST)
+
+torture: .venv/installed-dev  ## random faults against the scripts, see docs/robustness.md
+	.venv/bin/python -m tests.faults --minutes $(MINUTES) --seed $(SEED)
 
 coverage: .venv/installed-dev .venv/installed-web  ## the share of each file that the tests run
 	$(PYTEST) --cov --cov-report term

@@ -28,6 +28,17 @@ class Damaged(UserError):
     """A file is missing, or its content is not what was written."""
 
 
+class Record(dict[str, Any]):
+    """Of another version of this program, where an entry is missing: that raises Damaged."""
+
+    def __init__(self, path: Path, remedy: str, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self.path, self.remedy = path, remedy
+
+    def __missing__(self, name: str) -> Any:
+        raise Damaged(f"{self.path}: without {name!r}, so of another version; {self.remedy}")
+
+
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -52,12 +63,14 @@ def record_text(content: Mapping[str, Any], files: Mapping[str, str]) -> str:
 
 
 def read_record(path: Path, remedy: str) -> dict[str, Any]:
-    """The content and `files` of a record. Raises Damaged, with `remedy` at the end."""
+    """The content and `files` of a record. Raises Damaged, with `remedy` at the end, also where an
+    entry is read that the record of another version of this program lacks.
+    """
     try:
         record = json.loads(path.read_bytes())
         if record.pop("checksum") == sha256_of_text(json.dumps(record)):
-            record["files"].items()
-            return record
+            record["files"] = Record(path, remedy, record["files"])
+            return Record(path, remedy, record)
     except FileNotFoundError:
         raise Damaged(f"{path}: missing; {remedy}") from None
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -5,21 +5,23 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from config import UserError
 
 
-def load_tensors(path: Path, what: str) -> Any:
+def load_tensors(path: Path, what: str, content: IO[bytes] | None = None) -> Any:
     """Tensors in dictionaries, lists and plain values; an error names `what` they are.
+
+    `content`: that of the file, where it is read already.
 
     Raises UserError for anything else, which is not loaded, since that could execute code, and for
     a damaged file.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(content or path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # a damaged file can raise almost anything

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -23,6 +24,9 @@ RATE = 8000
 PRELOADED = ["torch", "torch.utils.tensorboard", "pandas", "scipy.stats", "soundfile", "soxr"]
 PRELOADED += ["matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "safetensors.torch"]
 PRELOADED += ["onnx", "onnxruntime", "torch.onnx", "onnxscript"]
+PRELOADED += ["training.stages", "training.commands", "training.log", "report.page", "report.table"]
+PRELOADED += ["data.datasets", "data.features.extract", "deploy.student", "torch._dynamo"]
+PRELOADED += ["sklearn.calibration", "sklearn.linear_model", "matplotlib.style"]
 CONFIG = """
 [data]
 DATASET = csv_folder
@@ -117,15 +121,27 @@ def run_in_a_fork(
     """The exit status of a new process, forked from one that has imported torch already: each
     import takes seconds, which would be most of the time of a chain of three scripts.
     """
+    process = start_a_fork(folder, script, arguments, out, err)
+    process.join()
+    return process.exitcode
+
+
+def start_a_fork(
+    folder: Path,
+    script: str,
+    arguments: Sequence[str],
+    out: TextIO,
+    err: TextIO,
+    before: Callable[[], None] | None = None,
+) -> ForkServerProcess:
+    """The script in a new process, which calls `before` first."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     streams = [DupFd(file.fileno()) for file in (out, err)]
-    process = context.Process(
-        target=as_main, args=(folder, script, arguments, streams, environment())
-    )
+    settings = (folder, script, arguments, streams, environment(), before)
+    process = context.Process(target=as_main, args=settings)
     process.start()
-    process.join()
-    return process.exitcode
+    return process
 
 
 def as_main(
@@ -134,22 +150,25 @@ def as_main(
     arguments: Sequence[str],
     streams: Sequence[DupFd],
     variables: Mapping[str, str],
+    before: Callable[[], None] | None = None,
 ) -> None:
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.detach(), number)
     os.chdir(folder)
     os.environ.update(variables)
     sys.path[0], sys.argv = str(ROOT), [script, *arguments]
+    if before:
+        before()
     if script.startswith("-m "):
         runpy.run_module(script.removeprefix("-m "), run_name="__main__", alter_sys=True)
     else:
         runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
-def kill_when(folder: Path, script: str, appears: str, *arguments: str, processes: int = 1) -> None:
-    """Start a script; kill -9 it and its children once a file like `appears` is there.
+def kill_when(folder: Path, script: str, appears: str, *arguments: str, processes: int) -> None:
+    """Start a script in several processes; kill -9 one of them once a file like `appears` is there.
 
-    Of several processes one is killed, and torchrun has to end the others.
+    torchrun has to end the others.
     """
     started = subprocess.Popen(
         command(script, *arguments, processes=processes),
@@ -164,9 +183,6 @@ def kill_when(folder: Path, script: str, appears: str, *arguments: str, processe
         assert started.poll() is None, f"{script} ended before {appears} was there"
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    if processes == 1:
-        os.killpg(started.pid, signal.SIGKILL)
-    else:
-        children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-        os.kill(int(children[-1]), signal.SIGKILL)
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
     started.wait(timeout=120)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from config import UserError
-from data.checksums import unsealed, write_sealed
+from data.checksums import SEAL_BYTES, unsealed, write_sealed
 
 PART = 512  # clips in a file; a killed process loses at most these
 
@@ -47,14 +47,25 @@ class Table:
         return self.folder / f"{self.name}.{self.dtype}.{start:08d}.npy"
 
     def find(self, start: int) -> Tensor | None:
-        """A part, mapped into memory; None where it is missing, cut short or of another shape."""
+        """A part, mapped into memory; None where it is missing, cut short or of another shape.
+
+        Its header is compared, not read: a damaged one can raise almost anything in numpy.
+        """
+        path, shape = self.path(start), self.part_shape(start)
+        header = header_of(self.dtype, shape)
+        size = len(header) + math.prod(shape) * np.dtype(self.dtype).itemsize + SEAL_BYTES
         try:
-            found = np.load(self.path(start), mmap_mode="c")
-        except (OSError, ValueError, EOFError):
+            with path.open("rb") as file:
+                fits = file.read(len(header)) == header and path.stat().st_size == size
+        except OSError:
             return None
+        if not fits:
+            return None
+        return torch.from_numpy(np.memmap(path, self.dtype, "c", len(header), shape))
+
+    def part_shape(self, start: int) -> tuple[int, ...]:
         rows = self.rows(start)
-        fits = found.shape == (rows.stop - rows.start, *self.shape[1:])
-        return torch.from_numpy(found) if fits and found.dtype == self.dtype else None
+        return (rows.stop - rows.start, *self.shape[1:])
 
     def missing(self) -> list[int]:
         """The parts to compute. All others are read, to compare their checksums."""
@@ -87,11 +98,8 @@ class Table:
                 f"{path}: a value of the teacher's {self.name} is not finite in {self.dtype}; "
                 "set [distillation] TEACHER = online"
             )
-        described = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(header, described)
         try:
-            write_sealed(path, header.getvalue(), array.data)
+            write_sealed(path, header_of(self.dtype, array.shape), array.data)
         except OSError as error:
             raise UserError(
                 f"{path}: {error.strerror}. The finished parts are kept: free some space and "
@@ -101,6 +109,14 @@ class Table:
     def remove(self) -> None:
         for start in self.starts():
             self.path(start).unlink(missing_ok=True)
+
+
+def header_of(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """Of a .npy file."""
+    header = io.BytesIO()
+    described = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue()
 
 
 class Mapped:

@@ -36,6 +36,7 @@ from data.checksums import (
     write_record,
     write_sealed,
 )
+from models.tensor_file import load_tensors
 from training.distributed import barrier, rank
 from training.role import Role
 
@@ -98,7 +99,12 @@ class TrainingFolder:
             return None
         if (content := unsealed(path.read_bytes())) is None:
             raise Damaged(f"{path}: changed or damaged, its checksum is wrong; remove it {AGAIN}")
-        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        try:
+            saved = load_tensors(path, "a checkpoint", io.BytesIO(content))
+        except UserError as error:
+            raise Damaged(f"{error}; remove it {AGAIN}") from None
+        if not isinstance(saved, dict) or not isinstance(saved.get("settings"), dict):
+            raise Damaged(f"{path}: no checkpoint of a training; remove it {AGAIN}")
         self._compare(saved.pop("settings"))
         return saved
 

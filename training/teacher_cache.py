@@ -224,7 +224,7 @@ def outputs_folder(top: Path, made_from: Mapping[str, Any], ids: Sequence[str]) 
     text = json.dumps({"format": FORMAT, **made_from}, sort_keys=True, indent=1)
     clips = "".join(f"{name}\n" for name in ids)
     folder = top / hashlib.sha256(f"{text}\n{clips}".encode()).hexdigest()[:12]
-    if not (folder / "made_from.json").exists():
-        write_once(folder / "clips.txt", clips)
-        write_once(folder / "made_from.json", text)
+    for name, content in (("clips.txt", clips), ("made_from.json", text)):
+        if not (folder / name).exists() or (folder / name).read_bytes() != content.encode():
+            write_once(folder / name, content)
     return folder

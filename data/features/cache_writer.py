@@ -171,7 +171,7 @@ class CacheWriter:
         changed = not mark.is_file() or mark.read_bytes() != text.encode()
         if changed:
             mark.unlink(missing_ok=True)
-            write_bad_clips(self.folder, bad)
+        write_bad_clips(self.folder, bad)
         for name in FILES:
             put(fresh / name, self.folder / name)
         for leftover in fresh.iterdir():
@@ -215,7 +215,9 @@ def write_rows(part: Path, offset: int, features: Tensor) -> None:
 def write_bad_clips(folder: Path, bad: Iterable[BadClip]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([BadClip._fields, *(map(as_text, clip) for clip in bad)])
-    write(folder / "bad_clips.csv", text.getvalue())
+    path, content = folder / "bad_clips.csv", text.getvalue()
+    if not path.is_file() or path.read_bytes() != content.encode():
+        write(path, content)
 
 
 def put(fresh: Path, path: Path) -> None:

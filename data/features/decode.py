@@ -156,6 +156,8 @@ def opened(path: Path) -> Iterator[list[SoundFile]]:
     except soundfile.LibsndfileError as error:
         reason = f"not readable as audio ({error.error_string}){hint(path)}"
         raise BadAudio(path, reason) from None
+    except MemoryError:
+        raise BadAudio(path, "its header promises more samples than the memory holds") from None
 
 
 def check_header(path: Path, log: str) -> None:

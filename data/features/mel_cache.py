@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from config import Config, Mel, UserError
-from data.checksums import check_files, read_finished, sha256_of_text
+from data.checksums import Damaged, check_files, read_finished, sha256_of_text
 from data.tables.clips import FILES, ClipTable
 from data.tables.sources import check_unchanged
 
@@ -109,7 +109,10 @@ class MelCache:
             )
         shape, files = tuple(described["shape"]), described["files"]
         shards = [map_shard(folder / shard["name"], shard, shape) for shard in described["shards"]]
-        settings = Mel(**described["mel"])
+        try:
+            settings = Mel(**described["mel"])
+        except TypeError:  # it has other keys
+            raise Damaged(f"{mark}: of another version; {FIX} again") from None
         sources = described["sources"]
         return cls(folder, ClipTable.read(folder), settings, shape, shards, files, sources)
 

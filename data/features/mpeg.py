@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 MPEG_1, LAYER_3 = 3, 1  # codes in the header of a frame
@@ -60,19 +60,24 @@ class Stream:
     end: int
     promised: int | None  # frames, by the header of the length; None: there is none
     frames: list[int] = field(default_factory=list)  # where each starts, without that header's
+    header_end: int = -1  # byte after that header; -1: there is none, or the decoder ignores it
 
     @property
     def is_counted(self) -> bool:
         """The decoder knows the length, or finds that the file is cut: more is promised."""
-        return self.promised is not None and len(self.frames) - self.promised <= SPARE_FRAMES
+        return self.frames[0] == self.header_end and not self.has_more
+
+    @property
+    def has_more(self) -> bool:
+        return self.promised is not None and len(self.frames) - self.promised > SPARE_FRAMES
 
     def split(self) -> list[Stream]:
         """Frames beyond those that the header promises are another stream, without a header."""
-        if self.promised is None or self.is_counted:
+        if self.promised is None or not self.has_more:
             return [self]
         second = self.frames[self.promised]
         return [
-            Stream(self.kind, self.start, second, self.promised, self.frames[: self.promised]),
+            replace(self, end=second, frames=self.frames[: self.promised]),
             Stream(self.kind, second, self.end, None, self.frames[self.promised :]),
         ]
 
@@ -89,10 +94,26 @@ def find_streams(data: bytes) -> list[Stream]:
         last = streams[-1] if streams and promised is None else None
         if not last or kind != last.kind or start > last.end + LONGEST_GAP:
             streams.append(last := Stream(kind, start, end, promised))
+            if promised is not None and not any(data[start + 6 : header_place(data, start)]):
+                last.header_end = end
         if promised is None:
             last.frames.append(start)
         last.end = end
     return [part for stream in streams for part in stream.split() if part.frames]
+
+
+def longest_gap(data: bytes, streams: Iterable[Stream]) -> int:
+    """Bytes before a stream without its length that are neither frames nor tags, if that many are
+    no damage that a decoder passes over: of frames before them none can be known.
+    """
+    longest, end = 0, 0
+    for stream in streams:
+        while end < stream.start and (tag := tag_size(data, end)):
+            end += tag
+        if stream.promised is None:
+            longest = max(longest, stream.start - end)
+        end = stream.end
+    return longest if longest > LONGEST_GAP else 0
 
 
 def kind_of(data: bytes, start: int) -> Kind:
@@ -111,7 +132,7 @@ def frames(data: bytes) -> Iterator[tuple[int, int]]:
     while 0 <= start <= len(data) - 4:
         size = SIZES.get(data[start : start + 3], 0)
         end = start + size
-        if size and end <= len(data) and (in_step or data[end : end + 3] in SIZES):
+        if size and end <= len(data) and (in_step or is_followed(data, start, end)):
             yield start, end
             start, last, in_step = end, start, True
         elif tag := tag_size(data, start):
@@ -119,6 +140,11 @@ def frames(data: bytes) -> Iterator[tuple[int, int]]:
         else:
             found = NEXT.search(data, 1 + (last if in_step else start))
             start, in_step = found.start() if found else -1, False
+
+
+def is_followed(data: bytes, start: int, end: int) -> bool:
+    """Whether another frame follows a frame, or would: that has the header of the length."""
+    return data[end : end + 3] in SIZES or promised_frames(data, start, end) is not None
 
 
 def tag_size(data: bytes, start: int) -> int:
@@ -168,6 +194,6 @@ def counted(data: bytes, stream: Stream) -> bytes:
     header = bytearray(size)
     header[:4] = head
     place = header_place(head, 0)
-    fields = (3, len(stream.frames), size + len(frames))
+    fields = (3, max(len(stream.frames), stream.promised or 0), size + len(frames))
     header[place : place + 16] = b"Xing" + struct.pack(">3I", *fields)
     return bytes(header) + frames

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from mmap import ACCESS_READ, mmap
@@ -21,14 +22,15 @@ from data.features import mpeg
 FLAC = re.compile(rb"fLaC[\x00\x80]\0\0\x22")  # the marker, and STREAMINFO of 34 bytes
 OGG = re.compile(rb"OggS\0[\2\3\6\7]\0{8}.{12}(.)", re.S)  # a first page, and its segments
 OGG_LAST = 4  # flag of the last page of a stream
+REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 BLOCK = 2**16  # samples
 
 
 def streams_of(path: Path, container: str) -> tuple[bytes, ...]:
     """The streams of a file, in their order; none where libsndfile reads all of it as it is.
 
-    `container`: the format, as libsndfile names it. An Ogg stream that lacks its last page is read
-    as far as it goes, with a warning: recorded broadcasts lack it too.
+    `container`: the format, as libsndfile names it. An Ogg stream that lacks pages is read as
+    far as it goes, with a warning: recorded broadcasts lack the last one too.
     """
     if container not in ("MP3", "OGG", "FLAC"):
         return ()
@@ -40,23 +42,25 @@ def streams_of(path: Path, container: str) -> tuple[bytes, ...]:
 def parsed(path: Path, container: str, *stamp: int) -> tuple[bytes, ...]:
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         if container == "MP3":
-            return mpeg_streams(data[:])
+            return mpeg_streams(path, data[:])
         if container == "OGG":
             starts = [*ogg_starts(data)]
         else:
             starts = [match.start() for match in found(FLAC, b"fLaC", data)]
         spans = [*pairwise([*starts, len(data)])]
-        if container == "OGG" and not all(has_last_page(data, *span) for span in spans):
-            warnings.warn(f"{path}: the stream has no last page, perhaps it is cut", stacklevel=2)
+        if container == "OGG" and (fault := next(filter(None, ogg_faults(data, spans)), None)):
+            warnings.warn(f"{path}: the stream {fault}", stacklevel=2)
         if container == "FLAC" and not all(has_length(data, start) for start in starts):
             return tuple(with_length(data[slice(*span)]) for span in spans)
         return tuple(data[slice(*span)] for span in spans) if len(spans) > 1 else ()
 
 
-def mpeg_streams(data: bytes) -> tuple[bytes, ...]:
+def mpeg_streams(path: Path, data: bytes) -> tuple[bytes, ...]:
     streams = mpeg.find_streams(data)
     if not streams or (len(streams) == 1 and streams[0].is_counted):
         return ()
+    if gap := mpeg.longest_gap(data, streams):
+        warnings.warn(f"{path}: {gap} bytes are no MPEG frames, perhaps damaged", stacklevel=3)
     return tuple(mpeg.counted(data, stream) for stream in streams)
 
 
@@ -79,8 +83,38 @@ def ogg_starts(data: mmap) -> Iterator[int]:
         end = match.end() + len(sizes) + sum(sizes)
 
 
-def has_last_page(data: mmap, start: int, end: int) -> bool:
-    return bool(data[data.rfind(b"OggS\0", start, end) + 5] & OGG_LAST)
+def ogg_faults(data: mmap, spans: Iterable[tuple[int, int]]) -> Iterator[str]:
+    """What is wrong with the pages of each stream; nothing where all are there."""
+    for start, end in spans:
+        flags, damaged, numbers = 0, 0, dict[bytes, int]()
+        while 0 <= start < end:
+            if size := page_size(data, start, end):
+                flags, serial = data[start + 5], data[start + 14 : start + 18]
+                number = int.from_bytes(data[start + 18 : start + 22], "little")
+                damaged += number != numbers.get(serial, number)
+                numbers[serial] = number + 1
+            else:
+                damaged += 1
+            start = start + size if size else data.find(b"OggS\0", start + 1, end)
+        if not flags & OGG_LAST:
+            yield "has no last page, perhaps it is cut"
+        elif damaged:
+            yield "has damaged or missing pages, whose samples are lost"
+
+
+def page_size(data: mmap, start: int, end: int) -> int:
+    """Bytes of the Ogg page that starts here; 0 where it is cut or its checksum is wrong.
+
+    Source: RFC 3533, 6. Its CRC is that of zlib with the bits of all bytes and of the sum reversed.
+    """
+    sizes = data[start + 27 : start + 27 + data[min(start + 26, end - 1)]]
+    size = 27 + len(sizes) + sum(sizes)
+    if start + size > end or data[start : start + 5] != b"OggS\0":
+        return 0
+    page = bytearray(data[start : start + size])
+    written, page[22:26] = int.from_bytes(page[22:26], "little"), bytes(4)
+    crc = zlib.crc32(page.translate(REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return size if f"{crc:032b}"[::-1] == f"{written:032b}" else 0
 
 
 def has_length(data: mmap | bytes, start: int = 0) -> bool:

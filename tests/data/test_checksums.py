@@ -87,3 +87,12 @@ def test_a_sealed_file_notices_every_flip_and_every_cut(tmp_path_factory, conten
     flipped[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     assert unsealed(bytes(flipped)) is None
     assert unsealed(whole[: data.draw(st.integers(0, len(whole) - 1))]) is None
+
+
+def test_a_record_of_another_version_is_named_by_what_it_lacks(tmp_path):
+    write_record(tmp_path / "a.json", {"old": 1}, {})
+    record = read_record(tmp_path / "a.json", "make it again")
+    assert record["old"] == 1
+    for entries, name in ((record, "new"), (record["files"], "b.csv")):
+        with pytest.raises(Damaged, match=f"a.json: without '{name}', so of another version; make"):
+            entries[name]

@@ -3,7 +3,9 @@
 Each fault is noticed before anything is trained or written, and the message names what to do.
 """
 
+import io
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from config import UserError
-from data.checksums import Damaged
+from data.checksums import Damaged, write_sealed
 from data.lock import InUse, locked
 from tests.training import tiny_runs
 from tests.training.tiny_runs import settings, write_caches
@@ -153,6 +155,12 @@ def flip(path):
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
 
 
+def tensors_of(content):
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
 DAMAGE = {
     "flipped": flip,
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
@@ -198,7 +206,7 @@ def test_a_damaged_output_of_the_teacher_is_computed_again():
     before = contents(TEACHER / "outputs")
     assert any(path.name.startswith("logits") for path in before)
     for damage in DAMAGE.values():
-        for path in Path(TEACHER, "outputs").rglob("logits*.npy"):
+        for path in Path(TEACHER, "outputs").rglob("*.*"):
             damage(path)
         shutil.rmtree(STUDENT)
         train_students(settings("any", FOLD))
@@ -220,6 +228,24 @@ def test_a_damaged_checkpoint_is_named(damage):
     DAMAGE[damage](STUDENT / "checkpoint.pt")
     expected = "checkpoint.pt: changed or damaged, .*; remove it to train it again, or start with -"
     assert isinstance(refused(expected), Damaged)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            pickle.dumps(os.system, 2),
+            "it is damaged, or holds more than tensors; remove it to train it again",
+        ),
+        (b"no pickle", "cannot be read as a checkpoint: .*; remove it to train it again, or start"),
+        (tensors_of(torch.zeros(2)), "no checkpoint of a training; remove it to train it again"),
+    ],
+)
+def test_another_file_with_the_checksum_of_a_checkpoint_is_named(content, message):
+    shutil.rmtree(STUDENT)
+    STUDENT.mkdir(parents=True)
+    write_sealed(STUDENT / "checkpoint.pt", content)
+    assert isinstance(refused(f"checkpoint.pt: .*{message}"), Damaged)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

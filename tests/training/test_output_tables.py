@@ -54,7 +54,7 @@ def test_mapped_clips_are_found_in_any_order(tmp_path_factory, dtype, at):
     assert torch.equal(found, VALUES[at].to(getattr(torch, dtype)).float())
 
 
-@pytest.mark.parametrize("place", [140, -40, -1])  # in the values, and in the checksum
+@pytest.mark.parametrize("place", [3, 9, 40, 70, 140, -40, -1])  # header, values, checksum
 def test_a_part_with_a_flipped_bit_is_missing(tmp_path, place):
     table = filled(tmp_path)
     content = bytearray(table.path(4).read_bytes())
@@ -63,6 +63,14 @@ def test_a_part_with_a_flipped_bit_is_missing(tmp_path, place):
     assert table.missing() == [4]
     table.write(4, VALUES[4:8])
     assert torch.equal(table.read(), VALUES)
+
+
+@pytest.mark.parametrize("other", [bytes(118), b"(" * 118, b"{'shape': (9" + b"9" * 106])
+def test_a_part_whose_header_is_no_header_is_missing(tmp_path, other):
+    table = filled(tmp_path)
+    content = table.path(4).read_bytes()
+    table.path(4).write_bytes(content[:10] + other + content[128:])
+    assert table.missing() == [4]
 
 
 @pytest.mark.parametrize("kept", [0, 10, 128, 150])

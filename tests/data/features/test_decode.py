@@ -185,6 +185,17 @@ def test_a_length_that_its_writer_did_not_know_is_no_fault(tmp_path):
     assert decode(path, 16_000).shape == (1, 16_000)
 
 
+def test_a_header_that_promises_more_than_the_memory_holds_is_bad(tmp_path):
+    soundfile.write(tmp_path / "a.flac", np.zeros(800), 8000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] |= 15  # the number of samples: 2 ** 36 - 1, which are 256 GiB as float32
+    content[22:26] = b"\xff" * 4
+    (tmp_path / "a.flac").write_bytes(content)
+    for reading in (read, lambda path: list(read_blocks(path))):
+        with pytest.raises(BadAudio, match="promises more samples|are promised, 0.100 s are there"):
+            reading(tmp_path / "a.flac")
+
+
 def test_bad_audio_survives_the_way_from_a_worker():
     sent = pickle.loads(pickle.dumps(BadAudio("a.wav", "no such file")))
     assert (sent.path, sent.reason, str(sent)) == ("a.wav", "no such file", "a.wav: no such file")

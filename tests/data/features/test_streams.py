@@ -1,6 +1,8 @@
 """A file is read whole, or refused."""
 
+import re
 import warnings
+from contextlib import suppress
 from itertools import accumulate
 
 import numpy as np
@@ -202,6 +204,57 @@ def test_a_cut_ogg_stream_is_read_with_a_warning(tmp_path, kind):
     path = written(tmp_path / f"c.{kind}", ogg[: len(ogg) * 6 // 10] + ogg)
     with pytest.warns(UserWarning, match="no last page"):
         assert 13 * RATE < len(all_samples(path)) < 18 * RATE
+
+
+@pytest.mark.parametrize("kind", ["ogg", "opus"])
+def test_of_an_ogg_stream_every_page_is_checked(tmp_path, kind):
+    ogg = encoded(tmp_path, noise(10), kind)
+    last = ogg.rfind(b"OggS\0")
+    with pytest.warns(UserWarning, match="no last page"):
+        assert len(read(written(tmp_path / "cut", ogg[:-1]))[0]) < 10 * RATE
+    flipped = bytearray(ogg)
+    flipped[last + 40] ^= 1
+    with pytest.warns(UserWarning, match="no last page"):
+        assert len(read(written(tmp_path / "flipped", flipped))[0]) < 10 * RATE
+    pages = [found.start() for found in re.finditer(rb"OggS\0", ogg)]
+    with pytest.warns(UserWarning, match="the stream has damaged or missing pages"):
+        attempt(written(tmp_path / "without a page", ogg[: pages[3]] + ogg[pages[4] :]))
+    flipped = bytearray(ogg)
+    flipped[pages[3] + 100] ^= 1
+    with pytest.warns(UserWarning, match="the stream has damaged or missing pages"):
+        attempt(written(tmp_path / "flipped inside", flipped))
+
+
+def attempt(path):
+    with suppress(BadAudio):  # of too few samples
+        read(path)
+
+
+def test_what_the_header_of_an_mp3_promises_counts_also_where_no_frame_follows_it(tmp_path):
+    mp3 = encoded(tmp_path, noise(3), "mp3", bitrate_mode="CONSTANT")
+    (stream,) = mpeg.find_streams(mp3)
+    cut_out = mp3[: stream.frames[0] - 20] + mp3[stream.frames[9] + 100 :]
+    with pytest.raises(BadAudio, match="cut short: 3.06"):
+        read(written(tmp_path / "a.mp3", cut_out))
+
+
+@pytest.mark.parametrize("change", ["flipped", "inserted"])
+def test_a_header_of_the_length_that_the_decoder_ignores_is_replaced(tmp_path, change):
+    mp3 = encoded(tmp_path, noise(3), "mp3")
+    (stream,) = mpeg.find_streams(mp3)
+    end = stream.frames[0]
+    changed = mp3[:10] + b"\1" + mp3[11:] if change == "flipped" else mp3[:end] + b"x" + mp3[end:]
+    found = all_samples(written(tmp_path / "a.mp3", changed))
+    assert 3 * RATE <= len(found) < 3 * RATE + 3 * 1152
+
+
+def test_a_long_blank_before_mpeg_frames_is_a_warning(tmp_path):
+    mp3 = without_header(encoded(tmp_path, noise(3), "mp3"))
+    with pytest.warns(UserWarning, match="a.mp3: 5000 bytes are no MPEG frames"):
+        read(written(tmp_path / "a.mp3", bytes(5000) + mp3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(written(tmp_path / "b.mp3", id3v2(5000) + bytes(900) + mp3 + bytes(5000)))
 
 
 # Frames -------------------------------------------------------------------------------------------
