@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.tables.formulas import as_text
-from deploy.student import Description
+from deploy.description import Description
 
 TOUCH_SECONDS = 1e-6  # a smaller gap between windows is a rounding error of their times
 
@@ -31,27 +31,31 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TagSelection:
-    """The tags of a window: the `top` most probable classes, none below `threshold`."""
+    """The tags of a window: the `top` most probable classes, none below its threshold."""
 
     classes: tuple[str, ...]
-    threshold: float
+    threshold: float | tuple[float, ...]  # of all classes, or of each
     top: int
 
     @classmethod
     def of(cls, student: Description, threshold: float | None, top: int | None) -> TagSelection:
-        """By default, classes of probability 0.5 or more, or the most probable of single-label."""
-        if threshold is None and top is None:
-            threshold, top = (0.5, None) if student.task == "multi_label" else (None, 1)
-        return cls(student.classes, threshold or 0.0, top or len(student.classes))
+        """By default, the most probable class of single-label students; of others the classes at
+        or above the thresholds that the file stores, or 0.5.
+        """
+        chosen: float | tuple[float, ...]
+        if threshold is not None:
+            chosen = threshold
+        elif top is not None or student.task == "single_label":
+            chosen, top = 0.0, top or 1
+        else:
+            chosen = student.thresholds or 0.5
+        return cls(student.classes, chosen, top or len(student.classes))
 
     def tags(self, probabilities: np.ndarray) -> list[tuple[str, float]]:
         """(class, probability), the most probable first."""
         order = np.argsort(-probabilities, kind="stable")[: self.top]
-        return [
-            (self.classes[k], float(probabilities[k]))
-            for k in order
-            if probabilities[k] >= self.threshold
-        ]
+        is_tag = probabilities >= np.asarray(self.threshold)
+        return [(self.classes[k], float(probabilities[k])) for k in order if is_tag[k]]
 
 
 def table(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:

@@ -95,7 +95,9 @@ def test_each_file_has_a_description(place):
             "batch",
             "samples",
         ]
-        assert [output.name for output in model.graph.output] == ["probabilities", "logits", "mel"]
+        assert [output.name for output in model.graph.output] == [
+            *("probabilities", "logits", "embedding", "mel")
+        ]
 
 
 def shape_of(value):

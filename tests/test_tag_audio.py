@@ -271,3 +271,17 @@ def test_any_name_of_a_file_can_be_written(place, options):
     assert ("gr\u00fcn.wav" if "--output" in options else "gr\\xfcn.wav") in found
     for name in names:
         (place / name).unlink()
+
+
+def test_the_python_interface_requires_no_pytorch(place, poisoned):
+    program = (
+        "from deploy import Student; print(Student('student.onnx').tag('street.wav', hop=0.5).tags)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=place,
+        env=poisoned | {"PYTHONPATH": f"{poisoned['PYTHONPATH']}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("[['loud'], ['quiet'], ['quiet']]\n", "")
