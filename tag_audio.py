@@ -42,7 +42,12 @@ def command_line() -> argparse.ArgumentParser:
     add("paths", nargs="+", metavar="PATH", help="a student, a recording, a folder, or -")
     add("--format", choices=("table", "csv", "jsonl", "audacity"), default="table")
     add("--output", type=Path, metavar="FILE", help="default: standard output")
-    add("--threshold", type=float, metavar="P", help="minimum probability of a tag; default: 0.5")
+    add(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="minimum probability of a tag; default: those of the students, or 0.5",
+    )
     add(
         "--top",
         type=int,
@@ -142,7 +147,8 @@ def tag(arguments: argparse.Namespace, students: list[Student], recordings: list
     if arguments.format == "audacity" and len(recordings) > 1:
         found = f"found {len(recordings)} recordings, a label file describes one"
         raise ConfigError("--format audacity", found)
-    selection = TagSelection.of(students[0].description, arguments.threshold, arguments.top)
+    descriptions = [student.description for student in students]
+    selection = TagSelection.of(descriptions, arguments.threshold, arguments.top)
     sources = {name: source(name, arguments, students[0]) for name in recordings}
     bad: list[BadAudio] = []
     predictions = rows(sources, students, seconds, hop, bad)
@@ -165,7 +171,7 @@ def serve_page(arguments: argparse.Namespace, students: list[Student]) -> None:
     taggers = [
         Tagger(
             student,
-            TagSelection.of(student.description, arguments.threshold, arguments.top),
+            TagSelection.of([student.description], arguments.threshold, arguments.top),
             *window_and_hop([student], arguments.window, arguments.hop),
         )
         for student in students

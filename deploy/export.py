@@ -56,6 +56,7 @@ class Trained:
     metric: str  # name in metrics.METRICS: the main one of the data set
     calibration: Sequence[np.ndarray]  # training clips, (B, *input_shape) each
     quantised: nn.Module | None = None  # the student trained in int8, if there is one
+    thresholds: tuple[float, ...] | None = None  # of the tags, from validation clips
 
     @property
     def samples(self) -> int:
@@ -250,6 +251,7 @@ def metadata(trained: Trained, costs: Cost, any_length: bool) -> dict[str, Any]:
         "parameters": costs.parameters,
         "macs": costs.macs,
         "split": trained.split,
+        "thresholds": trained.thresholds,
     }
 
 
@@ -276,4 +278,6 @@ def notes(trained: Trained) -> list[str]:
         )
     if trained.described.front_end.padding == "log_zero":
         found.append("PADDING = log_zero: the exported model treats padding as part of the clip.")
+    if trained.described.task == "multi_label" and trained.thresholds is None:
+        found.append("No labelled validation clips: thresholds are not calibrated, tags from 0.5.")
     return found

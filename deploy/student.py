@@ -150,7 +150,7 @@ class Student:
         for name, value in (("sample_rate", sample_rate), ("window", window), ("hop", hop)):
             if value is not None and not value > 0:
                 raise ConfigError(name, f"found {value}, expected a number above 0")
-        selection = TagSelection.of(self.description, threshold, top)
+        selection = TagSelection.of([self.description], threshold, top)
         if isinstance(recording, np.ndarray):
             blocks = array_blocks(recording, sample_rate or self.audio_spec.sample_rate)
         elif sample_rate is None:
@@ -192,8 +192,10 @@ class Student:
 
 
 def threshold_text(description: Description) -> str:
+    if description.task == "single_label":
+        return "the most probable class"
     if description.thresholds is None:
-        return "no thresholds calibrated"
+        return "from 0.5, not calibrated"
     named = zip(description.classes, description.thresholds, strict=True)
     return "from " + ", ".join(f"{name} {p:.2f}" for name, p in named)
 

@@ -17,6 +17,7 @@ import numpy as np
 from data.tables.formulas import as_text
 from deploy.description import Description
 
+UNCALIBRATED = 0.5  # threshold of a file that stores none
 TOUCH_SECONDS = 1e-6  # a smaller gap between windows is a rounding error of their times
 
 
@@ -34,22 +35,24 @@ class TagSelection:
     """The tags of a window: the `top` most probable classes, none below its threshold."""
 
     classes: tuple[str, ...]
-    threshold: float | tuple[float, ...]  # of all classes, or of each
+    threshold: float | Sequence[float]  # of all classes, or of each
     top: int
 
     @classmethod
-    def of(cls, student: Description, threshold: float | None, top: int | None) -> TagSelection:
+    def of(
+        cls, students: Sequence[Description], threshold: float | None, top: int | None
+    ) -> TagSelection:
         """By default, the most probable class of single-label students; of others the classes at
-        or above the thresholds that the file stores, or 0.5.
+        or above the thresholds of their files (the mean of several students), or 0.5.
         """
-        chosen: float | tuple[float, ...]
-        if threshold is not None:
-            chosen = threshold
-        elif top is not None or student.task == "single_label":
+        first = students[0]
+        chosen: float | Sequence[float] | None = threshold
+        if threshold is None and (top is not None or first.task == "single_label"):
             chosen, top = 0.0, top or 1
-        else:
-            chosen = student.thresholds or 0.5
-        return cls(student.classes, chosen, top or len(student.classes))
+        if chosen is None:
+            stored = [s.thresholds or (UNCALIBRATED,) * len(s.classes) for s in students]
+            chosen = tuple(np.mean(stored, axis=0).tolist())
+        return cls(first.classes, chosen, top or len(first.classes))
 
     def tags(self, probabilities: np.ndarray) -> list[tuple[str, float]]:
         """(class, probability), the most probable first."""

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -88,7 +89,8 @@ def test_each_file_has_a_description(place):
             "split": "test",
         }
         assert {key: found[key] for key in expected} == expected
-        assert found.keys() - expected.keys() == {"front_end", "commit", "scores"}
+        assert found.keys() - expected.keys() == {"front_end", "commit", "scores", "thresholds"}
+        assert found["thresholds"] is None, "only tags have thresholds"
         assert found["front_end"]["num_bands"] == 12
         assert found["scores"]["accuracy"] == metrics["figures"]["accuracy"]
         assert [axis.dim_param for axis in shape_of(model.graph.input[0])][::2] == [
@@ -213,3 +215,23 @@ def test_a_missing_executorch_is_named(export):
     status, printed = export("--variant", "ce", "--format", "executorch")
     assert status == 1
     assert "python -m pip install executorch" in printed
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [([], (0.4, 0.5)), (range(12), (0.5, 0.5)), (range(20), None)],
+    ids=["held out", "in part test clips", "all test clips"],
+)
+def test_thresholds_are_calibrated_on_labelled_validation_clips(monkeypatch, test, expected):
+    rows = np.arange(20)
+    scores = np.stack([np.repeat([0.3, 0.5], 10), np.linspace(0, 1, 20)], axis=1)
+    targets = np.stack([rows >= 10, rows >= 18], axis=1).astype(float)
+    monkeypatch.setattr("training.predict.predict", lambda fold, role, model, rows: scores[rows])
+    fold = SimpleNamespace(
+        table=SimpleNamespace(task="multi_label", targets=targets),
+        split=SimpleNamespace(validation=rows, test=np.array(test, int)),
+        labelled=lambda rows: rows,
+    )
+    assert export_student.calibrated_thresholds(fold, "student", None) == expected
+    fold.table.task = "single_label"
+    assert export_student.calibrated_thresholds(fold, "student", None) is None

@@ -39,7 +39,7 @@ def test_about_lists_the_description(tmp_path):
             "  input   0.5 s (only this length) at 8000 Hz, mono; 4 mel bands every 0.0005 s",
             "  classes any of loud, quiet",
             "  scores  accuracy 0.7500 (test)",
-            "  tags    no thresholds calibrated",
+            "  tags    from 0.5, not calibrated",
             "  data    levels; made here",
             "  commit  0123abc",
         ]

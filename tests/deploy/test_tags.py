@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from deploy.description import Description
 from deploy.tags import FORMATS, Row, TagSelection, clock
+from tests.deploy.stand_in import DESCRIPTION
 
 CLASSES = ("dog", "rain, heavy")
 SELECTION = TagSelection(CLASSES, 0.5, 2)
@@ -23,6 +25,26 @@ def rows(*probabilities, step=4.0, window=4.0, recording="a.wav"):
 def test_tags_are_the_most_probable_above_the_threshold(threshold, top, expected):
     found = TagSelection(("a", "b", "c"), threshold, top).tags(np.array([0.1, 0.9, 0.5]))
     assert [name for name, _ in found] == expected
+
+
+def description(**changes):
+    return Description.of(json.dumps(DESCRIPTION | changes))
+
+
+@pytest.mark.parametrize(
+    ("students", "threshold", "top", "expected"),
+    [
+        ([{}], None, None, [0.5, 0.5]),
+        ([{"thresholds": [0.2, 0.6]}], None, None, [0.2, 0.6]),
+        ([{"thresholds": [0.2, 0.6]}, {}], None, None, [0.35, 0.55]),
+        ([{"thresholds": [0.2, 0.6]}], 0.9, None, 0.9),
+        ([{"thresholds": [0.2, 0.6]}], None, 1, 0.0),
+        ([{"task": "single_label"}], None, None, 0.0),
+    ],
+)
+def test_the_threshold_is_given_or_that_of_the_files(students, threshold, top, expected):
+    found = TagSelection.of([description(**s) for s in students], threshold, top)
+    np.testing.assert_allclose(found.threshold, expected)
 
 
 def test_a_table_names_each_recording_once():
