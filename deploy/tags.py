@@ -1,4 +1,4 @@
-"""Predictions of windows -> lines: a table, CSV, JSON lines or Audacity's labels.
+"""Predictions of windows -> lines: a table, CSV or JSON lines.
 
 Each format is a generator that yields a line as soon as it is complete.
 """
@@ -18,7 +18,6 @@ from data.tables.formulas import as_text
 from deploy.description import Description
 
 UNCALIBRATED = 0.5  # threshold of a file that stores none
-TOUCH_SECONDS = 1e-6  # a smaller gap between windows is a rounding error of their times
 
 
 class Row(NamedTuple):
@@ -94,27 +93,10 @@ def json_lines(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
         yield json.dumps(described, ensure_ascii=False)
 
 
-def audacity(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
-    """Labels of one recording, each yielded when it ends; adjacent windows share one."""
-    since: dict[str, float] = {}
-    until: dict[str, float] = {}
-
-    def label(name: str) -> str:
-        return f"{since.pop(name):.6f}\t{until.pop(name):.6f}\t{name}"
-
-    for row in rows:
-        yield from (label(name) for name in [*since] if row.start - until[name] > TOUCH_SECONDS)
-        for name, _ in selection.tags(row.probabilities):
-            since.setdefault(name, row.start)
-            until[name] = row.end
-    yield from (label(name) for name in [*since])
-
-
 FORMATS: dict[str, Callable[[Iterable[Row], TagSelection], Iterator[str]]] = {
     "table": table,
     "csv": comma_separated,
     "jsonl": json_lines,
-    "audacity": audacity,
 }
 
 

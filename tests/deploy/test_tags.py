@@ -76,31 +76,6 @@ def test_a_json_line_has_tags_and_probabilities():
     }
 
 
-def test_labels_of_adjacent_windows_are_merged():
-    found = rows((0.9, 0.9), (0.9, 0.1), (0.1, 0.1), (0.9, 0.1))
-    assert list(FORMATS["audacity"](found, SELECTION)) == [
-        "0.000000\t4.000000\train, heavy",
-        "0.000000\t8.000000\tdog",
-        "12.000000\t16.000000\tdog",
-    ]
-
-
-def test_labels_of_overlapping_windows_are_merged():
-    found = rows((0.9, 0), (0.1, 0), (0.9, 0), (0, 0), (0, 0), (0, 0), (0.9, 0), step=2.0)
-    assert list(FORMATS["audacity"](found, SELECTION)) == [
-        "0.000000\t8.000000\tdog",
-        "12.000000\t16.000000\tdog",
-    ]
-
-
-def test_a_label_is_yielded_before_the_recording_ends():
-    def stream():
-        yield from rows((0.9, 0), (0, 0), (0, 0))
-        raise AssertionError("the label was not yielded")
-
-    assert next(FORMATS["audacity"](stream(), SELECTION)) == "0.000000\t4.000000\tdog"
-
-
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [(0, "00:00.00"), (59.996, "01:00.00"), (754.5, "12:34.50"), (36_000.25, "10:00:00.25")],
