@@ -99,6 +99,12 @@ def command_line() -> argparse.ArgumentParser:
         help="shortest event of audacity and raven; default: 0",
     )
     add("--about", action="store_true", help="describe the students and exit")
+    add(
+        "--evaluate",
+        type=Path,
+        metavar="CLIPS.CSV",
+        help="evaluate the students on its test clips; requires requirements.txt",
+    )
     add("--web", action="store_true", help="serve a web page that compares the students")
     add("--port", type=int, default=7860, help="port of --web; default: 7860")
     add("--debug", action="store_true", help="show the traceback of an error")
@@ -117,6 +123,8 @@ def main(arguments: argparse.Namespace) -> None:
         print("\n\n".join(student.about() for student in students))
     elif arguments.web:
         serve_page(arguments, students)
+    elif arguments.evaluate:
+        evaluate(arguments, students)
     else:
         tag(arguments, students, recordings)
 
@@ -125,13 +133,14 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
     """Check the arguments before any file is read. Raises ConfigError."""
     if not students:
         raise ConfigError("command line", "expected a student, a file that ends in .onnx")
-    needs_recordings = not (arguments.about or arguments.web)
+    alone = ("about", "web", "evaluate")  # without recordings
+    switch = next((f"--{name}" for name in alone if getattr(arguments, name)), "")
+    needs_recordings = not switch
     if needs_recordings and not recordings:
         raise ConfigError(
             "command line", "expected a recording, a folder of recordings, or - for a pipe"
         )
     if recordings and not needs_recordings:
-        switch = "--about" if arguments.about else "--web"
         raise ConfigError(switch, f"takes students only, found {recordings[0]}")
     if "-" not in recordings:
         for name in ("raw_format", "rate", "channels"):
@@ -182,8 +191,8 @@ def tag(arguments: argparse.Namespace, students: list[Student], recordings: list
         highest_hz = students[0].description.sample_rate / 2
         for recording, path in files.items():
             one = {recording: sources[recording]}
-            found = smoothed(rows(one, students, seconds, hop, bad), arguments.smooth)
-            found = events(found, selection, arguments.least or 0.0)
+            predictions = smoothed(rows(one, students, seconds, hop, bad), arguments.smooth)
+            found = events(predictions, selection, arguments.least or 0.0)
             write_lines(label_formats[arguments.format](found, highest_hz), path, inputs)
     else:
         predictions = smoothed(rows(sources, students, seconds, hop, bad), arguments.smooth)
@@ -194,6 +203,17 @@ def tag(arguments: argparse.Namespace, students: list[Student], recordings: list
             f"{len(bad)} of {len(recordings)} recordings could not be processed completely:{lines}"
         )
         raise UserError(many if len(recordings) > 1 else str(bad[0]))
+
+
+def evaluate(arguments: argparse.Namespace, students: list[Student]) -> None:
+    from deploy.ensemble import check_agreement, window_and_hop
+    from deploy.evaluation import annotated_clips, clip_probabilities, evaluation_text
+
+    check_agreement(students)
+    times = window_and_hop(students, arguments.window, arguments.hop)
+    table = annotated_clips(arguments.evaluate, students[0])
+    scores = clip_probabilities(students, table, *times)
+    write_lines(evaluation_text(table, scores), arguments.output, [str(arguments.evaluate)])
 
 
 def label_files(arguments: argparse.Namespace, recordings: list[str]) -> dict[str, Path | None]:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from deploy.events import Event
 
-RAVEN = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)")
-RAVEN += ("Low Freq (Hz)", "High Freq (Hz)", "Annotation")
+RAVEN = (
+    *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)"),
+    *("Low Freq (Hz)", "High Freq (Hz)", "Annotation"),
+)
 
 
 def audacity(events: Iterable[Event], highest_hz: float) -> Iterator[str]:

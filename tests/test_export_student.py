@@ -127,6 +127,20 @@ def test_the_budget_is_printed_and_written(place):
     assert "12 clips of test" in printed
 
 
+def test_the_model_card_has_the_scores_of_the_budget(place):
+    card = (place / FOLDER / "MODEL_CARD.md").read_text()
+    rows = json.loads((place / FOLDER / "budget.json").read_text())["budget"]
+    for row in rows:
+        (low, high) = re.search(
+            rf"^\| {row['precision']} \| {row['score']:.4f} \| ([\d.]+) to ([\d.]+) \|$", card, re.M
+        ).groups()
+        assert float(low) <= row["score"] <= float(high)
+    assert card.startswith("# config ce seed 0\n\ndcase_small: ")
+    assert "Licence of the recordings: the user's own recordings." in card
+    assert "12 clips of test; percentile bootstrap over clips, 200 samples:" in card
+    assert "- num_bands: 12\n" in card
+
+
 WRONG = [
     (("--seed", "7"), "--seed: found 7, the configuration has 0"),
     (("--fold", "2"), "--fold: found 2, the configuration has 0"),
