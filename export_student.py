@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from training.experiment import Experiment
     from training.fold import FoldData
     from training.plan import Training
+    from training.role import Role
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -128,7 +129,28 @@ def read_trained(fold: FoldData, training: Training, folder: Path) -> Trained:
         metric=fold.experiment.metric,
         calibration=[clip.numpy() for clip in calibration_clips(fold, role)],
         quantised=read_quantised(config, training),
+        thresholds=calibrated_thresholds(fold, role, model),
     )
+
+
+def calibrated_thresholds(fold: FoldData, role: Role, model: nn.Module) -> tuple[float, ...] | None:
+    """Of the tags, on labelled validation clips; None without such clips, and for one label.
+
+    Validation clips that are test clips, as with PROTOCOL = paper, are not used.
+    """
+    import numpy as np
+
+    from metrics.inputs import decisions
+    from metrics.thresholds import class_thresholds
+    from training.predict import predict
+
+    task = fold.table.task
+    rows = np.setdiff1d(fold.labelled(fold.split.validation), fold.split.test)
+    if task != "multi_label" or not len(rows):
+        return None
+    truth = decisions(fold.table.targets[rows], task)
+    thresholds = class_thresholds(predict(fold, role, model, rows), truth)
+    return tuple(float(f"{threshold:.4g}") for threshold in thresholds)
 
 
 def read_quantised(config: Config, training: Training) -> nn.Module | None:

@@ -1,7 +1,7 @@
 """5: exported students + recordings -> tags, window by window.
 
 Files that end in .onnx are students; other paths are recordings, folders of recordings, or - for
-raw samples from a pipe. The probabilities of several students are averaged.
+a WAV file or raw samples from a pipe. The probabilities of several students are averaged.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from io import BufferedIOBase
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deploy.student import Student
     from deploy.tags import Row
 
+LABELS = ("audacity", "raven")  # formats of events; those of deploy.labels.LABELS
 INSTALL = "run `python -m pip install -r requirements-tag.txt`"
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 3600  # of a window and a hop
 
@@ -40,9 +41,20 @@ def command_line() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="a student, a recording, a folder, or -")
-    add("--format", choices=("table", "csv", "jsonl", "audacity"), default="table")
-    add("--output", type=Path, metavar="FILE", help="default: standard output")
-    add("--threshold", type=float, metavar="P", help="minimum probability of a tag; default: 0.5")
+    add("--format", choices=("table", "csv", "jsonl", *LABELS), default="table")
+    add(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="a file; for audacity and raven a folder if there are several recordings; default: "
+        "standard output",
+    )
+    add(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="minimum probability of a tag; default: those of the students, or 0.5",
+    )
     add(
         "--top",
         type=int,
@@ -73,7 +85,26 @@ def command_line() -> argparse.ArgumentParser:
         help="sample rate of -; default: that of the first student",
     )
     add("--channels", type=int, metavar="N", help="interleaved channels of -; default: 1")
+    add(
+        "--smooth",
+        type=int,
+        default=1,
+        metavar="N",
+        help="median of the probabilities over N windows, an odd number; default: 1",
+    )
+    add(
+        "--least",
+        type=float,
+        metavar="SECONDS",
+        help="shortest event of audacity and raven; default: 0",
+    )
     add("--about", action="store_true", help="describe the students and exit")
+    add(
+        "--evaluate",
+        type=Path,
+        metavar="CLIPS.CSV",
+        help="evaluate the students on its test clips; requires requirements.txt",
+    )
     add("--web", action="store_true", help="serve a web page that compares the students")
     add("--port", type=int, default=7860, help="port of --web; default: 7860")
     add("--debug", action="store_true", help="show the traceback of an error")
@@ -92,6 +123,8 @@ def main(arguments: argparse.Namespace) -> None:
         print("\n\n".join(student.about() for student in students))
     elif arguments.web:
         serve_page(arguments, students)
+    elif arguments.evaluate:
+        evaluate(arguments, students)
     else:
         tag(arguments, students, recordings)
 
@@ -100,19 +133,24 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
     """Check the arguments before any file is read. Raises ConfigError."""
     if not students:
         raise ConfigError("command line", "expected a student, a file that ends in .onnx")
-    needs_recordings = not (arguments.about or arguments.web)
+    alone = ("about", "web", "evaluate")  # without recordings
+    switch = next((f"--{name}" for name in alone if getattr(arguments, name)), "")
+    needs_recordings = not switch
     if needs_recordings and not recordings:
         raise ConfigError(
             "command line", "expected a recording, a folder of recordings, or - for a pipe"
         )
     if recordings and not needs_recordings:
-        switch = "--about" if arguments.about else "--web"
         raise ConfigError(switch, f"takes students only, found {recordings[0]}")
     if "-" not in recordings:
         for name in ("raw_format", "rate", "channels"):
             if getattr(arguments, name) is not None:
                 flag = "--" + name.replace("_", "-")
                 raise ConfigError(flag, "describes raw samples, but - is not among the recordings")
+    if arguments.smooth % 2 == 0:
+        raise ConfigError("--smooth", f"found {arguments.smooth}, expected an odd number")
+    if arguments.least is not None and arguments.format not in LABELS:
+        raise ConfigError("--least", "is of --format audacity and raven only")
     for name, low, high in (
         ("threshold", 0, 1),
         ("top", 1, None),
@@ -120,6 +158,8 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
         ("hop", SHORTEST_SECONDS, LONGEST_SECONDS),
         ("rate", 1, 768_000),
         ("channels", 1, 1024),
+        ("smooth", 1, 9999),
+        ("least", 0, LONGEST_SECONDS),
         ("port", 1, 65535),
     ):
         value = getattr(arguments, name)
@@ -133,28 +173,75 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
 def tag(arguments: argparse.Namespace, students: list[Student], recordings: list[str]) -> None:
     """Print or write the tags of all recordings. Raises UserError that lists those that failed."""
     from deploy.ensemble import check_agreement, window_and_hop
+    from deploy.events import events, smoothed
+    from deploy.labels import LABELS as label_formats
     from deploy.recordings import find_recordings
     from deploy.tags import FORMATS, TagSelection
 
     check_agreement(students)
     seconds, hop = window_and_hop(students, arguments.window, arguments.hop)
     recordings = find_recordings(recordings)
-    if arguments.format == "audacity" and len(recordings) > 1:
-        found = f"found {len(recordings)} recordings, a label file describes one"
-        raise ConfigError("--format audacity", found)
-    selection = TagSelection.of(students[0].description, arguments.threshold, arguments.top)
+    descriptions = [student.description for student in students]
+    selection = TagSelection.of(descriptions, arguments.threshold, arguments.top)
     sources = {name: source(name, arguments, students[0]) for name in recordings}
     bad: list[BadAudio] = []
-    predictions = rows(sources, students, seconds, hop, bad)
-    with output(arguments.output, [*arguments.paths, *recordings]) as file:
-        for line in FORMATS[arguments.format](predictions, selection):
-            print(line, file=file, flush=True)
+    inputs = [*arguments.paths, *recordings]
+    files = label_files(arguments, recordings) if arguments.format in LABELS else {}
+    if files:
+        highest_hz = students[0].description.sample_rate / 2
+        for recording, path in files.items():
+            one = {recording: sources[recording]}
+            predictions = smoothed(rows(one, students, seconds, hop, bad), arguments.smooth)
+            found = events(predictions, selection, arguments.least or 0.0)
+            write_lines(label_formats[arguments.format](found, highest_hz), path, inputs)
+    else:
+        predictions = smoothed(rows(sources, students, seconds, hop, bad), arguments.smooth)
+        write_lines(FORMATS[arguments.format](predictions, selection), arguments.output, inputs)
     if bad:
         lines = "".join(f"\n  {error}" for error in bad)
         many = (
             f"{len(bad)} of {len(recordings)} recordings could not be processed completely:{lines}"
         )
         raise UserError(many if len(recordings) > 1 else str(bad[0]))
+
+
+def evaluate(arguments: argparse.Namespace, students: list[Student]) -> None:
+    from deploy.ensemble import check_agreement, window_and_hop
+    from deploy.evaluation import annotated_clips, clip_probabilities, evaluation_text
+
+    check_agreement(students)
+    times = window_and_hop(students, arguments.window, arguments.hop)
+    table = annotated_clips(arguments.evaluate, students[0])
+    scores = clip_probabilities(students, table, *times)
+    write_lines(evaluation_text(table, scores), arguments.output, [str(arguments.evaluate)])
+
+
+def label_files(arguments: argparse.Namespace, recordings: list[str]) -> dict[str, Path | None]:
+    """The label file of each recording: one is --output, of several each is in that folder.
+
+    Raises ConfigError for several recordings without a folder, or with the same name.
+    """
+    where = f"--format {arguments.format}"
+    if len(recordings) == 1 and not (arguments.output and arguments.output.is_dir()):
+        return {recordings[0]: arguments.output}
+    if arguments.output is None or arguments.output.is_file():
+        found = f"found {len(recordings)} recordings, a label file describes one"
+        raise ConfigError(where, f"{found}; set --output to a folder")
+    files: dict[str, Path | None] = {}
+    for recording in recordings:
+        name = "pipe" if recording == "-" else Path(recording).stem
+        path = arguments.output / f"{name}.txt"
+        if path in files.values():
+            raise ConfigError(where, f"two recordings are named {name}; label them separately")
+        files[recording] = path
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    return files
+
+
+def write_lines(lines: Iterable[str], path: Path | None, inputs: list[str]) -> None:
+    with output(path, inputs) as file:
+        for line in lines:
+            print(line, file=file, flush=True)
 
 
 def serve_page(arguments: argparse.Namespace, students: list[Student]) -> None:
@@ -165,7 +252,7 @@ def serve_page(arguments: argparse.Namespace, students: list[Student]) -> None:
     taggers = [
         Tagger(
             student,
-            TagSelection.of(student.description, arguments.threshold, arguments.top),
+            TagSelection.of([student.description], arguments.threshold, arguments.top),
             *window_and_hop([student], arguments.window, arguments.hop),
         )
         for student in students
@@ -178,13 +265,13 @@ def source(
 ) -> Iterator[tuple[np.ndarray, int]]:
     """The blocks of samples of a recording, which is opened when the first block is requested."""
     from data.features.decode import read_blocks
-    from deploy.recordings import PIPE, raw_blocks
+    from deploy.recordings import PIPE, piped_blocks
 
     if recording != PIPE:
         return read_blocks(Path(recording))
-    rate, channels = arguments.rate or student.audio_spec.sample_rate, arguments.channels or 1
-    stream = cast(BufferedIOBase, sys.stdin.buffer)  # typeshed: BinaryIO, which lacks read1
-    return raw_blocks(stream, arguments.raw_format or "s16le", rate, channels)
+    given = arguments.raw_format, arguments.rate, arguments.channels
+    stream = cast(BufferedReader, sys.stdin.buffer)
+    return piped_blocks(stream, *given, student.audio_spec.sample_rate)
 
 
 def rows(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from config import ConfigError, UserError
-from deploy.student import Student
 from deploy.windows import windows
+
+if TYPE_CHECKING:
+    from deploy.student import Student
 
 NAMED = 5  # classes in an error, at most
 

@@ -27,7 +27,8 @@ class TupleOutput(nn.Module):
 
 
 def executorch_program(full_model: FullModel, samples: int) -> bytes:
-    """One clip, (1, C, samples) -> probabilities (1, K), logits (1, K), mel; with the front end.
+    """One clip, (1, C, samples) -> probabilities (1, K), logits (1, K), embedding (1, D), mel; with
+    the front end.
 
     Delegated to XNNPACK; other operators, such as the Fourier transform, run on portable kernels.
     Raises UserError if the package is missing or cannot compile the model.

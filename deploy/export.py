@@ -27,9 +27,10 @@ from deploy.budget import (
 )
 from deploy.executorch_file import executorch_logits, executorch_program
 from deploy.full_model import FullModel
+from deploy.model_card import model_card
 from deploy.model_graph import OPSET, ModelGraph, model_graph
 from deploy.verification import EAGER, all_logits, noise, probabilities, recordings
-from metrics import METRICS, evaluate
+from metrics import METRICS, bootstrap, evaluate
 from models.cost import Cost, cost
 from models.stored import Description
 
@@ -56,6 +57,7 @@ class Trained:
     metric: str  # name in metrics.METRICS: the main one of the data set
     calibration: Sequence[np.ndarray]  # training clips, (B, *input_shape) each
     quantised: nn.Module | None = None  # the student trained in int8, if there is one
+    thresholds: tuple[float, ...] | None = None  # of the tags, from validation clips
 
     @property
     def samples(self) -> int:
@@ -106,7 +108,7 @@ def onnx_models(
 
 
 def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> None:
-    """Write <precision>.onnx and budget.json into `folder`, and print the budget.
+    """Write <precision>.onnx, budget.json and MODEL_CARD.md into `folder`, and print the budget.
 
     Raises UserError, and writes nothing, if float32 differs from PyTorch by more than TOLERANCE.
     """
@@ -149,7 +151,12 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     remarks = notes(trained)
     if trained.quantised is not None and "int8" in models:
         remarks.append(agreement(trained, trained.quantised, logits["int8"]))
-    print("\n".join(["", *remarks, *(str(folder / f"{name}.onnx") for name in models)]))
+    found = score_intervals(trained, logits) if evaluated["clips"] else {}
+    card = model_card(about | evaluated, rows, found, remarks)
+    with atomic_write(folder / "MODEL_CARD.md") as file:
+        file.write(card.encode())
+    files = [*(f"{name}.onnx" for name in models), "MODEL_CARD.md"]
+    print("\n".join(["", *remarks, *(str(folder / name) for name in files)]))
 
 
 def export_executorch(trained: Trained, folder: Path) -> None:
@@ -206,6 +213,22 @@ def scores_of(trained: Trained, logits: np.ndarray) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
+def score_intervals(
+    trained: Trained, logits: Mapping[str, np.ndarray]
+) -> dict[str, bootstrap.Interval]:
+    """Of the main metric, by precision; empty where resampling would take too long."""
+    described, targets = trained.described, trained.table.targets[:]
+    systems = [
+        [bootstrap.Evaluated(0, probabilities(values, described.task), targets)]
+        for values in logits.values()
+    ]
+    if bootstrap.work(systems) > bootstrap.MAX_WORK:
+        return {}
+    metric = METRICS[trained.metric].function
+    found = bootstrap.intervals(systems, lambda p, t: metric(p, t, described.classes))
+    return dict(zip(logits, found, strict=True))
+
+
 def score_and_drop(
     metric: str, scores: Mapping[str, float], eager: Mapping[str, float]
 ) -> dict[str, float]:
@@ -250,6 +273,7 @@ def metadata(trained: Trained, costs: Cost, any_length: bool) -> dict[str, Any]:
         "parameters": costs.parameters,
         "macs": costs.macs,
         "split": trained.split,
+        "thresholds": trained.thresholds,
     }
 
 
@@ -276,4 +300,6 @@ def notes(trained: Trained) -> list[str]:
         )
     if trained.described.front_end.padding == "log_zero":
         found.append("PADDING = log_zero: the exported model treats padding as part of the clip.")
+    if trained.described.task == "multi_label" and trained.thresholds is None:
+        found.append("No labelled validation clips: thresholds are not calibrated, tags from 0.5.")
     return found

@@ -12,10 +12,11 @@ from models.stored import Description
 
 
 class FullOutput(NamedTuple):
-    """The outputs of an exported file: (B, K), (B, K) and (B, C, T, F)."""
+    """The outputs of an exported file: (B, K), (B, K), (B, D) and (B, C, T, F)."""
 
     probabilities: Tensor
     logits: Tensor
+    embedding: Tensor
     mel: Tensor
 
 
@@ -35,6 +36,6 @@ class FullModel(nn.Module):
 
     def forward(self, waveform: Tensor) -> FullOutput:
         mel = (self.front_end(waveform) - self.mean) / self.std
-        logits = self.model(mel).logits
+        logits, embedding, _ = self.model(mel)
         probabilities = logits.softmax(1) if self.single_label else logits.sigmoid()
-        return FullOutput(probabilities, logits, mel)
+        return FullOutput(probabilities, logits, embedding, mel)

@@ -1,4 +1,6 @@
-"""A trained model as an ONNX graph: mel (or waveform) -> logits, batch normalisation folded in."""
+"""A trained model as an ONNX graph: mel (or waveform) -> logits and embedding, batch normalisation
+folded in.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ FEW = 16  # frames; a recurrence is traced step by step, so a short example is f
 
 
 class ModelGraph(NamedTuple):
-    """`model`: `features` (B, *input_shape) -> `logits` (B, K)."""
+    """`model`: `features` (B, *input_shape) -> `logits` (B, K), `embedding` (B, D)."""
 
     model: onnx.ModelProto
     any_length: bool  # False: only clips of input_shape
@@ -39,13 +41,14 @@ class Clamp(nn.Module):
         return x.clamp(0, 6)
 
 
-class Logits(nn.Module):
+class LogitsAndEmbedding(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.model(features).logits
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.model(features)
+        return output.logits, output.embedding
 
 
 def model_graph(model: nn.Module, input_shape: tuple[int, ...]) -> ModelGraph:
@@ -101,12 +104,12 @@ def exported(model: nn.Module, shape: tuple[int, ...], any_length: bool) -> onnx
     axes = {0: dynamic, 2: dynamic} if any_length else {0: dynamic}
     with quiet():
         program = torch.onnx.export(
-            Logits(model).eval(),
+            LogitsAndEmbedding(model).eval(),
             (torch.zeros(shape),),
             dynamo=True,
             dynamic_shapes={"features": axes},
             input_names=["features"],
-            output_names=["logits"],
+            output_names=["logits", "embedding"],
             opset_version=OPSET,
             verbose=False,
         )

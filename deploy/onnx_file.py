@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.atomic_write import atomic_write
+from deploy.description import ENTRY, FORMAT
 from deploy.front_end_graph import front_end_graph
 from deploy.graph import Graph
 from deploy.model_graph import OPSET
-from deploy.student import ENTRY, FORMAT
 from models.stored import Description
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ MICROSOFT = "com.microsoft"  # onnxruntime's own operators, such as the LSTM in 
 
 
 def assembled(model: onnx.ModelProto, described: Description, any_length: bool) -> onnx.ModelProto:
-    """waveform (B, C, S) -> probabilities (B, K), logits (B, K) and mel (B, C, T, F), if used.
+    """waveform (B, C, S) -> probabilities (B, K), logits (B, K), embedding (B, D) and mel
+    (B, C, T, F), if used.
 
-    `model` is features -> logits. S and T are dynamic with `any_length`.
+    `model` is features -> logits, embedding. S and T are dynamic with `any_length`.
     """
     from onnx import TensorProto, checker, compose, helper
 
@@ -49,6 +50,7 @@ def assembled(model: onnx.ModelProto, described: Description, any_length: bool) 
     shapes: dict[str, list[str | int]] = {
         "probabilities": ["batch", classes],
         "logits": ["batch", classes],
+        "embedding": ["batch", width(model)],
     }
     if features == "mel":
         bands = described.front_end.num_bands
@@ -71,6 +73,12 @@ def assembled(model: onnx.ModelProto, described: Description, any_length: bool) 
     )
     checker.check_model(assembled_model)
     return assembled_model
+
+
+def width(model: onnx.ModelProto) -> str | int:
+    """The size of the embedding, if the graph states it."""
+    embedding = next(output for output in model.graph.output if output.name == "embedding")
+    return embedding.type.tensor_type.shape.dim[-1].dim_value or "width"
 
 
 def describe(model: onnx.ModelProto, description: Mapping[str, Any]) -> None:

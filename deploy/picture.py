@@ -12,7 +12,7 @@ from html import escape
 
 import numpy as np
 
-from deploy.student import Description
+from deploy.description import Description
 from deploy.tags import Row, TagSelection, clock
 
 SHOWN = 12  # classes; the page names the total

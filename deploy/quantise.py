@@ -27,7 +27,7 @@ UNSIGNED_ZERO = 128  # the zero point of int8 weights that are stored as uint8
 
 
 def float16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights and activations in half precision; features and logits stay float32."""
+    """Weights and activations in half precision; features and outputs stay float32."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -38,15 +38,20 @@ def float16(model: onnx.ModelProto) -> onnx.ModelProto:
         if weight.data_type == TensorProto.FLOAT:
             values = numpy_helper.to_array(weight).astype(np.float16)
             weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    outputs = [output.name for output in graph.output]
+    half_names = {name: f"half_{name}" for name in ("features", *outputs)}
     for node in graph.node:
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.i == TensorProto.FLOAT:
                 attribute.i = TensorProto.FLOAT16
-        node.input[:] = ["half_features" if name == "features" else name for name in node.input]
-        node.output[:] = ["half_logits" if name == "logits" else name for name in node.output]
+        node.input[:] = [half_names.get(name, name) for name in node.input]
+        node.output[:] = [half_names.get(name, name) for name in node.output]
     down = helper.make_node("Cast", ["features"], ["half_features"], to=TensorProto.FLOAT16)
-    up = helper.make_node("Cast", ["half_logits"], ["logits"], to=TensorProto.FLOAT)
-    nodes = [down, *graph.node, up]
+    up = [
+        helper.make_node("Cast", [half_names[name]], [name], to=TensorProto.FLOAT)
+        for name in outputs
+    ]
+    nodes = [down, *graph.node, *up]
     del graph.node[:]
     graph.node.extend(nodes)
     return half

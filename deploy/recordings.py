@@ -1,18 +1,19 @@
-"""Sources of recordings: files, folders, and a pipe of raw samples."""
+"""Sources of recordings: files, folders, and a pipe of raw samples or a WAV file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 
 import numpy as np
 
 from config import UserError
 from data.features.decode import READABLE, BadAudio, up_to_fault
+from deploy.piped_wav import RIFF, open_piped_wav
 
 UNREADABLE = (".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm")  # reported, not skipped
-PIPE = "-"
+PIPE, STDIN = "-", "/dev/stdin"
 RAW = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # ffmpeg's names
 HEADS = (b"RIFF", b"fLaC", b"OggS", b"FORM", b"ID3")
 
@@ -25,6 +26,9 @@ def find_recordings(names: Iterable[str]) -> list[str]:
     found = []
     for name in names:
         path = Path(name)
+        if name == STDIN:
+            found.append(PIPE)
+            continue
         if name == PIPE or not path.is_dir():
             found.append(name)
             continue
@@ -39,6 +43,17 @@ def is_recording(path: Path) -> bool:
     """By its name. Hidden files, such as the ._a.wav of macOS, are not."""
     hidden = any(part.startswith(".") for part in path.parts)
     return path.suffix.lower() in READABLE + UNREADABLE and not hidden
+
+
+def piped_blocks(
+    stream: BufferedReader, kind: str | None, rate: int | None, channels: int | None, usual: int
+) -> Iterator[tuple[np.ndarray, int]]:
+    """As `raw_blocks`; of a WAV file, if none of its format is given. `usual`: the default rate."""
+    if (kind, rate, channels) == (None, None, None) and stream.peek(4).startswith(RIFF):
+        wav = open_piped_wav(stream, PIPE)
+        yield from raw_blocks(wav.stream, wav.kind, wav.sample_rate, wav.channels)
+    else:
+        yield from raw_blocks(stream, kind or "s16le", rate or usual, channels or 1)
 
 
 def raw_blocks(

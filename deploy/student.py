@@ -1,136 +1,59 @@
 """An exported student: an ONNX file from waveform to probabilities, written by export_student.py.
 
-It runs without PyTorch: it requires onnxruntime and numpy only.
+It runs without PyTorch: it requires onnxruntime and numpy only, and soundfile and soxr to read
+recordings.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, NamedTuple
-from unicodedata import category
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from config import UserError
+from config import ConfigError, UserError
+from data.features.decode import BadAudio, read_blocks, up_to_fault
+from deploy.description import ENTRY, Description
+from deploy.ensemble import window_and_hop
+from deploy.tags import TagSelection
+from deploy.windows import AudioSpec, windows
 
-ENTRY = "soundstill"  # key in the file's metadata
-LONGEST_SHOWN = 60  # characters of a wrong value
-FORMAT = 1  # version of that entry; older ones can be read, newer ones cannot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
-    """The metadata of an exported file."""
-
-    name: str  # such as "config bce+kd+sp seed 0"
-    model: str
-    task: str  # "multi_label" or "single_label"
-    classes: tuple[str, ...]
-    sample_rate: int  # Hz
-    channels: int
-    clip_seconds: float  # s, of the training clips
-    any_length: bool  # False: only clips of clip_seconds
-    precision: str
-    front_end: dict[str, Any]  # the fields of config.Mel
-    hop_seconds: float  # s, of the mel frames
-    dataset: str
-    licence: str  # of the data
-    commit: str
-    parameters: int
-    macs: int
-    scores: dict[str, float | None]  # None: undefined
-    split: str  # on which the scores were computed
-
-    @classmethod
-    def of(cls, text: str) -> Description:
-        """Raises ValueError with the reason, for text that cannot be read."""
-        try:
-            found = json.loads(text)
-            is_newer = found["format"] > FORMAT
-            known = {} if is_newer else {f.name: found[f.name] for f in fields(cls)}
-        except KeyError as error:
-            raise ValueError(f"lacks {error}; export the student again") from None
-        except (ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"cannot be read ({error}); export the student again") from None
-        if is_newer:
-            newer = f"has format {shown(found['format'])}, the newest supported is {FORMAT}"
-            raise ValueError(f"{newer}; update Soundstill")
-        for name, value in known.items():
-            expected, is_valid = CHECKS.get(name, TEXT)
-            if not is_valid(value):
-                raise ValueError(f"has {name} = {shown(value)}, expected {expected}")
-        return cls(**known | {"classes": tuple(known["classes"])})
-
-
-# Whoever made the file chose its values -----------------------------------------------------------
-
-
-Check = tuple[str, Callable[[Any], bool]]  # what is expected, and whether a value is that
-
-
-def is_text(value: Any) -> bool:
-    """Without control characters, which a terminal would obey."""
-    return isinstance(value, str) and not any(category(letter) == "Cc" for letter in value)
-
-
-def number(low: float, high: float, *kinds: type) -> Check:
-    def is_valid(value: Any) -> bool:
-        return type(value) in (int, *kinds) and low <= value <= high
-
-    return f"{'a number' if kinds else 'an integer'} from {low:g} to {high:g}", is_valid
-
-
-def are_classes(value: Any) -> bool:
-    return (
-        isinstance(value, list) and all(map(is_text, value)) and 0 < len(set(value)) == len(value)
-    )
-
-
-def is_front_end(value: Any) -> bool:
-    return isinstance(value, dict) and type(value.get("num_bands")) is int
-
-
-def are_scores(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        is_text(name) and type(score) in (int, float, NoneType) for name, score in value.items()
-    )
-
-
-TEXT = ("text without control characters", is_text)
-CHECKS: dict[str, Check] = {
-    "task": ("multi_label or single_label", ("multi_label", "single_label").__contains__),
-    "classes": ("a list of different names", are_classes),
-    "sample_rate": number(1, 768_000),
-    "channels": number(1, 1024),
-    "clip_seconds": number(1e-3, 3600, float),
-    "hop_seconds": number(0, 3600, float),
-    "any_length": ("true or false", (True, False).__contains__),
-    "front_end": ("the settings of a front end", is_front_end),
-    "parameters": number(0, 1e15),
-    "macs": number(0, 1e18),
-    "scores": ("numbers by their names", are_scores),
-}
-
-
-def shown(value: Any) -> str:
-    return repr(value)[:LONGEST_SHOWN]
-
-
-class AudioSpec(NamedTuple):
-    """The format of a model's input."""
-
-    sample_rate: int  # Hz
-    channels: int
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Prediction(NamedTuple):
     probabilities: np.ndarray  # (K,)
     mel: np.ndarray | None  # (C, T, F), normalised; None for a model that reads the waveform
+    embedding: np.ndarray | None  # (D,); None for files of older versions
+
+
+class WindowPrediction(NamedTuple):
+    start: float  # s
+    end: float  # s
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The N windows of a recording, with K classes and D dimensions of the embedding."""
+
+    classes: tuple[str, ...]
+    starts: np.ndarray  # (N,) s
+    ends: np.ndarray  # (N,) s
+    probabilities: np.ndarray  # (N, K)
+    tags: list[list[str]]  # the most probable first
+    embeddings: np.ndarray | None  # (N, D); None for files of older versions
+
+    def table(self) -> pd.DataFrame:
+        """One row per window: start, end and the probability of each class. Requires pandas."""
+        import pandas as pd
+
+        times = pd.DataFrame({"start": self.starts, "end": self.ends})
+        return times.join(pd.DataFrame(self.probabilities, columns=list(self.classes)))
 
 
 class Student:
@@ -139,10 +62,10 @@ class Student:
     Raises UserError for a file that is missing, broken or not an exported student.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         import onnxruntime
 
-        self.path = path
+        self.path = path = Path(path)
         if not path.is_file():
             raise UserError(f"{path}: no such file")
         options = onnxruntime.SessionOptions()
@@ -184,18 +107,67 @@ class Student:
         """Of one window, (C, S) float32. Raises UserError for a length that the model does not
         support, and for probabilities that are not finite.
         """
-        names = [name for name in ("probabilities", "mel") if name in self.outputs]
+        names = [name for name in ("probabilities", "mel", "embedding") if name in self.outputs]
         try:
-            found = self.session.run(names, {"waveform": waveform[None]})
+            outputs = self.session.run(names, {"waveform": waveform[None]})
         except Exception as error:
             seconds = waveform.shape[-1] / self.description.sample_rate
             raise UserError(
                 f"{self.path}: cannot process a window of {seconds:g} s ({reason(error)})"
             ) from None
-        probabilities, mel = found[0][0], found[1][0] if len(found) > 1 else None
+        found = {name: output[0] for name, output in zip(names, outputs, strict=True)}
+        probabilities = found["probabilities"]
         if not np.isfinite(probabilities).all():
             raise UserError(f"{self.path}: its probabilities are not finite: {probabilities}")
-        return Prediction(probabilities, mel)
+        return Prediction(probabilities, found.get("mel"), found.get("embedding"))
+
+    def predict_blocks(
+        self, blocks: Iterable[tuple[np.ndarray, int]], seconds: float, hop: float
+    ) -> Iterator[WindowPrediction]:
+        """The prediction of each window; `blocks` and times as in `deploy.windows.windows`."""
+        for start, end, waveforms in windows(blocks, [self.audio_spec], seconds, hop):
+            yield WindowPrediction(start, end, self.predict(waveforms[self.audio_spec]))
+
+    def tag(
+        self,
+        recording: Path | str | np.ndarray,
+        sample_rate: int | None = None,
+        *,
+        window: float | None = None,
+        hop: float | None = None,
+        threshold: float | None = None,
+        top: int | None = None,
+    ) -> Tags:
+        """The tags of a file, or of samples (S,) or (C, S) in [-1, 1], window by window.
+
+        `sample_rate` is that of the samples, by default the student's. `window` and `hop` are in
+        seconds, by default the length of the training clips and one window. `threshold` and `top`
+        as in `TagSelection.of`.
+
+        Raises BadAudio for a recording that cannot be read, ConfigError for wrong arguments, and
+        UserError as `predict`.
+        """
+        for name, value in (("sample_rate", sample_rate), ("window", window), ("hop", hop)):
+            if value is not None and not value > 0:
+                raise ConfigError(name, f"found {value}, expected a number above 0")
+        selection = TagSelection.of([self.description], threshold, top)
+        if isinstance(recording, np.ndarray):
+            blocks = array_blocks(recording, sample_rate or self.audio_spec.sample_rate)
+        elif sample_rate is None:
+            blocks = read_blocks(Path(recording))
+        else:
+            raise ConfigError("sample_rate", f"describes samples, but {recording} is a file")
+        found = list(self.predict_blocks(blocks, *window_and_hop([self], window, hop)))
+        predictions = [prediction for _, _, prediction in found]
+        embeddings = [p.embedding for p in predictions if p.embedding is not None]
+        return Tags(
+            classes=self.description.classes,
+            starts=np.array([start for start, _, _ in found]),
+            ends=np.array([end for _, end, _ in found]),
+            probabilities=np.stack([p.probabilities for p in predictions]),
+            tags=[[name for name, _ in selection.tags(p.probabilities)] for p in predictions],
+            embeddings=np.stack(embeddings) if embeddings else None,
+        )
 
     def about(self) -> str:
         """The description as readable text."""
@@ -212,10 +184,29 @@ class Student:
             + (bands if "mel" in self.outputs else "raw waveform"),
             "classes": f"{'any' if d.task == 'multi_label' else 'one'} of {', '.join(d.classes)}",
             "scores": f"{scores} ({d.split})" if scores else "none",
+            "tags": threshold_text(d),
             "data": f"{d.dataset}; {d.licence}",
             "commit": d.commit,
         }
         return "\n".join([str(self.path), *(f"  {k:<7} {v}" for k, v in lines.items())])
+
+
+def threshold_text(description: Description) -> str:
+    if description.task == "single_label":
+        return "the most probable class"
+    if description.thresholds is None:
+        return "from 0.5, not calibrated"
+    named = zip(description.classes, description.thresholds, strict=True)
+    return "from " + ", ".join(f"{name} {p:.2f}" for name, p in named)
+
+
+def array_blocks(samples: np.ndarray, sample_rate: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Samples (S,) or (C, S) as one block. Raises BadAudio if empty or not finite."""
+    if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind != "f":
+        found = f"found {samples.dtype} of shape {samples.shape}"
+        raise BadAudio("samples", f"{found}, expected floating-point samples (S,) or (C, S)")
+    block = np.atleast_2d(samples).T.astype(np.float32)
+    yield from up_to_fault("samples", block, sample_rate, 0)
 
 
 def reason(error: Exception) -> str:

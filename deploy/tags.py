@@ -1,4 +1,4 @@
-"""Predictions of windows -> lines: a table, CSV, JSON lines or Audacity's labels.
+"""Predictions of windows -> lines: a table, CSV or JSON lines.
 
 Each format is a generator that yields a line as soon as it is complete.
 """
@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from data.tables.formulas import as_text
-from deploy.student import Description
+from deploy.description import Description
 
-TOUCH_SECONDS = 1e-6  # a smaller gap between windows is a rounding error of their times
+UNCALIBRATED = 0.5  # threshold of a file that stores none
 
 
 class Row(NamedTuple):
@@ -31,27 +31,33 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TagSelection:
-    """The tags of a window: the `top` most probable classes, none below `threshold`."""
+    """The tags of a window: the `top` most probable classes, none below its threshold."""
 
     classes: tuple[str, ...]
-    threshold: float
+    threshold: float | Sequence[float]  # of all classes, or of each
     top: int
 
     @classmethod
-    def of(cls, student: Description, threshold: float | None, top: int | None) -> TagSelection:
-        """By default, classes of probability 0.5 or more, or the most probable of single-label."""
-        if threshold is None and top is None:
-            threshold, top = (0.5, None) if student.task == "multi_label" else (None, 1)
-        return cls(student.classes, threshold or 0.0, top or len(student.classes))
+    def of(
+        cls, students: Sequence[Description], threshold: float | None, top: int | None
+    ) -> TagSelection:
+        """By default, the most probable class of single-label students; of others the classes at
+        or above the thresholds of their files (the mean of several students), or 0.5.
+        """
+        first = students[0]
+        chosen: float | Sequence[float] | None = threshold
+        if threshold is None and (top is not None or first.task == "single_label"):
+            chosen, top = 0.0, top or 1
+        if chosen is None:
+            stored = [s.thresholds or (UNCALIBRATED,) * len(s.classes) for s in students]
+            chosen = tuple(np.mean(stored, axis=0).tolist())
+        return cls(first.classes, chosen, top or len(first.classes))
 
     def tags(self, probabilities: np.ndarray) -> list[tuple[str, float]]:
         """(class, probability), the most probable first."""
         order = np.argsort(-probabilities, kind="stable")[: self.top]
-        return [
-            (self.classes[k], float(probabilities[k]))
-            for k in order
-            if probabilities[k] >= self.threshold
-        ]
+        is_tag = probabilities >= np.asarray(self.threshold)
+        return [(self.classes[k], float(probabilities[k])) for k in order if is_tag[k]]
 
 
 def table(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
@@ -87,27 +93,10 @@ def json_lines(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
         yield json.dumps(described, ensure_ascii=False)
 
 
-def audacity(rows: Iterable[Row], selection: TagSelection) -> Iterator[str]:
-    """Labels of one recording, each yielded when it ends; adjacent windows share one."""
-    since: dict[str, float] = {}
-    until: dict[str, float] = {}
-
-    def label(name: str) -> str:
-        return f"{since.pop(name):.6f}\t{until.pop(name):.6f}\t{name}"
-
-    for row in rows:
-        yield from (label(name) for name in [*since] if row.start - until[name] > TOUCH_SECONDS)
-        for name, _ in selection.tags(row.probabilities):
-            since.setdefault(name, row.start)
-            until[name] = row.end
-    yield from (label(name) for name in [*since])
-
-
 FORMATS: dict[str, Callable[[Iterable[Row], TagSelection], Iterator[str]]] = {
     "table": table,
     "csv": comma_separated,
     "jsonl": json_lines,
-    "audacity": audacity,
 }
 
 

@@ -17,7 +17,6 @@ from data.features.decode import read_blocks
 from deploy.picture import RecordingPrediction, predictions_html
 from deploy.student import Student
 from deploy.tags import Row, TagSelection
-from deploy.windows import windows
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -98,15 +97,14 @@ class Tagger:
 
     def predict(self, path: Path) -> RecordingPrediction:
         """Raises BadAudio."""
-        student, spec = self.student, self.student.audio_spec
-        found = RecordingPrediction(student.description, self.selection, self.window)
-        for start, end, waveforms in windows(read_blocks(path), [spec], self.window, self.hop):
+        found = RecordingPrediction(self.student.description, self.selection, self.window)
+        blocks = read_blocks(path)
+        for start, end, prediction in self.student.predict_blocks(blocks, self.window, self.hop):
             if start >= LONGEST_SECONDS:
                 break
-            probabilities, mel = student.predict(waveforms[spec])
-            found.rows.append(Row(path.name, start, end, probabilities))
-            if mel is not None:
-                found.mels.append(mel.mean(axis=0))
+            found.rows.append(Row(path.name, start, end, prediction.probabilities))
+            if prediction.mel is not None:
+                found.mels.append(prediction.mel.mean(axis=0))
         return found
 
 

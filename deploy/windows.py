@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from data.features.decode import QUALITY, mix
-from deploy.student import AudioSpec
 
 if TYPE_CHECKING:
     import soxr
 
 REST_SECONDS = 0.1  # a shorter rest of a recording gets no window
+
+
+class AudioSpec(NamedTuple):
+    """The format of a model's input."""
+
+    sample_rate: int  # Hz
+    channels: int
 
 
 class Window(NamedTuple):

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -88,14 +89,17 @@ def test_each_file_has_a_description(place):
             "split": "test",
         }
         assert {key: found[key] for key in expected} == expected
-        assert found.keys() - expected.keys() == {"front_end", "commit", "scores"}
+        assert found.keys() - expected.keys() == {"front_end", "commit", "scores", "thresholds"}
+        assert found["thresholds"] is None, "only tags have thresholds"
         assert found["front_end"]["num_bands"] == 12
         assert found["scores"]["accuracy"] == metrics["figures"]["accuracy"]
         assert [axis.dim_param for axis in shape_of(model.graph.input[0])][::2] == [
             "batch",
             "samples",
         ]
-        assert [output.name for output in model.graph.output] == ["probabilities", "logits", "mel"]
+        assert [output.name for output in model.graph.output] == [
+            *("probabilities", "logits", "embedding", "mel")
+        ]
 
 
 def shape_of(value):
@@ -121,6 +125,20 @@ def test_the_budget_is_printed_and_written(place):
     assert rows["int8"]["weight_bytes"] < rows["float16"]["weight_bytes"]
     assert "config ce seed 0: dcase_small, " in printed
     assert "12 clips of test" in printed
+
+
+def test_the_model_card_has_the_scores_of_the_budget(place):
+    card = (place / FOLDER / "MODEL_CARD.md").read_text()
+    rows = json.loads((place / FOLDER / "budget.json").read_text())["budget"]
+    for row in rows:
+        (low, high) = re.search(
+            rf"^\| {row['precision']} \| {row['score']:.4f} \| ([\d.]+) to ([\d.]+) \|$", card, re.M
+        ).groups()
+        assert float(low) <= row["score"] <= float(high)
+    assert card.startswith("# config ce seed 0\n\ndcase_small: ")
+    assert "Licence of the recordings: the user's own recordings." in card
+    assert "12 clips of test; percentile bootstrap over clips, 200 samples:" in card
+    assert "- num_bands: 12\n" in card
 
 
 WRONG = [
@@ -211,3 +229,23 @@ def test_a_missing_executorch_is_named(export):
     status, printed = export("--variant", "ce", "--format", "executorch")
     assert status == 1
     assert "python -m pip install executorch" in printed
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [([], (0.4, 0.5)), (range(12), (0.5, 0.5)), (range(20), None)],
+    ids=["held out", "in part test clips", "all test clips"],
+)
+def test_thresholds_are_calibrated_on_labelled_validation_clips(monkeypatch, test, expected):
+    rows = np.arange(20)
+    scores = np.stack([np.repeat([0.3, 0.5], 10), np.linspace(0, 1, 20)], axis=1)
+    targets = np.stack([rows >= 10, rows >= 18], axis=1).astype(float)
+    monkeypatch.setattr("training.predict.predict", lambda fold, role, model, rows: scores[rows])
+    fold = SimpleNamespace(
+        table=SimpleNamespace(task="multi_label", targets=targets),
+        split=SimpleNamespace(validation=rows, test=np.array(test, int)),
+        labelled=lambda rows: rows,
+    )
+    assert export_student.calibrated_thresholds(fold, "student", None) == expected
+    fold.table.task = "single_label"
+    assert export_student.calibrated_thresholds(fold, "student", None) is None

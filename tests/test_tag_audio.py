@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+import deploy.labels
+import tag_audio
 from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
@@ -203,6 +205,23 @@ def test_audacity_labels_are_written_to_a_file(place):
     assert labels == ["0.000000\t0.750000\tloud", "0.500000\t1.250000\tquiet"]
 
 
+def test_several_recordings_have_a_label_file_each(place):
+    levels = np.repeat([QUIET, LOUD, QUIET, LOUD, LOUD, LOUD], 4000)
+    soundfile.write(place / "park.wav", levels, 8000, subtype="FLOAT")
+    options = ("--format", "raven", "--output", "labels", "--smooth", "3", "--least", "1")
+    found, _ = tag(place, "student.onnx", "street.wav", "park.wav", *options)
+    assert found == ""
+    street, park = (
+        [line.split("\t") for line in (place / f"labels/{name}.txt").read_text().splitlines()]
+        for name in ("street", "park")
+    )
+    assert street[1:] == []  # quiet for 0.75 s
+    assert [(line[3], line[4], line[6], line[7]) for line in park[1:]] == [
+        ("1.000000", "3.000000", "4000.0", "loud")
+    ]
+    assert tuple(deploy.labels.LABELS) == tag_audio.LABELS
+
+
 def test_top_and_about(place):
     make_student(place / "one.onnx", task="single_label")
     found, _ = tag(place, "one.onnx", "street.wav")
@@ -228,6 +247,16 @@ WRONG = [
     (("student.onnx", "street.wav", "--format", "xml"), 2, "invalid choice: 'xml'"),
     (("student.onnx", "street.wav", "--output", "street.wav"), 2, "street.wav is an input"),
     (("student.onnx", ".", "street.wav", "--format", "audacity"), 2, "found 2 recordings"),
+    (
+        ("student.onnx", "street.wav", "--least", "1"),
+        2,
+        "--least: is of --format audacity and raven",
+    ),
+    (
+        ("student.onnx", "street.wav", "--smooth", "2"),
+        2,
+        "--smooth: found 2, expected an odd number",
+    ),
     (("gone.onnx", "street.wav"), 1, "gone.onnx: no such file"),
     (("student.onnx", "-"), 1, "-: no samples came through the pipe"),
     (("student.onnx", "street.wav", "--output", "gone/tags.csv"), 1, "gone/tags.csv"),
@@ -271,3 +300,25 @@ def test_any_name_of_a_file_can_be_written(place, options):
     assert ("gr\u00fcn.wav" if "--output" in options else "gr\\xfcn.wav") in found
     for name in names:
         (place / name).unlink()
+
+
+def test_the_python_interface_requires_no_pytorch(place, poisoned):
+    program = (
+        "from deploy import Student; print(Student('student.onnx').tag('street.wav', hop=0.5).tags)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=place,
+        env=poisoned | {"PYTHONPATH": f"{poisoned['PYTHONPATH']}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("[['loud'], ['quiet'], ['quiet']]\n", "")
+
+
+def test_a_piped_wav_file_equals_the_file(place):
+    expected, _ = tag(place, "student.onnx", "street.wav", "--format", "csv")
+    for name in ("-", "/dev/stdin"):
+        content = (place / "street.wav").read_bytes()
+        found, _ = tag(place, "student.onnx", name, "--format", "csv", stdin=content)
+        assert found == expected.replace("street.wav", "-")

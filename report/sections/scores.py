@@ -9,7 +9,7 @@ import pandas as pd
 
 from config import UserError
 from metrics import METRICS
-from report.bootstrap import LEVEL, MAX_WORK, RESAMPLES, Evaluated, Interval, intervals, work
+from metrics.bootstrap import LEVEL, MAX_WORK, RESAMPLES, Evaluated, Interval, intervals, work
 from report.run import Run, System
 from report.section import Cell, Section, Table, Text
 from report.significance import NAME, in_words, signed_rank

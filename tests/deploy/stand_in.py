@@ -32,7 +32,9 @@ DESCRIPTION = {
 }
 
 
-def make_student(path: Path, *, weight=WEIGHT, mel=True, described=True, **changes) -> Path:
+def make_student(
+    path: Path, *, weight=WEIGHT, mel=True, embedding=False, described=True, **changes
+) -> Path:
     """`changes` to the description; None removes an entry."""
     description = {k: v for k, v in (DESCRIPTION | changes).items() if v is not None}
     samples = "samples" if description["any_length"] else description["samples"]
@@ -56,6 +58,10 @@ def make_student(path: Path, *, weight=WEIGHT, mel=True, described=True, **chang
     if mel:
         nodes.append(helper.make_node("Reshape", ["level", "mel_shape"], ["mel"]))
         shapes["mel"] = ["batch", description["channels"], "frames", BANDS]
+
+    if embedding:
+        nodes.append(helper.make_node("Identity", ["column"], ["embedding"]))
+        shapes["embedding"] = ["batch", 1]
 
     def value(name, shape):
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -3,23 +3,26 @@ import math
 
 import numpy as np
 import pytest
+import soundfile
 
 from config import UserError
-from deploy.student import AudioSpec, Description, Student
+from deploy import Student
+from deploy.description import Description
+from deploy.windows import AudioSpec
 from tests.deploy.stand_in import BIAS, DESCRIPTION, WEIGHT, expected_probabilities, make_student
 
 
 def test_a_student_predicts_one_window(tmp_path):
     student = Student(make_student(tmp_path / "a.onnx"))
     assert student.audio_spec == AudioSpec(8000, 1)
-    probabilities, mel = student.predict(np.full((1, 4000), -0.25, np.float32))
+    probabilities, mel, _ = student.predict(np.full((1, 4000), -0.25, np.float32))
     np.testing.assert_allclose(probabilities, expected_probabilities(0.25), atol=1e-6)
     np.testing.assert_array_equal(mel, np.full((1, 1000, 4), 0.25, np.float32))
 
 
 def test_single_label_probabilities_sum_to_one(tmp_path):
     student = Student(make_student(tmp_path / "a.onnx", task="single_label", mel=False))
-    probabilities, mel = student.predict(np.full((1, 4000), 0.25, np.float32))
+    probabilities, mel, _ = student.predict(np.full((1, 4000), 0.25, np.float32))
     logits = np.array(WEIGHT) * 0.25 + BIAS  # 1 and -1
     np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(), atol=1e-6)
     assert mel is None
@@ -36,6 +39,7 @@ def test_about_lists_the_description(tmp_path):
             "  input   0.5 s (only this length) at 8000 Hz, mono; 4 mel bands every 0.0005 s",
             "  classes any of loud, quiet",
             "  scores  accuracy 0.7500 (test)",
+            "  tags    from 0.5, not calibrated",
             "  data    levels; made here",
             "  commit  0123abc",
         ]
@@ -124,6 +128,7 @@ HOSTILE = {
     "name": ["\x1b[2J\x1b[H", 3, "two\nlines"],
     "licence": [["free"], "a\0b"],
     "format": [10**400, 1e999],
+    "thresholds": [[0.5], [0.5, 2], ["a", 0.5], 0.5, [0.5, True]],
 }
 
 
@@ -176,3 +181,54 @@ def test_probabilities_that_are_not_finite_are_refused(tmp_path):
 def test_unknown_entries_are_ignored(tmp_path):
     path = make_student(tmp_path / "a.onnx", colour="green")
     assert Student(path).description.name == "stand-in seed 0"
+
+
+def test_a_recording_and_its_samples_have_the_same_tags(tmp_path):
+    student = Student(str(make_student(tmp_path / "a.onnx", embedding=True)))
+    levels = np.repeat(np.float32([0.4, 0.1]), 4000)
+    soundfile.write(tmp_path / "street.wav", levels, 8000, subtype="FLOAT")
+    for found in (student.tag(str(tmp_path / "street.wav")), student.tag(levels, 8000)):
+        expected = [expected_probabilities(level) for level in (0.4, 0.1)]
+        np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+        assert (found.starts.tolist(), found.ends.tolist()) == ([0, 0.5], [0.5, 1])
+        assert found.classes == ("loud", "quiet")
+        assert found.tags == [["loud"], ["quiet"]]
+        np.testing.assert_allclose(found.embeddings, [[0.4], [0.1]], rtol=1e-5)
+        table = found.table()
+        assert table.columns.tolist() == ["start", "end", "loud", "quiet"]
+        np.testing.assert_array_equal(table[["loud", "quiet"]], found.probabilities)
+
+
+def test_samples_are_resampled_and_cut_into_windows(tmp_path):
+    student = Student(make_student(tmp_path / "a.onnx"))
+    stereo = np.full((2, 24_000), 0.25)  # 1.5 s at 16 kHz
+    found = student.tag(stereo, 16_000, window=1.0, hop=0.25, threshold=1.0)
+    assert found.starts.tolist() == [0, 0.25, 0.5]
+    np.testing.assert_allclose(found.probabilities[1], expected_probabilities(0.25), atol=1e-2)
+    assert found.tags == [[], [], []]
+    assert found.embeddings is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros(0, np.float32),), "samples: found float32 of shape .0,., expected floating"),
+        ((np.zeros(8, np.int16),), "found int16"),
+        ((np.full(8, np.nan),), "NaN or infinite"),
+        (("absent.wav",), "absent.wav"),
+        (("absent.wav", 8000), "sample_rate: describes samples, but absent.wav is a file"),
+        ((np.zeros(8), -1), "sample_rate: found -1, expected a number above 0"),
+    ],
+)
+def test_what_cannot_be_tagged_is_one_clear_line(tmp_path, arguments, message):
+    with pytest.raises(UserError, match=message):
+        Student(make_student(tmp_path / "a.onnx")).tag(*arguments)
+
+
+def test_stored_thresholds_select_the_tags(tmp_path):
+    student = Student(make_student(tmp_path / "a.onnx", thresholds=[0.99, 0.1]))
+    samples = np.full(4000, 0.25, np.float32)  # loud 0.73, quiet 0.27
+    assert student.tag(samples).tags == [["quiet"]]
+    assert student.tag(samples, threshold=0.5).tags == [["loud"]]
+    assert student.tag(samples, top=1).tags == [["loud"]]
+    assert "  tags    from loud 0.99, quiet 0.10\n" in student.about()

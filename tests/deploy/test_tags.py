@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from deploy.description import Description
 from deploy.tags import FORMATS, Row, TagSelection, clock
+from tests.deploy.stand_in import DESCRIPTION
 
 CLASSES = ("dog", "rain, heavy")
 SELECTION = TagSelection(CLASSES, 0.5, 2)
@@ -23,6 +25,26 @@ def rows(*probabilities, step=4.0, window=4.0, recording="a.wav"):
 def test_tags_are_the_most_probable_above_the_threshold(threshold, top, expected):
     found = TagSelection(("a", "b", "c"), threshold, top).tags(np.array([0.1, 0.9, 0.5]))
     assert [name for name, _ in found] == expected
+
+
+def description(**changes):
+    return Description.of(json.dumps(DESCRIPTION | changes))
+
+
+@pytest.mark.parametrize(
+    ("students", "threshold", "top", "expected"),
+    [
+        ([{}], None, None, [0.5, 0.5]),
+        ([{"thresholds": [0.2, 0.6]}], None, None, [0.2, 0.6]),
+        ([{"thresholds": [0.2, 0.6]}, {}], None, None, [0.35, 0.55]),
+        ([{"thresholds": [0.2, 0.6]}], 0.9, None, 0.9),
+        ([{"thresholds": [0.2, 0.6]}], None, 1, 0.0),
+        ([{"task": "single_label"}], None, None, 0.0),
+    ],
+)
+def test_the_threshold_is_given_or_that_of_the_files(students, threshold, top, expected):
+    found = TagSelection.of([description(**s) for s in students], threshold, top)
+    np.testing.assert_allclose(found.threshold, expected)
 
 
 def test_a_table_names_each_recording_once():
@@ -52,31 +74,6 @@ def test_a_json_line_has_tags_and_probabilities():
         "tags": ["dog"],
         "probabilities": {"dog": 0.9, "rain, heavy": 0.25},
     }
-
-
-def test_labels_of_adjacent_windows_are_merged():
-    found = rows((0.9, 0.9), (0.9, 0.1), (0.1, 0.1), (0.9, 0.1))
-    assert list(FORMATS["audacity"](found, SELECTION)) == [
-        "0.000000\t4.000000\train, heavy",
-        "0.000000\t8.000000\tdog",
-        "12.000000\t16.000000\tdog",
-    ]
-
-
-def test_labels_of_overlapping_windows_are_merged():
-    found = rows((0.9, 0), (0.1, 0), (0.9, 0), (0, 0), (0, 0), (0, 0), (0.9, 0), step=2.0)
-    assert list(FORMATS["audacity"](found, SELECTION)) == [
-        "0.000000\t8.000000\tdog",
-        "12.000000\t16.000000\tdog",
-    ]
-
-
-def test_a_label_is_yielded_before_the_recording_ends():
-    def stream():
-        yield from rows((0.9, 0), (0, 0), (0, 0))
-        raise AssertionError("the label was not yielded")
-
-    assert next(FORMATS["audacity"](stream(), SELECTION)) == "0.000000\t4.000000\tdog"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from data.features.decode import convert
-from deploy.student import AudioSpec
-from deploy.windows import windows
+from deploy.windows import AudioSpec, windows
 
 LOW, HIGH = AudioSpec(8000, 1), AudioSpec(16_000, 2)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from metrics.bootstrap import Evaluated, Interval, intervals, percentiles
 from metrics.scenes import accuracy
-from report.bootstrap import Evaluated, Interval, intervals, percentiles
 
 
 def evaluated(correct, fold=0):
