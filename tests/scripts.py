@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 RATE = 8000
 PRELOADED = ["torch", "torch.utils.tensorboard", "pandas", "scipy.stats", "soundfile", "soxr"]
 PRELOADED += ["matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "safetensors.torch"]
+PRELOADED += ["torch._dynamo", "sklearn.metrics", "scipy.signal"]  # of optimisers and scores
 PRELOADED += ["onnx", "onnxruntime", "torch.onnx", "onnxscript"]
 CONFIG = """
 [data]
