@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import runpy
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -88,12 +88,6 @@ def workplace(
     return folder
 
 
-def command(script: str, *arguments: str, processes: int = 1) -> list[str]:
-    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
-    launcher = torchrun if processes > 1 else ()
-    return [sys.executable, *launcher, str(ROOT / script), *arguments]
-
-
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
@@ -101,22 +95,27 @@ def environment() -> dict[str, str]:
 def run(folder: Path, script: str, *arguments: str, status: int = 0, processes: int = 1) -> str:
     """The output of a script, or a module as in `-m report`. Fails unless it ends with `status`."""
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        if processes == 1:
-            found = run_in_a_fork(folder, script, arguments, out, err)
-        else:
-            launched = command(script, *arguments, processes=processes)
-            streams = {"stdout": out, "stderr": err}
-            found = subprocess.run(launched, cwd=folder, env=environment(), **streams).returncode
+        process = forked(folder, *launched(script, arguments, processes), out, err)
+        process.join()
         printed = "".join((file.seek(0), file.read())[1] for file in (out, err))
-    assert found == status, printed
+    assert process.exitcode == status, printed
     return printed
 
 
-def run_in_a_fork(
+def launched(script: str, arguments: Sequence[str], processes: int) -> tuple[str, Sequence[str]]:
+    """The script that is started: of several processes, torchrun's."""
+    if processes == 1:
+        return script, arguments
+    options = ("--standalone", f"--nproc-per-node={processes}")
+    started = script.split() if script.startswith("-m ") else [str(ROOT / script)]
+    return "-m torch.distributed.run", (*options, *started, *arguments)
+
+
+def forked(
     folder: Path, script: str, arguments: Sequence[str], out: TextIO, err: TextIO
-) -> int:
-    """The exit status of a new process, forked from one that has imported torch already: each
-    import takes seconds, which would be most of the time of a chain of three scripts.
+) -> ForkServerProcess:
+    """A new process, forked from one that has imported torch already: each import takes seconds,
+    which would be most of the time of a chain of three scripts.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -125,8 +124,7 @@ def run_in_a_fork(
         target=as_main, args=(folder, script, arguments, streams, environment())
     )
     process.start()
-    process.join()
-    return process.exitcode
+    return process
 
 
 def as_main(
@@ -148,26 +146,21 @@ def as_main(
 
 
 def kill_when(folder: Path, script: str, appears: str, *arguments: str, processes: int = 1) -> None:
-    """Start a script; kill -9 it and its children once a file like `appears` is there.
+    """Start a script; kill -9 it once a file like `appears` is there.
 
     Of several processes one is killed, and torchrun has to end the others.
     """
-    started = subprocess.Popen(
-        command(script, *arguments, processes=processes),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not any(folder.glob(appears)):
-        assert started.poll() is None, f"{script} ended before {appears} was there"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    if processes == 1:
-        os.killpg(started.pid, signal.SIGKILL)
-    else:
-        children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-        os.kill(int(children[-1]), signal.SIGKILL)
-    started.wait(timeout=120)
+    with Path(os.devnull).open("w") as nowhere:
+        started = forked(folder, *launched(script, arguments, processes), nowhere, nowhere)
+        deadline = time.monotonic() + 120
+        while not any(folder.glob(appears)):
+            assert started.exitcode is None, f"{script} ended before {appears} was there"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        if processes == 1:
+            started.kill()
+        else:
+            children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+            os.kill(int(children[-1]), signal.SIGKILL)
+        started.join(timeout=120)
+        assert started.exitcode
