@@ -11,7 +11,7 @@ TORCH_PACKAGES = $(TORCH_INDEX:%=--index-url %) $$(grep '^torch' requirements.tx
 MINUTES ?= 20
 SEED ?= 0
 
-.PHONY: demo test torture coverage docs clean
+.PHONY: demo test coverage torture mutation docs clean
 
 demo: .venv/installed  ## the three scripts with config.ini on the embedded data set
 	.venv/bin/python make_mel.py
@@ -30,6 +30,10 @@ torture: .venv/installed-dev  ## random faults against the scripts, see docs/rob
 
 coverage: .venv/installed-dev .venv/installed-web  ## the share of each file that the tests run
 	$(PYTEST) --cov --cov-report term
+
+mutation: .venv/installed-dev  ## which faults in metrics, losses, splits and config no test finds
+	OMP_NUM_THREADS=1 .venv/bin/mutmut run
+	.venv/bin/mutmut results
 
 docs: .venv/installed-dev  ## the documentation as a site, .site/index.html
 	.venv/bin/mkdocs build --strict --site-dir .site

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import runpy
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 RATE = 8000
 PRELOADED = ["torch", "torch.utils.tensorboard", "pandas", "scipy.stats", "soundfile", "soxr"]
 PRELOADED += ["matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "safetensors.torch"]
+PRELOADED += ["sklearn.metrics", "scipy.signal"]
 PRELOADED += ["onnx", "onnxruntime", "torch.onnx", "onnxscript"]
 PRELOADED += ["training.stages", "training.commands", "training.log", "report.page", "report.table"]
 PRELOADED += ["data.datasets", "data.features.extract", "deploy.student", "torch._dynamo"]
@@ -91,12 +91,6 @@ def workplace(
     return folder
 
 
-def command(script: str, *arguments: str, processes: int = 1) -> list[str]:
-    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
-    launcher = torchrun if processes > 1 else ()
-    return [sys.executable, *launcher, str(ROOT / script), *arguments]
-
-
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
@@ -104,26 +98,20 @@ def environment() -> dict[str, str]:
 def run(folder: Path, script: str, *arguments: str, status: int = 0, processes: int = 1) -> str:
     """The output of a script, or a module as in `-m report`. Fails unless it ends with `status`."""
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        if processes == 1:
-            found = run_in_a_fork(folder, script, arguments, out, err)
-        else:
-            launched = command(script, *arguments, processes=processes)
-            streams = {"stdout": out, "stderr": err}
-            found = subprocess.run(launched, cwd=folder, env=environment(), **streams).returncode
+        process = start_a_fork(folder, *launched(script, arguments, processes), out, err)
+        process.join()
         printed = "".join((file.seek(0), file.read())[1] for file in (out, err))
-    assert found == status, printed
+    assert process.exitcode == status, printed
     return printed
 
 
-def run_in_a_fork(
-    folder: Path, script: str, arguments: Sequence[str], out: TextIO, err: TextIO
-) -> int:
-    """The exit status of a new process, forked from one that has imported torch already: each
-    import takes seconds, which would be most of the time of a chain of three scripts.
-    """
-    process = start_a_fork(folder, script, arguments, out, err)
-    process.join()
-    return process.exitcode
+def launched(script: str, arguments: Sequence[str], processes: int) -> tuple[str, Sequence[str]]:
+    """The script that is started: of several processes, torchrun's."""
+    if processes == 1:
+        return script, arguments
+    options = ("--standalone", f"--nproc-per-node={processes}")
+    started = script.split() if script.startswith("-m ") else [str(ROOT / script)]
+    return "-m torch.distributed.run", (*options, *started, *arguments)
 
 
 def start_a_fork(
@@ -134,7 +122,10 @@ def start_a_fork(
     err: TextIO,
     before: Callable[[], None] | None = None,
 ) -> ForkServerProcess:
-    """The script in a new process, which calls `before` first."""
+    """The script in a new process, which calls `before` first. It is forked from one that has
+    imported torch already: each import takes seconds, which would be most of the time of a chain of
+    three scripts.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     streams = [DupFd(file.fileno()) for file in (out, err)]
@@ -170,19 +161,14 @@ def kill_when(folder: Path, script: str, appears: str, *arguments: str, processe
 
     torchrun has to end the others.
     """
-    started = subprocess.Popen(
-        command(script, *arguments, processes=processes),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not any(folder.glob(appears)):
-        assert started.poll() is None, f"{script} ended before {appears} was there"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    started.wait(timeout=120)
+    with Path(os.devnull).open("w") as nowhere:
+        started = start_a_fork(folder, *launched(script, arguments, processes), nowhere, nowhere)
+        deadline = time.monotonic() + 120
+        while not any(folder.glob(appears)):
+            assert started.exitcode is None, f"{script} ended before {appears} was there"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+        started.join(timeout=120)
+        assert started.exitcode

@@ -168,6 +168,8 @@ def test_a_documented_command_works(place, command):
         serves_until_it_is_interrupted(place, command)
     elif script := re.fullmatch(r"python (\w+\.py|-m (?!pip)[\w.]+)([^|]*)", replaced(command)):
         run(place, script[1], *shlex.split(script[2]))
+    elif replaced(command).startswith("torchrun "):
+        run(place, "-m torch.distributed.run", *shlex.split(replaced(command))[1:])
     else:
         output_of(place, replaced(command))
     exported = place / "runs/config/student/bce+kd+sp/seed_0/fold_0/int8.onnx"

@@ -15,7 +15,7 @@ import torch
 from data.synthesis import scene_corpus
 from data.synthesis.corpus import synthesise
 from models.stored import read_model
-from tests.scripts import ROOT, command, run, workplace
+from tests.scripts import ROOT, run, workplace
 
 SCRIPTS = ("make_mel.py", "train_teacher.py", "train_student.py")
 
@@ -174,7 +174,7 @@ def test_a_wrong_setting_is_named(finished_run, change, message):
 def test_help_answers_without_torch(tmp_path, script):
     (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported')")
     done = subprocess.run(
-        command(script, "--help"),
+        [sys.executable, str(ROOT / script), "--help"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,

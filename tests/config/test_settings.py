@@ -136,3 +136,19 @@ def test_an_override_that_is_accepted_survives_the_resolved_file(text, where):
             assume(False)
         path.write_text(wanted.to_ini(), encoding="utf-8")
         assert load(path) == wanted
+
+
+def test_the_members_of_all_ensembles(ini):
+    assert ini("[specialists]\nPAIRS = 1").ensemble_members() == {
+        "ensemble": {"teacher": 1.0, "specialist_1": 1.0}
+    }
+    assert ini("").ensemble_members() == {}
+    chosen = ini("[specialists]\nPAIRS = 1\n[ensembles]\nFUSION = teacher")
+    assert list(chosen.ensemble_members()) == ["ensemble", "fusion"]
+
+
+def test_the_models_that_a_configuration_names(tmp_path):
+    path = tmp_path / "a.ini"
+    assert config.models_of(path) == set()
+    path.write_text("[teacher]\nMODEL = own.py:build\n[student]\nWIDTH_MULT = 2\n")
+    assert config.models_of(path) == {"own.py:build"}

@@ -16,10 +16,12 @@ def test_the_mean_over_clips_and_classes():
 
 
 def test_smoothing_moves_the_labels_towards_a_half():
-    labels = torch.tensor([[1.0, 0.0]])  # smoothed by 0.2: 0.9 and 0.1
-    by_hand = -0.9 * log(0.75) - 0.1 * log(0.25)  # of either class
-    loss = BinaryCrossEntropy(label_smoothing=0.2)(QUARTERS, labels)
-    assert loss.item() == pytest.approx(by_hand)
+    loss = BinaryCrossEntropy(label_smoothing=0.2)
+    logits = QUARTERS[:, :1]
+    present = -0.9 * log(0.75) - 0.1 * log(0.25)  # labels of 0.9 and 0.1
+    absent = -0.1 * log(0.75) - 0.9 * log(0.25)
+    assert loss(logits, torch.ones(1, 1)).item() == pytest.approx(present)
+    assert loss(logits, torch.zeros(1, 1)).item() == pytest.approx(absent)
 
 
 def test_present_labels_have_the_weight_of_their_class():

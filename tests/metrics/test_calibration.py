@@ -42,6 +42,13 @@ def test_tags_by_hand():
     assert calibration.tag_calibration_error(scores, targets) == pytest.approx(0.4)
 
 
+def test_the_bins_of_tags_can_be_chosen():
+    # In one bin the errors of 0.2 and 0.8, 0.2 too low and 0.2 too high, cancel; in two they add.
+    scores, targets = np.array([[0.2], [0.8]]), np.array([[0], [1]])
+    assert calibration.tag_calibration_error(scores, targets, bins=1) == pytest.approx(0)
+    assert calibration.tag_calibration_error(scores, targets, bins=2) == pytest.approx(0.2)
+
+
 def test_labels_sampled_from_the_probabilities_are_calibrated():
     random = np.random.default_rng(0)
     probability = random.random((20_000, 2))

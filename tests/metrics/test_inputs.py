@@ -69,6 +69,7 @@ def test_an_unknown_task_is_an_error():
         check(GOOD_SCORES, GOOD_TARGETS, "tags")
 
 
+@pytest.mark.filterwarnings("error")
 def test_the_mean_leaves_nan_out():
     assert mean_of_defined(np.array([0.2, np.nan, 0.6])) == pytest.approx(0.4)
     assert np.isnan(mean_of_defined(np.array([np.nan])))

@@ -152,6 +152,13 @@ def test_classwise_of_tags_averages_to_the_ranking_metric(metric, name, by_sciki
     assert name_of_classwise(metric) == name
 
 
+def test_the_values_of_a_class_have_a_name():
+    assert [name_of_classwise(metric) for metric in ("micro_f1", "log_loss")] == [
+        "AUPRC",
+        "accuracy",
+    ]
+
+
 @pytest.mark.parametrize("function", [evaluate, classwise])
 def test_class_names_and_task_are_checked(function):
     scores, targets, classes = case("single_label")

@@ -303,6 +303,18 @@ def test_the_stable_curve_of_a_class_is_ordered_by_threshold():
         assert stable.classwise[name] == pytest.approx(area, abs=1e-12)
 
 
+def test_a_category_with_the_incomplete_tag_alone():
+    scores, targets = np.array([[0.9, 0.8], [0.2, 0.1]]), np.array([[1, 1], [0, 0]])
+    found = score(scores, targets, ("1-1_small", "2-X_uncertain"))
+    assert found.classwise["1"] > 0
+    assert found.classwise["2"] == 0, "X has no thresholds"
+
+
+def test_an_error_names_the_class():
+    with pytest.raises(UserError, match="clip 0, class 2_dog: .* found 2"):
+        score(np.array([[0.5, 2.0]]), np.array([[0, 1]]), ("1_engine", "2_dog"))
+
+
 def test_an_unknown_order_of_ties_is_an_error():
     with pytest.raises(UserError, match="numpy or stable, found 'legacy'"):
         score(np.full((1, 1), 0.5), np.ones((1, 1)), ["dog"], "legacy")

@@ -93,6 +93,49 @@ def test_the_command_prints_one_json_object(files, level, tie_order):
     }
 
 
+@pytest.mark.parametrize("tie_order", ["numpy", "stable"])
+@pytest.mark.parametrize("level", ["coarse", "fine"])
+def test_what_the_command_prints(files, level, tie_order, capsys):
+    """In the process, unlike the test above."""
+    assert main([*map(str, files), "--level", level, "--tie-order", tie_order]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    expected = score(*of_level(level), tie_order)
+    assert list(printed) == ["level", "split", "tie_order", *expected._fields]
+    assert [printed[name] for name in expected._fields[:3]] == list(expected[:3])
+    assert printed["classwise"] == dict(zip(COARSE_TAGS, expected.classwise.values(), strict=True))
+
+
+def test_the_tie_order_is_checked(files):
+    with pytest.raises(UserError, match="expected the tie order numpy or stable, found 'legacy'"):
+        score_files(*files, "fine", tie_order="legacy")
+
+
+def test_clip_names_are_texts(files):
+    before = score_files(*files, "fine")
+    for file in files[:2]:
+        for number, clip in enumerate(CLIPS):
+            change(file, clip, f"00{number}")
+    assert score_files(*files, "fine") == before
+
+
+def test_three_of_many_missing_clips_are_named(files):
+    predictions, annotations, _ = files
+    header, *rows = annotations.read_text().splitlines()
+    verified = [row for row in rows if row.startswith("validate") and ",0,-1," in row]
+    for count, shown in ((3, "(z0, z1, z2) of"), (4, "(z0, z1, z2 ...) of")):
+        more = [verified[0].replace("b.wav", f"z{n}") for n in range(count)]
+        annotations.write_text("\n".join([header, *rows, *more]) + "\n")
+        with pytest.raises(UserError) as caught:
+            score_files(*files, "fine")
+        assert f"{predictions}: lacks {count} clips {shown}" in str(caught.value)
+
+
+def test_all_missing_columns_are_named(files):
+    change(files[0], "1-1_small,1-2_large", "1-1_s,1-2_l")
+    with pytest.raises(UserError, match="predictions.csv: no column 1-1_small, 1-2_large$"):
+        score_files(*files, "fine")
+
+
 def test_an_undefined_value_is_null(files, capsys):
     change(files[1], "a.wav,0,-1,1,0,0,1,1,1", "a.wav,0,-1,1,0,0,0,1,0")
     assert main([*map(str, files), "--level", "coarse"]) == 0

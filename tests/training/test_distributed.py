@@ -1,9 +1,6 @@
 """Two processes (gloo, torchrun) against one."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -24,24 +21,15 @@ SETTINGS = (
 FILES = ["history.csv", "metrics.json", "predictions.csv", "tensorboard", "weights.safetensors"]
 
 
-def two_processes(*arguments):
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    return subprocess.run(
-        [sys.executable, *launcher, "-m", "tests.training.gradients", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+def two_processes(*arguments, status=0):
+    return run(ROOT, "-m tests.training.gradients", *arguments, status=status, processes=2)
 
 
 @pytest.fixture(scope="module")
 def shares(tmp_path_factory):
     """The results of each of two processes."""
     file = tmp_path_factory.mktemp("gradients") / "found"
-    done = two_processes(file)
-    assert done.returncode == 0, done.stderr
+    two_processes(str(file))
     return [torch.load(f"{file}.{rank}") for rank in (0, 1)]
 
 
@@ -66,10 +54,9 @@ def test_every_process_has_the_same_bits(shares):
 
 
 def test_one_process_that_fails_does_not_leave_the_other_waiting(tmp_path):
-    done = two_processes(tmp_path / "found", 1)
-    assert done.returncode == 1
-    assert done.stderr.count("the disk is full") == 1
-    assert "[rank" not in done.stderr, "the traceback of the other process is of no use to the user"
+    printed = two_processes(str(tmp_path / "found"), "1", status=1)
+    assert printed.count("the disk is full") == 1
+    assert "[rank" not in printed, "the traceback of the other process is of no use to the user"
 
 
 # The scripts --------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_a_group_on_both_sides_is_refused():
     table = table_of(
         [("train", 0, "same", "a"), ("train", 0, "x", "a"), ("validate", 0, "same", "b")]
     )
-    with pytest.raises(UserError, match="'same'"):
+    with pytest.raises(UserError, match="^the group 'same' is in both the training and the test"):
         split_clips(table, 0, "held_out", 0.0)
 
 
@@ -167,13 +167,29 @@ def test_folds_that_are_not_there_are_named():
     table = table_of([("", fold, "", "a") for fold in (1, 2)])
     assert folds_of(table, ()) == (1, 2)
     assert folds_of(table, (2,)) == (2,)
-    with pytest.raises(ConfigError, match="found 3; the data set has 1, 2"):
+    with pytest.raises(ConfigError, match=r"^\[data\] folds: found 3; the data set has 1, 2"):
         folds_of(table, (3,))
     assert folds_of(splits("train", "validate"), ()) == (0,)
 
 
+def test_a_fold_of_a_data_set_with_splits_is_named():
+    with pytest.raises(ConfigError, match=r"^\[data\] folds: found 2; the data set has none$"):
+        folds_of(splits("train", "test"), (2,))
+
+
+def test_a_group_may_be_in_the_training_and_the_validation_split():
+    rows = [(split, 0, "same", "a") for split in ("train", "validate")] + [("test", 0, "t", "b")]
+    found = split_clips(table_of(rows), 0, "held_out", 0.15)
+    assert (found.train.tolist(), found.validation.tolist()) == ([0], [1])
+
+
+def test_an_empty_test_split_is_named():
+    with pytest.raises(UserError, match=r"^no clips to test \(validate\)$"):
+        split_clips(splits("train"), 0, "held_out", 0.15)
+
+
 def test_an_empty_split_is_named():
-    with pytest.raises(UserError, match="train on"):
+    with pytest.raises(UserError, match=r"^no clips to train on \(test\)$"):
         split_clips(splits("validate", "test"), 0, "held_out", 0.15)
 
 
