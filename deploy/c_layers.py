@@ -71,6 +71,8 @@ class Network:
             raise unsupported(", ".join(unknown))
         for node in graph.node:
             OPERATIONS[node.op_type](self, Node(self, node))
+        for layer in self.layers:
+            depthwise_in_place(layer)
         self.features = self.value(graph.input[0].name)
         self.logits = self.value(graph.output[0].name)
 
@@ -189,6 +191,19 @@ def convolution(network: Network, node: Node) -> None:
         kernel=node.kernel(weights.shape[2:]),
         **linear_map(weights, node.constant(2)),
     )
+
+
+def depthwise_in_place(layer: Layer) -> None:
+    """A convolution of each channel by itself, none of them larger than before."""
+    fields = layer.fields
+    if layer.function != "layer_convolution" or (fields["group_in"], fields["group_out"]) != (1, 1):
+        return
+    before, after = (math.prod(fields["kernel"][side].values()) for side in ("in", "out"))
+    if fields["channels_out"] > 1 and after <= before:
+        plane = f"{layer.writes} plane"
+        layer.function, layer.struct = "layer_depthwise_convolution", "DepthwiseConvolution"
+        layer.fields = {"convolution": fields, "plane": Place(plane)}
+        layer.scratch[plane], layer.in_place = after, layer.reads
 
 
 def linear_map(weights: np.ndarray, biases: np.ndarray | None) -> dict[str, Any]:

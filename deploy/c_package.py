@@ -157,8 +157,10 @@ def lifetimes(network: Network, front_end: CFrontEnd) -> tuple[dict[str, Buffer]
         until = max(step, last.get(value, step))
         dying = [name for name in layer.in_place if last[name] == step]
         name = buffer_of[dying[0]] if dying else value
-        first = buffers[name].first if dying else step
-        buffers[name] = Buffer(network.size(value), first, until)
+        size, first = network.size(value), step
+        if dying:
+            size, first = max(size, buffers[name].size), buffers[name].first
+        buffers[name] = Buffer(size, first, until)
         buffer_of[value] = name
     return buffers, buffer_of
 

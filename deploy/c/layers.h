@@ -47,6 +47,12 @@ void layer_convolution(const void *layer, float *arena);
 void layer_convolve(const Convolution *layer, int32_t channel, const float *in, float *plane);
 
 typedef struct {
+    Convolution convolution;
+    int32_t plane; /* one channel of the output */
+} DepthwiseConvolution;
+void layer_depthwise_convolution(const void *layer, float *arena);
+
+typedef struct {
     int32_t in, out;
     int32_t values_in, values_out;
     const Weight *weights; /* (values_out, values_in) */

@@ -65,6 +65,20 @@ def test_a_convolution_that_others_read_too_keeps_its_values():
     assert places["c"] in (places["a"], places["b"])  # in place
 
 
+def test_a_depthwise_convolution_works_in_place():
+    nodes = [
+        ("Conv", ["features", "w"], ["a"], {"kernel_shape": [1, 1]}),
+        ("Conv", ["a", "d"], ["b"], {"kernel_shape": [3, 3], "strides": [2, 2], "group": 4}),
+        ("ReduceMean", ["b", "axes"], ["logits"], {"keepdims": 0}),
+    ]
+    constants = {"w": filters(4, 1, 1, 1), "d": filters(4, 1, 3, 3), "axes": np.array([2, 3])}
+    found = network(nodes, (1, 9, 7), constants)
+    assert found.layers[1].function == "layer_depthwise_convolution"
+    places, floats = planned(found, SimpleNamespace(scratch={}))
+    assert places["a"] == places["b"]
+    assert floats == 9 * 7 + 4 * 9 * 7  # the features, and the first map, the largest
+
+
 def reduced(kind, **attributes):
     return kind, ["features"], ["logits"], attributes
 
@@ -121,8 +135,9 @@ def networks(draw):
         reads = tuple(draw(st.lists(st.sampled_from(values), min_size=1, max_size=3)))
         name = f"value {step}"
         if in_place := tuple(draw(st.lists(st.sampled_from(reads), max_size=2))):
-            in_place = tuple(v for v in in_place if sizes[v] == sizes[in_place[0]])
-        sizes[name] = sizes[in_place[0]] if in_place else draw(st.integers(1, 30))
+            sizes[name] = draw(st.integers(1, min(sizes[v] for v in in_place)))
+        else:
+            sizes[name] = draw(st.integers(1, 30))
         scratch = {f"{name} plane": draw(st.integers(1, 9))} if draw(st.booleans()) else {}
         layers.append(Layer("f", "F", reads, name, {"out": Place(name)}, in_place, scratch))
         values.append(name)
