@@ -413,16 +413,14 @@ def concatenation(network: Network, node: Node) -> None:
         if name in network.constants:
             raise unsupported("Concat with a constant")
         width = math.prod(network.shapes[name][axis:])
-        network.add(
-            "layer_copy",
-            "Copy",
-            [network.value(name)],
-            node.out,
-            **{"in": Place(network.value(name)), "out": (Place(node.out), written)},
-            rows=math.prod(node.shape[:axis]),
-            width=width,
-            out_width=math.prod(node.shape[axis:]),
-        )
+        fields: dict[str, Any] = {
+            "in": Place(network.value(name)),
+            "out": (Place(node.out), written),
+            "rows": math.prod(node.shape[:axis]),
+            "width": width,
+            "out_width": math.prod(node.shape[axis:]),
+        }
+        network.add("layer_copy", "Copy", [network.value(name)], node.out, **fields)
         written += width
 
 

@@ -114,9 +114,8 @@ def c_package(model: onnx.ModelProto, described: Description, precision: str) ->
     }
     head = '#include <stdint.h>\n\n#include "clip.h"\n\n'
     head += f"typedef {PRECISIONS[precision]} Weight;\n\n"
-    files = {path.name: path.read_text("utf-8") for path in sorted(SOURCES.iterdir())}
-    del files[TEMPLATE]
-    files |= {
+    sources = [*SOURCES.glob("*.[ch]"), SOURCES / "Makefile"]
+    files = {path.name: path.read_text("utf-8") for path in sorted(sources)} | {
         "clip.h": c_source.header("clip.h", c_source.definitions(clip)),
         "sizes.h": c_source.header("sizes.h", head + c_source.definitions(sizes)),
         "front_end_tables.c": front_end.source(),
