@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from training.role import Role
 
 PRECISIONS = ("float32", "float16", "int8")
+SUPPORTED = {"executorch": ("float32",), "c": ("float32", "int8")}  # the default first
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     precisions = chosen_precisions(arguments)
+    from deploy.c_package import export_c
     from deploy.export import export_executorch, export_onnx
     from training.experiment import Experiment
     from training.fold import open_fold
@@ -36,6 +38,9 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     print(f"exporting {trained.name}", flush=True)
     if arguments.format == "executorch":
         export_executorch(trained, folder)
+    elif arguments.format == "c":
+        for precision in precisions:
+            export_c(trained, precision, folder)
     else:
         export_onnx(trained, precisions, folder)
 
@@ -47,8 +52,14 @@ def chosen_precisions(arguments: argparse.Namespace) -> tuple[str, ...]:
         raise ConfigError("--precision", f"found {unknown[0]!r}{nearest(unknown[0], PRECISIONS)}")
     if not chosen:
         raise ConfigError("--precision", f"found none, expected some of {to_text(PRECISIONS)}")
-    if arguments.format == "executorch" and tuple(chosen) not in (PRECISIONS, ("float32",)):
-        raise ConfigError("--precision", "--format executorch supports only float32")
+    if supported := SUPPORTED.get(arguments.format):
+        if tuple(chosen) == PRECISIONS:
+            return supported[:1]
+        if not set(chosen) <= set(supported):
+            expected = " and ".join(supported)
+            raise ConfigError(
+                "--precision", f"--format {arguments.format} supports only {expected}"
+            )
     return tuple(name for name in PRECISIONS if name in chosen)
 
 
@@ -201,9 +212,10 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument(
         "--format",
-        choices=("onnx", "executorch"),
+        choices=("onnx", "executorch", "c"),
         default="onnx",
-        help="default: onnx; executorch: one float32 program for phones and microcontrollers",
+        help="default: onnx; executorch: one float32 program for phones and microcontrollers; "
+        "c: C99 source for microcontrollers, with weights in float32 or int8",
     )
     return found
 

@@ -149,6 +149,7 @@ WRONG = [
     (("--precision", ","), "--precision: found none, expected some of float32, float16, int8"),
     (("--role", "teacher", "--variant", "ce"), "--variant: a teacher has none"),
     (("--format", "executorch", "--precision", "int8"), "executorch supports only float32"),
+    (("--format", "c", "--precision", "float16"), "c supports only float32 and int8"),
     (("--format", "tflite"), "invalid choice"),
 ]
 
@@ -222,6 +223,25 @@ def test_a_file_that_differs_from_pytorch_is_not_written(export, monkeypatch, pl
     assert status == 1
     assert "the exported model differs from PyTorch: a logit by " in printed
     assert {path: path.read_bytes() for path in (place / FOLDER).glob("*.onnx")} == before
+
+
+def test_the_c_package_has_its_figures_in_its_readme(export, place):
+    status, printed = export("--variant", "ce", "--format", "c", "--precision", "float32,int8")
+    assert status == 0
+    flash = {}
+    for precision in ("float32", "int8"):
+        folder = FOLDER / f"c_{precision}"
+        ram, flash[precision] = re.search(
+            rf"^{folder}: RAM ([\d.]+) KiB, flash ([\d.]+) KiB ", printed, re.M
+        ).groups()
+        readme = (place / folder / "README.md").read_text()
+        assert readme.startswith("# config ce seed 0\n")
+        assert f"| RAM | {ram} KiB: " in readme
+        assert f"| flash | {flash[precision]} KiB " in readme
+        assert "the user's own recordings" in readme
+        assert '"high"' in (place / folder / "model.c").read_text()
+        assert {"main.c", "Makefile", "sizes.h"} <= {p.name for p in (place / folder).iterdir()}
+    assert float(flash["int8"]) < float(flash["float32"])
 
 
 @pytest.mark.skipif(bool(importlib.util.find_spec("executorch")), reason="executorch is installed")
