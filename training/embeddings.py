@@ -146,7 +146,7 @@ def open_embeddings(
         **features.cache.fingerprints(),
     }
     drawn = [{"drawn": replay.fingerprint(k)} for k in range(len(replay))] if replay else [{}]
-    top = RUNS / config.run.name / "embeddings"
+    top = RUNS / (config.run.teacher_run or config.run.name) / "embeddings"
     folders = [outputs_folder(top, {**made_from, **view}, ids) for view in drawn]
     limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
     return TeacherCache(model.eval(), features, rows, replay, folders, *limits, role=str(role))
