@@ -18,7 +18,7 @@ import pandas as pd
 from config import UserError
 from data.atomic_write import write
 from metrics import METRICS
-from report.bootstrap import LEVEL, MAX_WORK, Evaluated, percentiles, resampled, work
+from report.bootstrap import LEVEL, MAX_WORK, RESAMPLES, Evaluated, percentiles, resampled, work
 from report.choice import mean_of_all, validation_scores
 from report.effect import LEVEL as ALPHA
 from report.effect import POWER, cohens_d, rank_biserial, seeds_missing
@@ -225,7 +225,8 @@ def resamples(pairs: Sequence[tuple[System, System]]) -> dict[str, Resampled]:
         return {}
     sampled = {}
     for name, trainings in found.items():
-        (scores,) = resampled([trainings], metric_of(runs[systems[name].trial.run]))
+        metric = metric_of(runs[systems[name].trial.run])
+        (scores,) = resampled([trainings], metric, RESAMPLES)
         labels = tuple(one.targets.tobytes() for one in trainings)
         sampled[name] = Resampled(scores, labels)
     return sampled

@@ -14,7 +14,7 @@ import training.stages
 from config import ConfigError, load
 from tests.scripts import run
 from tests.training import tiny_runs
-from tests.training.tiny_runs import write_caches
+from tests.training.tiny_runs import settings, write_caches
 
 NAMES = ("weights.safetensors", "metrics.json")
 
@@ -200,6 +200,19 @@ def test_processes_share_the_trials(place, capsys):
     rows = study("study.student.epochs=1 | 2 | 3", FOLD)
     assert list(rows["state"]) == ["finished"] * 3
     assert not list(Path("runs").rglob("*.lock"))
+
+
+def test_a_run_uses_the_teachers_of_another(trained):
+    write = training.stages.train_teachers
+    write(settings("shared", FOLD))
+    students = settings("any", FOLD, "run.teacher_run=shared", "distillation.variants=ce+kd, ce+sp")
+    training.stages.train_students(students)
+    assert [path.name for path in Path("runs/any").iterdir() if path.is_dir()] == ["student"]
+    assert list(Path("runs/shared/teacher").rglob("logits.*.npy"))
+    with pytest.raises(
+        ConfigError, match=r"\[run\] teacher_run: found 'shared', whose teachers are"
+    ):
+        write(students)
 
 
 # Optuna -------------------------------------------------------------------------------------------
