@@ -60,7 +60,9 @@ def study(arguments: argparse.Namespace, config: Config) -> None:
         TrialResults(*one.trial, one.state, one.error, RUNS / one.run, one.variants)
         for one in run.outcomes()
     ]
-    print(write_study(RUNS / config.run.name, trials, run.metric, config.study.method))
+    compare = not arguments.dry_run  # which takes a while
+    folder, method = RUNS / config.run.name, config.study.method
+    print(write_study(folder, trials, run.metric, method, compare))
 
 
 def show_page(run: Path, own: Collection[str] = ()) -> None:

@@ -91,14 +91,18 @@ class Comparison(NamedTuple):
     seeds_missing: float
 
 
-def write_study(folder: Path, trials: Sequence[TrialResults], metric: str, method: str) -> str:
-    """Writes study.csv and comparisons.csv; returns the text to print."""
+def write_study(
+    folder: Path, trials: Sequence[TrialResults], metric: str, method: str, compare: bool = True
+) -> str:
+    """Writes study.csv and, to `compare`, comparisons.csv; returns the text to print."""
     systems = [system for trial in trials for system in systems_of(trial, metric)]
-    compared = comparisons(reference_pairs(systems, method))
+    compared = comparisons(reference_pairs(systems, method)) if compare else []
     rows = pd.DataFrame([row_of(system, metric) for system in systems])
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "study.csv", rows.to_csv(index=False))
-    write(folder / "comparisons.csv", pd.DataFrame(compared).to_csv(index=False))
+    if compare:
+        table_of_all = pd.DataFrame(compared, columns=Comparison._fields)
+        write(folder / "comparisons.csv", table_of_all.to_csv(index=False))
     return "\n".join(["", fitted(table(systems, metric), WIDTH), *remarks(systems, compared)])
 
 
