@@ -1,4 +1,7 @@
-"""3: mel cache and teacher -> students, one per variant of the losses, and the table of both."""
+"""3: mel cache and teacher -> students, one per variant of the losses, and the table of both.
+
+With --study: the same for each setting of the keys that [study] names, and the table of all.
+"""
 
 import argparse
 import sys
@@ -6,7 +9,7 @@ import traceback
 from collections.abc import Collection
 from pathlib import Path
 
-from config import Config, UserError, next_command, run_script, script_parser
+from config import Config, ConfigError, UserError, load, next_command, run_script, script_parser
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
@@ -18,6 +21,9 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     from training.stages import train_students
 
     with processes(config.run.device):
+        if arguments.study:
+            study(arguments, config)
+            return
         if arguments.dry_run:
             print_plan(config, "student")
             return
@@ -27,6 +33,36 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
                 show(write_results(config.run.name), experiment.metric)
                 show_page(RUNS / config.run.name, config.models())
                 print(next_command("export_student.py", arguments))
+
+
+def study(arguments: argparse.Namespace, config: Config) -> None:
+    """Train the trials that are due, unless --dry-run, and print the table of all."""
+    from report.choice import mean_of_all, validation_scores
+    from report.study import TrialResults, write_study
+    from training.distributed import world
+    from training.run_folder import RUNS
+    from training.study import StudyRun
+
+    if world() > 1:
+        found = "is not for torchrun: start it once per device, the processes share the trials"
+        raise ConfigError("--study", found)
+    run = StudyRun(
+        base=config,
+        load=lambda overrides: load(arguments.config, [*arguments.set, *overrides]),
+        score=lambda trial: max(
+            mean_of_all(validation_scores(RUNS / trial.run.name / "student" / variant))
+            for variant in trial.distillation.variants
+        ),
+    )
+    if not arguments.dry_run:
+        run.train(arguments.overwrite, arguments.retry)
+    trials = [
+        TrialResults(*one.trial, one.state, one.error, RUNS / one.run, one.variants)
+        for one in run.outcomes()
+    ]
+    compare = not arguments.dry_run  # which takes a while
+    folder, method = RUNS / config.run.name, config.study.method
+    print(write_study(folder, trials, run.metric, method, compare))
 
 
 def show_page(run: Path, own: Collection[str] = ()) -> None:
@@ -46,6 +82,8 @@ if __name__ == "__main__":
         main,
         script_parser(
             __doc__,
+            ("--study", "train all trials of [study], those that no other process trains"),
+            ("--retry", "with --study: failed trials too"),
             ("--overwrite", "replace trainings that have other settings"),
             ("--dry-run", "print the trainings, the models and what is missing; train nothing"),
         ),

@@ -60,8 +60,8 @@ def models_of(path: Path) -> set[str]:
 def split_override(text: str) -> Entries:
     """`mel.student.num_bands=32` -> {"mel.student": {"num_bands": Entry("32", …)}}."""
     left, equals, value = text.partition("=")
-    names_class = left.strip().lower().startswith("classes.")  # which can contain dots
-    parts = left.partition(".") if names_class else left.rpartition(".")
+    dotted = left.strip().lower().startswith(("classes.", "study."))  # their keys can have dots
+    parts = left.partition(".") if dotted else left.rpartition(".")
     section, dot, name = (part.strip().lower() for part in parts)
     where = f"--set {text}"
     if not (equals and dot and section and name):

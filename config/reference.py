@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from config.errors import choose
 from config.fields import allowed_range, key_fields, to_text
-from config.sections import LOSS, SECTIONS, Augment, Classes, Data, Ensembles, Matrix, Mel
+from config.sections import LOSS, SECTIONS, Augment, Classes, Data, Ensembles, Matrix, Mel, Study
 
 OF_MODEL = "options of the model: `python -m models NAME` lists them"
 FURTHER_KEYS = {
@@ -23,6 +23,8 @@ FURTHER_KEYS = {
     "teacher@seeds: the teachers of all seeds, teacher@epochs: the mean of ENSEMBLE_START_EPOCH, "
     "logits/a.safetensors: a file of logits",
     Matrix: "a model and its settings, such as CNN = MODEL=efficientnet VARIANT=b0",
+    Study: "a searched key and its values, such as STUDENT.LEARNING_RATE = 0.001 | 0.003; ranges, "
+    "for random and optuna: 0.001 .. 0.1 log, and 1 .. 8 for whole numbers",
 }
 COEFFICIENTS = "weight of the loss in the sum, such as KD = 1.5"
 LOSS_SECTIONS = "settings of one loss, such as [loss.kd]; docs/configuration.md lists them"

@@ -59,6 +59,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
         "student_augment": section("augment.student", "augment"),
         "ensembles": section("ensembles"),
         "matrix": section("matrix"),
+        "study": section("study"),
         "quantisation": section("quantisation"),
         "budget": section("budget"),
         "run": section("run"),

@@ -18,6 +18,7 @@ from config.sections.mel import Mel
 from config.sections.quantisation import Quantisation
 from config.sections.run import Run
 from config.sections.specialists import Specialists
+from config.sections.study import Study
 from config.sections.training import Student, Teacher
 
 
@@ -40,6 +41,7 @@ class Config:
     student_augment: Augment
     ensembles: Ensembles
     matrix: Matrix
+    study: Study
     quantisation: Quantisation
     budget: Budget
     run: Run
@@ -86,6 +88,7 @@ class Config:
             "augment.student": self.student_augment,
             "ensembles": self.ensembles,
             "matrix": self.matrix,
+            "study": self.study,
             "quantisation": self.quantisation,
             "budget": self.budget,
             "run": self.run,

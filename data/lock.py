@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -55,6 +56,29 @@ def locked(folder: Path) -> Iterator[None]:
             finally:
                 path.unlink(missing_ok=True)
                 fcntl.flock(file, fcntl.LOCK_UN)  # children may have inherited it
+
+
+@contextmanager
+def waiting(folder: Path, pause_seconds: float = 1.0) -> Iterator[None]:
+    """`locked`, once the process that writes into the folder has ended."""
+    while True:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(folder))
+            except InUse:
+                time.sleep(pause_seconds)
+                continue
+            yield
+            return
+
+
+def in_use(folder: Path) -> bool:
+    """Whether another process, or this one, has locked the folder."""
+    try:
+        with locked(folder):
+            return False
+    except InUse:
+        return True
 
 
 def is_file(path: Path, descriptor: int) -> bool:

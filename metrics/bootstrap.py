@@ -35,10 +35,23 @@ def intervals(
 ) -> list[Interval]:
     """Percentile bootstrap over clips, of each system's mean score over its seeds and folds.
 
-    Clips are sampled with replacement within each fold; all seeds and systems share the samples.
     Resamples that leave the score undefined (NaN) are left out.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    return [percentiles(values) for values in resampled(systems, metric, resamples)]
+
+
+def resampled(
+    systems: Sequence[Sequence[Evaluated]],
+    metric: Callable[[np.ndarray, np.ndarray], float],
+    resamples: int = RESAMPLES,
+) -> np.ndarray:
+    """Mean scores over the seeds and folds, (systems, resamples).
+
+    Clips are sampled with replacement within each fold; all seeds and systems share the samples,
+    and so do further calls with as many clips in the same folds: the percentiles of a difference of
+    two rows are a paired bootstrap, in which clips that are hard for both cancel.
     """
     clips = {one.fold: len(one.targets) for trainings in systems for one in trainings}
     scores = np.empty((len(systems), resamples))
@@ -51,7 +64,7 @@ def intervals(
                 for one in trainings
             ]
             scores[place, number] = np.mean(values)
-    return [percentiles(values) for values in scores]
+    return scores
 
 
 def work(systems: Sequence[Sequence[Evaluated]], resamples: int = RESAMPLES) -> int:

@@ -41,6 +41,11 @@ def choose_variant(run: Path, variants: Sequence[str]) -> Choice:
     return Choice(str(scores.mean().idxmax()), BEST)
 
 
+def mean_of_all(scores: pd.Series) -> float:
+    """Of `validation_scores`; NaN where a training has none."""
+    return float(scores.mean(skipna=False)) if len(scores) else float("nan")
+
+
 def validation_scores(folder: Path) -> pd.Series:
     """Of each finished training of a variant, by (seed, fold); higher is better."""
     paths = sorted(folder.glob("seed_*/fold_*/metrics.json"))

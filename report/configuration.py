@@ -27,6 +27,7 @@ GROUPS = (  # sections with the same keys share a table
     ("augment", "augment.teacher", "augment.specialists", "augment.student"),
     ("ensembles",),
     ("matrix",),
+    ("study",),
     ("quantisation",),
     ("budget",),
     ("run",),
@@ -43,6 +44,8 @@ NOTES = {
     "ensembles": "Each further key names an ensemble and lists its members with optional weights, "
     "such as `FUSION = teacher, 2 * student/kd`. [Ensembles](ensembles.md) lists the kinds of "
     "members.",
+    "study": "Each further key is a searched one with its values, such as "
+    "`STUDENT.LEARNING_RATE = 0.001 | 0.003`. [Studies](studies.md) describes them.",
     "matrix": "Each further key names a model, such as `CNN = MODEL=efficientnet VARIANT=b0`.",
 }
 COEFFICIENTS = (

@@ -253,7 +253,8 @@ class Run:
         """The labels; where there are none, the decisions of the teacher of this seed and fold."""
         if self.table.labelled[rows].all():
             return self.table.targets[rows] >= 0.5
-        path = self.folder / f"{TEACHER}/seed_{seed}/fold_{fold}/predictions.csv"
+        run = self.folder.resolve().with_name(self.config.run.teacher_run or self.name)
+        path = run / f"{TEACHER}/seed_{seed}/fold_{fold}/predictions.csv"
         if not path.is_file():
             raise UserError(f"{path}: not there, and the test clips have no labels")
         clips, probabilities = self._read_predictions(path)

@@ -1,4 +1,4 @@
-"""The Wilcoxon signed-rank test of paired gains, exact for any number of pairs."""
+"""The exact Wilcoxon signed-rank test of paired gains, and Holm's correction for several tests."""
 
 from __future__ import annotations
 
@@ -47,6 +47,24 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
     uneven = np.abs(2 * np.arange(len(share)) - doubled.sum())
     p = share[uneven >= uneven[doubled[moved > 0].sum()]].sum()
     return SignedRank(len(found), len(found) - len(moved), float(p), 2.0 ** (1 - len(moved)))
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    r"""p-values adjusted for their number m: those below a level hold at that level together.
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1)\, p_{(j)})
+
+    NaN, a comparison without any difference, stays NaN and does not count.
+
+    Source: Holm, Scandinavian Journal of Statistics 6, 1979.
+    Shapes: (m,) -> (m,).
+    """
+    adjusted = np.array(p_values, np.float64)
+    tested = np.flatnonzero(~np.isnan(adjusted))
+    order = tested[np.argsort(adjusted[tested])]
+    scaled = adjusted[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return adjusted
 
 
 def in_words(test: SignedRank) -> str:

@@ -238,7 +238,7 @@ def test_documented_overrides_name_existing_keys(page):
     """`--set section.key=value` in commands and in text."""
     text = PAGES.get(page) or (ROOT / page).read_text(encoding="utf-8")
     options = option_names()
-    for section, key in re.findall(r"--set \"?([a-z]+(?:\.[a-z]+)?)\.([a-z_]+)=", text):
+    for section, key in re.findall(r"--set \"?(?:study\.)?([a-z]+(?:\.[a-z]+)?)\.([a-z_]+)=", text):
         known = key_fields(SECTIONS[section]) if section in SECTIONS else LOSSES
         role_key = section == "mel" and key.rpartition("_")[0] in known
         free = section == "ensembles"

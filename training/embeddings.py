@@ -95,8 +95,10 @@ def on_embeddings(
 
 def embeddings_of(cache: TeacherCache) -> list[Callable[[Tensor], Tensor]]:
     """Of each view, by positions in the clip table: (B,) -> (B, D)."""
-    cache.fill(EMBEDDING)
-    if (found := cache.teacher(EMBEDDING)) is None:
+    with cache.alone():
+        cache.fill(EMBEDDING)
+        found = cache.teacher(EMBEDDING)
+    if found is None:
         raise UserError(
             f"the embeddings of the {cache.role} take more than [run] TEACHER_CACHE_GB; raise it"
         )
@@ -116,8 +118,10 @@ def teacher_on_embeddings(
     stored = [cache.stored_as(name) for name in required]
     if any(found is None or found[1] != "float32" for found in stored):
         return None
-    cache.fill({*every} - {"logits"} | EMBEDDING)
-    if (found := cache.teacher(required)) is None:
+    with cache.alone():
+        cache.fill({*every} - {"logits"} | EMBEDDING)
+        found = cache.teacher(required)
+    if found is None:
         return None
     (view,) = found.views
     head = model.get_submodule("classifier").requires_grad_(False)
@@ -146,7 +150,7 @@ def open_embeddings(
         **features.cache.fingerprints(),
     }
     drawn = [{"drawn": replay.fingerprint(k)} for k in range(len(replay))] if replay else [{}]
-    top = RUNS / config.run.name / "embeddings"
+    top = RUNS / (config.run.teacher_run or config.run.name) / "embeddings"
     folders = [outputs_folder(top, {**made_from, **view}, ids) for view in drawn]
     limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
     return TeacherCache(model.eval(), features, rows, replay, folders, *limits, role=str(role))

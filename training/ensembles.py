@@ -16,7 +16,7 @@ from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of
 from training.logits.of_training import WEIGHTS, logits_of_training
 from training.logits.table import Logits, named
-from training.run_folder import AGAIN, RUNS, find_training
+from training.run_folder import AGAIN, RUNS, find_training, role_folder
 from training.systems import evaluation_targets, read_predictions, write_mean
 from training.teacher_cache import CachedTeacher
 
@@ -66,7 +66,7 @@ def place(config: Config, member: str) -> Path:
     """`teacher` and `student/ce+kd` are in this run, any other member is a path."""
     of_this_run = "/" not in member or member.startswith("student")
     if of_this_run and not member.endswith(FILE):
-        return RUNS / config.run.name / member
+        return role_folder(config, member)
     return Path(member)
 
 
@@ -85,8 +85,9 @@ def sources_of(config: Config, path: Path, seed: int, fold: int) -> list[Path]:
     """
     if path.suffix == FILE:
         return [path]
-    top, own = path.with_name(path.name.removesuffix(SEEDS)), RUNS / config.run.name
-    if own in path.parents:
+    top = path.with_name(path.name.removesuffix(SEEDS))
+    teachers = RUNS / (config.run.teacher_run or config.run.name)
+    if {RUNS / config.run.name, teachers} & set(path.parents):
         seeds = config.run.seeds if over_seeds([path]) else (seed,)
         return [top / f"seed_{one}" / f"fold_{fold}" for one in seeds]
     if not over_seeds([path]):

@@ -169,9 +169,15 @@ class TrainingFolder:
             )
 
 
+def role_folder(config: Config, role: str) -> Path:
+    """Of a role or an ensemble. Teachers and specialists are those of TEACHER_RUN, if it is set."""
+    shared = config.run.teacher_run if role.partition("@")[0] in config.teachers() else ""
+    return RUNS / (shared or config.run.name) / role
+
+
 def training_path(config: Config, role: Role | str, variant: str, seed: int, fold: int) -> Path:
     """Only students have a folder for each variant: a teacher is trained on labels alone."""
-    top = RUNS / config.run.name / str(role)
+    top = role_folder(config, str(role))
     if str(role).startswith("student"):
         top = top / variant
     return top / f"seed_{seed}" / f"fold_{fold}"

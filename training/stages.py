@@ -34,8 +34,12 @@ def train_teachers(
 ) -> Experiment:
     """The teacher of each fold and seed, its specialists, and the ensembles of these.
 
-    `counter` numbers the trainings, where this command has more than those of `config`.
+    `counter` numbers the trainings, where this command has more than those of `config`. Raises
+    ConfigError where the teachers are those of another run.
     """
+    if shared := config.run.teacher_run:
+        found = f"found {shared!r}, whose teachers are used: train them in that run, as [run] NAME"
+        raise ConfigError("[run] teacher_run", found)
     experiment = Experiment.open(config, "teacher")
     config = experiment.config
     check_labels(config, experiment.table, "teacher")

@@ -16,7 +16,8 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tqdm import tqdm
 from data.loading.batches import GIGABYTE, Batch, ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
+from data.lock import waiting
 from losses import LOSSES
 from losses.at import energies
 from losses.mix import names_of
@@ -114,6 +116,12 @@ class TeacherCache:
         clips, tensor = len(self.rows), name.removesuffix(GRAM)
         shape = (clips, *self.shapes[tensor]) if name == tensor else (clips, clips)
         return Table(folder, name, shape, dtype)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other run that shares the folder fills or clears it, between `fill` and `teacher`."""
+        with waiting(self.folders[0].parent) if rank() == 0 else nullcontext():
+            yield
 
     def fill(self, outputs: Iterable[str]) -> None:
         """Compute the missing parts of the outputs that fit: one process does, the others wait."""

@@ -96,8 +96,10 @@ def build_teacher(
         return shared
     weights = teacher_weights_file(fold.config, role, seed, fold.number)
     cache = open_teacher_cache(fold, model, weights, seed, replay)
-    cache.fill(every)
-    if cached := cache.teacher(outputs):
+    with cache.alone():
+        cache.fill(every)
+        cached = cache.teacher(outputs)
+    if cached:
         return cached
     if distillation.teacher == "cached" or distillation.teacher_input != "augmented":
         raise UserError(

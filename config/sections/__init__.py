@@ -18,6 +18,7 @@ from config.sections.mel import Mel, StudentMel
 from config.sections.quantisation import Quantisation
 from config.sections.run import Run
 from config.sections.specialists import Specialists
+from config.sections.study import Study
 from config.sections.training import BACKBONE, Role, Student, Teacher
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Specialists",
     "Student",
     "StudentMel",
+    "Study",
     "Task",
     "Teacher",
     "links",
@@ -61,6 +63,7 @@ SECTIONS: Mapping[str, type] = {
     "augment.student": Augment,
     "ensembles": Ensembles,
     "matrix": Matrix,
+    "study": Study,
     "quantisation": Quantisation,
     "budget": Budget,
     "run": Run,

@@ -16,6 +16,11 @@ class Run:
     """[run]: the name of the run, its seeds and the machine."""
 
     name: str = key("", "folder below runs/; empty: the name of the configuration file")
+    teacher_run: str = key(
+        "",
+        "folder below runs/ whose teachers and specialists are used, which several runs can share; "
+        "empty: NAME",
+    )
     seeds: tuple[int, ...] = key((0,), "random seeds, one training each", low=0, high=1e9)
     device: str = key("auto", "auto, cpu, cuda, cuda:1 or mps")
     precision: Literal["float32", "bfloat16"] = key(
@@ -38,8 +43,10 @@ class Run:
     )
 
     def __post_init__(self) -> None:
-        if self.name != Path(self.name).name or self.name == "..":
-            raise ConfigError("[run] name", f"found {self.name!r}, expected the name of one folder")
+        for key_name, found in (("name", self.name), ("teacher_run", self.teacher_run)):
+            if found != Path(found).name or found == "..":
+                message = f"found {found!r}, expected the name of one folder"
+                raise ConfigError(f"[run] {key_name}", message)
         if not self.seeds:
             raise ConfigError("[run] seeds", "found none, expected one or more")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):

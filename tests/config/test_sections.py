@@ -78,6 +78,10 @@ from tests.config.conftest import complaint
         ("[run]\nSEEDS = ,", "x.ini [run] seeds: found none, expected one or more"),
         ("[run]\nDEVICE = cdua", "x.ini [run] device: found 'cdua'; nearest: cuda (allowed: auto,"),
         ("[run]\nNAME = ../x", "x.ini [run] name: found '../x', expected the name of one folder"),
+        (
+            "[run]\nTEACHER_RUN = a/b",
+            "x.ini [run] teacher_run: found 'a/b', expected the name of one",
+        ),
         ("[run]\nNAME = ..", "x.ini [run] name: found '..', expected the name of one folder"),
     ],
 )

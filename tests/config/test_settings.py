@@ -35,6 +35,8 @@ members = members.map(", ".join)
 SPECIAL = {
     "device": st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:3"]),
     "name": names,
+    "teacher_run": names,
+    "trials": st.integers(1, 9),
     **dict.fromkeys(("teachers", "students", "chains"), st.just(())),
     "adam_betas": st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
     "warm_up_epochs": st.integers(0, 3),
@@ -80,6 +82,7 @@ def sections(draw, kind):
     if "options" in hints:
         unknown = names.filter(lambda name: name not in known and name != "softmax_temperature")
         text = {config.Ensembles: members, config.Matrix: st.just("MODEL=ast")}.get(kind, lines)
+        unknown = unknown.map("student.{}".format) if kind is config.Study else unknown
         values["options"] = draw(st.dictionaries(unknown, text, max_size=2))
     values |= {name: draw(values_of(known[name], hints[name])) for name in sorted(chosen)}
     while True:
@@ -106,6 +109,7 @@ configs = st.builds(
     student_augment=sections(config.Augment),
     ensembles=sections(config.Ensembles),
     matrix=sections(config.Matrix),
+    study=sections(config.Study),
     quantisation=sections(config.Quantisation),
     budget=sections(config.Budget),
     run=sections(config.Run),

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from data.lock import InUse, locked
+from data.lock import InUse, in_use, locked, waiting
 
 fork = multiprocessing.get_context("fork")
 
@@ -45,6 +45,20 @@ def test_a_killed_process_holds_no_lock(tmp_path, holder):
         text = (tmp_path / ".run.lock").read_text()
     assert text.startswith(f"process {os.getpid()} on ")
     assert list(tmp_path.iterdir()) == [], "nothing is left"
+
+
+def test_waiting_ends_with_the_process_that_is_waited_for(tmp_path, holder):
+    assert in_use(tmp_path / "run")
+    threading.Timer(0.1, os.kill, (holder.pid, signal.SIGKILL)).start()
+    with waiting(tmp_path / "run", pause_seconds=0.01):
+        assert not holder.is_alive()
+        assert in_use(tmp_path / "run")
+    assert not in_use(tmp_path / "run")
+
+
+def test_an_error_while_a_lock_is_held_is_not_waited_for(tmp_path):
+    with pytest.raises(InUse, match="inner"), waiting(tmp_path / "run"):
+        raise InUse("inner")
 
 
 def test_the_lock_is_released_by_an_error(tmp_path):

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binom
 
-from metrics.bootstrap import Evaluated, Interval, intervals, percentiles
+from metrics.bootstrap import Evaluated, Interval, intervals, percentiles, resampled
 from metrics.scenes import accuracy
 
 
@@ -46,3 +48,43 @@ def test_systems_and_seeds_have_the_same_samples():
 def test_undefined_and_infinite_scores():
     assert percentiles(np.array([np.nan, 1.0, np.inf])) == Interval(1.0, np.inf)
     assert np.isnan(percentiles(np.array([np.nan]))).all()
+
+
+def share_correct(probabilities, targets):
+    """`accuracy` without its checks, which take most of the time."""
+    return np.mean(probabilities.argmax(1) == targets.argmax(1))
+
+
+def test_a_difference_in_one_clip_follows_the_binomial_distribution():
+    # Each of 10 draws is the one clip that the second system adds: Binomial(10, 1/10) / 10,
+    # whatever the clips on which both are right or wrong.
+    first = [evaluated([1] * 4 + [0] * 6)]
+    second = [evaluated([1] * 5 + [0] * 5)]
+    (before,), (after,) = (resampled([one], share_correct, 2000) for one in (first, second))
+    found = percentiles(after - before)
+    assert found == pytest.approx(binom.ppf([0.025, 0.975], 10, 0.1) / 10)
+    low, high = percentiles(after)
+    assert found.high - found.low < high - low
+
+
+CORRECT = st.lists(st.booleans(), min_size=5, max_size=5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(CORRECT, CORRECT), min_size=1, max_size=4))
+def test_a_paired_difference_is_the_mean_of_the_differences_of_the_sampled_clips(pairs):
+    """Two folds; the trainings of one fold share the samples."""
+    folds = [1 + n % 2 for n in range(len(pairs))]
+    first = [evaluated(a, fold) for (a, _), fold in zip(pairs, folds, strict=True)]
+    second = [evaluated(b, fold) for (_, b), fold in zip(pairs, folds, strict=True)]
+    generator, means = np.random.default_rng(0), []
+    for _ in range(50):
+        drawn = {fold: generator.integers(0, 5, 5) for fold in sorted(set(folds))}
+        gains = [
+            np.mean([int(b[clip]) - int(a[clip]) for clip in drawn[fold]])
+            for (a, b), fold in zip(pairs, folds, strict=True)
+        ]
+        means.append(np.mean(gains))
+    before, after = resampled([first, second], share_correct, 50)
+    assert after - before == pytest.approx(np.array(means))
+    assert percentiles(after - before) == pytest.approx(np.sort(means)[[1, 48]])  # of 50

@@ -28,7 +28,7 @@ def train_in(place: Path, *overrides: str) -> None:
     with contextlib.chdir(place):
         config = load(Path("config.ini"), overrides)
         arguments = script_parser("").parse_args([])
-        vars(arguments).update(download=False, dry_run=False, overwrite=False)
+        vars(arguments).update(download=False, dry_run=False, overwrite=False, study=False)
         for script in (make_mel, train_teacher, train_student):
             script.main(arguments, config)
 

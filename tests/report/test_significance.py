@@ -3,9 +3,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import rankdata, wilcoxon
 
-from report.significance import in_words, signed_rank
+from report.significance import holm, in_words, signed_rank
 
 
 def test_by_hand():
@@ -49,3 +51,22 @@ def test_no_difference_is_no_test():
     assert math.isnan(found.p)
     assert in_words(found) == "no difference, n = 2"
     assert in_words(signed_rank([0.3])) == "n = 1, not tested"
+
+
+def test_holm_by_hand():
+    # 0.01 x 3, 0.02 x 2, 0.04 x 1 but no lower than the one before; NaN is no test
+    assert holm([0.04, 0.01, math.nan, 0.02]) == pytest.approx(
+        [0.04, 0.03, math.nan, 0.04], nan_ok=True
+    )
+    assert holm([0.5, 0.6]) == pytest.approx([1, 1])
+    assert holm([]).shape == (0,)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_is_the_closed_test_of_bonferroni(p_values):
+    """A hypothesis is rejected where each set with it is, by the smallest p of the set."""
+    places = range(len(p_values))
+    sets = [s for size in places for s in itertools.combinations(places, size + 1)]
+    bonferroni = {s: min(1, len(s) * min(p_values[i] for i in s)) for s in sets}
+    expected = [max(p for s, p in bonferroni.items() if place in s) for place in places]
+    assert holm(p_values) == pytest.approx(expected)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from config import ConfigError, Ensembles, UserError, load
-from training.ensembles import ensembles, read_predictions
+from training.ensembles import ensembles, read_predictions, sources_of
 from training.systems import predictions_table
 
 PREDICTED = np.array([[0.2, 0.8], [0.9, 0.1]])
@@ -28,6 +28,17 @@ def test_teacher_and_specialists_are_an_ensemble_by_default(tmp_path):
             Path("runs/a", role): 1.0 for role in ("teacher", "specialist_1", "specialist_2")
         },
     }
+
+
+def test_teachers_of_another_run_are_members(tmp_path):
+    path = tmp_path / "a.ini"
+    members = "teacher@epochs, teacher, student/kd, other"
+    path.write_text(f"[ensembles]\nX = {members}\n[run]\nTEACHER_RUN = shared\n")
+    config = load(path)
+    names = ("shared/teacher@epochs", "shared/teacher", "a/student/kd", "a/other")
+    assert list(ensembles(config)["x"]) == [Path("runs", name) for name in names]
+    found = sources_of(config, Path("runs/shared/teacher@seeds"), seed=1, fold=2)
+    assert found == [Path("runs/shared/teacher/seed_0/fold_2")], "the seeds of the run"
 
 
 @pytest.mark.parametrize(

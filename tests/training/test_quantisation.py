@@ -59,7 +59,7 @@ def call(place, monkeypatch, capsys):
 def run_main(patch, script, *arguments):
     patch.setattr(sys, "argv", [f"{script.__name__}.py", *arguments])
     parser = export_student.parser() if script is export_student else script_parser("")
-    parser.set_defaults(download=False, dry_run=False, overwrite=False)
+    parser.set_defaults(download=False, dry_run=False, overwrite=False, study=False)
     with pytest.raises(SystemExit) as end:
         run_script(script.main, parser)
     return end.value.code

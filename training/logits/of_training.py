@@ -53,7 +53,8 @@ def logits_of_training(
     )
     if outputs.stored_as("logits") != ("logits", "float32"):
         raise UserError(f"the logits of {folder} take more than [run] TEACHER_CACHE_GB; raise it")
-    outputs.fill(LOGITS)
+    with outputs.alone():
+        outputs.fill(LOGITS)
     trained = torch.zeros(len(table), dtype=torch.bool)
     trained[split_clips(table, record["fold"], data.protocol, data.hold_out).train] = True
     return Logits(
