@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from config import UserError
 from data.checksums import read_finished
 
 BEST = "best validation score"
@@ -58,13 +57,10 @@ def validation_score(path: Path) -> float:
     `path` is a metrics.json, with history.csv in the same folder. Raises UserError for a damaged
     file.
     """
-    try:
-        metrics = read_finished(path, f"remove {path.parent} and train it again", ["history.csv"])
-        chosen_on: str = metrics["epoch_chosen_on"]
-        history = pd.read_csv(path.with_name("history.csv"))
-        scores = history.loc[history["epoch"] == metrics.get("kept_epoch"), "score"]
-    except KeyError as error:
-        raise UserError(f"{path}: not the metrics of a training ({error!r})") from None
+    metrics = read_finished(path, f"remove {path.parent} and train it again", ["history.csv"])
+    chosen_on: str = metrics["epoch_chosen_on"]
+    history = pd.read_csv(path.with_name("history.csv"))
+    scores = history.loc[history["epoch"] == metrics.get("kept_epoch"), "score"]
     if chosen_on in NO_VALIDATION or chosen_on.startswith("mean of") or scores.empty:
         return float("nan")
     return float(scores.iloc[0])

@@ -180,12 +180,11 @@ class Run:
         """(role, variant, seed, fold) -> the folder of that training."""
         found = {}
         for path in sorted(self.folder.glob("**/metrics.json")):
-            try:
-                metrics = read_record(path, remedy(path.parent))
-                key = tuple(metrics[name] for name in ("role", "variant", "seed", "fold"))
-            except KeyError as error:
-                raise UserError(f"{path}: not the metrics of a training ({error})") from None
-            found[key] = path.parent
+            metrics = read_record(path, remedy(path.parent))
+            role, variant, seed, fold = (
+                metrics[name] for name in ("role", "variant", "seed", "fold")
+            )
+            found[role, variant, seed, fold] = path.parent
         return found
 
     def file(self, system: System, name: str, seed: int, fold: int) -> Path:
