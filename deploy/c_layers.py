@@ -161,7 +161,9 @@ def unsupported(operation: str) -> UserError:
 
 
 def fixed_length(model: onnx.ModelProto, input_shape: tuple[int, ...]) -> onnx.GraphProto:
-    """The graph for one clip of `input_shape`, its shapes known and those computations folded."""
+    """The graph of the logits, the first output, for one clip of `input_shape`: its shapes are
+    known and those computations folded.
+    """
     import onnx
 
     found = onnx.ModelProto()
@@ -169,6 +171,7 @@ def fixed_length(model: onnx.ModelProto, input_shape: tuple[int, ...]) -> onnx.G
     axes = found.graph.input[0].type.tensor_type.shape.dim
     for axis, size in zip(axes, (1, *input_shape), strict=True):
         axis.dim_value = size
+    del found.graph.output[1:]
     return onnx.shape_inference.infer_shapes(simplified(found), strict_mode=True).graph
 
 

@@ -14,13 +14,17 @@ from deploy.c_package import planned
 
 
 def model(nodes, shape, constants=(), output=(None, None)):
-    """features (B, *shape) -> logits, as deploy.model_graph makes it."""
+    """features (B, *shape) -> logits, embedding, as deploy.model_graph makes it."""
+    nodes = [*nodes, ("Flatten", ["features"], ["embedding"], {})]
     arrays = {name: np.asarray(value) for name, value in dict(constants).items()}
     graph = helper.make_graph(
         [helper.make_node(kind, i, o, **attributes) for kind, i, o, attributes in nodes],
         "model",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", *shape])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, list(output))],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, list(output)),
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, None]),
+        ],
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

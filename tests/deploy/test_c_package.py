@@ -68,7 +68,7 @@ STUDENTS = [
 
 @pytest.fixture(scope="module", params=STUDENTS, ids=lambda student: student[0])
 def student(request):
-    """A description and its ONNX graph, features -> logits."""
+    """A description and its ONNX graph, features -> logits, embedding."""
     name, task, options = request.param
     description = described(name, task, **options)
     return description, model_graph(built(description), description.input_shape).model
