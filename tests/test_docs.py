@@ -247,11 +247,11 @@ def test_documented_overrides_name_existing_keys(page):
 
 @pytest.mark.parametrize("page", [name for name in PAGES if name != "docs/glossary.md"])
 def test_documented_keys_exist(page):
-    """Words in capitals with an underscore, in code, are keys, or files with such a name."""
+    """Words in capitals with an underscore, in code, are keys, variables of the environment or files."""
     known = {key.upper() for kind in SECTIONS.values() for key in key_fields(kind)}
     known |= {name.upper() for name in option_names()}
     known |= {f"{key}_{role}" for key in known for role in ("TEACHER", "SPECIALISTS", "STUDENT")}
-    known |= {"TORCH_INDEX", "OMP_NUM_THREADS", "SOUNDSTILL_CACHE"}
+    known |= {"TORCH_INDEX", "OMP_NUM_THREADS", "SOUNDSTILL_CACHE", "MODEL_CARD"}
     known |= {"_TEACHER", "_SPECIALISTS", "_STUDENT"}
     prose = re.sub(r"^```bash.*?^```$", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
     for code in re.findall(r"`([^`\n]+)`", prose):
