@@ -247,7 +247,7 @@ def test_documented_overrides_name_existing_keys(page):
 
 @pytest.mark.parametrize("page", [name for name in PAGES if name != "docs/glossary.md"])
 def test_documented_keys_exist(page):
-    """Words in capitals with an underscore, in code, are keys, variables of the environment or files."""
+    """Words in capitals with an underscore, in code, are keys, environment variables or files."""
     known = {key.upper() for kind in SECTIONS.values() for key in key_fields(kind)}
     known |= {name.upper() for name in option_names()}
     known |= {f"{key}_{role}" for key in known for role in ("TEACHER", "SPECIALISTS", "STUDENT")}
