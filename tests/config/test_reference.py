@@ -3,7 +3,7 @@
 import pytest
 
 import config
-from config.reference import overview, section_text
+from config.reference import meanings, overview, section_text, summary
 from tests.config.test_command_line import python
 
 
@@ -30,3 +30,16 @@ def test_on_the_command_line():
     wrong = python("-m", "config", "studnet")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("python -m config: SECTION: found 'studnet'; nearest: student")
+
+
+def test_the_overview_summarises_a_section_without_its_name():
+    assert summary(config.Student) == "the model that is distilled, and its training"
+
+
+def test_a_key_is_listed_with_its_range_or_its_choices():
+    found = {f.name: meaning for f, meaning in meanings(config.Teacher)}
+    assert found["label_smoothing"].endswith(" (0 to 0.5)")
+    assert found["batch_size"].endswith(" (1 to 100000)")
+    assert found["epochs"].endswith(" (at least 0)")
+    assert found["sampling"].endswith(" (one of shuffled, balanced)")
+    assert "(" not in found["freeze"]

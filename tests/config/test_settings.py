@@ -156,3 +156,7 @@ def test_the_models_that_a_configuration_names(tmp_path):
     assert config.models_of(path) == set()
     path.write_text("[teacher]\nMODEL = own.py:build\n[student]\nWIDTH_MULT = 2\n")
     assert config.models_of(path) == {"own.py:build"}
+
+
+def test_the_text_of_a_truth_value():
+    assert config.to_text((True, False, None, 2)) == "yes, no, , 2"
