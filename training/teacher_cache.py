@@ -195,7 +195,9 @@ def flat(output: Tensors) -> Tensor:
     """The maps of a clip one after another, (B, S); any other output as it is."""
     if not isinstance(output, tuple):
         return output
-    return torch.cat([one.float().flatten(1) for one in output or [torch.empty(1, 0)]], dim=1)
+    return torch.cat(
+        [one.float().reshape(len(one), -1) for one in output or [torch.empty(1, 0)]], dim=1
+    )
 
 
 def unflattened(

@@ -54,13 +54,13 @@ def test_a_rate_of_zero_and_evaluation_keep_the_centres():
     before = loss.eval().centres
     loss(EMBEDDINGS, LABELS)
     assert torch.equal(loss.centres, before)
-    evaluated = CentreLoss().eval()
+    evaluated = centre_loss().eval()
     evaluated(EMBEDDINGS, LABELS)
     assert torch.equal(evaluated.centres, torch.zeros(3, 2))
 
 
 def test_the_default_rate_is_half():
-    loss, half = CentreLoss(), CentreLoss(centre_lr=0.5)
+    loss, half = centre_loss(), centre_loss(centre_lr=0.5)
     for one in (loss, half):
         one(EMBEDDINGS, LABELS)
     assert torch.equal(loss.centres, half.centres)

@@ -91,7 +91,7 @@ def test_a_clip_that_is_mixed_with_one_without_a_label_has_none(views, targets):
     labelled = torch.arange(24) % 3 > 0
     batches = Batches(views, targets, np.arange(24), 24, 0, augmentation, labelled=labelled)
     (batch,) = batches.epoch(0)
-    (plan,) = batches.plans(0, 0)
+    (plan,) = batches.plans(0)
     rows, partner, weight = plan.rows, plan.rows[plan.params.partner], plan.params.weight
     for n in range(24):
         mixed = weight[n] < 1
