@@ -156,7 +156,7 @@ def test_the_padding_of_any_length_survives_the_export():
         x = torch.randn(2, 1, frames, 20)
         with torch.no_grad():
             expected = model(x).logits
-        (found,) = exported.run(None, {"features": x.numpy()})
+        (found,) = exported.run(["logits"], {"features": x.numpy()})
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
