@@ -95,10 +95,7 @@ def on_embeddings(
 
 def embeddings_of(cache: TeacherCache) -> list[Callable[[Tensor], Tensor]]:
     """Of each view, by positions in the clip table: (B,) -> (B, D)."""
-    with cache.alone():
-        cache.fill(EMBEDDING)
-        found = cache.teacher(EMBEDDING)
-    if found is None:
+    if (found := cache.filled(EMBEDDING, EMBEDDING)) is None:
         raise UserError(
             f"the embeddings of the {cache.role} take more than [run] TEACHER_CACHE_GB; raise it"
         )
@@ -118,10 +115,7 @@ def teacher_on_embeddings(
     stored = [cache.stored_as(name) for name in required]
     if any(found is None or found[1] != "float32" for found in stored):
         return None
-    with cache.alone():
-        cache.fill({*every} - {"logits"} | EMBEDDING)
-        found = cache.teacher(required)
-    if found is None:
+    if (found := cache.filled({*every} - {"logits"} | EMBEDDING, required)) is None:
         return None
     (view,) = found.views
     head = model.get_submodule("classifier").requires_grad_(False)
@@ -150,7 +144,7 @@ def open_embeddings(
         **features.cache.fingerprints(),
     }
     drawn = [{"drawn": replay.fingerprint(k)} for k in range(len(replay))] if replay else [{}]
-    top = RUNS / (config.run.teacher_run or config.run.name) / "embeddings"
+    top = RUNS / config.run.of_teachers / "embeddings"
     folders = [outputs_folder(top, {**made_from, **view}, ids) for view in drawn]
     limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
     return TeacherCache(model.eval(), features, rows, replay, folders, *limits, role=str(role))

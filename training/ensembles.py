@@ -86,7 +86,7 @@ def sources_of(config: Config, path: Path, seed: int, fold: int) -> list[Path]:
     if path.suffix == FILE:
         return [path]
     top = path.with_name(path.name.removesuffix(SEEDS))
-    teachers = RUNS / (config.run.teacher_run or config.run.name)
+    teachers = RUNS / config.run.of_teachers
     if {RUNS / config.run.name, teachers} & set(path.parents):
         seeds = config.run.seeds if over_seeds([path]) else (seed,)
         return [top / f"seed_{one}" / f"fold_{fold}" for one in seeds]

@@ -171,8 +171,8 @@ class TrainingFolder:
 
 def role_folder(config: Config, role: str) -> Path:
     """Of a role or an ensemble. Teachers and specialists are those of TEACHER_RUN, if it is set."""
-    shared = config.run.teacher_run if role.partition("@")[0] in config.teachers() else ""
-    return RUNS / (shared or config.run.name) / role
+    is_teacher = role.partition("@")[0] in config.teachers()
+    return RUNS / (config.run.of_teachers if is_teacher else config.run.name) / role
 
 
 def training_path(config: Config, role: Role | str, variant: str, seed: int, fold: int) -> Path:

@@ -137,7 +137,7 @@ class StudyRun:
         """The base's where the teacher's settings are the same, else one for these settings."""
         settings = teacher_settings(config, task)
         if settings == teacher_settings(self.base, task):
-            return self.base.run.teacher_run or self.base.run.name
+            return self.base.run.of_teachers
         return f"{self.base.run.name}-teacher_{sha256_of_text(settings)[:8]}"
 
     def fingerprint(self, trial: Trial) -> str:

@@ -31,7 +31,7 @@ from data.loading.concatenated import ConcatenatedClips
 from data.loading.replay import Replay
 from data.lock import waiting
 from losses import LOSSES
-from losses.at import energies
+from losses.derived import DERIVED
 from losses.mix import names_of
 from training.distributed import barrier, rank
 from training.output_tables import Mapped, Table
@@ -87,7 +87,7 @@ class TeacherCache:
         self.rows, self.folders = torch.as_tensor(rows), folders
         self.resident, self.disk = feature_memory_gb * GIGABYTE, teacher_cache_gb * GIGABYTE
         first = self.forward(slice(1), 0)
-        first["energies"] = energies(first["maps"])
+        first["energies"] = output_of(first, "energies")
         self.map_shapes = {
             name: [tuple(one.shape[1:]) for one in first[name]] for name in ("maps", "energies")
         }
@@ -158,10 +158,15 @@ class TeacherCache:
             for first in range(rows.start, rows.stop, batch_size):
                 outputs = self.forward(slice(first, min(first + batch_size, rows.stop)), view)
                 for name, tensors in found.items():
-                    output = energies(outputs["maps"]) if name == "energies" else outputs[name]
-                    tensors.append(flat(output).cpu())
+                    tensors.append(flat(output_of(outputs, name)).cpu())
             for table in unfinished:
                 table.write(start, torch.cat(found[table.name]))
+
+    def filled(self, every: Iterable[str], outputs: Iterable[str]) -> CachedTeacher | None:
+        """`teacher` of `outputs` after `fill` of `every`, with the folders to itself."""
+        with self.alone():
+            self.fill(every)
+            return self.teacher(outputs)
 
     def teacher(self, outputs: Iterable[str]) -> CachedTeacher | None:
         """None where an output does not fit. Requires `fill` before it."""
@@ -189,6 +194,14 @@ class TeacherCache:
         if table.name.endswith(GRAM):
             return lambda at: values[at[:, None].to(device), at.to(device)]
         return lambda at: values[at.to(device)].float()
+
+
+def output_of(outputs: Mapping[str, Tensors], name: str) -> Tensors:
+    """An output of the model, or what follows from one, see `losses.derived`."""
+    if name in outputs:
+        return outputs[name]
+    source, function = DERIVED[name]
+    return function(outputs[source])
 
 
 def flat(output: Tensors) -> Tensor:

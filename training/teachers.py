@@ -96,10 +96,7 @@ def build_teacher(
         return shared
     weights = teacher_weights_file(fold.config, role, seed, fold.number)
     cache = open_teacher_cache(fold, model, weights, seed, replay)
-    with cache.alone():
-        cache.fill(every)
-        cached = cache.teacher(outputs)
-    if cached:
+    if cached := cache.filled(every, outputs):
         return cached
     if distillation.teacher == "cached" or distillation.teacher_input != "augmented":
         raise UserError(

@@ -42,6 +42,11 @@ class Run:
         low=0,
     )
 
+    @property
+    def of_teachers(self) -> str:
+        """The name of the run whose teachers are used."""
+        return self.teacher_run or self.name
+
     def __post_init__(self) -> None:
         for key_name, found in (("name", self.name), ("teacher_run", self.teacher_run)):
             if found != Path(found).name or found == "..":
