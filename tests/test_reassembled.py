@@ -68,7 +68,7 @@ def load(*overrides):
 
 
 def run(script, *overrides):
-    flags = ("--download", ""), ("--dry-run", ""), ("--overwrite", "")
+    flags = ("--download", ""), ("--dry-run", ""), ("--overwrite", ""), ("--study", "")
     script.main(config.script_parser("", *flags).parse_args([]), load(*overrides))
 
 
