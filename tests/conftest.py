@@ -1,10 +1,15 @@
-"""For all tests: one thread per process, since several files are tested at once; a web server."""
+"""For all tests: one thread per process, since several files are tested at once; the same examples
+in every run, however long one takes; a web server.
+"""
 
 import os
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class ClipEmbeddings(ClipFeatures):
     def render(
         self, fetched: Tensor, augmentation: Augmentation | None, params: AugmentParams | None
     ) -> Tensor:
-        return self.load(fetched if params is None else fetched[: len(params.weight)])
+        return self.load(fetched if params is None else fetched[: len(params.style_weight)])
 
 
 def on_embeddings(

@@ -24,6 +24,15 @@ class Augment:
         "what mixup mixes; linear: amplitudes, as of waveforms; log: log-mels, as PaSST and "
         "EfficientAT do",
     )
+    wave_mixup_alpha: float = key(
+        0.0,
+        "alpha of the weight of a first mixup, of amplitudes, as of waveforms; that of MIXUP_ALPHA "
+        "mixes its mixtures; 0: off",
+        low=0,
+    )
+    wave_mixup_prob: float = key(
+        1.0, "probability that the first mixup mixes a clip", low=0, high=1
+    )
     roll_seconds: float = key(0.0, "s; maximum circular shift in time", low=0)
     gain_db: float = key(0.0, "dB; maximum gain, positive or negative", low=0, high=200)
     time_mask_seconds: float = key(0.0, "s; maximum length of the time mask", low=0)
@@ -77,8 +86,12 @@ class Augment:
     )
 
     def __post_init__(self) -> None:
-        for name, default in (("mixup_prob", 1), ("mixup_start_epoch", 0), ("mixstyle_prob", 1)):
-            alpha = f"{name.partition('_')[0]}_alpha"
+        for name, default, alpha in (
+            ("mixup_prob", 1, "mixup_alpha"),
+            ("mixup_start_epoch", 0, "mixup_alpha"),
+            ("wave_mixup_prob", 1, "wave_mixup_alpha"),
+            ("mixstyle_prob", 1, "mixstyle_alpha"),
+        ):
             if (found := getattr(self, name)) != default and not getattr(self, alpha):
                 raise ConfigError(f"[augment] {name}", f"found {found:g}, but {alpha.upper()} is 0")
         if self.mixup_domain != "linear" and not self.mixup_alpha:

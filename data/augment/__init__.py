@@ -91,7 +91,10 @@ class Augmentation:
 
         Source: masks, Park et al. (SpecAugment), Interspeech 2019; the warp, the jitter of the mel
         bank's upper edge of Koutini et al. (PaSST), Interspeech 2022; the noise, Gong et al.
-        (PSLA), TASLP 2021.
+        (PSLA), TASLP 2021; the first mixup, the public code of PaSST on AudioSet.
+        Differs: the partner of the first mixup is of the batch, there of all training clips; the
+        mean of a waveform, which a mel bank from 0 Hz with pre-emphasis hardly passes, is kept; the
+        other augmentations are of the mixture.
         """
         s, clips, nothing = self.settings, len(rows), torch.zeros(len(rows))
 
@@ -103,8 +106,11 @@ class Augmentation:
             start = uniform() * (total - length)
             return torch.stack([start, start + length], 1)
 
-        mixes = s.mixup_alpha and (epoch is None or epoch >= s.mixup_start_epoch)
-        weight = self.sample_weights(clips, generator) if mixes else torch.ones(clips)
+        def weights(alpha: float, prob: float) -> Tensor:
+            mixes = alpha and (epoch is None or epoch >= s.mixup_start_epoch)
+            return sample_weights(alpha, prob, clips, generator) if mixes else torch.ones(clips)
+
+        weight = weights(s.mixup_alpha, s.mixup_prob)
         mels = interval(s.frequency_mask_share * self.max_mel, self.max_mel)
         return AugmentParams(
             partner=torch.arange(clips).roll(1),  # a random clip of the shuffled batch
@@ -123,23 +129,9 @@ class Augmentation:
             ),
             response=self.sample_response(rows, generator),
             **self.sample_style(clips, generator, 1 if epoch is not None else clips),
+            wave_partner=torch.arange(clips).roll(2 if clips > 2 else 1),  # not the other partner
+            wave_weight=weights(s.wave_mixup_alpha, s.wave_mixup_prob),
         )
-
-    def sample_weights(self, clips: int, generator: torch.Generator) -> Tensor:
-        """Mixup weights of the clips themselves: (B,), 1 where a clip is not mixed.
-
-        Source: Zhang et al. (mixup), ICLR 2018; of a share of the clips, Gong et al. (PSLA).
-        Differs: folded to [0.5, 1]. A weight below 0.5 means the two clips in the other order, and
-        both orders are equally likely in a shuffled batch: the distribution of mixtures is the
-        same. But the clip of the row, which a teacher may get without augmentation, is thus the
-        dominant one.
-        """
-        weight = beta(self.settings.mixup_alpha, clips, generator)
-        weight = torch.maximum(weight, 1 - weight)
-        if self.settings.mixup_prob == 1:
-            return weight
-        mixed = torch.rand(clips, generator=generator) < self.settings.mixup_prob
-        return torch.where(mixed, weight, 1.0)
 
     def sample_response(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """The impulse response of each clip of the table: (B,), -1 for none."""
@@ -180,7 +172,7 @@ class Augmentation:
     def cropped(
         self, features: Tensor, params: AugmentParams, clip_steps: int
     ) -> tuple[Tensor, AugmentParams]:
-        """The crop of each clip, followed by the same crop of its mixup partner.
+        """The crop of each clip, followed by the same crop of the clips that are mixed in.
 
         Each start on the grid is equally likely, and within one step of the sampled start.
         """
@@ -188,12 +180,20 @@ class Augmentation:
         starts = features.shape[2] - length + 1
         share = params.crop / max(self.spare_seconds, torch.finfo(torch.float32).tiny)
         start = (share * starts).long().clamp(max=starts - 1)
-        own = crop(features[: len(start)], start, length)
-        if not self.settings.mixup_alpha:
-            return own, params
-        partners = len(start) + torch.arange(len(start), device=start.device)
-        others = crop(features[params.partner], start, length)
-        return torch.cat([own, others]), dataclasses.replace(params, partner=partners)
+        clips = torch.arange(len(start), device=start.device)
+        sources = [clips]
+        if self.settings.mixup_alpha:
+            sources.append(params.partner)
+            params = dataclasses.replace(params, partner=len(start) + clips)
+        if self.settings.wave_mixup_alpha:
+            mixed = torch.cat(sources)
+            sources += [params.wave_partner[some] for some in sources]
+            params = dataclasses.replace(
+                params,
+                wave_partner=len(mixed) + torch.arange(len(mixed), device=start.device),
+                wave_weight=params.wave_weight[mixed],
+            )
+        return torch.cat([crop(features[some], start, length) for some in sources]), params
 
     def render(
         self,
@@ -205,21 +205,25 @@ class Augmentation:
     ) -> Tensor:
         """Features (B, C, T, F) or (B, C, S), before they are normalised.
 
-        Before the logarithm: crop, mixup, impulse response and gain; after it: warp, roll, noise,
-        masks (which hide the noise too) and MixStyle. `mean`, one value or one per band, is the
-        value that normalisation maps to 0. With crop_seconds the output has fewer time steps. For
-        recordings it has those of an evaluated clip, `clip_steps` (default: all); a centred frame
-        at the border then contains what follows in the recording instead of its reflection. Apart
-        from its mixup and MixStyle partners, a clip's output is bit-identical in every batch.
+        Before the logarithm: crop, the first mixup, mixup, impulse response and gain; after it:
+        warp, roll, noise, masks (which hide the noise too) and MixStyle. `mean`, one value or one
+        per band, is the value that normalisation maps to 0. With crop_seconds the output has fewer
+        time steps. For recordings it has those of an evaluated clip, `clip_steps` (default: all); a
+        centred frame at the border then contains what follows in the recording instead of its
+        reflection. Apart from its mixup and MixStyle partners, a clip's output is bit-identical in
+        every batch.
 
         Weights and gains are of amplitudes, as of a waveform: a power spectrum is multiplied by
         their squares. That is the mixture of two uncorrelated sounds; magnitudes add as if in
         phase, up to 3 dB louder where both clips have the same level. With mixup_domain = log the
-        weights are those of log-mels, before the gain.
+        weights of mixup are those of log-mels, before the gain.
         """
         s = self.settings
         if self.crops:
             features, params = self.cropped(features, params, clip_steps or features.shape[2])
+        if s.wave_mixup_alpha:
+            linear = params.mix_waves(to_linear(features, grid), power=is_power(grid))
+            features = to_log(linear, grid)
         mixes_linear = s.mixup_alpha and s.mixup_domain == "linear"
         if s.mixup_alpha and not mixes_linear:
             features = params.mix(features)
@@ -262,3 +266,19 @@ class Augmentation:
         if self.settings.mask_with == "silence":
             return to_log(torch.zeros((), device=features.device), grid)
         return mean if self.settings.mask_with == "mean" else 0.0
+
+
+def sample_weights(alpha: float, prob: float, clips: int, generator: torch.Generator) -> Tensor:
+    """Mixup weights of the clips themselves: (B,), 1 where a clip is not mixed.
+
+    Source: Zhang et al. (mixup), ICLR 2018; of a share of the clips, Gong et al. (PSLA).
+    Differs: folded to [0.5, 1]. A weight below 0.5 means the two clips in the other order, and both
+    orders are equally likely in a shuffled batch: the distribution of mixtures is the same. But the
+    clip of the row, which a teacher may get without augmentation, is thus the dominant one.
+    """
+    weight = beta(alpha, clips, generator)
+    weight = torch.maximum(weight, 1 - weight)
+    if prob == 1:
+        return weight
+    mixed = torch.rand(clips, generator=generator) < prob
+    return torch.where(mixed, weight, 1.0)

@@ -242,7 +242,7 @@ class Batches:
                 }
                 targets = self.targets[plan.sources.to(self.targets.device)]
                 if plan.params is not None:
-                    targets = plan.params.to(targets.device).mix(targets)[: len(plan.rows)]
+                    targets = plan.params.to(targets.device).mix_targets(targets)[: len(plan.rows)]
                 labelled, mix = self.labelled_of(plan), self.mix_of(plan)
                 yield Batch(plan.rows, inputs, targets, plan.view or 0, labelled, mix)
 
@@ -255,9 +255,9 @@ class Batches:
         return found
 
     def mix_of(self, plan: Plan) -> Tensor | None:
-        if self.replay or plan.params is None or (plan.params.weight == 1).all():
+        if self.replay or plan.params is None or not plan.params.mixes:
             return None
-        return plan.params.mix(torch.eye(len(plan.rows))).to(self.targets.device)
+        return plan.params.mix_targets(torch.eye(len(plan.rows))).to(self.targets.device)
 
     def plans(self, epoch: int) -> Iterator[Plan]:
         view = epoch % len(self.replay) if self.replay else None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data.augment import Augmentation, AugmentParams
 
-PARTNERS = ("partner", "style_partner")
+PARTNERS = ("partner", "style_partner", "wave_partner")
 
 
 class Replay:
@@ -22,8 +22,8 @@ class Replay:
 
     Source: Dinkel et al., arXiv:2308.11957, who store a teacher's predictions of several augmented
     views of each clip and train the student on these views alone.
-    Differs: the parameters are stored, not their seeds; in a view, each clip is mixed with one
-    other clip and is the partner of one.
+    Differs: the parameters are stored, not their seeds; in a view, a mixup mixes each clip with one
+    other clip, and each is the partner of one.
     """
 
     def __init__(self, augmentation: Augmentation, rows: np.ndarray, views: int, seed: int) -> None:
@@ -58,5 +58,6 @@ class Replay:
         if self.augmentation.responses:
             digest.update(self.augmentation.responses.fingerprint().encode())
         for field in dataclasses.fields(AugmentParams):
-            digest.update(getattr(self.params[view], field.name).numpy().tobytes())
+            if self.augmentation.settings.wave_mixup_alpha or not field.name.startswith("wave_"):
+                digest.update(getattr(self.params[view], field.name).numpy().tobytes())
         return digest.hexdigest()

@@ -59,6 +59,10 @@ from tests.config.conftest import complaint
             "x.ini [augment] mixup_prob: found 0.5, but MIXUP_ALPHA is 0",
         ),
         (
+            "[augment]\nMIXUP_ALPHA = 0.3\nWAVE_MIXUP_PROB = 0.5",
+            "x.ini [augment] wave_mixup_prob: found 0.5, but WAVE_MIXUP_ALPHA is 0",
+        ),
+        (
             "[augment]\nMIXSTYLE_PROB = 0.4",
             "x.ini [augment] mixstyle_prob: found 0.4, but MIXSTYLE_ALPHA is 0",
         ),

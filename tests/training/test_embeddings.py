@@ -64,6 +64,7 @@ VIEWS = (
     *("student.freeze=backbone", "student.batch_norm=yes", "student.epochs=3"),
     *("augment.mixup_alpha=1", "augment.mixup_prob=0.5", "augment.gain_db=6"),
     *("distillation.augmented_views=2", "distillation.variants=ce, ce+kd"),
+    *("augment.mixstyle_alpha=0.4", "augment.wave_mixup_alpha=2"),
 )
 
 

@@ -29,6 +29,8 @@ def still(clips, **changed):
         "response": torch.full((clips,), -1),
         "style_partner": torch.arange(clips),
         "style_weight": torch.ones(clips),
+        "wave_partner": torch.arange(clips),
+        "wave_weight": torch.ones(clips),
     }
     return AugmentParams(**{**nothing, **changed})
 
@@ -76,6 +78,42 @@ def test_mixup_mixes_linear_features_and_targets_with_the_same_weights():
     torch.testing.assert_close(mixed[0], wanted)
     torch.testing.assert_close(mixed[1], x[1])
     assert params.mix(torch.eye(2)).tolist() == [[0.75, 0.25], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("spectrum", ["magnitude", "power"])
+def test_a_first_mixup_is_of_amplitudes_and_the_second_of_log_mels(spectrum):
+    """By hand, of two clips: powers are multiplied by the squares of the weights."""
+    grid = Mel(num_bands=1, spectrum=spectrum, log_offset=0.01)
+    loud, soft = 4.0, 1.0
+    x = torch.tensor([loud, soft], dtype=torch.float64).add(0.01).log().reshape(2, 1, 1, 1)
+    order, first, second = torch.tensor([1, 0]), (0.75, 0.5), (0.9, 0.6)
+    params = still(
+        2,
+        partner=order,
+        weight=torch.tensor(second, dtype=torch.float64),
+        wave_partner=order,
+        wave_weight=torch.tensor(first, dtype=torch.float64),
+    )
+    power = 2 if spectrum == "power" else 1
+    one = math.log(0.75**power * loud + 0.25**power * soft + 0.01)
+    two = math.log(0.5**power * soft + 0.5**power * loud + 0.01)
+    settings = {"wave_mixup_alpha": 2.0, "mixup_alpha": 0.3, "mixup_domain": "log"}
+    found = augmentation(**settings).render(x, params, grid)
+    wanted = [0.9 * one + 0.1 * two, 0.6 * two + 0.4 * one]
+    assert found.flatten().tolist() == pytest.approx(wanted, rel=1e-12)
+    found = augmentation(wave_mixup_alpha=2.0).render(x, params, grid)
+    assert found.flatten().tolist() == pytest.approx([one, two], rel=1e-12)
+    labels = params.mix_targets(torch.eye(2, dtype=torch.float64))
+    wanted = [0.9 * 0.75 + 0.1 * 0.5, 0.9 * 0.25 + 0.1 * 0.5]
+    wanted += [0.6 * 0.5 + 0.4 * 0.75, 0.6 * 0.5 + 0.4 * 0.25]
+    assert labels.flatten().tolist() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_first_mixup_of_waveforms_is_their_weighted_sum():
+    x = torch.tensor([[1.0, -2.0], [3.0, 5.0]])[:, None]
+    params = still(2, wave_partner=torch.tensor([1, 0]), wave_weight=torch.tensor([0.75, 0.5]))
+    found = augmentation(wave_mixup_alpha=2.0).render(x, params, WAVEFORM)
+    assert found[:, 0].tolist() == [[1.5, -0.25], [2.0, 1.5]]
 
 
 def test_each_clip_rolls_by_itself_on_every_grid():
@@ -218,6 +256,37 @@ def test_only_a_share_of_the_clips_is_mixed():
     assert (none.weight == 1).all()
 
 
+def test_the_two_mixups_have_their_own_partners_weights_and_probabilities():
+    """Beta(2, 2) folded to [0.5, 1] has the mean 11 / 16."""
+    drawing = augmentation(mixup_alpha=10.0, wave_mixup_alpha=2.0, wave_mixup_prob=0.5)
+    params = drawing.sample(torch.arange(20_000), torch.Generator().manual_seed(0))
+    mixed = params.wave_weight < 1
+    assert mixed.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert params.wave_weight.min() >= 0.5
+    assert params.wave_weight[mixed].mean().item() == pytest.approx(11 / 16, abs=0.005)
+    assert (params.weight < 1).all()
+    assert sorted(params.wave_partner.tolist()) == list(range(20_000))
+    for clips in (2, 3, 4, 5):
+        params = drawing.sample(torch.arange(clips), torch.Generator().manual_seed(0))
+        assert (params.wave_partner != torch.arange(clips)).all()
+        assert (params.wave_partner != params.partner).all() or clips == 2
+
+
+def test_a_first_mixup_changes_no_other_parameter_and_begins_with_the_second():
+    old = {"mixup_alpha": 0.4, "mixup_start_epoch": 2, "gain_db": 6, "mixstyle_alpha": 0.4}
+    before, after = (
+        augmentation(**old, **new).sample(torch.arange(50), torch.Generator().manual_seed(1), 2)
+        for new in ({}, {"wave_mixup_alpha": 2.0})
+    )
+    for name in ("partner", "weight", "gain", "style_partner", "style_weight"):
+        assert torch.equal(getattr(before, name), getattr(after, name))
+    assert (before.wave_weight == 1).all()
+    assert (after.wave_weight < 1).any()
+    early = augmentation(**old, wave_mixup_alpha=2.0).sample(torch.arange(50), torch.Generator(), 1)
+    assert (early.wave_weight == 1).all()
+    assert (early.weight == 1).all()
+
+
 def test_disabled_augmentations_use_no_random_numbers():
     """So that runs from before these keys existed are reproduced."""
     old = {"mixup_alpha": 0.4, "roll_seconds": 0.3, "gain_db": 6, "crop_seconds": 0.5}
@@ -314,12 +383,32 @@ def test_the_sources_of_a_few_clips():
     assert part.partner.tolist() == [4, 5, 6, 7]
     assert part.gain.tolist() == [1, 0, 3, 2]
     assert part.style_partner.tolist() == [2, 3]
+    assert part.wave_weight.tolist() == [1] * 8
     positions, part = params.take(torch.tensor([3]))
     assert (positions.tolist(), part.partner.tolist(), part.style_partner.tolist()) == (
         [3],
         [0],
         [0],
     )
+
+
+def test_the_sources_of_a_few_clips_that_are_mixed_twice():
+    """First what the second mixup mixes, then the partners of the first, of each of these."""
+    params = still(
+        4,
+        partner=torch.tensor([3, 0, 1, 2]),
+        weight=torch.tensor([0.6, 0.7, 0.8, 1.0]),
+        wave_partner=torch.tensor([2, 3, 0, 1]),
+        wave_weight=torch.tensor([1.0, 0.9, 1.0, 1.0]),
+    )
+    positions, part = params.take(torch.tensor([1, 0]))
+    assert positions.tolist() == [1, 0, 0, 3, 3, 2, 2, 1]
+    assert part.partner.tolist() == [2, 3]
+    assert part.wave_partner.tolist() == [4, 5, 6, 7]
+    torch.testing.assert_close(part.wave_weight, torch.tensor([0.9, 1.0, 1.0, 1.0]))
+    positions, part = params.take(torch.tensor([0]))
+    assert positions.tolist() == [0, 3]
+    assert part.wave_partner.tolist() == [0, 1]
 
 
 # Crops --------------------------------------------------------------------------------------------
@@ -386,6 +475,25 @@ def test_the_mixup_partner_gets_the_same_crop():
     assert found[:, 0].tolist() == [[25, 26], [58, 59]]
 
 
+def test_all_clips_of_two_mixups_get_the_same_crop():
+    """Four clips of the numbers n to n + 9, of which the first is cropped from 2 and so on."""
+    x = (torch.tensor([0.0, 100, 200, 300])[:, None] + torch.arange(10.0))[:, None]
+    params = still(
+        4,
+        partner=torch.tensor([1, 2, 3, 0]),
+        weight=torch.tensor([0.5, 0.75, 1.0, 1.0]),
+        wave_partner=torch.tensor([2, 3, 0, 1]),
+        wave_weight=torch.tensor([0.5, 0.75, 1.0, 0.5]),
+        crop=torch.tensor([0.2, 0.0, 0.0, 0.8]),
+    )
+    mixing = augmentation(crop_seconds=0.2, mixup_alpha=0.5, wave_mixup_alpha=2.0)
+    found = mixing.render(x, params, WAVEFORM)[:, 0, 0]
+    sources = torch.tensor([0.0, 100, 200, 300])
+    torch.testing.assert_close(found, params.mix_targets(sources) + torch.tensor([2.0, 0, 0, 8]))
+    wave = augmentation(crop_seconds=0.2, wave_mixup_alpha=2.0).render(x, params, WAVEFORM)
+    assert wave[:, 0, 0].tolist() == [102, 150, 200, 208]
+
+
 def test_masks_and_rolls_apply_to_the_crop():
     cropping = augmentation(crop_seconds=0.5, time_mask_seconds=5, roll_seconds=0.2)
     params = cropping.sample(torch.arange(300), torch.Generator().manual_seed(0))
@@ -427,13 +535,17 @@ def test_a_clip_longer_than_its_recording_is_refused():
         Augmentation(Augment(), 12.0, 8000.0, recording_seconds=10.0)
 
 
+@pytest.mark.parametrize("wave_mixup_alpha", [0.0, 2.0])
 @pytest.mark.parametrize("log", ["natural", "none"])
-def test_the_output_of_a_clip_does_not_depend_on_its_batch(log):
+def test_the_output_of_a_clip_does_not_depend_on_its_batch(log, wave_mixup_alpha):
     """Bit for bit, for many gains: some functions round by the place in the batch."""
     grid, x = Mel(num_bands=2, log=log), features(1000, 7, 2)
     drawing = augmentation(
         mixup_alpha=0.4,
         mixup_prob=0.7,
+        mixup_domain="log" if log == "natural" and wave_mixup_alpha else "linear",
+        wave_mixup_alpha=wave_mixup_alpha,
+        wave_mixup_prob=0.5 if wave_mixup_alpha else 1,
         gain_db=6,
         time_mask_seconds=0.3,
         roll_seconds=0.4,

@@ -155,15 +155,17 @@ def test_a_roll_is_of_its_seconds_to_within_a_step(grid, seed):
 
 
 @examples(30)
-@given(MELS | WAVEFORMS, SEEDS, st.sampled_from((0.3, 1.0)))
-def test_the_same_clips_are_mixed_by_the_same_weights(grid, seed, share):
+@given(MELS | WAVEFORMS, SEEDS, st.sampled_from((0.3, 1.0)), st.sampled_from((0.0, 2.0)))
+def test_the_same_clips_are_mixed_by_the_same_weights(grid, seed, share, wave):
     """Each clip is loud in a different segment, which identifies it in a mixture."""
-    augmentation, params = drawn_for(seed, mixup_alpha=10.0, mixup_prob=share)
+    augmentation, params = drawn_for(
+        seed, mixup_alpha=10.0, mixup_prob=share, wave_mixup_alpha=wave
+    )
     part = (times(grid) / SECONDS * CLIPS).long()
     sound = amplitudes((part == torch.arange(CLIPS)[:, None]).float(), grid)
     mixed = heard(augmentation.render(sound, params, grid), grid)
     middle = ((torch.arange(CLIPS) + 0.5) / CLIPS * mixed.shape[1]).long()
-    torch.testing.assert_close(mixed[:, middle], params.mix(torch.eye(CLIPS)), **LOOSE)
+    torch.testing.assert_close(mixed[:, middle], params.mix_targets(torch.eye(CLIPS)), **LOOSE)
 
 
 @examples(30)
@@ -229,6 +231,8 @@ EVERY_KEY = {
     "mixup_prob": Augment(mixup_alpha=10.0, mixup_prob=0.5),
     "mixup_domain": Augment(mixup_alpha=10.0, mixup_domain="log", gain_db=6.0),
     "mixup_start_epoch": Augment(mixup_alpha=0.3, mixup_start_epoch=1),
+    "wave_mixup_alpha": Augment(wave_mixup_alpha=10.0),
+    "wave_mixup_prob": Augment(mixup_alpha=10.0, wave_mixup_alpha=2.0, wave_mixup_prob=0.5),
     "roll_seconds": Augment(roll_seconds=0.5),
     "gain_db": Augment(gain_db=6.0),
     "time_mask_seconds": Augment(time_mask_seconds=0.5),

@@ -134,6 +134,8 @@ def test_shares_are_even_and_none_is_empty():
         None,
         Augmentation(Augment(mixup_alpha=0.3), 1.0, 8000.0),
         Augmentation(Augment(mixup_alpha=0.3, crop_seconds=0.5), 1.0, 8000.0),
+        Augmentation(Augment(mixup_alpha=0.3, wave_mixup_alpha=2.0), 1.0, 8000.0),
+        Augmentation(Augment(wave_mixup_alpha=2.0, crop_seconds=0.5), 1.0, 8000.0),
     ],
 )
 @pytest.mark.parametrize("world", [2, 3])
@@ -283,15 +285,17 @@ def test_an_epoch_that_is_broken_off_leaves_no_thread():
     assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.4])
-def test_a_batch_has_the_shares_of_mixed_clips(alpha):
+@pytest.mark.parametrize(("alpha", "wave"), [(0.0, 0.0), (0.4, 0.0), (0.0, 2.0), (0.4, 2.0)])
+def test_a_batch_has_the_shares_of_mixed_clips(alpha, wave):
     source = cache([f"{n:02d}" for n in range(24)])
     view = ClipFeatures(source, source.table.ids, CPU, 1.0)
     targets = torch.eye(24)
-    augmentation = Augmentation(Augment(mixup_alpha=alpha, gain_db=3.0), 1.0, 8000.0)
+    settings = Augment(mixup_alpha=alpha, wave_mixup_alpha=wave, gain_db=3.0)
+    augmentation = Augmentation(settings, 1.0, 8000.0)
     for batch in Batches({"student": view}, targets, np.arange(24), 10, 0, augmentation).epoch(0):
-        if alpha:
+        if alpha or wave:
             assert (batch.mix.diagonal() < 1).any()
+            assert (batch.mix > 0).sum(1).max() == (4 if alpha and wave else 2)
             torch.testing.assert_close(batch.mix @ targets[batch.rows], batch.targets)
         else:
             assert batch.mix is None
