@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
 LABELS = ("audacity", "raven")  # formats of events; those of deploy.labels.LABELS
 INSTALL = "run `python -m pip install -r requirements-tag.txt`"
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 3600  # of a window and a hop
+NOT_INSTALLED = {"--web": "deploy.web", "--evaluate": "deploy.evaluation"}  # by pip
 
 
 def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        usage="tag_audio.py STUDENT.onnx … RECORDING | FOLDER | - … [options]",
+        usage="%(prog)s STUDENT.onnx … RECORDING | FOLDER | - … [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        epilog="Examples: tag_audio.py student.onnx street.wav\n"
-        "          arecord -f S16_LE -r 16000 | tag_audio.py student.onnx - --hop 1",
+        epilog="Examples: %(prog)s student.onnx street.wav\n"
+        "          arecord -f S16_LE -r 16000 | %(prog)s student.onnx - --hop 1",
     )
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="a student, a recording, a folder, or -")
@@ -135,6 +137,10 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
         raise ConfigError("command line", "expected a student, a file that ends in .onnx")
     alone = ("about", "web", "evaluate")  # without recordings
     switch = next((f"--{name}" for name in alone if getattr(arguments, name)), "")
+    if switch in NOT_INSTALLED and find_spec(NOT_INSTALLED[switch]) is None:
+        raise ConfigError(
+            switch, "requires the project; run tag_audio.py in the folder of Soundstill"
+        )
     needs_recordings = not switch
     if needs_recordings and not recordings:
         raise ConfigError(
@@ -321,12 +327,17 @@ def run(arguments: argparse.Namespace) -> int:
             error = missing_package(error, INSTALL)
         if arguments.debug:
             traceback.print_exc()
-        print(f"tag_audio.py: {error}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return getattr(error, "exit_status", 1)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
+def command() -> int:
+    """The command tag-audio of the package soundstill-deploy. The exit status."""
+    return run(command_line().parse_intermixed_args())
+
+
 if __name__ == "__main__":
-    sys.exit(run(command_line().parse_intermixed_args()))
+    sys.exit(command())

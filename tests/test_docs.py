@@ -48,6 +48,7 @@ REPLACED = {
     "-m benchmarks.startup": "-m benchmarks.startup --help",  # takes a minute
     "--logdir": "--inspect --logdir",  # without a server
     "pip install": "pip install --dry-run --no-index",  # the packages are installed
+    "./deploy": "--no-build-isolation HERE/deploy",
     "--nproc-per-node 4": "--nproc-per-node 1",  # tests/training/test_distributed.py has two
     "--nnodes 2": "--nnodes 1",
     "FIRST:29500": "localhost:PORT",
