@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -67,11 +68,20 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def in_words(test: SignedRank) -> str:
-    """`p = 0.031, n = 15`, or why there is no p."""
+def in_words(test: SignedRank, adjusted: float = math.nan) -> str:
+    """`p = 0.031, n = 15`, or why there is no p; `p = 0.031 (Holm: p = 0.062), n = 15` with
+    the p `adjusted` for several tests.
+    """
     if test.pairs == 1:
         return "n = 1, not tested"
     if np.isnan(test.p):
         return f"no difference, n = {test.pairs}"
-    shown = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
-    return f"{shown}, n = {test.pairs}"
+    together = "" if math.isnan(adjusted) else f" (Holm: {p_in_words(adjusted)})"
+    return f"{p_in_words(test.p)}{together}, n = {test.pairs}"
+
+
+def p_in_words(p: float) -> str:
+    """Empty where it is NaN."""
+    if math.isnan(p):
+        return ""
+    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
