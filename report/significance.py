@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,6 +79,16 @@ def in_words(test: SignedRank, adjusted: float = math.nan) -> str:
         return f"no difference, n = {test.pairs}"
     together = "" if math.isnan(adjusted) else f" (Holm: {p_in_words(adjusted)})"
     return f"{p_in_words(test.p)}{together}, n = {test.pairs}"
+
+
+def all_in_words(tests: Sequence[SignedRank]) -> list[str]:
+    """Tests against one baseline: with p adjusted where several of them have one."""
+    adjusted = holm([test.p if test.pairs > 1 else math.nan for test in tests])
+    several = np.isfinite(adjusted).sum() > 1
+    return [
+        in_words(test, float(p) if several else math.nan)
+        for test, p in zip(tests, adjusted, strict=True)
+    ]
 
 
 def p_in_words(p: float) -> str:
