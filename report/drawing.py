@@ -72,6 +72,7 @@ def picture(
     width: int = 320,
     height: int = 230,
     left: int = 48,
+    right: int = 10,
     bottom: int = 40,
     label: str = "",
 ) -> Picture:
@@ -81,7 +82,7 @@ def picture(
     import matplotlib
     from matplotlib.figure import Figure
 
-    right, top = 10, 24 if title else 8
+    top = 24 if title else 8
     with matplotlib.rc_context(), warnings.catch_warnings():
         # The font of the page has characters that the one measured with here lacks.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)

@@ -4,11 +4,14 @@
     <!-- results recipes/results/NAME.csv METRIC --> the table of a committed results.csv
     <!-- runs recipes/results/NAME.csv METRIC ROLE --> the table of several runs
     <!-- matrix recipes/results/NAME.csv -->         the tables of a committed matrix
+    <!-- study recipes/results/NAME.csv ... -->      the table of a study: its comparisons.csv, its
+                                                     study.csv, or both
     <!-- losses -->                                  every loss, what it takes and its source
     <!-- benchmarks -->                              the newest rows of benchmarks/results/
 
-Each part ends with <!-- end -->. The picture at the head of README.md and that of the matrix are
-plotted from the same results. No figure of these parts is typed in by hand.
+Each part ends with <!-- end -->. The picture at the head of README.md, that of the matrix and that
+of each study, recipes/results/NAME.svg, are plotted from the same results. No figure of these parts
+is typed in by hand.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from report.configuration import configuration
 from report.loss_table import loss_table
 from report.matrix import matrix_markdown, matrix_picture, matrix_results
 from report.overview import overview
+from report.study_markdown import study_markdown
+from report.study_picture import read, study_picture
 from report.table import markdown
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +42,7 @@ PAGES = (
     "docs/reproduce.md",
     "recipes/README.md",
 )
-KINDS = "configuration|results|runs|benchmarks|matrix|losses"
+KINDS = "configuration|results|runs|benchmarks|matrix|study|losses"
 PART = re.compile(rf"(<!-- ({KINDS})([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -55,10 +60,28 @@ def part(kind: str, arguments: str) -> str:
         return benchmarks_table()
     if kind == "matrix":
         return matrix_markdown(matrix_results(pd.read_csv(ROOT / arguments.strip())))
+    if kind == "study":
+        return study_markdown(*study_tables(arguments))
     path, metric, *role = arguments.split()
     if kind == "runs":
         return runs_markdown(pd.read_csv(ROOT / path), metric, *role)
     return markdown(pd.read_csv(ROOT / path), metric)
+
+
+def study_tables(arguments: str) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """study.csv and comparisons.csv, those that are named."""
+    tables = [read(ROOT / name) for name in arguments.split()]
+    found = {"reference" in table: table for table in tables}
+    return found.get(False), found.get(True)
+
+
+def study_pictures(text: str) -> dict[Path, str]:
+    """Of the studies of a page: beside the first CSV of each, where there is something to draw."""
+    found = {}
+    for kind, arguments in (match.group(2, 3) for match in PART.finditer(text)):
+        if kind == "study" and (drawn := study_picture(*study_tables(arguments))):
+            found[(ROOT / arguments.split()[0]).with_suffix(".svg")] = drawn
+    return found
 
 
 def benchmarks_table() -> str:
@@ -101,4 +124,7 @@ if __name__ == "__main__":
     MATRIX.with_suffix(".svg").write_text(matrix, encoding="utf-8")
     for page in PAGES:
         path = ROOT / page
-        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+        text = filled(path.read_text(encoding="utf-8"))
+        path.write_text(text, encoding="utf-8")
+        for place, drawn in study_pictures(text).items():
+            place.write_text(drawn, encoding="utf-8")

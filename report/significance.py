@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,11 +69,30 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def in_words(test: SignedRank) -> str:
-    """`p = 0.031, n = 15`, or why there is no p."""
+def in_words(test: SignedRank, adjusted: float = math.nan) -> str:
+    """`p = 0.031, n = 15`, or why there is no p; `p = 0.031 (Holm: p = 0.062), n = 15` with
+    the p `adjusted` for several tests.
+    """
     if test.pairs == 1:
         return "n = 1, not tested"
     if np.isnan(test.p):
         return f"no difference, n = {test.pairs}"
-    shown = f"p = {test.p:.2g}" if test.p >= 0.001 else "p < 0.001"
-    return f"{shown}, n = {test.pairs}"
+    together = "" if math.isnan(adjusted) else f" (Holm: {p_in_words(adjusted)})"
+    return f"{p_in_words(test.p)}{together}, n = {test.pairs}"
+
+
+def all_in_words(tests: Sequence[SignedRank]) -> list[str]:
+    """Tests against one baseline: with p adjusted where several of them have one."""
+    adjusted = holm([test.p if test.pairs > 1 else math.nan for test in tests])
+    several = np.isfinite(adjusted).sum() > 1
+    return [
+        in_words(test, float(p) if several else math.nan)
+        for test, p in zip(tests, adjusted, strict=True)
+    ]
+
+
+def p_in_words(p: float) -> str:
+    """Empty where it is NaN."""
+    if math.isnan(p):
+        return ""
+    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"

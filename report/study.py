@@ -2,6 +2,7 @@
 
 runs/<NAME>/study.csv          the rows
 runs/<NAME>/comparisons.csv    differences of test scores, with their statistics
+runs/<NAME>/study.svg          the picture of one of them
 """
 
 from __future__ import annotations
@@ -25,11 +26,18 @@ from report.effect import POWER, cohens_d, rank_biserial, seeds_missing
 from report.run import STUDENT, Run
 from report.sections.scores import evaluations
 from report.significance import holm, signed_rank
+from report.study_picture import study_picture
 from report.table import WIDTH, fewest_losses, fitted, paired_gains, signed, spread
 
 NO_CHOICE = (
     "No trial is chosen: there are no validation scores, and test scores choose none. "
     "[data] HOLD_OUT above 0, or a validation split, gives some."
+)
+ABOUT_COMPARISONS = (
+    f"Test scores minus those of a reference, paired by seed and fold; {LEVEL:.0%} interval: "
+    "bootstrap over test clips; p: signed-rank test, adjusted for all rows (Holm); d: Cohen's d_z; "
+    f"r: rank biserial; seeds: still missing for a power of {POWER:.0%}, if the observed effect is "
+    "the true one"
 )
 EMPTY: dict[str, object] = dict.fromkeys(("validation", "validation_std", "test", "test_std"))
 
@@ -94,7 +102,10 @@ class Comparison(NamedTuple):
 def write_study(
     folder: Path, trials: Sequence[TrialResults], metric: str, method: str, compare: bool = True
 ) -> str:
-    """Writes study.csv and, to `compare`, comparisons.csv; returns the text to print."""
+    """Writes study.csv and, to `compare`, comparisons.csv and study.svg; returns the text to print.
+
+    There is no study.svg where the tables have nothing to draw, see `report.study_picture`.
+    """
     systems = [system for trial in trials for system in systems_of(trial, metric)]
     compared = comparisons(reference_pairs(systems, method)) if compare else []
     rows = pd.DataFrame([row_of(system, metric) for system in systems])
@@ -103,6 +114,10 @@ def write_study(
     if compare:
         table_of_all = pd.DataFrame(compared, columns=Comparison._fields)
         write(folder / "comparisons.csv", table_of_all.to_csv(index=False))
+        if drawn := study_picture(rows, table_of_all):
+            write(folder / "study.svg", drawn)
+        else:
+            (folder / "study.svg").unlink(missing_ok=True)
     return "\n".join(["", fitted(table(systems, metric), WIDTH), *remarks(systems, compared)])
 
 
@@ -291,13 +306,8 @@ def remarks(systems: Sequence[System], compared: Sequence[Comparison]) -> list[s
     if finished and not chosen(finished):
         lines += textwrap.wrap(NO_CHOICE, WIDTH)
     if compared:
-        about = (
-            f"Test scores minus those of a reference, paired by seed and fold; {LEVEL:.0%} "
-            "interval: bootstrap over test clips; p: signed-rank test, adjusted for all rows "
-            "(Holm); d: Cohen's d_z; r: rank biserial; seeds: still missing for a power of "
-            f"{POWER:.0%}, if the observed effect is the true one"
-        )
-        lines += ["", *textwrap.wrap(about, WIDTH), fitted(comparison_rows(compared), WIDTH)]
+        about = textwrap.wrap(ABOUT_COMPARISONS, WIDTH)
+        lines += ["", *about, fitted(comparison_rows(compared), WIDTH)]
     return ["", *lines] if lines else []
 
 

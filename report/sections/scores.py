@@ -12,7 +12,7 @@ from metrics import METRICS
 from metrics.bootstrap import LEVEL, MAX_WORK, RESAMPLES, Evaluated, Interval, intervals, work
 from report.run import Run, System
 from report.section import Cell, Section, Table, Text
-from report.significance import NAME, in_words, signed_rank
+from report.significance import NAME, all_in_words, in_words, signed_rank
 from report.table import Row, gain, gain_title, paired_gains, spread, system_rows, title, with_unit
 
 
@@ -29,19 +29,37 @@ def headline(run: Run, named: bool) -> list[Table | Text]:
     rows = system_rows(run.results, run.metric)
     found, about = bootstrap(run)
     head = ["system", run.metric, f"{LEVEL:.0%} interval", gain_title(rows), "significance"]
-    cells = [[Cell(text) for text in headline_row(row, found)] for row in rows]
+    tested = significance(rows)
+    cells = [
+        [Cell(text) for text in headline_row(row, found, test)]
+        for row, test in zip(rows, tested, strict=True)
+    ]
     caption = f"{run.measured}, mean ± standard deviation; gains are paired by seed and fold."
     if named:
         caption = f"{run.name}: {title(run.results, run.metric)}."
     return [Table([*head, "parameters", "MACs"], cells, caption), Text(about)]
 
 
-def headline_row(row: Row, found: dict[tuple[str, str, str], Interval]) -> list[str]:
+def significance(rows: Sequence[Row]) -> list[str]:
+    """Of each row; those of one baseline, the same role and model, are adjusted together."""
+    texts = [""] * len(rows)
+    compared: dict[tuple[str, str], list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.base is not None:
+            compared.setdefault((row.role, row.model), []).append(place)
+    for places in compared.values():
+        pairs = [(rows[place].base, rows[place].scores) for place in places]
+        tests = [signed_rank(paired_gains(base, own)) for base, own in pairs if base is not None]
+        for place, text in zip(places, all_in_words(tests), strict=True):
+            texts[place] = text
+    return texts
+
+
+def headline_row(
+    row: Row, found: dict[tuple[str, str, str], Interval], significance: str
+) -> list[str]:
     interval = found.get((row.role, row.variant, row.model))
-    gained = significance = ""
-    if row.base is not None:
-        gained = gain(row.base, row.scores)
-        significance = in_words(signed_rank(paired_gains(row.base, row.scores)))
+    gained = "" if row.base is None else gain(row.base, row.scores)
     return [
         full_name(row),
         spread(row.scores["value"]),
@@ -168,4 +186,7 @@ def about_significance(runs: Sequence[Run]) -> str:
         )
     if any(len(run.folds) > 1 for run in runs):
         text += " Folds share most of their training clips, so their pairs are not independent."
-    return text + " The p-values are not corrected for the number of comparisons."
+    return text + (
+        " Holm: p adjusted for the number of variants that are compared with one baseline; other "
+        "p-values are not corrected for the number of comparisons."
+    )

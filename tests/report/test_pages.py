@@ -1,13 +1,17 @@
+import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from report.matrix import matrix_results
 from report.overview import PANELS
-from report.pages import MATRIX, PAGES, PICTURE, ROOT, filled
+from report.pages import MATRIX, PAGES, PICTURE, ROOT, filled, study_pictures
 from report.significance import signed_rank
+from report.study import TrialResults, write_study
 from report.table import paired_gains
+from tests.report.conftest import RUN
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -44,6 +48,39 @@ def test_the_picture_shows_the_results():
         for _, own in accuracies(file.removesuffix(".csv")).items():
             label = f"{own['value'].mean():.3f} ± {own['value'].std():.3f}"
             assert any(label in text for text in texts), "run: python -m report.pages"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pictures_of_studies_show_their_results(page):
+    for path, drawn in study_pictures((ROOT / page).read_text("utf-8")).items():
+        shown, current = (re.findall(">([^<]+)</text>", svg) for svg in (path.read_text(), drawn))
+        assert shown == current, "run: python -m report.pages"
+
+
+def test_a_committed_study_has_its_table_and_picture(copy, monkeypatch):
+    """The files that a study writes, under other names, are enough for a page."""
+    monkeypatch.setattr("report.study.RESAMPLES", 20)
+    variants = tuple(path.name for path in (RUN / "student").iterdir())
+    trial = TrialResults(1, {"student.epochs": "3"}, "finished", "", RUN, variants)
+    write_study(Path("runs/study"), [trial], "accuracy", "grid")
+    Path("runs/study/comparisons.csv").rename(copy / "losses.csv")
+    Path("runs/study/study.csv").rename(copy / "trials.csv")
+    monkeypatch.setattr("report.pages.ROOT", copy)
+
+    page = "before\n<!-- study losses.csv trials.csv -->\nSTALE\n<!-- end -->\nafter"
+    fresh = filled(page)
+    assert filled(fresh) == fresh
+    assert "STALE" not in fresh
+    assert fresh.count("\n| ce+kd") == 2
+    expected = Path("runs/study/study.svg").read_text("utf-8")
+    assert study_pictures(fresh) == {copy / "losses.svg": expected}
+
+    alone = filled("<!-- study losses.csv -->\n<!-- end -->")
+    assert alone.count("\n| ce+kd") == 2
+    assert list(study_pictures(alone)) == [copy / "losses.svg"]
+    scores = filled("<!-- study trials.csv -->\n<!-- end -->")
+    assert scores.count("\n| ce") == 3
+    assert study_pictures(scores) == {}, "there is one trial"
 
 
 def accuracies(name):

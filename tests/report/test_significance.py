@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata, wilcoxon
 
-from report.significance import holm, in_words, signed_rank
+from report.significance import all_in_words, holm, in_words, signed_rank
 
 
 def test_by_hand():
@@ -70,3 +70,19 @@ def test_holm_is_the_closed_test_of_bonferroni(p_values):
     bonferroni = {s: min(1, len(s) * min(p_values[i] for i in s)) for s in sets}
     expected = [max(p for s, p in bonferroni.items() if place in s) for place in places]
     assert holm(p_values) == pytest.approx(expected)
+
+
+def test_several_tests_are_adjusted_and_one_is_not():
+    gains = np.arange(1, 7) / 10
+    first, other, equal = signed_rank(gains), signed_rank(gains * [-1, 1, 1, 1, 1, 1]), [0.0] * 6
+    assert all_in_words([first]) == ["p = 0.031, n = 6"]
+    assert all_in_words([first, signed_rank(equal)]) == [
+        "p = 0.031, n = 6",
+        "no difference, n = 6",
+    ]
+    assert all_in_words([other, first]) == [
+        "p = 0.062 (Holm: p = 0.062), n = 6",
+        "p = 0.031 (Holm: p = 0.062), n = 6",
+    ]
+    assert all_in_words([signed_rank([0.1])] * 2) == ["n = 1, not tested"] * 2
+    assert all_in_words([]) == []

@@ -11,6 +11,7 @@ from report import study
 from report.effect import cohens_d, seeds_missing
 from report.significance import holm, signed_rank
 from report.study import Resampled, System, TrialResults
+from report.study_picture import read, study_picture
 from tests.report.conftest import RUN
 
 GENERATOR = np.random.default_rng(0)
@@ -117,3 +118,13 @@ def test_a_finished_run_is_a_trial(copy, monkeypatch):
     assert list(compared["reference"]) == ["1 ce"] * 2
     assert (compared["low"] <= compared["difference"]).all()
     assert (compared["difference"] <= compared["high"]).all()
+    drawn = study_picture(read(Path("runs/study/study.csv")), compared)
+    assert Path("runs/study/study.svg").read_text("utf-8") == drawn
+    assert ">test accuracy minus that of ce<" in drawn
+
+
+def test_without_anything_to_draw_there_is_no_picture(tmp_path):
+    (tmp_path / "study.svg").write_text("of other trials")
+    waiting = TrialResults(1, {"student.epochs": "4"}, "waiting", "", Path(), ("ce",))
+    study.write_study(tmp_path, [waiting], "accuracy", "grid")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparisons.csv", "study.csv"]

@@ -11,10 +11,11 @@ import pytest
 
 import train_student
 import training.stages
-from config import ConfigError, load
+from config import ConfigError, Study, load
 from tests.scripts import run
 from tests.training import tiny_runs
 from tests.training.tiny_runs import settings, write_caches
+from training.optuna_search import Told, propose
 
 NAMES = ("weights.safetensors", "metrics.json")
 
@@ -287,3 +288,17 @@ def test_without_the_package_the_message_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"\[study\] method: .*pip install optuna"):
         study(*OPTUNA)
+
+
+def test_the_package_itself_proposes_values_of_each_space():
+    pytest.importorskip("optuna")
+    options = {"a.b": "1 .. 8", "a.c": "0.001 .. 0.1 log", "a.d": "ce | ce, ce+kd"}
+    searched = Study(method="optuna", trials=3, options=options)
+    earlier = []
+    for score, failed in ((0.5, False), (None, True), (None, False), (0.7, False)):
+        values = propose(searched, earlier)
+        assert values == propose(searched, earlier)
+        assert int(values["a.b"]) in range(1, 9)
+        assert 0.001 <= float(values["a.c"]) <= 0.1
+        assert values["a.d"] in ("ce", "ce, ce+kd")
+        earlier.append(Told(values, score, failed))
