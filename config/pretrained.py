@@ -1,7 +1,7 @@
 """Published models that INIT takes by name: their files, architectures and front ends.
 
-Facts alone; `models` builds and fills them, `training.pretrained_files` downloads them. All of them
-were trained on AudioSet, with 527 classes (YAMNet: 521).
+Facts alone; `models` builds and fills them, `training.pretrained_files` downloads them. They were
+trained on AudioSet, with 527 classes (YAMNet: 521), or, where their name says so, on FSD50K.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Pretrained:
 
     address: str
     licence: str
-    mean_average_precision: float  # on the evaluation clips of AudioSet, as published
+    mean_average_precision: float  # on the evaluation clips of its data set, as published
     model: str
     front_end: Mel
     options: Mapping[str, Any] = field(default_factory=dict)  # of the model, required
@@ -241,4 +241,28 @@ AST = {
     "ast_16_16_0.4422": ast("mdsa4t1xmcimia6", 16, "0.4422"),
 }
 
-PRETRAINED: Mapping[str, Pretrained] = {**YAMNET, **PASST, **EFFICIENT_AT, **AST}
+# PSLA: github.com/YuanGongND/psla, with the front end of AST but for the normalisation. ----------
+
+PSLA_MEL = replace(AST_MEL, mean=-4.6476, std=4.5699)
+
+
+def psla(path: str, score: float, classes: int = CLASSES) -> Pretrained:
+    return Pretrained(
+        address=f"https://www.dropbox.com/s/{path}.pth?dl=1",
+        licence="BSD 3-Clause",
+        mean_average_precision=score,
+        model="efficientnet",
+        options={"variant": "b2", "pooling": "attention", "conventions": "tensorflow"},
+        front_end=PSLA_MEL,
+        classes=classes,
+    )
+
+
+PSLA = {
+    "psla": psla("d1z27wj30ew5qrs/as_mdl_0", 0.440),
+    "psla_mean_weights": psla("ieggie0ara4x26d/as_mdl_0_wa", 0.444),
+    "psla_fsd50k": psla("stzrmfty2oyqnnj/fsd_mdl_best_single", 0.559, 200),
+    "psla_fsd50k_mean_weights": psla("5fvybrbulvhsish/fsd_mdl_wa", 0.562, 200),
+}
+
+PRETRAINED: Mapping[str, Pretrained] = {**YAMNET, **PASST, **EFFICIENT_AT, **AST, **PSLA}

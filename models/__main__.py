@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--pretrained",
         action="store_true",
-        help="list the published models that INIT takes by name, with their mAP on AudioSet",
+        help="list the published models that INIT takes by name, with their mAP on AudioSet "
+        "(those of FSD50K: on FSD50K)",
     )
     parser.add_argument("option", nargs="*", help="option=value, such as width_mult=0.5")
     parser.add_argument("--classes", type=int, default=8, metavar="K", help="default: 8")
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pretrained_lines() -> Iterator[str]:
     """A table of the published models that INIT takes by name."""
-    row = "{:<36} {:<6} {:>5} {:>10} {}".format
+    row = "{:<36} {:<12} {:>5} {:>10} {}".format
     yield row("name", "model", "mAP", "parameters", "licence")
     for name, named in PRETRAINED.items():
         with torch.device("meta"):

@@ -1,24 +1,27 @@
 """EfficientNet on mels."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config import ConfigError
 from models.output import Output
 from models.shapes import check_mel_shape, check_positive
 
-VARIANTS = {  # width and depth
-    "b0": (1.0, 1.0),
-    "b1": (1.0, 1.1),
-    "b2": (1.1, 1.2),
-    "b3": (1.2, 1.4),
-    "b4": (1.4, 1.8),
-    "b5": (1.6, 2.2),
-    "b6": (1.8, 2.6),
-    "b7": (2.0, 3.1),
+VARIANTS = {  # width, depth and the size of the images that it was made for
+    "b0": (1.0, 1.0, 224),
+    "b1": (1.0, 1.1, 240),
+    "b2": (1.1, 1.2, 260),
+    "b3": (1.2, 1.4, 300),
+    "b4": (1.4, 1.8, 380),
+    "b5": (1.6, 2.2, 456),
+    "b6": (1.8, 2.6, 528),
+    "b7": (2.0, 3.1, 600),
 }
+STRIDED = (3, 3, 5, 3, 5)  # kernels of the convolutions with a stride of 2, the stem first
 STAGE_ENDS = (0, 1, 2, 4)  # the last of timm's seven stages at each resolution
 AUTHORS_WEIGHTS = ("b6", "b7")  # timm has only the authors' TensorFlow weights of these
 HEADS = 4
@@ -34,21 +37,28 @@ class EfficientNet(nn.Module):
 
     Options:
         variant: b0 to b7, which set width and depth.
-        pooling: `mean` over time and frequency, then a linear layer; or the `attention` of PSLA,
-            see `AttentionPooling`. The embedding is the mean in both cases.
+        pooling: `mean` over time and frequency, then a linear layer; the `attention` of PSLA, see
+            `AttentionPooling`; `mean_probability`: the mean over time of the probabilities of each
+            frame, which PSLA compares with it. The embedding is the mean over time and frequency
+            in all cases.
+        conventions: `timm`: symmetric padding, as timm's own weights require; `tensorflow`: that of
+            the published PSLA and of efficientnet_pytorch, see `image_padding`, batch normalisation
+            with an epsilon of 1e-3 and a momentum of 0.01, and INIT = imagenet with the weights of
+            EfficientNet's authors (AutoAugment).
         drop_path: stochastic depth rate of the last block in training; lower for earlier blocks.
         width_mult: a further factor of the channels, none below 8.
         depth_mult: a further factor of the blocks per stage, at least one.
 
     Source: Tan & Le, arXiv:1905.11946, by way of timm; on sounds PSLA, Gong et al.,
     arXiv:2102.01243, and CMKD, Gong et al., arXiv:2203.06760.
-    Differs: convolutions are padded symmetrically, as timm's own weights require; those of the
-    published systems, and of the authors' weights (b6 and b7), have one less at the start of an
-    axis of even length. The `mean` of PSLA is of probabilities.
+    Differs: with `timm` the authors' weights (b6 and b7) are padded symmetrically too. Published
+    checkpoints of PSLA require `tensorflow` and, but for its comparisons, `attention`; its outputs
+    are probabilities, ours their logits.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 1280 x width), maps: the end of each
-    resolution, the last (B, 1280 x width, ceil(T / 32), ceil(F / 32)).
-    Raises ConfigError for an input of at most 32 x 32, whose last map would be a single value, and
-    for options out of range.
+    resolution, the last (B, 1280 x width, ceil(T / 32), ceil(F / 32)), or less with `tensorflow`:
+    a convolution that was made for an even size rounds half an odd length down.
+    Raises ConfigError for an input whose last map would be a single value or none, such as one of
+    at most 32 x 32, and for options out of range.
     """
 
     def __init__(
@@ -57,7 +67,8 @@ class EfficientNet(nn.Module):
         num_classes: int,
         input_shape: tuple[int, int, int],
         variant: Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"] = "b0",
-        pooling: Literal["mean", "attention"] = "mean",
+        pooling: Literal["mean", "attention", "mean_probability"] = "mean",
+        conventions: Literal["timm", "tensorflow"] = "timm",
         drop_path: float = 0.2,
         width_mult: float = 1.0,
         depth_mult: float = 1.0,
@@ -69,17 +80,23 @@ class EfficientNet(nn.Module):
         if not 0 <= drop_path < 1:
             found = f"found {drop_path:g}, expected 0 to less than 1"
             raise ConfigError("efficientnet drop_path", found)
-        if max(frames, bands) <= 32:
+        width, depth, image = VARIANTS[variant]
+        tensorflow = conventions == "tensorflow"
+        paddings = image_padding(image) if tensorflow else [(k // 2, k // 2) for k in STRIDED]
+        last = [last_length(length, paddings) for length in (frames, bands)]
+        if min(last) < 1 or max(last) == 1:
+            found = (
+                f"found {frames} frames x {bands} bands, whose last map is {last[0]} x {last[1]}"
+            )
             raise ConfigError(
-                "efficientnet", f"requires at least 33 frames or bands, found {frames} x {bands}"
+                "efficientnet", f"{found}: requires longer clips or more bands, such as 64 of both"
             )
         from timm.models.efficientnet import _gen_efficientnet  # the one that takes multipliers
 
-        width, depth = VARIANTS[variant]
         name = f"efficientnet_{variant}"
-        tensorflow = variant in AUTHORS_WEIGHTS
-        published = width_mult == depth_mult == 1
-        self.imagenet = ("tf_" if tensorflow else "") + name if published else ""
+        authors = variant in AUTHORS_WEIGHTS
+        published = f"tf_{name}.aa_in1k" if tensorflow else f"{'tf_' * authors}{name}"
+        self.imagenet = published if width_mult == depth_mult == 1 else ""
         self.features = _gen_efficientnet(
             name,
             width * width_mult,
@@ -88,15 +105,14 @@ class EfficientNet(nn.Module):
             num_classes=0,
             global_pool="",
             drop_path_rate=drop_path,
-            bn_eps=1e-3 if tensorflow else 1e-5,
+            bn_eps=1e-3 if tensorflow or authors else 1e-5,
+            bn_momentum=0.01 if tensorflow else 0.1,
         )
+        if tensorflow:
+            pad_statically(self.features, paddings)
         embedding = self.features.num_features
-        self.attention_pooling = pooling == "attention"
-        self.classifier = (
-            AttentionPooling(embedding, num_classes)
-            if self.attention_pooling
-            else nn.Linear(embedding, num_classes)
-        )
+        self.of_frames = pooling != "mean"
+        self.classifier = POOLINGS[pooling](embedding, num_classes)
 
     def forward(self, x: Tensor) -> Output:
         layers = self.features
@@ -109,8 +125,53 @@ class EfficientNet(nn.Module):
         x = layers.bn2(layers.conv_head(x))
         frames = x.mean(dim=3).transpose(1, 2)
         embedding = frames.mean(dim=1)
-        logits = self.classifier(frames if self.attention_pooling else embedding)
+        logits = self.classifier(frames if self.of_frames else embedding)
         return Output(logits, embedding, (*maps, x))
+
+
+def image_padding(size: int) -> list[tuple[int, int]]:
+    """The zeros at the start and at the end of both axes, of each convolution of `STRIDED`.
+
+    TensorFlow's SAME padding for square images of this size: where a size is even, one less at the
+    start. As in efficientnet_pytorch, inputs of other sizes are padded in the same way.
+    """
+    paddings = []
+    for kernel in STRIDED:
+        total = kernel - 2 + size % 2
+        paddings.append((total // 2, total - total // 2))
+        size = (size + 1) // 2
+    return paddings
+
+
+def last_length(length: int, paddings: Sequence[tuple[int, int]]) -> int:
+    """The length of the last map along an axis of the input; less than 1 if it is too short."""
+    for kernel, padding in zip(STRIDED, paddings, strict=True):
+        length = (length + sum(padding) - kernel) // 2 + 1
+    return length
+
+
+def pad_statically(features: nn.Module, paddings: Sequence[tuple[int, int]]) -> None:
+    """Give each convolution with a stride of 2 its padding, the stem first, in place."""
+    strided = [
+        (name, layer)
+        for name, layer in features.named_modules()
+        if isinstance(layer, nn.Conv2d) and layer.stride == (2, 2)
+    ]
+    for (name, layer), padding in zip(strided, paddings, strict=True):
+        features.set_submodule(name, PaddedConvolution(layer, *padding))
+
+
+class PaddedConvolution(nn.Conv2d):
+    """A convolution with the weights of `layer` and `start` and `end` zeros on both axes."""
+
+    def __init__(self, layer: nn.Conv2d, start: int, end: int) -> None:
+        sizes = layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0]
+        super().__init__(*sizes, groups=layer.groups, bias=False)
+        self.weight = layer.weight
+        self.pads = (start, end, start, end)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, self.pads))
 
 
 class AttentionPooling(nn.Module):
@@ -145,5 +206,26 @@ class AttentionPooling(nn.Module):
             self.head_weight @ (attention * probability).sum(dim=1)
             for probability in (scores.sigmoid(), (-scores).sigmoid())
         )
-        absent = absent + (1 - self.head_weight.sum())
-        return present.clamp(EPSILON, 1 - EPSILON).log() - absent.clamp(EPSILON, 1 - EPSILON).log()
+        return safe_logit(present, absent + (1 - self.head_weight.sum()))
+
+
+class MeanProbability(nn.Linear):
+    r"""The mean pooling of PSLA: a mean of probabilities over time, as a logit.
+
+    .. math:: p = \frac{1}{T} \sum_t \sigma(c_t), \quad \log p - \log (1 - p)
+
+    Clamped as in `AttentionPooling`. Source: Gong et al., PSLA, arXiv:2102.01243, and its code.
+    Shapes: (B, T, D) -> (B, K).
+    """
+
+    def forward(self, frames: Tensor) -> Tensor:
+        scores = super().forward(frames).float()
+        return safe_logit(scores.sigmoid().mean(dim=1), (-scores).sigmoid().mean(dim=1))
+
+
+def safe_logit(present: Tensor, absent: Tensor) -> Tensor:
+    """The logit of the probability `present`; `absent` is 1 - present. Both are clamped."""
+    return present.clamp(EPSILON, 1 - EPSILON).log() - absent.clamp(EPSILON, 1 - EPSILON).log()
+
+
+POOLINGS = {"mean": nn.Linear, "attention": AttentionPooling, "mean_probability": MeanProbability}

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config import UserError
+from models.psla_weights import is_psla, translate_psla
 from models.tensor_file import load_tensors
 from models.tflite_file import read_tflite
 from models.yamnet_weights import is_yamnet, read_keras, translate_yamnet
@@ -111,7 +112,8 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     are used), of the published urban sound tagging system (for dcase_net and dcase_small, all
     layers, or the convolutions only; for cnn_lstm with `time_first` off, and mobilenetv2), of the
     published specialist system (for raw_resnet), of AST, PaSST, EfficientAT's MobileNetV3 (for
-    mn), YAMNet, and of CP-Mobile and CP-ResNet of the published low-complexity scene systems.
+    mn), PSLA (for efficientnet with CONVENTIONS = tensorflow), YAMNet, and of CP-Mobile and
+    CP-ResNet of the published low-complexity scene systems.
     Raises UserError that names the first tensors that are missing, unexpected or of another shape;
     the model is then unchanged.
     """
@@ -202,6 +204,8 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
         }
     if is_yamnet(state_dict):
         return translate_yamnet(state_dict, own)
+    if is_psla(state_dict):
+        return translate_psla(state_dict, own)
     if any(name.endswith("patch_embed.proj.weight") for name in state_dict):
         return translate_transformer(state_dict, own)
     if "conv_stem.weight" in state_dict:

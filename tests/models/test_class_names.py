@@ -30,6 +30,13 @@ def test_yamnet_leaves_six_classes_of_audioset_out():
     assert (names[1], names[-1]) == ("Male speech, man speaking", "Field recording")
 
 
+def test_the_classes_of_fsd50k_are_those_of_its_vocabulary_in_order():
+    names = class_names("psla_fsd50k")
+    assert len(names) == len(set(names)) == PRETRAINED["psla_fsd50k"].classes == 200
+    assert names == tuple(sorted(names))
+    assert (names[0], names[-1]) == ("Accelerating_and_revving_and_vroom", "Zipper_(clothing)")
+
+
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_every_published_model_has_as_many_names_as_classes(name):
     assert len(class_names(name)) == PRETRAINED[name].classes

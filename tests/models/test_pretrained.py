@@ -166,6 +166,11 @@ def test_is_imagenet(deit, b0):
         ("ast", {"size": "base"}, "deit_base_distilled_patch16_384"),
         ("efficientnet", {"variant": "b2"}, "efficientnet_b2"),
         ("efficientnet", {"variant": "b6"}, "tf_efficientnet_b6"),
+        (
+            "efficientnet",
+            {"variant": "b2", "conventions": "tensorflow"},
+            "tf_efficientnet_b2.aa_in1k",
+        ),
     ],
 )
 def test_the_weights_are_downloaded_through_timm(monkeypatch, name, options, called):
@@ -200,6 +205,8 @@ def test_a_model_without_imagenet_weights(name, options):
         imagenet_weights(model)
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_b7", "efficientnet_b5"])
+@pytest.mark.parametrize(
+    "name", ["tf_efficientnet_b7", "efficientnet_b5", "tf_efficientnet_b6.aa_in1k"]
+)
 def test_timm_has_these_weights(name):
     assert timm.get_pretrained_cfg(name).has_weights
