@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from config import Config, UserError
 from data.checksums import read_finished, sha256_of
-from metrics.inputs import decisions
 from training.distributed import rank
 from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of
+from training.logits.checks import check_better_than_chance, check_test_clips_unseen
 from training.logits.of_training import WEIGHTS, logits_of_training
-from training.logits.table import Logits, named
+from training.logits.table import EXPORTED, FILE, Logits, named
 from training.run_folder import AGAIN, RUNS, find_training, role_folder
 from training.systems import evaluation_targets, read_predictions, write_mean
 from training.teacher_cache import CachedTeacher
 
 SEEDS = "@seeds"  # teacher@seeds: the mean over all seeds of the run
-FILE = ".safetensors"  # of a member that is a logit file
-EXPORTED = "logits.safetensors"  # replaces a training in a folder of seeds and folds
 BLOCK = 4096  # clips fused at a time
 
 
@@ -104,20 +101,20 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
     """From its members for this seed; left out where a logit file lacks a test clip."""
     config, table, split = fold.config, fold.table, fold.split
     ids = table.ids[split.test]
-    outputs, records = [], []
+    where, outputs, records = f"[ensembles] {name}", [], []
     found = sources(config, name, seed, fold.number)
     for source in found:
         if source.suffix == FILE:
             logits = Logits.read(source)
-            check_test_clips_unseen(fold, name, logits)
+            check_test_clips_unseen(where, table, split, logits)
             if len(missing := logits.missing(ids)):
-                print(f"[ensembles] {name}: no row of the table, {source} lacks {named(missing)}")
+                print(f"{where}: no row of the table, {source} lacks {named(missing)}")
                 return
             outputs.append(logits.of(ids, table.classes))
             records.append(logits.record)
             continue
         if not (source / "metrics.json").exists():
-            raise UserError(f"[ensembles] {name}: {source} is not trained yet")
+            raise UserError(f"{where}: {source} is not trained yet")
         records.append(read_finished(source / "metrics.json", f"remove {source} {AGAIN}"))
         predicted = read_predictions(source / "predictions.csv", ids, table.classes)
         outputs.append(logits_of(predicted, table.task))
@@ -156,15 +153,16 @@ def ensemble_teacher(fold: FoldData, name: str, seed: int) -> CachedTeacher:
     config, table, rows = fold.config, fold.table, fold.split.train
     found, ids, outputs = sources(config, name, seed, fold.number), table.ids[rows], []
     limits = fold.experiment.feature_memory_gb(), config.run.teacher_cache_gb
+    where = f"[ensembles] {name}"
     for source in found:
         if source.suffix == FILE:
             logits = Logits.read(source)
         else:
             logits = logits_of_training(source, fold.device, *limits)
         outputs.append(logits.of(ids, table.classes))
-        check_test_clips_unseen(fold, name, logits)
+        check_test_clips_unseen(where, table, fold.split, logits)
         if logits.trained is None:
-            check_better_than_chance(fold, name, logits.where, outputs[-1])
+            check_better_than_chance(where, table, fold.split, logits.where, outputs[-1])
     weights, kind = list(found.values()), config.ensembles.mean_of
     mean = torch.empty(outputs[0].shape)
     for start in range(0, len(mean), BLOCK):
@@ -172,47 +170,6 @@ def ensemble_teacher(fold: FoldData, name: str, seed: int) -> CachedTeacher:
         of_block = fused([member[block] for member in outputs], weights, kind, table.task)
         mean[block] = torch.from_numpy(of_block)
     return CachedTeacher(rows, [{"logits": lambda at: mean[at].to(fold.device)}])
-
-
-def check_test_clips_unseen(fold: FoldData, name: str, logits: Logits) -> None:
-    """No member was trained on a test clip, whatever its fold and its seed are."""
-    if logits.trained is None:
-        return
-    test = fold.table.ids[fold.split.test]
-    seen = np.isin(test, logits.ids[logits.trained])
-    if seen.any():
-        raise UserError(
-            f"[ensembles] {name}: {logits.where} was trained on {seen.sum()} of the test clips "
-            f"({fold.split.test_name}), the first is {test[seen][0]!r}; use a training of the same "
-            "fold"
-        )
-
-
-def check_better_than_chance(fold: FoldData, name: str, where: Path, logits: np.ndarray) -> None:
-    """A published file whose rows were listed in another order is correct by chance only.
-
-    Shapes: logits (N, K), of the training clips. Raises UserError that names the first clip.
-    """
-    rows, classes = fold.split.train, fold.table.classes
-    known = fold.table.labelled[rows]
-    if not known.any():
-        return
-    rows, logits = rows[known], logits[known]
-    labelled = decisions(fold.table.targets[rows], fold.table.task)
-    correct = labelled[np.arange(len(rows)), logits.argmax(axis=1)]
-    if correct.mean() <= labelled.mean(axis=0).max():
-        first = int(correct.argmin())
-        raise UserError(
-            f"[ensembles] {name}: {where} is correct on {correct.sum()} of {len(rows)} training "
-            f"clips, no more than chance: it predicts {classes[logits[first].argmax()]!r} for "
-            f"{fold.table.ids[rows[first]]!r}, its first error; are its clips and classes in the "
-            "order of its lists?"
-        )
-    if rank() == 0:
-        print(
-            f"[ensembles] {name}: {where} is correct on {correct.mean():.1%} of the training "
-            f"clips; whether it was trained on clips of {fold.split.test_name} is not known"
-        )
 
 
 def ensemble_settings(fold: FoldData, name: str, seed: int) -> dict[str, str]:

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from config import Config, Mel
-from data.loading.batches import ClipFeatures
+from data.loading.batches import ClipFeatures, DeviceTargets
 from data.tables.clips import ClipTable
 from data.tables.label_share import with_label_share
 from data.tables.splits import Split, split_clips
 from training.experiment import Experiment
+from training.label_enhancement import enhanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class FoldData:
     experiment: Experiment
     number: int
     split: Split
-    table: ClipTable  # of the experiment, with the labels of LABEL_SHARE
+    table: ClipTable  # of the experiment, with the labels of LABEL_SHARE and ENHANCE_LABELS
+    targets: DeviceTargets  # of all clips that have labels
     features: Mapping[str, ClipFeatures]
 
     @property
@@ -48,11 +50,15 @@ def open_fold(experiment: Experiment, number: int) -> FoldData:
     config = experiment.config
     split = split_clips(experiment.table, number, config.data.protocol, config.data.hold_out)
     table = with_label_share(experiment.table, split.train, config.data.label_share, number)
+    targets = experiment.targets
+    if config.data.enhance_labels:
+        table = enhanced(config, table, split, number)
+        targets = DeviceTargets(table.targets, experiment.device)
     features = {
         role: normalised(features, config.mel_of(role), split.train)
         for role, features in experiment.features.items()
     }
-    return FoldData(experiment, number, split, table, features)
+    return FoldData(experiment, number, split, table, targets, features)
 
 
 def normalised(features: ClipFeatures, mel: Mel, train: np.ndarray) -> ClipFeatures:

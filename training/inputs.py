@@ -60,7 +60,7 @@ def build_batches(
     augmented = experiment.is_augmented(role.name)
     return Batches(
         {name: fold.features[name] for name in inputs},
-        experiment.targets,
+        fold.targets,
         clips,
         batch_size,
         seed,

@@ -10,7 +10,9 @@ from config.pretrained import PRETRAINED
 from data.tables.clips import Dataset
 from models.pretrained import IMAGENET
 from training.builders import init_weights
-from training.ensembles import FILE, WEIGHTS, sources
+from training.ensembles import sources
+from training.logits.of_training import WEIGHTS
+from training.logits.table import FILE
 from training.plan import Training
 from training.role import Role
 from training.run_folder import teacher_weights_file

@@ -21,6 +21,7 @@ from models.stored import Description
 from training.builders import init_weights
 from training.ensembles import ensemble_settings
 from training.fold import FoldData
+from training.label_enhancement import enhancement_settings
 from training.loop import Fitted
 from training.plan import Training
 from training.role import TEACHER, Role
@@ -63,6 +64,7 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
         for key, value in flat_items(config.losses.get(loss, LossSettings())):
             found[f"loss.{loss}.{key}"] = value
     found |= teacher_settings(fold, training)
+    found |= enhancement_settings(config, fold.number)
     path = init_weights(config, settings.init, seed, fold.number, variant)
     if path and path.is_file():
         found["init weights"] = sha256_of(path)

@@ -48,6 +48,7 @@ def check_config(config: Config, *roles: str) -> Dataset:
     check_augmented_views(config, dataset)
     check_teacher_input(config, dataset)
     check_metric(dataset)
+    check_label_enhancement(config, dataset)
     check_losses(config, dataset, *roles)
     check_heads(config, dataset)
     check_class_sets(config)
@@ -61,6 +62,12 @@ def check_metric(dataset: Dataset) -> None:
         found = f"found {dataset.metric!r}, but the data set is {dataset.task.replace('_', '-')}"
         raise ConfigError("[data] metric", f"{found}{nearest(dataset.metric, fitting)}")
     choose("[data] metric", dict.fromkeys(fitting), dataset.metric)
+
+
+def check_label_enhancement(config: Config, dataset: Dataset) -> None:
+    if (found := config.data.enhance_labels) and dataset.task == "single_label":
+        message = f"found {found!r}, but the data set is single-label: a clip has one class"
+        raise ConfigError("[data] enhance_labels", message)
 
 
 def check_defined(metric: str, table: ClipTable, split: Split) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from config.errors import ConfigError
 from config.fields import key, options_field
 
 Task = Literal["single_label", "multi_label"]  # of a data set
@@ -42,6 +43,18 @@ class Data:
         low=0,
         high=1,
     )
+    enhance_labels: str = key(
+        "",
+        "logits of a teacher of the same clips, which add labels to the training clips of a "
+        "multi-label data set (PSLA): a .safetensors file of `python -m training.logits`, or its "
+        "folder of seeds and folds, of which the first of [run] SEEDS is used; empty: none",
+    )
+    enhance_threshold: Literal["mean", "median", "p25", "p10", "p5"] = key(
+        "mean",
+        "of ENHANCE_LABELS: a child or an ancestor of a clip's label is added where the teacher's "
+        "probability is above this mean or percentile of the clips that have it as a label",
+    )
+    ontology: str = key("", "of ENHANCE_LABELS: AudioSet's ontology.json, or a file like it")
     folds: tuple[int, ...] = key(
         (), "cross-validation folds to run, such as 1, 2; empty: all of the data set", low=1
     )
@@ -56,3 +69,7 @@ class Data:
         "clips is trusted",
     )
     options: Mapping[str, str] = options_field()
+
+    def __post_init__(self) -> None:
+        if self.enhance_labels and not self.ontology:
+            raise ConfigError("[data] ontology", "is empty, but ENHANCE_LABELS requires it")

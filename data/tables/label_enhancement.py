@@ -5,7 +5,7 @@ Source: PSLA (Gong, Chung & Glass, IEEE/ACM TASLP 2021, arXiv:2102.01243).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ from data.tables.clips import ClipTable
 from data.tables.targets import Targets
 
 LABEL = 0.5  # a target from here on is a label
-THRESHOLDS = {
+THRESHOLDS: Mapping[str, Callable[[np.ndarray], float]] = {
     "mean": np.mean,
     "median": np.median,
     "p25": partial(np.percentile, q=25),

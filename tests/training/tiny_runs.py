@@ -66,12 +66,15 @@ def write_caches(labelled: Sequence[int] = range(8), louder: float = 0.0) -> Non
         for n, name in enumerate(IDS)
     ]
     table = ClipTable.of(clips, ("a", "b"), "single_label")
-    config = settings("any")
+    features = np.random.default_rng(0).normal(size=(8, 1, 16, 8)) * 0.3
+    features[::2, :, :, :4] += 2
+    features[1::2, :, :, 4:] += 2
+    write_features(settings("any"), table, features + louder)
+
+
+def write_features(config: Config, table: ClipTable, features: np.ndarray) -> None:
+    """Shapes: features (N, 1, T, F), of the clips of the table."""
     for role in ("teacher", "student"):
-        features = np.random.default_rng(0).normal(size=(8, 1, 16, 8)) * 0.3
-        features[::2, :, :, :4] += 2
-        features[1::2, :, :, 4:] += 2
-        features += louder
         writer = CacheWriter(
             cache_folder(config, role),
             config.mel_of(role),

@@ -67,8 +67,8 @@ def export(given: argparse.Namespace) -> None:
             f"belong to a published array, but {given.source} is a run",
         )
     from training.device import choose_device, feature_memory_gb
-    from training.ensembles import EXPORTED, FILE
     from training.logits.of_training import WEIGHTS, logits_of_training, read_run
+    from training.logits.table import EXPORTED, FILE
 
     here = [given.source] if (given.source / WEIGHTS).exists() else []
     trainings = here or sorted(
@@ -94,8 +94,8 @@ def convert(given: argparse.Namespace) -> None:
         raise ConfigError(
             "--clips, --classes", f"both are required for the published array {given.source}"
         )
-    from training.ensembles import FILE
     from training.logits.published import read_published
+    from training.logits.table import FILE
 
     if given.out.suffix != FILE:
         raise ConfigError("out", f"found {given.out}, expected a {FILE} file")

@@ -23,6 +23,8 @@ import pandas as pd
 from config import UserError
 from data.atomic_write import write
 
+FILE = ".safetensors"  # the end of its name
+EXPORTED = "logits.safetensors"  # its name in a folder of seeds and folds
 ENTRY = "soundstill_logits"  # of the header: one, because several have no fixed order
 
 
