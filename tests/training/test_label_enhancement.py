@@ -127,7 +127,7 @@ def test_a_run_with_the_labels_of_the_teacher_of_another():
     train_teachers(settings("first", *TAGS))
     assert main(["runs/first/teacher", "logits"]) == 0
     added = ("data.enhance_labels=logits", ENHANCED[1], "data.enhance_threshold=p5")
-    config = settings("second", *TAGS, *added)
+    config = settings("second", *TAGS, *added, "student.epochs=1")
     train_teachers(config)
     train_students(config)
     before, after = (opened(*more).table.targets[:8].sum() for more in ((), added))
