@@ -25,6 +25,7 @@ SUPPORTED = {"executorch": ("float32",), "c": ("float32", "int8")}  # the defaul
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     precisions = chosen_precisions(arguments)
+    from deploy.browser_page import export_browser
     from deploy.c_package import export_c
     from deploy.export import export_executorch, export_onnx
     from training.experiment import Experiment
@@ -41,6 +42,8 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     elif arguments.format == "c":
         for precision in precisions:
             export_c(trained, precision, folder)
+    elif arguments.format == "browser":
+        export_browser(trained, precisions, folder)
     else:
         export_onnx(trained, precisions, folder)
 
@@ -212,10 +215,11 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument(
         "--format",
-        choices=("onnx", "executorch", "c"),
+        choices=("onnx", "executorch", "c", "browser"),
         default="onnx",
         help="default: onnx; executorch: one float32 program for phones and microcontrollers; "
-        "c: C99 source for microcontrollers, with weights in float32 or int8",
+        "c: C99 source for microcontrollers, with weights in float32 or int8; browser: a web page "
+        "that runs the ONNX files",
     )
     return found
 

@@ -1,7 +1,7 @@
 """Published models that INIT takes by name: their files, architectures and front ends.
 
 Facts alone; `models` builds and fills them, `training.pretrained_files` downloads them. They were
-trained on AudioSet, with 527 classes (YAMNet: 521), or, where their name says so, on FSD50K.
+trained on AudioSet, with 527 classes (YAMNet: 521); those of psla_fsd50k on FSD50K, with 200.
 """
 
 from __future__ import annotations

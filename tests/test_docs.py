@@ -48,6 +48,8 @@ REPLACED = {
     "-m benchmarks.startup": "-m benchmarks.startup --help",  # takes a minute
     "--logdir": "--inspect --logdir",  # without a server
     "pip install": "pip install --dry-run --no-index",  # the packages are installed
+    "-m http.server": "-m http.server --help",  # tests/deploy/test_browser_page.py serves the page
+    "--format browser": "--format browser --help",  # needs onnxruntime-web
     "./deploy": "--no-build-isolation HERE/deploy",
     "--nproc-per-node 4": "--nproc-per-node 1",  # tests/training/test_distributed.py has two
     "--nnodes 2": "--nnodes 1",

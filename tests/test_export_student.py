@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+import deploy.browser_page
 import export_student
 from config import load, run_script
 from tests.resealed import reseal
@@ -104,6 +105,20 @@ def test_each_file_has_a_description(place):
 
 def shape_of(value):
     return value.type.tensor_type.shape.dim
+
+
+def test_the_browser_page_has_the_students_of_the_chosen_precisions(export, place, monkeypatch):
+    monkeypatch.setattr(deploy.browser_page, "RUNTIME", place)
+    status, printed = export("--variant", "ce", "--format", "browser", "--precision", "int8")
+    assert (status, "run `npm install --prefix" in printed) == (1, True)
+    assert not (place / FOLDER / "browser").exists()
+    for name in deploy.browser_page.RUNTIME_FILES:
+        (place / name).write_text(name)
+    status, printed = export("--variant", "ce", "--format", "browser", "--precision", "int8")
+    assert status == 0
+    assert f"python -m http.server --bind 127.0.0.1 --directory {FOLDER}/browser" in printed
+    assert (place / FOLDER / "browser/students.json").read_text() == '["int8.onnx"]'
+    onnxruntime.InferenceSession(place / FOLDER / "browser/int8.onnx")
 
 
 def test_the_budget_is_printed_and_written(place):
