@@ -32,6 +32,7 @@ from deploy.model_graph import OPSET, ModelGraph, model_graph
 from deploy.verification import EAGER, all_logits, noise, probabilities, recordings
 from metrics import METRICS, bootstrap, evaluate
 from models.cost import Cost, cost
+from models.quantised import check_kernels
 from models.stored import Description
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def onnx_models(
 
     int8 is exported from `quantised` if given, and calibrated otherwise.
     """
+    if "int8" in precisions:
+        check_kernels(model)
     float_graph = cache(lambda: model_graph(model, described.input_shape))
 
     def graph(precision: str) -> ModelGraph:

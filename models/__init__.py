@@ -18,6 +18,7 @@ from models.cp_mobile import CpMobile
 from models.cp_resnet import CpResnet
 from models.dcase_net import DcaseNet
 from models.dcase_small import DcaseSmall
+from models.dymn import DyMN
 from models.efficientnet import EfficientNet
 from models.mel_resnet import MelResnet
 from models.mn import MN
@@ -34,6 +35,7 @@ MODELS = {
     "cp_resnet": CpResnet,
     "dcase_net": DcaseNet,
     "dcase_small": DcaseSmall,
+    "dymn": DyMN,
     "efficientnet": EfficientNet,
     "mel_resnet": MelResnet,
     "mn": MN,

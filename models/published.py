@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from models.psla_weights import is_psla, translate_psla
 from models.tensor_file import load_tensors
 from models.tflite_file import read_tflite
 from models.yamnet_weights import is_yamnet, read_keras, translate_yamnet
+
+Names = Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]
 
 VGGISH_CONVOLUTIONS = {
     "features.0": "conv1.0",
@@ -76,6 +78,25 @@ MN_NAMES = (  # features.4.block.2.conc_se_layers.0.fc1.weight … classifier.5.
     (re.compile(r"^classifier\.5\."), "classifier."),
 )
 
+DYMN_NAMES = (  # layers.3.exp_conv.residuals.0.weight … out_c.0.weight
+    (re.compile(r"^model\."), ""),
+    (re.compile(r"^in_c\."), "features.0."),
+    (re.compile(r"^layers\.(\d+)\."), lambda found: f"features.{int(found[1]) + 1}."),
+    (re.compile(r"^out_c\."), "features.16."),
+    (re.compile(r"\.residuals\.0\."), ".attention."),
+    (re.compile(r"\.exp_(conv\.|(?=norm\.))"), ".expand."),
+    (re.compile(r"\.depth_(conv\.|(?=norm\.))"), ".depthwise."),
+    (re.compile(r"\.proj_(conv\.|(?=norm\.))"), ".project."),
+    (re.compile(r"\.depth_act\.coef_net\.0\."), ".relu.coefficients."),
+    (re.compile(r"\.context_gen\.joint_conv\."), ".context.joint.0."),
+    (re.compile(r"\.context_gen\.joint_norm\."), ".context.joint.1."),
+    (re.compile(r"\.context_gen\.conv_f\."), ".context.frequency."),
+    (re.compile(r"\.context_gen\.conv_t\."), ".context.time."),
+    (re.compile(r"^classifier\.2\."), "fc.0."),
+    (re.compile(r"^classifier\.5\."), "classifier."),
+)
+DYMN_CONSTANTS = (".depth_act.lambdas", ".depth_act.init_v")  # of its dynamic ReLU
+
 TRANSFORMER_NAMES = (  # module.v.blocks.0.attn.qkv.weight … mlp_head.1.weight, net.head.1.weight
     (re.compile(r"^(module\.)?(v\.)?"), ""),
     (re.compile(r"^(model\.)?(net\.)?"), ""),
@@ -111,9 +132,9 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     Supported are the parameter names of torchvggish's VGGish (for dcase_net; only the convolutions
     are used), of the published urban sound tagging system (for dcase_net and dcase_small, all
     layers, or the convolutions only; for cnn_lstm with `time_first` off, and mobilenetv2), of the
-    published specialist system (for raw_resnet), of AST, PaSST, EfficientAT's MobileNetV3 (for
-    mn), PSLA (for efficientnet with CONVENTIONS = tensorflow), YAMNet, and of CP-Mobile and
-    CP-ResNet of the published low-complexity scene systems.
+    published specialist system (for raw_resnet), of AST, PaSST, EfficientAT's MobileNetV3 and DyMN
+    (for mn and dymn), PSLA (for efficientnet with CONVENTIONS = tensorflow), YAMNet, and of
+    CP-Mobile and CP-ResNet of the published low-complexity scene systems.
     Raises UserError that names the first tensors that are missing, unexpected or of another shape;
     the model is then unchanged.
     """
@@ -212,6 +233,8 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
         return translate_efficientnet(state_dict)
     if any(name.endswith("feed_forward.0.weight") for name in state_dict):
         return rename_and_transpose(state_dict, CP_NAMES)
+    if any(".context_gen." in name for name in state_dict):
+        return translate_dymn(state_dict, own)
     if any(".conc_se_layers." in name for name in state_dict):
         return rename_and_transpose(state_dict, MN_NAMES)
     if is_cnn_lstm(state_dict):
@@ -296,9 +319,26 @@ def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
     }
 
 
-def rename_and_transpose(
-    state_dict: Mapping[str, Tensor], names: Sequence[tuple[re.Pattern[str], str]]
+def translate_dymn(
+    state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
+    """Translate EfficientAT's DyMN, which has no temperature: that of the model is kept.
+
+    Its four kernels are rows of (1, 1, 4, values), and its convolutions of sequences are those of
+    images. A tensor of another size stays as it is.
+    """
+    weights = {"temperature": own["temperature"]} if "temperature" in own else {}
+    for name, tensor in state_dict.items():
+        if name.endswith(DYMN_CONSTANTS):
+            continue
+        expected = own.get(renamed := rename(name, DYMN_NAMES))
+        if expected is not None and tensor.numel() == expected.numel():
+            tensor = tensor.reshape(expected.shape)
+        weights[renamed] = tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
+    return weights
+
+
+def rename_and_transpose(state_dict: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
     """Translate a network whose images have time as width."""
     return {
         rename(name, names): tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
@@ -306,7 +346,7 @@ def rename_and_transpose(
     }
 
 
-def rename(name: str, names: Sequence[tuple[re.Pattern[str], str]]) -> str:
+def rename(name: str, names: Names) -> str:
     for pattern, replacement in names:
         name = pattern.sub(replacement, name)
     return name
