@@ -181,7 +181,7 @@ def mn(
 
 
 def dymn(file: str, score: float | None, width_mult: float, *, dynamic: str = "all") -> Pretrained:
-    options = {"width_mult": width_mult, "dynamic": dynamic, "temperature": 1.0}
+    options = {"width_mult": width_mult, "dynamic": dynamic, "kernel_temperature": 1.0}
     return efficient_at(file, score, PASST_MEL, "dymn", **options)
 
 
@@ -190,7 +190,7 @@ def mn_start(file: str, width_mult: float) -> Pretrained:
 
 
 def dymn_start(file: str, width_mult: float) -> Pretrained:
-    options = {"width_mult": width_mult, "dynamic": "all", "temperature": 30.0}
+    options = {"width_mult": width_mult, "dynamic": "all", "kernel_temperature": 30.0}
     return efficient_at(file, None, None, "dymn", **options)
 
 

@@ -40,16 +40,15 @@ class DyMN(nn.Module):
         width_mult: factor of the channels of all layers.
         dynamic: the dynamic blocks: `all`, or `replace_se`, those that have squeeze and excitation
             in `mn`.
-        temperature: of the softmax over the kernels, from 1. After each epoch of training it is
-            lowered by 1, at most to 1. 30 is published for training from random weights and for
-            those of ImageNet, 1 for those of AudioSet. It is stored with the weights: those of a
-            run bring their own.
+        kernel_temperature: of the softmax over the kernels, from 1. It decreases by 1 after each
+            epoch of training, to 1. Published: 30 for random weights and those of ImageNet, 1 for
+            those of AudioSet. The weights of a run contain it.
 
     Source: Schmid et al., arXiv:2310.15648, and its code, whose published weights can be loaded,
     see `models.published`.
     Differs: published training starts at a temperature of 30 unless it is set; here at 1, that of
-    the AudioSet weights. It is lowered from the one that a training starts with, also where that
-    continues another. Without groups of attention weights, strides, heads and other options of its
+    the AudioSet weights. It decreases from the value that a training starts with, also where that
+    is fine-tuning. Without groups of attention weights, strides, heads and other options of its
     code, which no published checkpoint uses.
     Shapes: (B, C, T, F) -> logits (B, K), embedding (B, 960 x width), maps: the end of each
     resolution, the last (B, 960 x width, ceil(T / 32), ceil(F / 32)).
@@ -66,19 +65,20 @@ class DyMN(nn.Module):
         input_shape: tuple[int, int, int],
         width_mult: float = 1.0,
         dynamic: Literal["all", "replace_se"] = "all",
-        temperature: float = 1.0,
+        kernel_temperature: float = 1.0,
     ) -> None:
         super().__init__()
         channels, frames, bands = check_mel_shape("dymn", input_shape, frames=1, bands=1)
         check_positive("dymn", "width_mult", width_mult)
-        if not 1 <= temperature < float("inf"):
+        if not 1 <= kernel_temperature < float("inf"):
             raise ConfigError(
-                "dymn temperature", f"found {temperature:g}, expected a number from 1"
+                "dymn kernel_temperature",
+                f"found {kernel_temperature:g}, expected a number from 1",
             )
         if max(frames, bands) <= SMALLEST:
             found = f"requires at least {SMALLEST + 1} frames or bands, found {frames} x {bands}"
             raise ConfigError("dymn", found)
-        self.register_buffer("temperature", torch.tensor(float(temperature)))
+        self.register_buffer("temperature", torch.tensor(float(kernel_temperature)))
         width = multiple_of_8(FIRST * width_mult)
         self.features = nn.ModuleList([convolution(channels, width, 3, nn.Hardswish(), stride=2)])
         for number, shape in enumerate(BLOCKS):

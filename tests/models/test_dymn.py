@@ -180,7 +180,7 @@ def clip_by_names(w, mel, temperature):
 @pytest.mark.parametrize(("dynamic", "temperature"), [("all", 1.0), ("replace_se", 30.0)])
 def test_the_published_weights_give_the_published_logits(dynamic, temperature):
     published = published_dymn(dynamic)
-    model = build(dynamic=dynamic, temperature=temperature)
+    model = build(dynamic=dynamic, kernel_temperature=temperature)
     load_published(model, published)
     assert model.temperature == temperature
     mels = torch.randn(2, 1, 70, 41, generator=torch.Generator().manual_seed(1))
@@ -239,21 +239,23 @@ def test_a_high_temperature_makes_the_kernels_equal():
 
 
 def test_the_temperature_falls_by_one_per_epoch_to_one_and_is_stored():
-    model = torch.nn.Sequential(build(temperature=2.5))
+    model = torch.nn.Sequential(build(kernel_temperature=2.5))
     found = []
     for _ in range(3):
         lower_temperature(model)
         found.append(model[0].temperature.item())
     assert found == [1.5, 1.0, 1.0]
-    again = build(temperature=30.0)
+    again = build(kernel_temperature=30.0)
     load_published(again, model[0].state_dict())
     assert again.temperature == 1
 
 
 @pytest.mark.parametrize("temperature", [0.5, -1.0, float("inf"), float("nan")])
 def test_a_temperature_below_one_is_an_error(temperature):
-    with pytest.raises(ConfigError, match="dymn temperature: found .*, expected a number from 1"):
-        build(temperature=temperature)
+    with pytest.raises(
+        ConfigError, match="dymn kernel_temperature: found .*, expected a number from 1"
+    ):
+        build(kernel_temperature=temperature)
 
 
 def test_maps_are_per_resolution_and_the_embedding_is_the_mean_of_the_last():
