@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from config import ConfigError, Mel
 
-KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies, where LOG_OFFSET is 0
 SHORT_SECONDS, SHORT_PADDED_SECONDS = 1.0, 1.01  # of padding = log_zero
 
 
@@ -86,11 +85,12 @@ class FrontEnd(nn.Module):
         settings = self.settings
         mel = spectrum @ self.filters
         if settings.log != "none":
-            offset = settings.log_offset
-            mel = mel + offset if offset else mel.clamp(min=KALDI_FLOOR)
+            mel = mel.clamp(min=settings.least) if settings.least else mel + settings.log_offset
             mel = mel.log() if settings.log == "natural" else mel.log10()
         if settings.log == "decibel":
             mel = 10.0 * mel
+        if settings.top_db:
+            mel = torch.maximum(mel, mel.amax((1, 2, 3), keepdim=True) - settings.top_db)
         if settings.padding == "log_zero" and lengths is not None:
             time = torch.arange(mel.shape[-2], device=mel.device)
             beyond = time >= self.real_frames(lengths.to(mel.device))[:, None]
