@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from config import UserError
-from data.features.front_end import FrontEnd
+from data.features.front_end import FrontEnd, log_floor
 from deploy.c_source import GENERATED, array
 from models.stored import Description
 
@@ -58,7 +58,7 @@ def c_front_end(described: Description) -> CFrontEnd:
         "MEL_WEIGHTS": len(weights),
         "LOG_SCALE": np.float32(LOG_SCALES[settings.log]),
         "LOG_OFFSET": np.float32(settings.log_offset),
-        "LOG_FLOOR": np.float32(settings.least),
+        "LOG_FLOOR": np.float32(log_floor(settings)),
     }
     tables: dict[str, np.ndarray] = {
         "front_end_window": front_end.window.numpy(),

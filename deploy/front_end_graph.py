@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config import Mel
-from data.features.front_end import FrontEnd, analysis_window, htk_mel, mel_edges
+from data.features.front_end import FrontEnd, analysis_window, htk_mel, log_floor, mel_edges
 from deploy.graph import Graph
 
 if TYPE_CHECKING:
@@ -195,7 +195,8 @@ def mel_filters(graph: Graph, settings: Mel, frequencies: np.ndarray) -> str:
 def logarithm(graph: Graph, mel: str, settings: Mel) -> str:
     if settings.log == "none":
         return mel
-    kind, least = ("Max", settings.least) if settings.least else ("Add", settings.log_offset)
+    offset = settings.log_offset
+    kind, least = ("Add", offset) if offset else ("Max", log_floor(settings))
     logarithms = graph("Log", graph(kind, mel, np.float32(least)))
     scale = {"natural": 1.0, "log10": 1 / math.log(10), "decibel": 10 / math.log(10)}[settings.log]
     return logarithms if scale == 1 else graph("Mul", logarithms, np.float32(scale))

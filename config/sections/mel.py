@@ -8,8 +8,6 @@ from typing import Literal
 from config.errors import ConfigError
 from config.fields import check_value, key
 
-KALDI_FLOOR = 2.0**-23  # FLT_EPSILON, of the mel energies
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mel:
@@ -109,20 +107,14 @@ class Mel:
         if self.log_floor and self.log_offset:
             found = f"found {self.log_floor:g}, but LOG_OFFSET is {self.log_offset:g}, not 0"
             raise ConfigError("[mel] log_floor", found)
-        if self.log != "none" and not (self.log_offset or self.least):
+        has_least = self.log_offset or self.log_floor or self.framing == "kaldi"
+        if self.log != "none" and not has_least:
             raise ConfigError(
                 "[mel] log_offset",
                 "digital silence has no logarithm: expected more than 0, or LOG_FLOOR",
             )
         if self.top_db and self.log != "decibel":
             raise ConfigError("[mel] top_db", f"found {self.top_db:g}, but LOG is {self.log}")
-
-    @property
-    def least(self) -> float:
-        """The least value before the logarithm; 0: none."""
-        if self.log_offset:
-            return 0.0
-        return self.log_floor or (KALDI_FLOOR if self.framing == "kaldi" else 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

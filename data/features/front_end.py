@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from config import ConfigError, Mel
 
+KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies
 SHORT_SECONDS, SHORT_PADDED_SECONDS = 1.0, 1.01  # of padding = log_zero
 
 
@@ -85,7 +86,8 @@ class FrontEnd(nn.Module):
         settings = self.settings
         mel = spectrum @ self.filters
         if settings.log != "none":
-            mel = mel.clamp(min=settings.least) if settings.least else mel + settings.log_offset
+            offset = settings.log_offset
+            mel = mel + offset if offset else mel.clamp(min=log_floor(settings))
             mel = mel.log() if settings.log == "natural" else mel.log10()
         if settings.log == "decibel":
             mel = 10.0 * mel
@@ -125,6 +127,11 @@ class FrontEnd(nn.Module):
         if settings.front_end == "waveform":
             return settings.channels, samples
         return settings.channels, self.frames(samples), settings.num_bands
+
+
+def log_floor(settings: Mel) -> float:
+    """The least mel energy, where LOG_OFFSET is 0."""
+    return settings.log_floor or KALDI_FLOOR
 
 
 def pad_or_cut(waveform: Tensor, samples: int) -> Tensor:

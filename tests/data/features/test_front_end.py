@@ -236,7 +236,7 @@ def test_the_front_end_of_ced():
     """Published: torchaudio's, one clip at a time, to 120 dB below the largest value of a clip."""
     mel = torchaudio.transforms.MelSpectrogram(16_000, 512, hop_length=160, n_mels=64)
     to_db = torchaudio.transforms.AmplitudeToDB(top_db=120)
-    sounds = noise(3, 1, 16_160) * torch.tensor([1.0, 1e-3, 1e-6])[:, None, None]
+    sounds = noise(3, 1, 16_160) * torch.tensor([30.0, 1e-3, 1e-6])[:, None, None]
     sounds[..., 4_000:8_000] = 0
     expected = torch.stack([to_db(mel(sound)) for sound in sounds]).transpose(2, 3)
     found = FrontEnd(CED_MEL)(sounds)
