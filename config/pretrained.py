@@ -312,4 +312,48 @@ PSLA = {
     "psla_fsd50k_mean_weights": psla("5fvybrbulvhsish/fsd_mdl_wa", 0.562, 200),
 }
 
-PRETRAINED: Mapping[str, Pretrained] = {**YAMNET, **PASST, **EFFICIENT_AT, **AST, **PSLA}
+# CED: github.com/RicherMans/CED, whose code is under GPL 3.0; its authors publish the weights on
+# Hugging Face (mispeech) under Apache 2.0. --------------------------------------------------------
+
+CED_MEL = Mel(
+    stft_window_length_seconds=0.032,
+    fft_size=512,
+    framing="centred",
+    spectrum="power",
+    mel_min_hz=0.0,
+    mel_max_hz=8_000.0,
+    mel_scale="htk_hertz",
+    log="decibel",
+    log_offset=0.0,
+    log_floor=1e-10,
+    top_db=120.0,
+)
+
+
+def ced(size: str, score: int) -> Pretrained:
+    return Pretrained(
+        address="https://zenodo.org/records/8275319/files/"
+        f"audiotransformer_{size}_mAP_{score}.pt?download=1",
+        licence="Apache 2.0",
+        mean_average_precision=score / 10_000,
+        model="ced",
+        options={"size": size, "depth": 12, "chunk_frames": 1012},
+        front_end=CED_MEL,
+    )
+
+
+CED = {
+    "ced_tiny": ced("tiny", 4814),
+    "ced_mini": ced("mini", 4896),
+    "ced_small": ced("small", 4958),
+    "ced_base": ced("base", 4999),
+}
+
+PRETRAINED: Mapping[str, Pretrained] = {
+    **YAMNET,
+    **PASST,
+    **EFFICIENT_AT,
+    **AST,
+    **PSLA,
+    **CED,
+}

@@ -13,6 +13,7 @@ from torch import nn
 
 from config import choose
 from models.ast import SpectrogramTransformer
+from models.ced import CedTransformer
 from models.cnn_lstm import CnnLstm
 from models.cp_mobile import CpMobile
 from models.cp_resnet import CpResnet
@@ -30,6 +31,7 @@ from models.yamnet import Yamnet
 
 MODELS = {
     "ast": SpectrogramTransformer,
+    "ced": CedTransformer,
     "cnn_lstm": CnnLstm,
     "cp_mobile": CpMobile,
     "cp_resnet": CpResnet,

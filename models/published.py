@@ -103,6 +103,13 @@ TRANSFORMER_NAMES = (  # module.v.blocks.0.attn.qkv.weight … mlp_head.1.weight
     (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
     (re.compile(r"^(mlp_)?head\.(\d)\."), r"classifier.\2."),
 )
+CED_NAMES = (  # init_bn.1.weight … outputlayer.1.weight; encoder.init_bn.weight on Hugging Face
+    (re.compile(r"^encoder\."), ""),
+    (re.compile(r"^init_bn\.(1\.)?"), "band_norm."),
+    (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
+    (re.compile(r"^outputlayer\."), "classifier."),
+)
+CED_POSITIONS = {"time_pos_embed": "time_positions", "freq_pos_embed": "frequency_positions"}
 AST_BANDS = {  # number of patches -> those in frequency, of the published checkpoints
     1212: 12,  # 1024 frames, strides of 10
     850: 10,  # 12
@@ -121,7 +128,10 @@ ENTRIES = ("state_dict", "model_state_dict", "model")  # of a checkpoint with mo
 LISTED = 3  # tensors of each kind that do not fit, in a message
 
 PASST_POSITIONS = {
-    "time_positions": ("time", "STRIDE_TIME, TIME_PATCHES or the length of the clips"),
+    "time_positions": (
+        "time",
+        "STRIDE_TIME, TIME_PATCHES, CHUNK_FRAMES or the length of the clips",
+    ),
     "frequency_positions": ("frequency", "STRIDE_FREQUENCY or the bands"),
 }
 
@@ -132,8 +142,8 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     Supported are the parameter names of torchvggish's VGGish (for dcase_net; only the convolutions
     are used), of the published urban sound tagging system (for dcase_net and dcase_small, all
     layers, or the convolutions only; for cnn_lstm with `time_first` off, and mobilenetv2), of the
-    published specialist system (for raw_resnet), of AST, PaSST, EfficientAT's MobileNetV3 and DyMN
-    (for mn and dymn), PSLA (for efficientnet with CONVENTIONS = tensorflow), YAMNet, and of
+    published specialist system (for raw_resnet), of AST, PaSST, CED, EfficientAT's MobileNetV3 and
+    DyMN (for mn and dymn), PSLA (for efficientnet with CONVENTIONS = tensorflow), YAMNet, and of
     CP-Mobile and CP-ResNet of the published low-complexity scene systems.
     Raises UserError that names the first tensors that are missing, unexpected or of another shape;
     the model is then unchanged.
@@ -227,6 +237,8 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
         return translate_yamnet(state_dict, own)
     if is_psla(state_dict):
         return translate_psla(state_dict, own)
+    if "outputlayer.1.weight" in state_dict:
+        return translate_ced(state_dict)
     if any(name.endswith("patch_embed.proj.weight") for name in state_dict):
         return translate_transformer(state_dict, own)
     if "conv_stem.weight" in state_dict:
@@ -308,6 +320,21 @@ def split_positions(grid: Tensor, own: Mapping[str, Tensor]) -> dict[str, Tensor
     image = grid.permute(2, 0, 1)[None]
     resized = F.interpolate(image, size, mode="bicubic")[0].permute(1, 2, 0)
     return {"time_positions": resized.mean(1), "frequency_positions": resized.mean(0)}
+
+
+def translate_ced(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate CED, without the tables of its front end; time is the width of its images."""
+    weights = {
+        rename(name, CED_NAMES): tensor
+        for name, tensor in state_dict.items()
+        if not name.startswith("front_end.")
+    }
+    if (patches := weights.get("patch_embed.weight")) is not None:
+        weights["patch_embed.weight"] = patches.transpose(2, 3)
+    for theirs, ours in CED_POSITIONS.items():
+        if theirs in weights:  # (1, D, 1, T') and (1, D, F', 1)
+            weights[ours] = weights.pop(theirs)[0].flatten(1).T
+    return weights
 
 
 def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

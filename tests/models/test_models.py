@@ -17,6 +17,7 @@ from models.output import Output
 REDUCED = {  # smaller settings of the large models
     "ast": {"size": "micro", "depth": 2},
     "dymn": {"width_mult": 0.1},
+    "ced": {"size": "micro", "depth": 1},
     "efficientnet": {"width_mult": 0.1, "depth_mult": 0.1},
     "mn": {"width_mult": 0.1},
     "passt": {"size": "micro", "depth": 1},
@@ -25,6 +26,7 @@ REDUCED = {  # smaller settings of the large models
 CASES = [
     *((name, REDUCED.get(name, {})) for name in sorted(MODELS)),
     ("ast", {"size": "micro", "depth": 1, "stride_time": 16, "stride_frequency": 4}),
+    ("ced", {"size": "micro", "depth": 2, "chunk_frames": 24}),
     ("cnn_lstm", {"time_first": False}),
     ("cp_mobile", {"version": "dcase2023", "base_channels": 8}),
     ("cp_resnet", {"rho": 1, "base_channels": 12}),
