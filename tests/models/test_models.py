@@ -33,7 +33,7 @@ CASES = [
     ("dcase_net", {"width_mult": 0.1, "batch_norm": True}),
     ("dcase_small", {"width_mult": 0.01, "batch_norm": True, "dropout": 0.5}),
     ("dcase_small", {"width_mult": 2.0}),
-    ("dymn", {"width_mult": 0.1, "dynamic": "replace_se", "temperature": 30.0}),
+    ("dymn", {"width_mult": 0.1, "dynamic": "replace_se", "kernel_temperature": 30.0}),
     ("efficientnet", {"pooling": "attention", "width_mult": 0.1, "depth_mult": 0.1}),
     ("mel_resnet", {"width_mult": 0.1, "downsampling": "pooling"}),
     ("mn", {"width_mult": 0.1, "head": "fully_convolutional", "strides": "2211"}),
