@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from training.role import Role
 
 PRECISIONS = ("float32", "float16", "int8")
-SUPPORTED = {"executorch": ("float32",), "c": ("float32", "int8")}  # the default first
+SUPPORTED = {  # the default first
+    "executorch": ("float32",),
+    "tflite": ("float32", "int8"),
+    "c": ("float32", "int8"),
+}
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     precisions = chosen_precisions(arguments)
+    from deploy.browser_page import export_browser
     from deploy.c_package import export_c
-    from deploy.export import export_executorch, export_onnx
+    from deploy.export import export_executorch, export_onnx, export_tflite
     from training.experiment import Experiment
     from training.fold import open_fold
 
@@ -41,6 +46,10 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
     elif arguments.format == "c":
         for precision in precisions:
             export_c(trained, precision, folder)
+    elif arguments.format == "browser":
+        export_browser(trained, precisions, folder)
+    elif arguments.format == "tflite":
+        export_tflite(trained, precisions, folder)
     else:
         export_onnx(trained, precisions, folder)
 
@@ -212,10 +221,12 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument(
         "--format",
-        choices=("onnx", "executorch", "c"),
+        choices=("onnx", "executorch", "tflite", "c", "browser"),
         default="onnx",
         help="default: onnx; executorch: one float32 program for phones and microcontrollers; "
-        "c: C99 source for microcontrollers, with weights in float32 or int8",
+        "tflite: LiteRT (TensorFlow Lite) files from log-mel, float32 or int8; "
+        "c: C99 source for microcontrollers, with weights in float32 or int8; browser: a web page "
+        "that runs the ONNX files",
     )
     return found
 

@@ -15,9 +15,10 @@ from config.sections.mel import Mel
 def fill_in(given: Entries, role: str, problems: list[ConfigError]) -> None:
     """Add the keys of [role] and [mel.role] that INIT of "teacher" or "student" fixes by its name.
 
-    A key that is set to another value is appended to `problems`. The defaults of others are added
-    too: LOAD_CLASSIFIER = no with HEAD_FIT = logistic_regression, which fits a new classifier, and
-    the options for a published classifier where it is loaded.
+    A key that is set to another value is appended to `problems`; weights from ImageNet fix
+    LOAD_CLASSIFIER = no. The defaults of others are added too: LOAD_CLASSIFIER = no with HEAD_FIT =
+    logistic_regression, which fits a new classifier, and the options for a published classifier
+    where it is loaded.
     """
     keys = given.get(role, {})
     if (fit := keys.get("head_fit")) and fit.text.lower() == "logistic_regression":
@@ -31,6 +32,8 @@ def fill_in(given: Entries, role: str, problems: list[ConfigError]) -> None:
         *((role, (role,), name, value, type(value)) for name, value in named.role_keys().items()),
         *((mel, (mel, "mel"), name, v, hints[name]) for name, v in named.mel_keys().items()),
     ]
+    if not named.has_classifier:
+        required.append((role, (role,), "load_classifier", False, bool))
     for section, places, name, value, hint in required:
         found = next((given[place][name] for place in places if name in given.get(place, {})), None)
         if found is not None and not is_equal(found, value, hint):

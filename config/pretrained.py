@@ -1,7 +1,8 @@
 """Published models that INIT takes by name: their files, architectures and front ends.
 
 Facts alone; `models` builds and fills them, `training.pretrained_files` downloads them. They were
-trained on AudioSet, with 527 classes (YAMNet: 521), or, where their name says so, on FSD50K.
+trained on AudioSet, with 527 classes (YAMNet: 521), on FSD50K (psla_fsd50k), with 200, or on
+ImageNet, without a classifier of sounds.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ class Pretrained:
 
     address: str
     licence: str
-    mean_average_precision: float  # on the evaluation clips of its data set, as published
+    mean_average_precision: float | None  # on its data set's evaluation clips, where published
     model: str
-    front_end: Mel
+    front_end: Mel | None  # None: any, of weights from ImageNet
     options: Mapping[str, Any] = field(default_factory=dict)  # of the model, required
     classifier_options: Mapping[str, Any] = field(default_factory=dict)  # where it is loaded
     classes: int = CLASSES
@@ -33,12 +34,18 @@ class Pretrained:
     sha256: str | None = None
 
     @property
+    def has_classifier(self) -> bool:
+        """Weights from ImageNet have none of sounds."""
+        return self.front_end is not None
+
+    @property
     def file(self) -> str:
         return self.address.rpartition("/")[2].partition("?")[0]
 
     def mel_keys(self) -> dict[str, Any]:
         """The keys of [mel] that the weights require."""
-        return {name: value for name, value in flat_items(self.front_end) if name not in FREE}
+        keys = flat_items(self.front_end) if self.front_end else ()
+        return {name: value for name, value in keys if name not in FREE}
 
     def role_keys(self) -> dict[str, Any]:
         """The keys of [teacher] or [student] that the weights require."""
@@ -147,6 +154,19 @@ PASST = {
 # EfficientAT: github.com/fschmid56/EfficientAT, with the front end of PaSST. ---------------------
 
 
+def efficient_at(
+    file: str, score: float | None, front_end: Mel | None, model: str, **options: Any
+) -> Pretrained:
+    return Pretrained(
+        address=f"https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/{file}.pt",
+        licence="MIT",
+        mean_average_precision=score,
+        model=model,
+        options=options,
+        front_end=front_end,
+    )
+
+
 def mn(
     name: str,
     score: int,
@@ -156,15 +176,22 @@ def mn(
     head: str = "mlp",
     strides: str = "2222",
 ) -> Pretrained:
-    return Pretrained(
-        address="https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/"
-        f"{name}_mAP_{score}.pt",
-        licence="MIT",
-        mean_average_precision=score / 1000,
-        model="mn",
-        options={"width_mult": width_mult, "head": head, "strides": strides},
-        front_end=front_end,
-    )
+    options = {"width_mult": width_mult, "head": head, "strides": strides}
+    return efficient_at(f"{name}_mAP_{score}", score / 1000, front_end, "mn", **options)
+
+
+def dymn(file: str, score: float | None, width_mult: float, *, dynamic: str = "all") -> Pretrained:
+    options = {"width_mult": width_mult, "dynamic": dynamic, "kernel_temperature": 1.0}
+    return efficient_at(file, score, PASST_MEL, "dymn", **options)
+
+
+def mn_start(file: str, width_mult: float) -> Pretrained:
+    return efficient_at(file, None, None, "mn", width_mult=width_mult, head="mlp")
+
+
+def dymn_start(file: str, width_mult: float) -> Pretrained:
+    options = {"width_mult": width_mult, "dynamic": "all", "kernel_temperature": 30.0}
+    return efficient_at(file, None, None, "dymn", **options)
 
 
 def hop(milliseconds: int) -> Mel:
@@ -196,6 +223,26 @@ EFFICIENT_AT = {
     "mn10_as_fc": mn("mn10_as_fc", 465, 1.0, head=CONVOLUTIONAL),
     "mn10_as_fc_s2221": mn("mn10_as_fc_s2221", 466, 1.0, head=CONVOLUTIONAL, strides="2221"),
     "mn10_as_fc_s2211": mn("mn10_as_fc_s2211", 466, 1.0, head=CONVOLUTIONAL, strides="2211"),
+    "dymn04_as": dymn("dymn04_as", 0.45, 0.4),
+    "dymn10_as": dymn("dymn10_as", 0.477, 1.0),
+    "dymn20_as": dymn("dymn20_as_mAP_493", 0.493, 2.0),
+    "dymn20_as(1)": dymn("dymn20_as", 0.491, 2.0),
+    "dymn20_as(2)": dymn("dymn20_as_mAP_489", 0.489, 2.0),
+    "dymn20_as(3)": dymn("dymn20_as_mAP_490", 0.49, 2.0),
+    "dymn04_replace_se_as": dymn("dymn04_replace_se_as", None, 0.4, dynamic="replace_se"),
+    "dymn10_replace_se_as": dymn("dymn10_replace_se_as", None, 1.0, dynamic="replace_se"),
+    "mn01_im": mn_start("mn01_im", 0.1),
+    "mn02_im": mn_start("mn02_im", 0.2),
+    "mn04_im": mn_start("mn04_im", 0.4),
+    "mn05_im": mn_start("mn05_im", 0.5),
+    "mn10_im": mn_start("mn10_im", 1.0),
+    "mn10_im_pytorch": mn_start("mn10_im_pytorch", 1.0),
+    "mn20_im": mn_start("mn20_im", 2.0),
+    "mn30_im": mn_start("mn30_im", 3.0),
+    "mn40_im": mn_start("mn40_im", 4.0),
+    "dymn04_im": dymn_start("dymn04_im", 0.4),
+    "dymn10_im": dymn_start("dymn10_im", 1.0),
+    "dymn20_im": dymn_start("dymn20_im", 2.0),
 }
 
 # AST: github.com/YuanGongND/ast. -----------------------------------------------------------------
@@ -265,4 +312,48 @@ PSLA = {
     "psla_fsd50k_mean_weights": psla("5fvybrbulvhsish/fsd_mdl_wa", 0.562, 200),
 }
 
-PRETRAINED: Mapping[str, Pretrained] = {**YAMNET, **PASST, **EFFICIENT_AT, **AST, **PSLA}
+# CED: github.com/RicherMans/CED, whose code is under GPL 3.0; its authors publish the weights on
+# Hugging Face (mispeech) under Apache 2.0. --------------------------------------------------------
+
+CED_MEL = Mel(
+    stft_window_length_seconds=0.032,
+    fft_size=512,
+    framing="centred",
+    spectrum="power",
+    mel_min_hz=0.0,
+    mel_max_hz=8_000.0,
+    mel_scale="htk_hertz",
+    log="decibel",
+    log_offset=0.0,
+    log_floor=1e-10,
+    top_db=120.0,
+)
+
+
+def ced(size: str, score: int) -> Pretrained:
+    return Pretrained(
+        address="https://zenodo.org/records/8275319/files/"
+        f"audiotransformer_{size}_mAP_{score}.pt?download=1",
+        licence="Apache 2.0",
+        mean_average_precision=score / 10_000,
+        model="ced",
+        options={"size": size, "depth": 12, "chunk_frames": 1012},
+        front_end=CED_MEL,
+    )
+
+
+CED = {
+    "ced_tiny": ced("tiny", 4814),
+    "ced_mini": ced("mini", 4896),
+    "ced_small": ced("small", 4958),
+    "ced_base": ced("base", 4999),
+}
+
+PRETRAINED: Mapping[str, Pretrained] = {
+    **YAMNET,
+    **PASST,
+    **EFFICIENT_AT,
+    **AST,
+    **PSLA,
+    **CED,
+}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from config import UserError
-from data.features.front_end import KALDI_FLOOR, FrontEnd
+from data.features.front_end import FrontEnd, log_floor
 from deploy.c_source import GENERATED, array
 from models.stored import Description
 
@@ -27,11 +27,12 @@ class CFrontEnd(NamedTuple):
 
 
 def c_front_end(described: Description) -> CFrontEnd:
-    """Raises UserError for a student of raw waveforms and for stereo."""
+    """Raises UserError for a student of raw waveforms, for stereo and for TOP_DB."""
     settings = described.front_end
     for found, name, expected in (
         (settings.front_end, "FRONT_END", "mel"),
         (settings.channels, "CHANNELS", 1),
+        (settings.top_db, "TOP_DB", 0),
     ):
         if found != expected:
             raise UserError(f"--format c supports only [mel] {name} = {expected}, found {found}")
@@ -57,7 +58,7 @@ def c_front_end(described: Description) -> CFrontEnd:
         "MEL_WEIGHTS": len(weights),
         "LOG_SCALE": np.float32(LOG_SCALES[settings.log]),
         "LOG_OFFSET": np.float32(settings.log_offset),
-        "LOG_FLOOR": np.float32(KALDI_FLOOR),
+        "LOG_FLOOR": np.float32(log_floor(settings)),
     }
     tables: dict[str, np.ndarray] = {
         "front_end_window": front_end.window.numpy(),

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from torch import nn
 from config import UserError
 from data.atomic_write import atomic_write
 from data.tables.clips import ClipTable
-from deploy import onnx_file, quantise
+from deploy import litert_file, onnx_file, quantise
 from deploy.budget import (
     budget_text,
     milliseconds,
@@ -32,6 +32,7 @@ from deploy.model_graph import OPSET, ModelGraph, model_graph
 from deploy.verification import EAGER, all_logits, noise, probabilities, recordings
 from metrics import METRICS, bootstrap, evaluate
 from models.cost import Cost, cost
+from models.quantised import check_kernels
 from models.stored import Description
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def onnx_models(
 
     int8 is exported from `quantised` if given, and calibrated otherwise.
     """
+    if "int8" in precisions:
+        check_kernels(model)
     float_graph = cache(lambda: model_graph(model, described.input_shape))
 
     def graph(precision: str) -> ModelGraph:
@@ -118,7 +121,8 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     )
     full_model = FullModel(trained.model, described)
     students = {name: onnx_file.session(model) for name, model in models.items()}
-    logits = all_logits(full_model, students, trained.clips())
+    runs = {name: partial(onnx_file.logits, student) for name, student in students.items()}
+    logits = all_logits(full_model, runs, trained.clips())
     if "float32" in models:
         check_float32(logits["float32"], logits[EAGER])
     scores = {name: scores_of(trained, values) for name, values in logits.items()}
@@ -172,6 +176,64 @@ def export_executorch(trained: Trained, folder: Path) -> None:
     print(
         f"{folder / 'float32.pte'}: {len(program):,} bytes; its logits equal PyTorch's on one clip"
     )
+
+
+def export_tflite(trained: Trained, precisions: Sequence[str], folder: Path) -> None:
+    """Write <precision>.tflite into `folder`, and print sizes and scores.
+
+    Raises UserError, and writes nothing, if float32 differs from PyTorch by more than TOLERANCE.
+    """
+    described = trained.described
+    models = litert_file.litert_files(
+        trained.model, described, precisions, trained.calibration, trained.quantised
+    )
+    full_model = FullModel(trained.model, described)
+    runs = {
+        name: after_front_end(full_model, litert_file.LitertModel(model))
+        for name, model in models.items()
+    }
+    logits = all_logits(full_model, runs, trained.clips())
+    if "float32" in models:
+        check_float32(logits["float32"], logits[EAGER])
+    scores = {name: scores_of(trained, values) for name, values in logits.items()}
+    about = metadata(trained, cost(trained.model, described.input_shape), any_length=False)
+    del about["opset"]
+    about |= {"input_shape": described.input_shape, "mean": described.mean, "std": described.std}
+    rows: list[dict[str, Any]] = [{"precision": EAGER}]
+    remarks = notes(trained)
+    for name, model in models.items():
+        content = litert_file.with_description(
+            model, about | {"precision": name, "scores": scores[name]}
+        )
+        with atomic_write(folder / f"{name}.tflite") as file:
+            file.write(content)
+        difference = largest_difference(logits[name], logits[EAGER])
+        rows.append(
+            {
+                "precision": name,
+                "file_bytes": len(content),
+                "largest_logit_difference": difference,
+            }
+        )
+        floats = litert_file.float_operators(model)
+        if name == "int8" and floats:
+            remarks.append(f"int8.tflite: operators in float32: {', '.join(floats)}.")
+    for row in rows:
+        row |= score_and_drop(trained.metric, scores[row["precision"]], scores[EAGER])
+    evaluated = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
+    print(budget_text(about | evaluated, rows))
+    print("\n".join(["", *remarks, *(str(folder / f"{name}.tflite") for name in models)]))
+
+
+def after_front_end(
+    full_model: FullModel, student: litert_file.LitertModel
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Waveforms (B, C, S) -> the logits (B, K) of a student that reads log-mels."""
+
+    def logits(waveforms: np.ndarray) -> np.ndarray:
+        return student(full_model.features(torch.from_numpy(waveforms)).numpy())["logits"]
+
+    return logits
 
 
 def check_float32(found: np.ndarray, expected: np.ndarray) -> None:

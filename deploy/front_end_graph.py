@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config import Mel
-from data.features.front_end import KALDI_FLOOR, FrontEnd, analysis_window, htk_mel, mel_edges
+from data.features.front_end import FrontEnd, analysis_window, htk_mel, log_floor, mel_edges
 from deploy.graph import Graph
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
     mel = graph("MatMul", mel_filters(graph, settings, frequencies), spectrum)
     mel = graph("Transpose", logarithm(graph, mel, settings), perm=[0, 2, 1])  # (B C, T, F)
     mel = graph.reshape(graph("Unsqueeze", mel, [1]), (-1, settings.channels, 0, 0))
+    if settings.top_db:
+        largest = graph("ReduceMax", mel, [1, 2, 3])
+        mel = graph("Max", mel, graph("Sub", largest, np.float32(settings.top_db)))
     return graph.finished(normalised(graph, mel, mean, std), "mel")
 
 
@@ -192,7 +195,8 @@ def mel_filters(graph: Graph, settings: Mel, frequencies: np.ndarray) -> str:
 def logarithm(graph: Graph, mel: str, settings: Mel) -> str:
     if settings.log == "none":
         return mel
-    kind, least = ("Add", settings.log_offset) if settings.log_offset else ("Max", KALDI_FLOOR)
+    offset = settings.log_offset
+    kind, least = ("Add", offset) if offset else ("Max", log_floor(settings))
     logarithms = graph("Log", graph(kind, mel, np.float32(least)))
     scale = {"natural": 1.0, "log10": 1 / math.log(10), "decibel": 10 / math.log(10)}[settings.log]
     return logarithms if scale == 1 else graph("Mul", logarithms, np.float32(scale))

@@ -35,7 +35,11 @@ class FullModel(nn.Module):
         self.eval()
 
     def forward(self, waveform: Tensor) -> FullOutput:
-        mel = (self.front_end(waveform) - self.mean) / self.std
+        mel = self.features(waveform)
         logits, embedding, _ = self.model(mel)
         probabilities = logits.softmax(1) if self.single_label else logits.sigmoid()
         return FullOutput(probabilities, logits, embedding, mel)
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """The normalised input of the model: (B, C, S) -> (B, C, T, F), or (B, C, S)."""
+        return (self.front_end(waveform) - self.mean) / self.std

@@ -232,3 +232,12 @@ def for_onnx(quantised: nn.Module) -> nn.Module:
         if isinstance(module, QuantisedLayer):
             found.set_submodule(name, OnnxLayer(module))
     return found
+
+
+def trained_layers(quantised: nn.Module) -> nn.Module:
+    """A float32 copy of a quantised model, with its trained weights before they are rounded."""
+    found = copy.deepcopy(quantised)
+    for name, module in quantised.named_modules():
+        if isinstance(module, QuantisedLayer):
+            found.set_submodule(name, copy.deepcopy(module.layer))
+    return found

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,10 +14,6 @@ from data.features.decode import decode
 from data.features.front_end import pad_or_cut
 from data.tables.clips import ClipTable
 from deploy.full_model import FullModel
-from deploy.onnx_file import logits
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 BATCH_CLIPS = 4
 EAGER = "PyTorch"
@@ -53,15 +48,15 @@ def noise(settings: Mel, clip_seconds: float) -> np.ndarray:
 @torch.inference_mode()
 def all_logits(
     full_model: FullModel,
-    students: Mapping[str, onnxruntime.InferenceSession],
+    students: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     batches: Iterable[np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Logits (N, K) of PyTorch, under the name EAGER, and of each student."""
+    """Logits (N, K) of PyTorch, under the name EAGER, and of each student, (B, C, S) -> (B, K)."""
     found: dict[str, list[np.ndarray]] = {EAGER: [], **{name: [] for name in students}}
     for waveforms in batches:
         found[EAGER].append(full_model(torch.from_numpy(waveforms)).logits.numpy())
         for name, student in students.items():
-            found[name].append(logits(student, waveforms))
+            found[name].append(student(waveforms))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

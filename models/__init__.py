@@ -13,11 +13,13 @@ from torch import nn
 
 from config import choose
 from models.ast import SpectrogramTransformer
+from models.ced import CedTransformer
 from models.cnn_lstm import CnnLstm
 from models.cp_mobile import CpMobile
 from models.cp_resnet import CpResnet
 from models.dcase_net import DcaseNet
 from models.dcase_small import DcaseSmall
+from models.dymn import DyMN
 from models.efficientnet import EfficientNet
 from models.mel_resnet import MelResnet
 from models.mn import MN
@@ -29,11 +31,13 @@ from models.yamnet import Yamnet
 
 MODELS = {
     "ast": SpectrogramTransformer,
+    "ced": CedTransformer,
     "cnn_lstm": CnnLstm,
     "cp_mobile": CpMobile,
     "cp_resnet": CpResnet,
     "dcase_net": DcaseNet,
     "dcase_small": DcaseSmall,
+    "dymn": DyMN,
     "efficientnet": EfficientNet,
     "mel_resnet": MelResnet,
     "mn": MN,

@@ -17,6 +17,7 @@ from models import MODELS, find_model
 from models.cost import cost
 
 FRAMES = 998  # of 10 s at a hop of 10 ms
+BANDS = 128  # of weights that have no front end of their own
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,12 @@ def pretrained_lines() -> Iterator[str]:
         with torch.device("meta"):
             model = MODELS[named.model](
                 num_classes=named.classes,
-                input_shape=(1, FRAMES, named.front_end.num_bands),
+                input_shape=(1, FRAMES, named.front_end.num_bands if named.front_end else BANDS),
                 **named.options,
             )
         parameters = sum(p.numel() for p in model.parameters())
-        score = f"{named.mean_average_precision:.3f}"
+        known = named.mean_average_precision is not None
+        score = f"{named.mean_average_precision:.3f}" if known else "-"
         yield row(name, named.model, score, f"{parameters:,}", named.licence)
 
 

@@ -184,8 +184,9 @@ def convolution(
 
 def init_weights(layer: nn.Module) -> None:
     """The initialisation of the published network."""
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out")
     elif isinstance(layer, nn.Linear):
         nn.init.normal_(layer.weight, std=0.01)
+    if isinstance(layer, nn.Conv1d | nn.Linear) and layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from config import ConfigError, UserError
 from models.ast import SpectrogramTransformer
+from models.ced import CedTransformer
 from models.output import CLASSIFIER
 from models.passt import PatchoutTransformer
 from models.published import fill, to_model_names
@@ -17,7 +18,7 @@ TIMM_NAMES = ("conv_stem.weight", "patch_embed.proj.weight")
 PASST_NAME = "time_new_pos_embed"  # in PaSST checkpoints, which have timm's names too
 FIRST_LAYERS = {"features.conv_stem.weight", "patch_embed.weight"}
 POSITIONS = {"positions": None, "frequency_positions": None, "time_positions": 0}
-"""Position embeddings of ast and passt -> where the crop for shorter clips starts; None: middle."""
+"""Position embeddings of transformers -> where the crop for shorter clips starts; None: middle."""
 
 
 def imagenet_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -70,7 +71,7 @@ def load_pretrained(
             grey = weights[name].sum(1, keepdim=True) / (3 if colours == "average" else 1)
             channels = own[name].shape[1]
             weights[name] = grey.expand(-1, channels, -1, -1) / channels
-    if isinstance(model, SpectrogramTransformer | PatchoutTransformer):
+    if isinstance(model, SpectrogramTransformer | PatchoutTransformer | CedTransformer):
         for name in POSITIONS.keys() & weights.keys() & own.keys():
             for axis, length in enumerate(own[name].shape[:-1]):
                 weights[name] = interpolate_positions(weights[name], axis, length, POSITIONS[name])

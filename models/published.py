@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from models.psla_weights import is_psla, translate_psla
 from models.tensor_file import load_tensors
 from models.tflite_file import read_tflite
 from models.yamnet_weights import is_yamnet, read_keras, translate_yamnet
+
+Names = Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]
 
 VGGISH_CONVOLUTIONS = {
     "features.0": "conv1.0",
@@ -76,12 +78,38 @@ MN_NAMES = (  # features.4.block.2.conc_se_layers.0.fc1.weight … classifier.5.
     (re.compile(r"^classifier\.5\."), "classifier."),
 )
 
+DYMN_NAMES = (  # layers.3.exp_conv.residuals.0.weight … out_c.0.weight
+    (re.compile(r"^model\."), ""),
+    (re.compile(r"^in_c\."), "features.0."),
+    (re.compile(r"^layers\.(\d+)\."), lambda found: f"features.{int(found[1]) + 1}."),
+    (re.compile(r"^out_c\."), "features.16."),
+    (re.compile(r"\.residuals\.0\."), ".attention."),
+    (re.compile(r"\.exp_(conv\.|(?=norm\.))"), ".expand."),
+    (re.compile(r"\.depth_(conv\.|(?=norm\.))"), ".depthwise."),
+    (re.compile(r"\.proj_(conv\.|(?=norm\.))"), ".project."),
+    (re.compile(r"\.depth_act\.coef_net\.0\."), ".relu.coefficients."),
+    (re.compile(r"\.context_gen\.joint_conv\."), ".context.joint.0."),
+    (re.compile(r"\.context_gen\.joint_norm\."), ".context.joint.1."),
+    (re.compile(r"\.context_gen\.conv_f\."), ".context.frequency."),
+    (re.compile(r"\.context_gen\.conv_t\."), ".context.time."),
+    (re.compile(r"^classifier\.2\."), "fc.0."),
+    (re.compile(r"^classifier\.5\."), "classifier."),
+)
+DYMN_CONSTANTS = (".depth_act.lambdas", ".depth_act.init_v")  # of its dynamic ReLU
+
 TRANSFORMER_NAMES = (  # module.v.blocks.0.attn.qkv.weight … mlp_head.1.weight, net.head.1.weight
     (re.compile(r"^(module\.)?(v\.)?"), ""),
     (re.compile(r"^(model\.)?(net\.)?"), ""),
     (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
     (re.compile(r"^(mlp_)?head\.(\d)\."), r"classifier.\2."),
 )
+CED_NAMES = (  # init_bn.1.weight … outputlayer.1.weight; encoder.init_bn.weight on Hugging Face
+    (re.compile(r"^encoder\."), ""),
+    (re.compile(r"^init_bn\.(1\.)?"), "band_norm."),
+    (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
+    (re.compile(r"^outputlayer\."), "classifier."),
+)
+CED_POSITIONS = {"time_pos_embed": "time_positions", "freq_pos_embed": "frequency_positions"}
 AST_BANDS = {  # number of patches -> those in frequency, of the published checkpoints
     1212: 12,  # 1024 frames, strides of 10
     850: 10,  # 12
@@ -100,7 +128,10 @@ ENTRIES = ("state_dict", "model_state_dict", "model")  # of a checkpoint with mo
 LISTED = 3  # tensors of each kind that do not fit, in a message
 
 PASST_POSITIONS = {
-    "time_positions": ("time", "STRIDE_TIME, TIME_PATCHES or the length of the clips"),
+    "time_positions": (
+        "time",
+        "STRIDE_TIME, TIME_PATCHES, CHUNK_FRAMES or the length of the clips",
+    ),
     "frequency_positions": ("frequency", "STRIDE_FREQUENCY or the bands"),
 }
 
@@ -111,9 +142,9 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     Supported are the parameter names of torchvggish's VGGish (for dcase_net; only the convolutions
     are used), of the published urban sound tagging system (for dcase_net and dcase_small, all
     layers, or the convolutions only; for cnn_lstm with `time_first` off, and mobilenetv2), of the
-    published specialist system (for raw_resnet), of AST, PaSST, EfficientAT's MobileNetV3 (for
-    mn), PSLA (for efficientnet with CONVENTIONS = tensorflow), YAMNet, and of CP-Mobile and
-    CP-ResNet of the published low-complexity scene systems.
+    published specialist system (for raw_resnet), of AST, PaSST, CED, EfficientAT's MobileNetV3 and
+    DyMN (for mn and dymn), PSLA (for efficientnet with CONVENTIONS = tensorflow), YAMNet, and of
+    CP-Mobile and CP-ResNet of the published low-complexity scene systems.
     Raises UserError that names the first tensors that are missing, unexpected or of another shape;
     the model is then unchanged.
     """
@@ -206,12 +237,16 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
         return translate_yamnet(state_dict, own)
     if is_psla(state_dict):
         return translate_psla(state_dict, own)
+    if "outputlayer.1.weight" in state_dict:
+        return translate_ced(state_dict)
     if any(name.endswith("patch_embed.proj.weight") for name in state_dict):
         return translate_transformer(state_dict, own)
     if "conv_stem.weight" in state_dict:
         return translate_efficientnet(state_dict)
     if any(name.endswith("feed_forward.0.weight") for name in state_dict):
         return rename_and_transpose(state_dict, CP_NAMES)
+    if any(".context_gen." in name for name in state_dict):
+        return translate_dymn(state_dict, own)
     if any(".conc_se_layers." in name for name in state_dict):
         return rename_and_transpose(state_dict, MN_NAMES)
     if is_cnn_lstm(state_dict):
@@ -287,6 +322,21 @@ def split_positions(grid: Tensor, own: Mapping[str, Tensor]) -> dict[str, Tensor
     return {"time_positions": resized.mean(1), "frequency_positions": resized.mean(0)}
 
 
+def translate_ced(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate CED, without the tables of its front end; time is the width of its images."""
+    weights = {
+        rename(name, CED_NAMES): tensor
+        for name, tensor in state_dict.items()
+        if not name.startswith("front_end.")
+    }
+    if (patches := weights.get("patch_embed.weight")) is not None:
+        weights["patch_embed.weight"] = patches.transpose(2, 3)
+    for theirs, ours in CED_POSITIONS.items():
+        if theirs in weights:  # (1, D, 1, T') and (1, D, F', 1)
+            weights[ours] = weights.pop(theirs)[0].flatten(1).T
+    return weights
+
+
 def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Translate timm's EfficientNet, without the classifier; time is the width of its images."""
     return {
@@ -296,9 +346,26 @@ def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
     }
 
 
-def rename_and_transpose(
-    state_dict: Mapping[str, Tensor], names: Sequence[tuple[re.Pattern[str], str]]
+def translate_dymn(
+    state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
+    """Translate EfficientAT's DyMN, which has no temperature: that of the model is kept.
+
+    Its four kernels are rows of (1, 1, 4, values), and its convolutions of sequences are those of
+    images. A tensor of another size stays as it is.
+    """
+    weights = {"temperature": own["temperature"]} if "temperature" in own else {}
+    for name, tensor in state_dict.items():
+        if name.endswith(DYMN_CONSTANTS):
+            continue
+        expected = own.get(renamed := rename(name, DYMN_NAMES))
+        if expected is not None and tensor.numel() == expected.numel():
+            tensor = tensor.reshape(expected.shape)
+        weights[renamed] = tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
+    return weights
+
+
+def rename_and_transpose(state_dict: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
     """Translate a network whose images have time as width."""
     return {
         rename(name, names): tensor.transpose(2, 3) if tensor.ndim == 4 else tensor
@@ -306,7 +373,7 @@ def rename_and_transpose(
     }
 
 
-def rename(name: str, names: Sequence[tuple[re.Pattern[str], str]]) -> str:
+def rename(name: str, names: Names) -> str:
     for pattern, replacement in names:
         name = pattern.sub(replacement, name)
     return name

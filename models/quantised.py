@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from config import UserError
+from models.dymn import DynamicConvolution
 from models.folded import WEIGHTED, Weighted, fold_batch_norm
 
 MOMENTUM = 0.01  # of the moving averages of the ranges
@@ -101,14 +102,25 @@ def quantise(model: nn.Module, clips: Sequence[Tensor]) -> nn.Module:
     Source: Schmid et al., DCASE 2023 Task 1, with the quantisation of PyTorch for x86.
     Differs: batch normalisation is folded before the quantisation-aware training, not during it;
     inputs have eight bits, not seven; the output of a layer is rounded at the input of the next.
-    Raises UserError for a model with recurrences, whose weights would stay float32.
+    Raises UserError for a model with recurrences or dynamic convolutions, whose weights would stay
+    float32.
     """
     if any(isinstance(module, nn.RNNBase) for module in model.modules()):
         raise UserError(f"{type(model).__name__} cannot be quantised: it contains a recurrence")
+    check_kernels(model)
     fold_batch_norm(model, clips[0])
     for name, (layer, low, high) in ranges(model, clips).items():
         model.set_submodule(name, QuantisedLayer(layer, low, high))
     return model
+
+
+def check_kernels(model: nn.Module) -> None:
+    """Raises UserError for a model whose kernels depend on the clip, which has no int8."""
+    if any(isinstance(module, DynamicConvolution) for module in model.modules()):
+        raise UserError(
+            f"{type(model).__name__} cannot be quantised to int8: its kernels depend on the clip; "
+            "float32 and float16 are supported"
+        )
 
 
 @torch.no_grad()

@@ -16,8 +16,14 @@ class Size(NamedTuple):
     heads: int  # of 64 each
 
 
-SIZES = {"micro": Size(128, 2), "tiny": Size(192, 3), "small": Size(384, 6), "base": Size(768, 12)}
-"""Those of DeiT, Touvron et al., arXiv:2012.12877, and a smaller one, micro."""
+SIZES = {
+    "micro": Size(128, 2),
+    "tiny": Size(192, 3),
+    "mini": Size(256, 4),
+    "small": Size(384, 6),
+    "base": Size(768, 12),
+}
+"""Those of DeiT, Touvron et al., arXiv:2012.12877; mini, of CED; and a smaller one, micro."""
 
 IMAGENET = {  # timm's name of the ImageNet weights, for the published depth
     "tiny": "deit_tiny_distilled_patch16_224",
@@ -52,7 +58,7 @@ def interpolate_positions(
 
 
 def encode(
-    blocks: nn.ModuleList, special_tokens: Tensor, patches: Tensor
+    blocks: nn.ModuleList, special_tokens: Tensor | None, patches: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The special tokens after all blocks, and the patches after each quarter of them as maps.
 
@@ -60,8 +66,10 @@ def encode(
     without a grid, (B, N, D), give maps (B, N, D).
     """
     clips, *grid, _ = patches.shape
-    special = len(special_tokens)
-    x = torch.cat((special_tokens.expand(clips, -1, -1), patches.flatten(1, -2)), dim=1)
+    x, special = patches.flatten(1, -2), 0
+    if special_tokens is not None:
+        special = len(special_tokens)
+        x = torch.cat((special_tokens.expand(clips, -1, -1), x), dim=1)
     ends = map_ends(len(blocks))
     maps = []
     for number, block in enumerate(blocks, 1):

@@ -4,6 +4,7 @@ Commands run in one folder, `place`. REPLACED and STAND_INS list what differs fr
 would need a network, hours, or other machines.
 """
 
+import json
 import os
 import re
 import shlex
@@ -48,6 +49,8 @@ REPLACED = {
     "-m benchmarks.startup": "-m benchmarks.startup --help",  # takes a minute
     "--logdir": "--inspect --logdir",  # without a server
     "pip install": "pip install --dry-run --no-index",  # the packages are installed
+    "-m http.server": "-m http.server --help",  # tests/deploy/test_browser_page.py serves the page
+    "--format browser": "--format browser --help",  # needs onnxruntime-web
     "./deploy": "--no-build-isolation HERE/deploy",
     "--nproc-per-node 4": "--nproc-per-node 1",  # tests/training/test_distributed.py has two
     "--nnodes 2": "--nnodes 1",
@@ -120,6 +123,8 @@ def place(tmp_path_factory):
     text = (folder / "config.ini").read_text()
     own = re.sub(r"\[teacher\].*?(?=\[student\])", lambda _: section, text, flags=re.DOTALL)
     (folder / "own.ini").write_text(own)
+    node = {"id": "0", "name": "low", "child_ids": [], "restrictions": []}
+    (folder / "ontology.json").write_text(json.dumps([node]))
     layers = {"1": nn.Linear(98 * 16, 64), "3": nn.Linear(64, 2)}
     torch.save(nn.ModuleDict(layers).state_dict(), folder / "my_teacher.pt")
     shutil.copy(folder / "recordings/test_02.wav", folder / "street.wav")

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+import deploy.browser_page
 import export_student
 from config import load, run_script
 from tests.resealed import reseal
@@ -106,6 +108,20 @@ def shape_of(value):
     return value.type.tensor_type.shape.dim
 
 
+def test_the_browser_page_has_the_students_of_the_chosen_precisions(export, place, monkeypatch):
+    monkeypatch.setattr(deploy.browser_page, "RUNTIME", place)
+    status, printed = export("--variant", "ce", "--format", "browser", "--precision", "int8")
+    assert (status, "run `npm install --prefix" in printed) == (1, True)
+    assert not (place / FOLDER / "browser").exists()
+    for name in deploy.browser_page.RUNTIME_FILES:
+        (place / name).write_text(name)
+    status, printed = export("--variant", "ce", "--format", "browser", "--precision", "int8")
+    assert status == 0
+    assert f"python -m http.server --bind 127.0.0.1 --directory {FOLDER}/browser" in printed
+    assert (place / FOLDER / "browser/students.json").read_text() == '["int8.onnx"]'
+    onnxruntime.InferenceSession(place / FOLDER / "browser/int8.onnx")
+
+
 def test_the_budget_is_printed_and_written(place):
     printed = (place / "printed").read_text()
     written = json.loads((place / FOLDER / "budget.json").read_text())
@@ -150,7 +166,8 @@ WRONG = [
     (("--role", "teacher", "--variant", "ce"), "--variant: a teacher has none"),
     (("--format", "executorch", "--precision", "int8"), "executorch supports only float32"),
     (("--format", "c", "--precision", "float16"), "c supports only float32 and int8"),
-    (("--format", "tflite"), "invalid choice"),
+    (("--format", "tflite", "--precision", "float16"), "tflite supports only float32 and int8"),
+    (("--format", "coreml"), "invalid choice"),
 ]
 
 
@@ -249,6 +266,35 @@ def test_a_missing_executorch_is_named(export):
     status, printed = export("--variant", "ce", "--format", "executorch")
     assert status == 1
     assert "python -m pip install executorch" in printed
+
+
+@pytest.mark.skipif(bool(importlib.util.find_spec("litert_torch")), reason="it is installed")
+def test_a_missing_litert_torch_is_named(export):
+    status, printed = export("--variant", "ce", "--format", "tflite")
+    assert status == 1
+    assert "python -m pip install -r requirements-tflite.txt" in printed
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("litert_torch"),
+    reason="requires litert-torch: pip install -r requirements-tflite.txt",
+)
+def test_litert_files_have_labels_and_a_description(export, place):
+    status, printed = export("--variant", "ce", "--format", "tflite", "--precision", "float32,int8")
+    assert status == 0
+    metrics = json.loads((place / FOLDER / "metrics.json").read_text())
+    for precision in ("float32", "int8"):
+        path = FOLDER / f"{precision}.tflite"
+        assert re.search(rf"^{precision} +[\d.]+ kB ", printed, re.M)
+        assert str(path) in printed
+        with zipfile.ZipFile(place / path) as archive:
+            assert archive.read("labels.txt") == b"high\nlow\n"
+            found = json.loads(archive.read("soundstill.json"))
+        assert (found["precision"], found["any_length"]) == (precision, False)
+        assert found["input_shape"] == [1, 48, 12]
+        assert len(found["mean"]) == len(found["std"]) == 1
+        if precision == "float32":
+            assert found["scores"]["accuracy"] == metrics["figures"]["accuracy"]
 
 
 @pytest.mark.parametrize(

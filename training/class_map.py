@@ -36,9 +36,12 @@ def one_each(classes: int, task: Task) -> ClassMap:
 def classes_of_init(init: str, path: Path | None) -> Known | None:
     """Those of a published model by its name, or of the weights of a training at `path`.
 
-    None where they are not known: other files have no names.
+    None where they are not known: other files have no names, and weights from ImageNet none of
+    sounds.
     """
     if init in PRETRAINED:
+        if not PRETRAINED[init].has_classifier:
+            return None
         names = class_names(init)
         return Known("init", f"INIT = {init}", names, one_each(len(names), "multi_label"))
     if path is None or not (found := find_description(path)):

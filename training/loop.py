@@ -15,6 +15,7 @@ from torch.optim.swa_utils import update_bn
 from config import Role as RoleSettings
 from config import UserError
 from data.loading.batches import Batches
+from models.dymn import lower_temperature
 from models.freeze import training_mode
 from models.quantised import freeze_ranges
 from training.device import forward_precision
@@ -68,6 +69,8 @@ def fit(
         started = time.perf_counter()
         seed_epoch(seed, epoch)
         training_mode(model, settings.freeze)
+        if epoch and not settings.freezes_backbone:
+            lower_temperature(model)
         if 0 < freeze_from_epoch <= epoch + 1:
             freeze_ranges(model)
         means = train_epoch(state, batches, device, precision, bar)

@@ -42,6 +42,18 @@ class Mel:
     )
     log: Literal["natural", "log10", "decibel", "none"] = key("natural", "decibel: 10 log10")
     log_offset: float = key(0.01, "added before the logarithm", low=0)
+    log_floor: float = key(
+        0.0,
+        "the least value before the logarithm, where LOG_OFFSET is 0; 0: none, or 1.19e-7 for "
+        "FRAMING = kaldi",
+        low=0,
+    )
+    top_db: float = key(
+        0.0,
+        "dB; values further below the largest of the clip are set to this far below it, as in "
+        "librosa and torchaudio; requires LOG = decibel; 0: no limit",
+        low=0,
+    )
     padding: Literal["signal", "log_zero"] = key(
         "signal",
         "of short clips; signal: silence; log_zero: zeros after the logarithm, as in the published "
@@ -92,10 +104,17 @@ class Mel:
             )
         if self.framing == "passt" and not self.pre_emphasis:
             raise ConfigError("[mel] framing", "found 'passt', but PRE_EMPHASIS is 0")
-        if self.log != "none" and self.log_offset == 0 and self.framing != "kaldi":
+        if self.log_floor and self.log_offset:
+            found = f"found {self.log_floor:g}, but LOG_OFFSET is {self.log_offset:g}, not 0"
+            raise ConfigError("[mel] log_floor", found)
+        has_least = self.log_offset or self.log_floor or self.framing == "kaldi"
+        if self.log != "none" and not has_least:
             raise ConfigError(
-                "[mel] log_offset", "digital silence has no logarithm: expected more than 0"
+                "[mel] log_offset",
+                "digital silence has no logarithm: expected more than 0, or LOG_FLOOR",
             )
+        if self.top_db and self.log != "decibel":
+            raise ConfigError("[mel] top_db", f"found {self.top_db:g}, but LOG is {self.log}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from config import Mel
-from data.features.front_end import KALDI_FLOOR
+from data.features.front_end import log_floor
 
 CELL_SECONDS, CELL_MELS = 0.010, 20.0  # of noise: about a frame and a band of a 128-band log-mel
 STYLE_FLOOR = 1e-6  # of the variances of bands
@@ -143,5 +143,5 @@ def to_log(linear: Tensor, grid: Mel) -> Tensor:
     if grid.front_end == "waveform" or grid.log == "none":
         return linear
     offset = grid.log_offset
-    linear = linear + offset if offset else linear.clamp_min(KALDI_FLOOR)
+    linear = linear + offset if offset else linear.clamp_min(log_floor(grid))
     return torch.log(linear) / log_unit(grid)

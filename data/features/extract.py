@@ -145,7 +145,7 @@ def source(settings: Mel) -> Source:
 def spectrum_key(settings: Mel) -> tuple[Any, ...]:
     """Equal for front ends that differ only after the spectrum, and so share it."""
     bands = ("num_bands", "mel_min_hz", "mel_max_hz", "mel_scale")
-    later = (*bands, "log", "log_offset", "padding", *NORMALISATION)
+    later = (*bands, "log", "log_offset", "log_floor", "top_db", "padding", *NORMALISATION)
     return tuple(value for name, value in asdict(settings).items() if name not in later)
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from config import ConfigError, Mel
 
-KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies, where LOG_OFFSET is 0
+KALDI_FLOOR = torch.finfo(torch.float32).eps  # of the mel energies
 SHORT_SECONDS, SHORT_PADDED_SECONDS = 1.0, 1.01  # of padding = log_zero
 
 
@@ -87,10 +87,12 @@ class FrontEnd(nn.Module):
         mel = spectrum @ self.filters
         if settings.log != "none":
             offset = settings.log_offset
-            mel = mel + offset if offset else mel.clamp(min=KALDI_FLOOR)
+            mel = mel + offset if offset else mel.clamp(min=log_floor(settings))
             mel = mel.log() if settings.log == "natural" else mel.log10()
         if settings.log == "decibel":
             mel = 10.0 * mel
+        if settings.top_db:
+            mel = torch.maximum(mel, mel.amax((1, 2, 3), keepdim=True) - settings.top_db)
         if settings.padding == "log_zero" and lengths is not None:
             time = torch.arange(mel.shape[-2], device=mel.device)
             beyond = time >= self.real_frames(lengths.to(mel.device))[:, None]
@@ -125,6 +127,11 @@ class FrontEnd(nn.Module):
         if settings.front_end == "waveform":
             return settings.channels, samples
         return settings.channels, self.frames(samples), settings.num_bands
+
+
+def log_floor(settings: Mel) -> float:
+    """The least mel energy, where LOG_OFFSET is 0."""
+    return settings.log_floor or KALDI_FLOOR
 
 
 def pad_or_cut(waveform: Tensor, samples: int) -> Tensor:

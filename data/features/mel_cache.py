@@ -30,13 +30,16 @@ from data.tables.clips import FILES, ClipTable
 from data.tables.sources import check_unchanged
 
 NORMALISATION = ("normalise", "mean", "std")
+UNSET = {"log_floor": 0.0, "top_db": 0.0}  # newer keys, not recorded: older caches are still found
 FORMAT = 1  # increased whenever the same settings give other bytes
 FIX = "run make_mel.py with this configuration"
 
 
 def front_end_fields(settings: Mel) -> dict[str, Any]:
     """The settings that the features depend on; normalisation happens in training."""
-    kept = {k: v for k, v in asdict(settings).items() if k not in NORMALISATION}
+    kept = {
+        k: v for k, v in asdict(settings).items() if k not in NORMALISATION and v != UNSET.get(k)
+    }
     if settings.front_end == "waveform":
         kept = {k: kept[k] for k in ("front_end", "sample_rate", "channels", "pre_emphasis")}
     return kept

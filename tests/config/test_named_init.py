@@ -18,8 +18,9 @@ def test_a_name_brings_the_model_its_options_and_its_front_end(ini, name, role):
     section = getattr(found, role)
     assert (section.init, section.model) == (name, named.model)
     assert section.options.keys() == named.options.keys() | named.classifier_options.keys()
-    theirs = dataclasses.asdict(named.front_end)
+    theirs = dataclasses.asdict(named.front_end or (StudentMel() if role == "student" else Mel()))
     assert dataclasses.asdict(found.mel_of(role)) == theirs
+    assert section.load_classifier == named.has_classifier
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,18 @@ def test_equal_values_and_other_keys_may_be_set(ini, same):
 )
 def test_another_value_is_an_error_that_names_both(ini, text, message):
     assert complaint(ini, YAMNET + text) == message
+
+
+def test_weights_of_imagenet_have_no_classifier_and_any_front_end(ini):
+    text = "[teacher]\nINIT = dymn10_im\n"
+    found = ini(text + "[mel]\nNUM_BANDS = 40")
+    assert (found.teacher_mel.num_bands, found.teacher.options["kernel_temperature"]) == (
+        40,
+        "30.0",
+    )
+    assert complaint(ini, text + "LOAD_CLASSIFIER = yes") == (
+        "x.ini [teacher] load_classifier: found yes, but INIT = dymn10_im of [teacher] requires no"
+    )
 
 
 def test_a_key_of_the_role_may_correct_one_of_both(ini):

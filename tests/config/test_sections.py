@@ -32,6 +32,14 @@ from tests.config.conftest import complaint
         ),
         ("[mel]\nFRAMING = passt", "x.ini [mel] framing: found 'passt', but PRE_EMPHASIS is 0"),
         ("[mel]\nLOG_OFFSET_TEACHER = 0", "x.ini [mel.teacher] log_offset: digital silence has no"),
+        (
+            "[mel.teacher]\nLOG_FLOOR = 1e-10",
+            "x.ini [mel.teacher] log_floor: found 1e-10, but LOG_OFFSET is 0.01, not 0",
+        ),
+        (
+            "[mel.teacher]\nTOP_DB = 80",
+            "x.ini [mel.teacher] top_db: found 80, but LOG is natural",
+        ),
         # 0.0001 s of 4 kHz round to no sample at all
         (
             "[mel]\nSAMPLE_RATE = 4000\nMEL_MAX_HZ = 2000\nSTFT_HOP_LENGTH_SECONDS = 0.0001",

@@ -242,11 +242,12 @@ def test_the_bytes_are_those_of_the_compiled_program(tiny):
     assert package.arena_bytes <= bss <= package.arena_bytes + 64
 
 
-def test_a_waveform_model_and_stereo_are_refused(tiny):
+def test_a_front_end_that_c_does_not_have_is_refused(tiny):
     graph, description, *_ = tiny
     for changes, message in (
         ({"front_end": "waveform"}, r"supports only \[mel\] FRONT_END = mel, found waveform"),
         ({"channels": 2}, r"supports only \[mel\] CHANNELS = 1, found 2"),
+        ({"log": "decibel", "top_db": 80.0}, r"supports only \[mel\] TOP_DB = 0, found 80"),
     ):
         other = replace(description, front_end=replace(description.front_end, **changes))
         with pytest.raises(UserError, match=message):

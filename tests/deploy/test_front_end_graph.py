@@ -49,6 +49,8 @@ SETTINGS = [
     {"framing": "kaldi", "window": "povey", "spectrum": "power", "pre_emphasis": 0.97},
     {"framing": "kaldi", "spectrum": "power", "log_offset": 0.0},
     {"spectrum": "power", "log": "decibel"},
+    {"spectrum": "power", "log": "decibel", "log_offset": 0.0, "log_floor": 1e-10, "channels": 2},
+    {"spectrum": "power", "log": "decibel", "top_db": 20.0, "channels": 2},
     {"log": "none"},
     {"pre_emphasis": 0.97, "channels": 2},
     {"pre_emphasis": 0.97, "framing": "centred"},

@@ -16,6 +16,8 @@ from models.output import Output
 
 REDUCED = {  # smaller settings of the large models
     "ast": {"size": "micro", "depth": 2},
+    "dymn": {"width_mult": 0.1},
+    "ced": {"size": "micro", "depth": 1},
     "efficientnet": {"width_mult": 0.1, "depth_mult": 0.1},
     "mn": {"width_mult": 0.1},
     "passt": {"size": "micro", "depth": 1},
@@ -24,12 +26,14 @@ REDUCED = {  # smaller settings of the large models
 CASES = [
     *((name, REDUCED.get(name, {})) for name in sorted(MODELS)),
     ("ast", {"size": "micro", "depth": 1, "stride_time": 16, "stride_frequency": 4}),
+    ("ced", {"size": "micro", "depth": 2, "chunk_frames": 24}),
     ("cnn_lstm", {"time_first": False}),
     ("cp_mobile", {"version": "dcase2023", "base_channels": 8}),
     ("cp_resnet", {"rho": 1, "base_channels": 12}),
     ("dcase_net", {"width_mult": 0.1, "batch_norm": True}),
     ("dcase_small", {"width_mult": 0.01, "batch_norm": True, "dropout": 0.5}),
     ("dcase_small", {"width_mult": 2.0}),
+    ("dymn", {"width_mult": 0.1, "dynamic": "replace_se", "kernel_temperature": 30.0}),
     ("efficientnet", {"pooling": "attention", "width_mult": 0.1, "depth_mult": 0.1}),
     ("mel_resnet", {"width_mult": 0.1, "downsampling": "pooling"}),
     ("mn", {"width_mult": 0.1, "head": "fully_convolutional", "strides": "2211"}),
@@ -170,7 +174,11 @@ def test_the_cost_is_that_of_the_weights_file(name, options, tmp_path):
 @pytest.mark.parametrize("input_shape", [(1, 16_000), (1, 4, 64), (0, 998, 64)], ids=str)
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_an_input_that_is_too_small_is_an_error_with_its_sizes(name, input_shape):
-    if name in ("efficientnet", "mn", "mobilenetv2", "yamnet") and input_shape == (1, 4, 64):
+    if name in ("dymn", "efficientnet", "mn", "mobilenetv2", "yamnet") and input_shape == (
+        1,
+        4,
+        64,
+    ):
         input_shape = (1, 4, 32)
     with pytest.raises(ConfigError, match=f"{name}.*{input_shape[-1]}"):
         build(name, {}, input_shape)
@@ -180,8 +188,8 @@ def test_an_input_that_is_too_small_is_an_error_with_its_sizes(name, input_shape
 @pytest.mark.parametrize(
     "name",
     [
-        *("dcase_net", "dcase_small", "efficientnet", "mel_resnet", "mn", "mobilenetv2"),
-        *("raw_resnet", "yamnet"),
+        *("dcase_net", "dcase_small", "dymn", "efficientnet", "mel_resnet", "mn"),
+        *("mobilenetv2", "raw_resnet", "yamnet"),
     ],
 )
 def test_a_width_must_be_positive(name, width_mult):

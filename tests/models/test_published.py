@@ -439,7 +439,7 @@ def test_the_published_passt_gives_the_same_logits_for_its_clips_and_shorter_one
     [
         (
             {"frames": 998, "stride_time": 12, "stride_frequency": 12},
-            "its positions in time are 83, this model's 82: set STRIDE_TIME, TIME_PATCHES or",
+            "its positions in time are 83, this model's 82: set STRIDE_TIME, TIME_PATCHES, CHUNK",
         ),
         (
             {"time_patches": 83, "bands": 64},

@@ -63,7 +63,7 @@ def test_ranges_are_moving_averages_until_they_are_frozen():
     assert layer.train().training
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - {"cnn_lstm"}))
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"cnn_lstm", "dymn"}))
 @torch.no_grad()
 def test_every_model_has_nearly_the_same_outputs(name):
     description = described(name)

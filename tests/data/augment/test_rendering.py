@@ -21,7 +21,10 @@ def test_the_logarithm_is_undone(log):
 
 
 @pytest.mark.parametrize("log", ["natural", "log10", "decibel"])
-@pytest.mark.parametrize("offset", [{}, {"framing": "kaldi", "log_offset": 0.0}])
+@pytest.mark.parametrize(
+    "offset",
+    [{}, {"framing": "kaldi", "log_offset": 0.0}, {"log_offset": 0.0, "log_floor": 1e-10}],
+)
 def test_the_logarithm_of_0_is_that_of_silence_in_the_front_end(log, offset):
     grid = Mel(log=log, num_bands=4, **offset)
     heard = FrontEnd(grid)(torch.zeros(1, 1, 400)).flatten()

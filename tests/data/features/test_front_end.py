@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import Mel
+from config.pretrained import CED_MEL
 from data.features.front_end import FrontEnd, band_centres, mel_filters, pad_or_cut
 
 EXAMPLES = settings(derandomize=True, deadline=None, max_examples=30)
@@ -229,6 +230,21 @@ def test_the_front_end_of_the_dcase_2024_baseline():
     expected = (mel(sound) + 1e-5).log().transpose(2, 3)
     assert expected.shape == (2, 1, 65, 256)
     torch.testing.assert_close(FrontEnd(DCASE_2024)(sound), expected, rtol=0, atol=3e-4)
+
+
+def test_the_front_end_of_ced():
+    """Published: torchaudio's, one clip at a time, to 120 dB below the largest value of a clip."""
+    mel = torchaudio.transforms.MelSpectrogram(16_000, 512, hop_length=160, n_mels=64)
+    to_db = torchaudio.transforms.AmplitudeToDB(top_db=120)
+    sounds = noise(3, 1, 16_160) * torch.tensor([30.0, 1e-3, 1e-6])[:, None, None]
+    sounds[..., 4_000:8_000] = 0
+    expected = torch.stack([to_db(mel(sound)) for sound in sounds]).transpose(2, 3)
+    found = FrontEnd(CED_MEL)(sounds)
+    assert found.shape == expected.shape == (3, 1, 102, 64)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-3)
+    lowest = found.amin((1, 2, 3))
+    torch.testing.assert_close(lowest[0], found[0].max() - 120)
+    assert lowest[1:].tolist() == [-100, -100]
 
 
 @pytest.mark.parametrize(("window", "kaldi"), [("hann_symmetric", "hanning"), ("povey", "povey")])

@@ -13,7 +13,7 @@ import config
 from config import Mel, UserError
 from data.features import cache_writer
 from data.features.cache_writer import BadClip, CacheWriter, stamps_of, write_rows
-from data.features.mel_cache import MelCache, cache_folder
+from data.features.mel_cache import MelCache, cache_folder, front_end_fields
 from data.tables.clips import Clip, ClipTable
 
 SHAPE = (1, 6, 4)
@@ -329,13 +329,20 @@ def folders(tmp_path, *overrides):
         *("mel.fft_size=1024", "mel.framing=centred", "mel.window=povey", "mel.spectrum=power"),
         *("mel.mel_min_hz=0", "mel.mel_max_hz=7000", "mel.mel_scale=slaney", "mel.log=log10"),
         *("mel.log_offset=0.1", "mel.padding=log_zero", "mel.front_end=waveform"),
+        "mel.log_offset=0 mel.log_floor=1e-10",
+        "mel.log=decibel mel.top_db=80",
     ],
 )
 def test_a_setting_that_changes_features_changes_the_folder(tmp_path, override):
-    before, after = folders(tmp_path), folders(tmp_path, override)
+    before, after = folders(tmp_path), folders(tmp_path, *override.split())
     assert before[0] != after[0]
     assert before[0].parent == after[0].parent == Path("features/csv_folder")
     assert len(after[0].name) == 12
+
+
+def test_later_keys_that_are_unset_are_not_recorded():
+    """Caches of versions before those keys are still found."""
+    assert not {"log_floor", "top_db"} & front_end_fields(Mel()).keys()
 
 
 @pytest.mark.parametrize("override", ["mel.normalise=bands", "student.epochs=3", "run.workers=2"])
