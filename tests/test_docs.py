@@ -48,6 +48,8 @@ REPLACED = {
     "recipes/cmkd_esc10.ini": "recipes/cmkd_esc10.ini --help",  # takes an hour
     "-m benchmarks.startup": "-m benchmarks.startup --help",  # takes a minute
     "--logdir": "--inspect --logdir",  # without a server
+    "pip install -r requirements-tflite.txt": "pip --version",  # an extra that is not installed
+    "--format tflite": "--format tflite --help",
     "pip install": "pip install --dry-run --no-index",  # the packages are installed
     "-m http.server": "-m http.server --help",  # tests/deploy/test_browser_page.py serves the page
     "--format browser": "--format browser --help",  # needs onnxruntime-web
