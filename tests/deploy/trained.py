@@ -16,6 +16,7 @@ RATE, SECONDS = 8_000, 1.0
 
 REDUCED = {  # few layers, which are traced quickly, or wide ones, which int8 compresses
     "ast": {"size": "base", "depth": 1},
+    "ced": {"size": "base", "depth": 1},
     "cp_mobile": {"base_channels": 96},
     "efficientnet": {"depth_mult": 0.1},
     "passt": {"size": "base", "depth": 1},
