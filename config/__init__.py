@@ -14,7 +14,7 @@ from config.command_line import (
     run_script,
     script_parser,
 )
-from config.errors import ConfigError, UserError, choose, nearest
+from config.errors import ConfigError, UserError, choose, nearest, reason_of
 from config.fields import flat_items, key_fields, options_field, to_text
 from config.ini import models_of
 from config.options import constructor_options
@@ -72,6 +72,7 @@ __all__ = [
     "options_field",
     "print_any_name",
     "Quantisation",
+    "reason_of",
     "Role",
     "Run",
     "run_script",

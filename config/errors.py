@@ -36,6 +36,11 @@ def choose(where: str, table: Mapping[str, Any], name: str) -> Any:
     return table[name]
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of its text, or its class where it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; nearest: epochs (allowed: …)`: the nearest if any is near, all if few."""
     names = sorted(known)

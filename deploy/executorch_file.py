@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from config import UserError
+from config import UserError, reason_of
 from deploy.full_model import FullModel
 from deploy.model_graph import quiet
 
@@ -45,8 +45,7 @@ def executorch_program(full_model: FullModel, samples: int) -> bytes:
             edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
             return edge.to_executorch().buffer
     except Exception as error:  # the compiler raises almost anything
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"ExecuTorch cannot compile the model: {reason}") from error
+        raise UserError(f"ExecuTorch cannot compile the model: {reason_of(error)}") from error
 
 
 def executorch_logits(program: bytes, waveform: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.onnx.ops import symbolic
 
-from config import UserError
+from config import UserError, reason_of
 from deploy.model_graph import quiet
 from models.quantised import QuantisedLayer
 
@@ -80,8 +80,7 @@ def int8(model: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.Mode
                 raise ValueError("it has no convolution, linear layer or LSTM")
             return with_unsigned_weights(onnx.load(path))
     except Exception as error:  # the quantiser raises almost anything
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"the model cannot be quantised to int8: {reason}") from error
+        raise UserError(f"the model cannot be quantised to int8: {reason_of(error)}") from error
 
 
 def quantise_recurrences(model: onnx.ModelProto, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import torch
 
-from config import UserError
+from config import UserError, reason_of
 
 
 def load_tensors(path: Path, what: str, content: IO[bytes] | None = None) -> Any:
@@ -32,7 +32,7 @@ def load_tensors(path: Path, what: str, content: IO[bytes] | None = None) -> Any
                 "not loaded, since that could execute code; save the tensors alone, such as "
                 "torch.save(model.state_dict(), FILE)"
             ) from None
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = reason_of(error)
         if reason.startswith("Weights only load failed"):
             reason = "it is damaged, or holds more than tensors"
         raise UserError(f"{path}: cannot be read as {what}: {reason}") from None

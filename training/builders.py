@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from config import Config, ConfigError, UserError
+from config import Config, ConfigError, UserError, reason_of
 from config import Role as RoleSettings
 from config.pretrained import PRETRAINED
 from data.checksums import read_finished
@@ -64,8 +64,7 @@ def build_architecture(
     except (RuntimeError, MemoryError, OverflowError) as error:
         if ":" in getattr(config, role).model:  # the user's own code
             raise
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        found = f"cannot be built with its options and these features: {reason}"
+        found = f"cannot be built with its options and these features: {reason_of(error)}"
         raise ConfigError(f"[{role}] model", found) from error
 
 
@@ -79,7 +78,7 @@ def check_crop(experiment: Experiment, role: str, model: nn.Module) -> None:
     try:
         model.eval()(torch.zeros(1, channels, steps, *bands, device=experiment.device))
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = reason_of(error)
         raise ConfigError(
             "[augment] crop_seconds",
             f"{seconds:g} s are {shape} to the {role}, whose model cannot take it: {reason}",

@@ -12,7 +12,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from config import ConfigError
+from config import ConfigError, reason_of
 from data.loading.batches import GIGABYTE
 
 CPU_GIGABYTES = 4.0  # beyond these the page cache of the system keeps what is read often
@@ -32,8 +32,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError("[run] device", f"found {name!r}: {reason}") from None
+        raise ConfigError("[run] device", f"found {name!r}: {reason_of(error)}") from None
     return device
 
 

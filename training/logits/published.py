@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from config import UserError
+from config import UserError, reason_of
 from data.checksums import sha256_of
 from data.tables.clips import read_csv
 from models.tensor_file import load_tensors
@@ -63,8 +63,7 @@ def read_array(path: Path) -> np.ndarray:
     except (OSError, UserError):
         raise
     except Exception as error:  # a damaged file can raise almost anything
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path}: cannot be read as logits: {reason}") from error
+        raise UserError(f"{path}: cannot be read as logits: {reason_of(error)}") from error
     if isinstance(found, torch.Tensor):
         found = found.float().numpy()
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind != "f":
