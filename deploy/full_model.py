@@ -29,7 +29,7 @@ class FullModel(nn.Module):
     def __init__(self, model: nn.Module, described: Description) -> None:
         super().__init__()
         self.front_end, self.model = FrontEnd(described.front_end), model
-        self.single_label = described.task == "single_label"
+        self.task = described.task
         self.register_buffer("mean", torch.tensor(described.mean))
         self.register_buffer("std", torch.tensor(described.std))
         self.eval()
@@ -37,9 +37,13 @@ class FullModel(nn.Module):
     def forward(self, waveform: Tensor) -> FullOutput:
         mel = self.features(waveform)
         logits, embedding, _ = self.model(mel)
-        probabilities = logits.softmax(1) if self.single_label else logits.sigmoid()
-        return FullOutput(probabilities, logits, embedding, mel)
+        return FullOutput(probabilities_of(logits, self.task), logits, embedding, mel)
 
     def features(self, waveform: Tensor) -> Tensor:
         """The normalised input of the model: (B, C, S) -> (B, C, T, F), or (B, C, S)."""
         return (self.front_end(waveform) - self.mean) / self.std
+
+
+def probabilities_of(logits: Tensor, task: str) -> Tensor:
+    """(B, K) -> (B, K)"""
+    return logits.softmax(1) if task == "single_label" else logits.sigmoid()

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from config import UserError
+from config import UserError, reason_of
 from deploy.description import ENTRY, FORMAT
+from deploy.full_model import probabilities_of
 from deploy.model_graph import prepared, quiet
 from deploy.quantise import trained_layers
 from models.stored import Description
@@ -37,11 +38,11 @@ class NamedOutputs(nn.Module):
 
     def __init__(self, model: nn.Module, task: str) -> None:
         super().__init__()
-        self.model, self.single_label = model, task == "single_label"
+        self.model, self.task = model, task
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         logits, embedding, _ = self.model(features)
-        probabilities = logits.softmax(1) if self.single_label else logits.sigmoid()
+        probabilities = probabilities_of(logits, self.task)
         return {"probabilities": probabilities, "logits": logits, "embedding": embedding}
 
 
@@ -82,8 +83,7 @@ def converted(model: nn.Module, described: Description) -> bytes:
         with quiet():
             return litert_torch.convert(named, sample_kwargs=example).model_content()
     except Exception as error:  # the converter raises almost anything
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"LiteRT cannot convert the model: {reason}") from error
+        raise UserError(f"LiteRT cannot convert the model: {reason_of(error)}") from error
 
 
 def int8(model: bytes, calibration: Iterable[np.ndarray]) -> bytes:
@@ -103,8 +103,7 @@ def int8(model: bytes, calibration: Iterable[np.ndarray]) -> bytes:
             ranges = found.calibrate({SIGNATURE: clips}, num_threads=1)
             return bytes(found.quantize(ranges).quantized_model)
     except Exception as error:  # the quantiser raises almost anything
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"LiteRT cannot quantise the model to int8: {reason}") from error
+        raise UserError(f"LiteRT cannot quantise the model to int8: {reason_of(error)}") from error
 
 
 def float_operators(model: bytes) -> list[str]:
