@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from report.study import ABOUT_COMPARISONS, Comparison, comparison_rows
 from report.study_picture import CHOSEN, by_difference, finished, names_of
-from report.table import as_markdown
+from report.table import as_markdown, spread_of
 
 
 def study_markdown(scores: pd.DataFrame | None, compared: pd.DataFrame | None) -> str:
@@ -37,7 +35,7 @@ def scores_markdown(scores: pd.DataFrame) -> str:
     best = scores["validation"].idxmax() if scores["validation"].notna().any() else None
     marks = ["" if row != best else " *" for row in scores.index]
     validation, test = (
-        [spread(*pair) for pair in scores[[name, f"{name}_std"]].to_numpy(float)]
+        [spread_of(*pair) for pair in scores[[name, f"{name}_std"]].to_numpy(float)]
         for name in ("validation", "test")
     )
     named = [names[system] + mark for system, mark in zip(systems, marks, strict=True)]
@@ -45,9 +43,3 @@ def scores_markdown(scores: pd.DataFrame) -> str:
     chosen = f"; *: {CHOSEN}" if best is not None else ""
     about = f"{scores['metric'].iloc[0]}, mean ± standard deviation over n seeds and folds{chosen}"
     return f"{about}:\n\n{as_markdown([['trial', 'validation', 'test', 'n'], *rows])}"
-
-
-def spread(mean: float, std: float) -> str:
-    if math.isnan(mean):
-        return "-"
-    return f"{mean:.4f}" if math.isnan(std) else f"{mean:.4f} ± {std:.4f}"

@@ -5,7 +5,7 @@ It is drawn from the tables that `report.study` writes, also from committed ones
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -129,6 +129,29 @@ def measured(scores: pd.DataFrame | None) -> str:
     return "test score" if scores is None else f"test {scores['metric'].iloc[0]}"
 
 
+def alone(
+    name: str,
+    draw: Callable[[Axes], None],
+    title: str,
+    height: int,
+    left: int,
+    right: int,
+    bottom: int = 40,
+) -> str:
+    """A standalone SVG of one picture, with axes of the width PLOT."""
+    panel = picture(
+        name,
+        draw,
+        title=title,
+        width=left + PLOT + right,
+        height=height,
+        left=left,
+        right=right,
+        bottom=bottom,
+    )
+    return standalone([panel], height)
+
+
 # Differences --------------------------------------------------------------------------------------
 
 
@@ -200,17 +223,8 @@ def forest(compared: pd.DataFrame, scores: pd.DataFrame | None = None) -> str | 
 
     left, bottom = room_for(labels), 56
     height = 24 + len(rows) * ROW + bottom
-    panel = picture(
-        "forest",
-        draw,
-        title=f"{measured(scores)} minus that of {reference_of(table, names)}",
-        width=left + PLOT + P_VALUES,
-        height=height,
-        left=left,
-        right=P_VALUES,
-        bottom=bottom,
-    )
-    return standalone([panel], height)
+    title = f"{measured(scores)} minus that of {reference_of(table, names)}"
+    return alone("forest", draw, title, height, left, P_VALUES, bottom=bottom)
 
 
 def reference_of(compared: pd.DataFrame, names: dict[str, str]) -> str:
@@ -285,16 +299,8 @@ def curves(scores: pd.DataFrame) -> str | None:
 
     left, right = 58, 44 + room_for([*(line.name for line in lines), CHOSEN])
     height = max(260, 80 + ROW * (len(lines) + 1))
-    panel = picture(
-        "curves",
-        draw,
-        title=f"{measured(scores)} over {key}, mean ± standard deviation",
-        width=left + PLOT + right,
-        height=height,
-        left=left,
-        right=right,
-    )
-    return standalone([panel], height)
+    title = f"{measured(scores)} over {key}, mean ± standard deviation"
+    return alone("curves", draw, title, height, left, right)
 
 
 def lines_of(rows: pd.DataFrame, others: Sequence[str]) -> list[Curve]:

@@ -187,11 +187,14 @@ def choice(chosen_on: str) -> str:
 
 
 def spread(values: pd.Series) -> str:
-    if values.empty:
+    return "-" if values.empty else spread_of(values.mean(), values.std())
+
+
+def spread_of(mean: float, std: float) -> str:
+    """Without a standard deviation where it is NaN (one value)."""
+    if math.isnan(mean):
         return "-"
-    if len(values) == 1:
-        return f"{values.iloc[0]:.4f}"
-    return f"{values.mean():.4f} ± {values.std():.4f}"
+    return f"{mean:.4f}" if math.isnan(std) else f"{mean:.4f} ± {std:.4f}"
 
 
 def gain(base: pd.DataFrame, other: pd.DataFrame) -> str:
