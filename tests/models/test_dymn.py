@@ -256,13 +256,3 @@ def test_a_temperature_below_one_is_an_error(temperature):
         ConfigError, match="dymn kernel_temperature: found .*, expected a number from 1"
     ):
         build(kernel_temperature=temperature)
-
-
-def test_maps_are_per_resolution_and_the_embedding_is_the_mean_of_the_last():
-    torch.manual_seed(0)
-    model = build().eval()
-    with torch.no_grad():
-        output = model(torch.randn(2, 1, 70, 40))
-    sizes = [(8, 35, 20), (8, 18, 10), (8, 9, 5), (16, 5, 3), (96, 3, 2)]
-    assert [tuple(m.shape[1:]) for m in output.maps] == sizes
-    torch.testing.assert_close(output.embedding, output.maps[-1].flatten(2).mean(2))

@@ -31,9 +31,9 @@ HARD_SWISH_FROM = 6
 CLASSES = 5
 
 
-def build(input_shape=(1, 70, 40), classes=CLASSES, **options):
+def build(input_shape=(1, 70, 40), classes=CLASSES, name="mn", **options):
     options = {"width_mult": 0.1} | options
-    return MODELS["mn"](num_classes=classes, input_shape=input_shape, **options)
+    return MODELS[name](num_classes=classes, input_shape=input_shape, **options)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,10 @@ def test_the_published_multiply_accumulates():
     assert cost(model, (1, 1000, 128)).macs == 541_078_208  # 0.54 billion, as its table says
 
 
-def test_maps_are_per_resolution_and_the_embedding_is_the_mean_of_the_last():
+@pytest.mark.parametrize("name", ["mn", "dymn"])
+def test_maps_are_per_resolution_and_the_embedding_is_the_mean_of_the_last(name):
     torch.manual_seed(0)
-    model = build().eval()
+    model = build(name=name).eval()
     with torch.no_grad():
         output = model(torch.randn(2, 1, 70, 40))
     sizes = [(8, 35, 20), (8, 18, 10), (8, 9, 5), (16, 5, 3), (96, 3, 2)]
