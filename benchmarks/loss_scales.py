@@ -11,13 +11,13 @@ from the start. No score is computed, and no test clip is used.
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from benchmarks.measure import command_line
 from config import load
 from losses.mix import names_of
 from training.builders import new_model
@@ -37,7 +37,7 @@ def norm(gradients: tuple[Tensor | None, ...]) -> float:
 
 
 def main() -> None:
-    parser = command_line(__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--epochs", type=int, default=5)
