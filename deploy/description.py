@@ -36,6 +36,7 @@ class Description:
     macs: int
     scores: dict[str, float | None]  # None: undefined
     split: str  # on which the scores were computed
+    least_samples: int = 1  # of the shortest window
     thresholds: tuple[float, ...] | None = None  # of the tags, one per class; None: not calibrated
 
     @classmethod
@@ -114,6 +115,7 @@ CHECKS: dict[str, Check] = {
     "channels": number(1, 1024),
     "clip_seconds": number(1e-3, 3600, float),
     "hop_seconds": number(0, 3600, float),
+    "least_samples": number(1, 1e10),
     "any_length": ("true or false", (True, False).__contains__),
     "front_end": ("the settings of a front end", is_front_end),
     "parameters": number(0, 1e15),

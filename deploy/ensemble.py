@@ -68,6 +68,9 @@ def window_and_hop(
         if not student.description.any_length and length != seconds:
             found = f"found {seconds:g} s, but {student.path} takes only windows of {length:g} s"
             raise ConfigError("--window", found)
+        if seconds < student.least_seconds:
+            found = f"found {seconds:g} s, must be at least {student.least_seconds:g} s"
+            raise ConfigError("--window", f"{found} for {student.path}")
     if hop and hop > seconds:
         raise ConfigError("--hop", f"found {hop:g} s, must be at most the window, {seconds:g} s")
     return seconds, hop or seconds

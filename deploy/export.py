@@ -127,7 +127,9 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
         check_float32(logits["float32"], logits[EAGER])
     scores = {name: scores_of(trained, values) for name, values in logits.items()}
     costs = cost(trained.model, described.input_shape)
-    about = metadata(trained, costs, any_length)
+    shape = (described.front_end.channels, trained.samples)
+    least = onnx_file.least_samples(list(students.values()), shape) if any_length else shape[1]
+    about = metadata(trained, costs, any_length, least)
     for name, model in models.items():
         onnx_file.describe(model, about | {"precision": name, "scores": scores[name]})
         onnx_file.write(folder / f"{name}.onnx", model)
@@ -196,7 +198,8 @@ def export_tflite(trained: Trained, precisions: Sequence[str], folder: Path) -> 
     if "float32" in models:
         check_float32(logits["float32"], logits[EAGER])
     scores = {name: scores_of(trained, values) for name, values in logits.items()}
-    about = metadata(trained, cost(trained.model, described.input_shape), any_length=False)
+    costs = cost(trained.model, described.input_shape)
+    about = metadata(trained, costs, any_length=False, least_samples=trained.samples)
     del about["opset"]
     about |= {"input_shape": described.input_shape, "mean": described.mean, "std": described.std}
     rows: list[dict[str, Any]] = [{"precision": EAGER}]
@@ -313,7 +316,7 @@ def speed(student: float, eager: float, clip_seconds: float) -> dict[str, float]
     }
 
 
-def metadata(trained: Trained, costs: Cost, any_length: bool) -> dict[str, Any]:
+def metadata(trained: Trained, costs: Cost, any_length: bool, least_samples: int) -> dict[str, Any]:
     """The metadata that all precisions share: all but the precision and the scores."""
     described = trained.described
     return {
@@ -326,6 +329,7 @@ def metadata(trained: Trained, costs: Cost, any_length: bool) -> dict[str, Any]:
         "clip_seconds": described.clip_seconds,
         "samples": trained.samples,
         "any_length": any_length,
+        "least_samples": least_samples,
         "front_end": asdict(described.front_end),
         "hop_seconds": described.front_end.stft_hop_length_seconds,
         "dataset": trained.dataset,

@@ -44,7 +44,7 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
         waveform = graph("Conv", waveform, kernel, pads=[1 - front_end.lost, 0])
     if settings.front_end == "waveform":
         features = graph.reshape(waveform, (-1, settings.channels, 0))
-        return graph.finished(normalised(graph, features, mean, std), "features")
+        return graph.finished(features=normalised(graph, features, mean, std))
     if front_end.centred:
         half = front_end.window_length // 2
         before = front_end.window_length - half
@@ -56,7 +56,7 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
     if settings.top_db:
         largest = graph("ReduceMax", mel, [1, 2, 3])
         mel = graph("Max", mel, graph("Sub", largest, np.float32(settings.top_db)))
-    return graph.finished(normalised(graph, mel, mean, std), "mel")
+    return graph.finished(mel=normalised(graph, mel, mean, std))
 
 
 def spectrum_of(graph: Graph, waveform: str, front_end: FrontEnd) -> tuple[str, np.ndarray]:

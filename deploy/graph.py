@@ -48,9 +48,10 @@ class Graph:
         self.count += 1
         return f"{self.prefix}_{self.count}"
 
-    def finished(self, value: str, name: str) -> onnx.GraphProto:
-        """The graph so far, with `value` as the output `name`."""
+    def finished(self, **outputs: str) -> onnx.GraphProto:
+        """The graph so far, with outputs of these names."""
         from onnx import helper
 
-        self.nodes.append(helper.make_node("Identity", [value], [name], name))
+        for name, value in outputs.items():
+            self.nodes.append(helper.make_node("Identity", [value], [name], name))
         return helper.make_graph(self.nodes, self.prefix, [], [], self.constants)

@@ -20,7 +20,8 @@ def model_card(
     remarks: Sequence[str],
 ) -> str:
     """`about` and `rows` as in budget.json, `intervals` of the main metric by precision."""
-    length = "any length" if about["any_length"] else "only this length"
+    least = about["least_samples"] / about["sample_rate"]
+    length = f"any length from {least:g} s on" if about["any_length"] else "only this length"
     lines = [
         f"# {about['name']}",
         "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,17 +34,10 @@ def assembled(model: onnx.ModelProto, described: Description, any_length: bool) 
 
     front = front_end_graph(described.front_end, described.mean, described.std)
     features = front.node[-1].output[0]
-    tail, classes = Graph("tail"), len(described.classes)
-    if described.task == "multi_label":
-        probabilities = tail("Sigmoid", "logits")
-    else:
-        probabilities = tail("Softmax", "logits", axis=-1)
-    tail = tail.finished(probabilities, "probabilities")
-    body = compose.add_prefix_graph(
-        model.graph, "model_", rename_inputs=False, rename_outputs=False, inplace=False
-    )
+    body = compose.add_prefix_graph(model.graph, "model_", rename_inputs=False, inplace=False)
     for node in body.node:
         node.input[:] = [features if name == "features" else name for name in node.input]
+    tail, classes = outputs(described.task), len(described.classes)
     parts = (front, body, tail)
     channels, float32 = described.front_end.channels, TensorProto.FLOAT
     shapes: dict[str, list[str | int]] = {
@@ -73,6 +66,16 @@ def assembled(model: onnx.ModelProto, described: Description, any_length: bool) 
     )
     checker.check_model(assembled_model)
     return assembled_model
+
+
+def outputs(task: str) -> onnx.GraphProto:
+    """NaN for a clip with NaN or infinite samples, which a maximum or int8 would make finite."""
+    graph = Graph("outputs")
+    nothing = graph("ReduceSum", graph("Mul", "waveform", np.float32(0)), [1, 2], keepdims=1)
+    nothing = graph.reshape(nothing, (0, 1))  # 0 or NaN, (B, 1)
+    logits, embedding = (graph("Add", f"model_{n}", nothing) for n in ("logits", "embedding"))
+    squash = {"multi_label": "Sigmoid", "single_label": "Softmax"}[task]
+    return graph.finished(probabilities=graph(squash, logits), logits=logits, embedding=embedding)
 
 
 def width(model: onnx.ModelProto) -> str | int:
@@ -105,6 +108,33 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
+
+
+def processes(student: onnxruntime.InferenceSession, waveforms: np.ndarray) -> bool:
+    """Whether waveforms (B, C, S) are long enough for a student."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4  # without a message for each length that is too short
+    try:
+        (found,) = student.run(["logits"], {"waveform": waveforms}, options)
+    except Exception:  # of onnxruntime, a different one for each cause
+        return False
+    return bool(np.isfinite(found).all())
+
+
+def least_samples(students: Sequence[onnxruntime.InferenceSession], shape: tuple[int, int]) -> int:
+    """The shortest waveform that all `students` process, at most that of `shape` (C, S)."""
+    channels, enough = shape
+    too_few = 0
+    while enough - too_few > 1:
+        samples = (enough + too_few) // 2
+        waveform = np.zeros((1, channels, samples), np.float32)
+        if all(processes(student, waveform) for student in students):
+            enough = samples
+        else:
+            too_few = samples
+    return enough
 
 
 def logits(student: onnxruntime.InferenceSession, waveforms: np.ndarray) -> np.ndarray:

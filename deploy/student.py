@@ -103,15 +103,23 @@ class Student:
     def audio_spec(self) -> AudioSpec:
         return AudioSpec(self.description.sample_rate, self.description.channels)
 
+    @property
+    def least_seconds(self) -> float:
+        """The length of the shortest window."""
+        return self.description.least_samples / self.description.sample_rate
+
     def predict(self, waveform: np.ndarray) -> Prediction:
         """Of one window, (C, S) float32. Raises UserError for a length that the model does not
         support, and for probabilities that are not finite.
         """
+        seconds = waveform.shape[-1] / self.description.sample_rate
+        if seconds < self.least_seconds:
+            short = f"found a window of {seconds:g} s"
+            raise UserError(f"{self.path}: {short}, expected at least {self.least_seconds:g} s")
         names = [name for name in ("probabilities", "mel", "embedding") if name in self.outputs]
         try:
             outputs = self.session.run(names, {"waveform": waveform[None]})
         except Exception as error:
-            seconds = waveform.shape[-1] / self.description.sample_rate
             raise UserError(
                 f"{self.path}: cannot process a window of {seconds:g} s ({reason(error)})"
             ) from None
@@ -172,7 +180,8 @@ class Student:
     def about(self) -> str:
         """The description as readable text."""
         d = self.description
-        length = "any length" if d.any_length else "only this length"
+        shortest = f"from {self.least_seconds:g} s on"
+        length = f"any length {shortest}" if d.any_length else "only this length"
         channels = "mono" if d.channels == 1 else f"{d.channels} channels"
         scores = ", ".join(f"{k} {v:.4f}" for k, v in d.scores.items() if v is not None)
         bands = f"{d.front_end['num_bands']} mel bands every {d.hop_seconds:g} s"

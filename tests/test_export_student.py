@@ -91,7 +91,9 @@ def test_each_file_has_a_description(place):
             "split": "test",
         }
         assert {key: found[key] for key in expected} == expected
-        assert found.keys() - expected.keys() == {"front_end", "commit", "scores", "thresholds"}
+        others = {"front_end", "commit", "scores", "thresholds", "least_samples"}
+        assert found.keys() - expected.keys() == others
+        assert 1 <= found["least_samples"] <= 0.03 * RATE
         assert found["thresholds"] is None, "only tags have thresholds"
         assert found["front_end"]["num_bands"] == 12
         assert found["scores"]["accuracy"] == metrics["figures"]["accuracy"]

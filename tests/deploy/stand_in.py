@@ -18,6 +18,7 @@ DESCRIPTION = {
     "clip_seconds": 0.5,
     "samples": 4000,
     "any_length": True,
+    "least_samples": 4,
     "precision": "float32",
     "front_end": {"front_end": "mel", "num_bands": BANDS},
     "hop_seconds": 0.0005,

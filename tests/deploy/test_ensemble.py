@@ -55,3 +55,10 @@ def test_window_and_hop(tmp_path, window, hop, expected):
 def test_an_unsupported_window_or_a_gap_is_refused(tmp_path, window, hop, reason):
     with pytest.raises(ConfigError, match=reason):
         window_and_hop(students(tmp_path, {}, {"any_length": False}), window, hop)
+
+
+def test_a_window_shorter_than_the_least_of_a_student_is_refused(tmp_path):
+    found = students(tmp_path, {}, {"least_samples": 800})
+    assert window_and_hop(found, 0.1, None) == (0.1, 0.1)
+    with pytest.raises(ConfigError, match=r"found 0\.09 s, must be at least 0\.1 s for .*1\.onnx"):
+        window_and_hop(found, 0.09, None)

@@ -9,6 +9,7 @@ ROWS = [{"precision": "float32", "score": 0.75}, {"precision": "int8"}]
 def test_a_card_lists_scores_and_limits():
     card = model_card(ABOUT, ROWS, {"float32": Interval(0.5, 1.0)}, ["A remark."])
     assert card.splitlines()[0] == "# stand-in seed 0"
+    assert "Waveforms of 0.5 s (any length from 0.0005 s on) at 8000 Hz" in card
     assert "Data set: levels. Licence of the recordings: made here." in card
     assert "| float32 | 0.7500 | 0.5000 to 1.0000 |\n| int8 | undefined | - |" in card
     assert "Classes are tagged independently" in card

@@ -55,6 +55,34 @@ def test_outputs_equal_pytorch_for_any_batch_size_and_length(exported):
                 np.testing.assert_allclose(value, expected[name], atol=bounds[name])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_clip_with_a_sample_that_is_not_finite_has_no_finite_output(exported, value):
+    description, _, models = exported
+    waveform = waveforms(2, description.clip_seconds)
+    waveform[0, 0, 5] = value
+    for model in models.values():
+        found = onnx_file.session(model).run(
+            ["probabilities", "logits", "embedding"], {"waveform": waveform}
+        )
+        for output in found:
+            assert np.isnan(output[0]).all()
+            assert np.isfinite(output[1]).all()
+
+
+def test_the_least_length_is_the_shortest_that_all_precisions_process(exported):
+    description, _, models = exported
+    sessions = [onnx_file.session(model) for model in models.values()]
+    samples = round(description.clip_seconds * RATE)
+    least = onnx_file.least_samples(sessions, (1, samples))
+    assert 0 < least < samples
+    for session in sessions:
+        (found,) = session.run(["logits"], {"waveform": waveforms(1, least / RATE)})
+        assert np.isfinite(found).all()
+    assert not all(
+        onnx_file.processes(session, waveforms(1, (least - 1) / RATE)) for session in sessions
+    )
+
+
 def test_lower_precision_makes_a_smaller_file(exported):
     description, _, models = exported
     size = {precision: model.ByteSize() for precision, model in models.items()}

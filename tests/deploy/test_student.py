@@ -120,6 +120,7 @@ HOSTILE = {
     "channels": [0, 10**6, "1", True],
     "clip_seconds": [0, -1.0, math.nan, math.inf, 1e308, "0.5", [0.5]],
     "hop_seconds": [-1, math.nan, "1"],
+    "least_samples": [0, 0.5, "1", math.nan],
     "any_length": ["no", 2, None],
     "front_end": [[], {}, {"num_bands": "4"}, "mel"],
     "parameters": [-1, 1.5, "4", 10**400],
@@ -168,8 +169,15 @@ def test_a_file_that_is_not_a_student_is_refused_with_the_reason(tmp_path, reaso
 
 def test_a_window_of_an_unsupported_length_is_refused(tmp_path):
     student = Student(make_student(tmp_path / "a.onnx"))
-    with pytest.raises(UserError, match=r"cannot process a window of 0\.000125 s"):
-        student.predict(np.zeros((1, 1), np.float32))  # its mel requires a multiple of four samples
+    with pytest.raises(UserError, match=r"cannot process a window of 0\.000625 s"):
+        student.predict(np.zeros((1, 5), np.float32))  # its mel requires a multiple of four samples
+
+
+def test_a_window_shorter_than_the_least_is_refused(tmp_path):
+    student = Student(make_student(tmp_path / "a.onnx", least_samples=800))
+    assert student.predict(np.zeros((1, 800), np.float32)).probabilities.shape == (2,)
+    with pytest.raises(UserError, match=r"found a window of 0\.0995 s, expected at least 0\.1 s"):
+        student.predict(np.zeros((1, 796), np.float32))
 
 
 def test_probabilities_that_are_not_finite_are_refused(tmp_path):
