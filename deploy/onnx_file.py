@@ -61,6 +61,7 @@ def assembled(model: onnx.ModelProto, described: Description, any_length: bool) 
     opsets = [helper.make_opsetid("", OPSET)]
     if any(node.domain == MICROSOFT for node in graph.node):
         opsets.append(helper.make_opsetid(MICROSOFT, 1))
+    compact(graph)
     assembled_model = helper.make_model(
         graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=ENTRY
     )
@@ -76,6 +77,42 @@ def outputs(task: str) -> onnx.GraphProto:
     logits, embedding = (graph("Add", f"model_{n}", nothing) for n in ("logits", "embedding"))
     squash = {"multi_label": "Sigmoid", "single_label": "Softmax"}[task]
     return graph.finished(probabilities=graph(squash, logits), logits=logits, embedding=embedding)
+
+
+def compact(graph: onnx.GraphProto) -> None:
+    """Number the tensors, and remove the names of nodes and attributes that have their default.
+
+    In a small int8 file they take as much as a third of the bytes.
+    """
+    from onnx import defs
+
+    numbers: dict[str, str] = {}
+    kept = {"", *(value.name for value in (*graph.input, *graph.output))}
+
+    def short(name: str) -> str:
+        return name if name in kept else numbers.setdefault(name, str(len(numbers)))
+
+    for constant in graph.initializer:
+        constant.name = short(constant.name)
+    for node in graph.node:
+        node.ClearField("name")
+        node.ClearField("doc_string")
+        node.input[:], node.output[:] = map(short, node.input), map(short, node.output)
+        if node.domain == MICROSOFT:
+            continue
+        defaults = defs.get_schema(node.op_type, OPSET).attributes
+        changed = [a for a in node.attribute if not is_default(a, defaults[a.name])]
+        del node.attribute[:]
+        node.attribute.extend(changed)
+
+
+def is_default(attribute: onnx.AttributeProto, schema: onnx.defs.OpSchema.Attribute) -> bool:
+    from onnx import helper
+
+    default = schema.default_value
+    return bool(default.name) and (
+        helper.get_attribute_value(attribute) == helper.get_attribute_value(default)
+    )
 
 
 def width(model: onnx.ModelProto) -> str | int:

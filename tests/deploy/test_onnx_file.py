@@ -91,6 +91,24 @@ def test_lower_precision_makes_a_smaller_file(exported):
     assert size["int8"] - front_end < 0.3 * size["float32"]
 
 
+def test_names_and_defaults_take_no_space(exported):
+    _, _, models = exported
+    for model in models.values():
+        ends = {value.name for value in (*model.graph.input, *model.graph.output)}
+        for node in model.graph.node:
+            assert not node.HasField("name")
+            assert all(name in ends or len(name) < 5 for name in (*node.input, *node.output))
+            assert "auto_pad" not in {attribute.name for attribute in node.attribute}
+
+
+def test_cp_mobile_in_int8_takes_less_than_128_kb():
+    description = described("cp_mobile", base_channels=32)
+    models, _ = onnx_models(
+        built(description), description, ("int8",), [np.zeros((1, 1, 98, 33), np.float32)]
+    )
+    assert models["int8"].ByteSize() < 128_000
+
+
 def test_batch_normalisation_is_folded_and_no_path_of_this_machine_is_stored(exported):
     _, _, models = exported
     for model in models.values():
