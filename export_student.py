@@ -29,6 +29,8 @@ SUPPORTED = {  # the default first
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     precisions = chosen_precisions(arguments)
+    if arguments.push is not None:
+        check_push(arguments)
     from deploy.browser_page import export_browser
     from deploy.c_package import export_c
     from deploy.export import export_executorch, export_onnx, export_tflite
@@ -52,6 +54,10 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
         export_tflite(trained, precisions, folder)
     else:
         export_onnx(trained, precisions, folder)
+    if arguments.push is not None:
+        from deploy.hub import push
+
+        print(f"uploaded to {push(folder, arguments.push)}")
 
 
 def chosen_precisions(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -70,6 +76,15 @@ def chosen_precisions(arguments: argparse.Namespace) -> tuple[str, ...]:
                 "--precision", f"--format {arguments.format} supports only {expected}"
             )
     return tuple(name for name in PRECISIONS if name in chosen)
+
+
+def check_push(arguments: argparse.Namespace) -> None:
+    """Before the export. Raises ConfigError, and UserError without huggingface_hub."""
+    from deploy.hub import check_repository
+
+    if arguments.format != "onnx":
+        raise ConfigError("--push", f"uploads ONNX files, found --format {arguments.format}")
+    check_repository(arguments.push)
 
 
 def chosen_training(arguments: argparse.Namespace, experiment: Experiment) -> Training:
@@ -227,6 +242,12 @@ def parser() -> argparse.ArgumentParser:
         "tflite: LiteRT (TensorFlow Lite) files from log-mel, float32 or int8; "
         "c: C99 source for microcontrollers, with weights in float32 or int8; browser: a web page "
         "that runs the ONNX files",
+    )
+    found.add_argument(
+        "--push",
+        metavar="OWNER/NAME",
+        help="upload the ONNX files to this repository of the Hugging Face Hub; a new one is "
+        "public by default",
     )
     return found
 

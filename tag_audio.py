@@ -1,7 +1,8 @@
 """5: exported students + recordings -> tags, window by window.
 
-Files that end in .onnx are students; other paths are recordings, folders of recordings, or - for
-a WAV file or raw samples from a pipe. The probabilities of several students are averaged.
+Files that end in .onnx are students, also hf://OWNER/NAME/FILE.onnx of the Hugging Face Hub; other
+paths are recordings, folders of recordings, or - for a WAV file or raw samples from a pipe. The
+probabilities of several students are averaged.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     from deploy.student import Student
 
-    students = [Student(Path(name)) for name in students]
+    students = [Student(name) for name in students]
     if arguments.about:
         print("\n\n".join(student.about() for student in students))
     elif arguments.web:

@@ -25,8 +25,9 @@ MODULES = (
     "data/features/streams.py",
     "data/tables/__init__.py",
     "data/tables/formulas.py",
-    *(f"deploy/{name}.py" for name in ("__init__", "description", "ensemble", "events", "labels")),
-    *(f"deploy/{name}.py" for name in ("piped_wav", "recordings", "student", "tags", "windows")),
+    *(f"deploy/{name}.py" for name in ("__init__", "description", "ensemble", "events", "hub")),
+    *(f"deploy/{name}.py" for name in ("labels", "piped_wav", "recordings", "student", "tags")),
+    "deploy/windows.py",
 )
 
 
@@ -42,7 +43,7 @@ def copy_modules(folder: Path) -> None:
 
 with TemporaryDirectory() as folder:
     copy_modules(Path(folder))
-    for path in (HERE / "pyproject.toml", ROOT / "LICENSE", ROOT / "requirements-tag.txt"):
+    for path in (HERE / "pyproject.toml", ROOT / "LICENSE", *ROOT.glob("requirements-*.txt")):
         shutil.copy(path, folder)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     os.chdir(folder)

@@ -18,6 +18,7 @@ from config import ConfigError, UserError
 from data.features.decode import BadAudio, read_blocks, up_to_fault
 from deploy.description import ENTRY, Description
 from deploy.ensemble import window_and_hop
+from deploy.hub import local_path
 from deploy.tags import TagSelection
 from deploy.windows import AudioSpec, windows
 
@@ -59,13 +60,14 @@ class Tags:
 class Student:
     """An onnxruntime session on one core: tiny models are no faster on several.
 
+    `path` may be hf://OWNER/NAME/FILE.onnx, as in `deploy.hub.local_path`, which has its errors.
     Raises UserError for a file that is missing, broken or not an exported student.
     """
 
     def __init__(self, path: Path | str) -> None:
         import onnxruntime
 
-        self.path = path = Path(path)
+        self.path = path = local_path(path)
         if not path.is_file():
             raise UserError(f"{path}: no such file")
         options = onnxruntime.SessionOptions()

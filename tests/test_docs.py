@@ -51,6 +51,8 @@ REPLACED = {
     "pip install -r requirements-tflite.txt": "pip --version",  # an extra that is not installed
     "--format tflite": "--format tflite --help",
     "pip install": "pip install --dry-run --no-index",  # the packages are installed
+    "--push OWNER/NAME": "--push OWNER/NAME --help",  # tests/deploy/test_hub.py has a local Hub
+    "hf://OWNER/NAME/int8.onnx": "student.onnx",
     "-m http.server": "-m http.server --help",  # tests/deploy/test_browser_page.py serves the page
     "--format browser": "--format browser --help",  # needs onnxruntime-web
     "./deploy": "--no-build-isolation HERE/deploy",
@@ -259,7 +261,7 @@ def test_documented_keys_exist(page):
     known = {key.upper() for kind in SECTIONS.values() for key in key_fields(kind)}
     known |= {name.upper() for name in option_names()}
     known |= {f"{key}_{role}" for key in known for role in ("TEACHER", "SPECIALISTS", "STUDENT")}
-    known |= {"TORCH_INDEX", "OMP_NUM_THREADS", "SOUNDSTILL_CACHE", "MODEL_CARD"}
+    known |= {"TORCH_INDEX", "OMP_NUM_THREADS", "SOUNDSTILL_CACHE", "MODEL_CARD", "HF_TOKEN"}
     known |= {"_TEACHER", "_SPECIALISTS", "_STUDENT"}
     prose = re.sub(r"^```bash.*?^```$", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
     for code in re.findall(r"`([^`\n]+)`", prose):

@@ -15,10 +15,12 @@ import onnxruntime
 import pandas as pd
 import pytest
 import soundfile
+import yaml
 
 import deploy.browser_page
 import export_student
 from config import load, run_script
+from deploy import Student
 from tests.resealed import reseal
 from tests.scripts import RATE, run, workplace
 
@@ -170,6 +172,8 @@ WRONG = [
     (("--format", "c", "--precision", "float16"), "c supports only float32 and int8"),
     (("--format", "tflite", "--precision", "float16"), "tflite supports only float32 and int8"),
     (("--format", "coreml"), "invalid choice"),
+    (("--format", "c", "--push", "owner/street"), "--push: uploads ONNX files, found --format c"),
+    (("--push", "street"), "--push: found 'street', expected OWNER/NAME"),
 ]
 
 
@@ -261,6 +265,33 @@ def test_the_c_package_has_its_figures_in_its_readme(export, place):
         assert '"high"' in (place / folder / "model.c").read_text()
         assert {"main.c", "Makefile", "sizes.h"} <= {p.name for p in (place / folder).iterdir()}
     assert float(flash["int8"]) < float(flash["float32"])
+
+
+def test_an_upload_to_the_hub_is_downloaded_and_tags_as_the_local_file(export, place, hub):
+    status, printed = export("--variant", "ce", "--push", "owner/street")
+    assert status == 0
+    assert f"\nuploaded to {hub.address}/owner/street\n" in printed
+    received = hub.repositories["owner/street"]
+    names = [*(f"{name}.onnx" for name in PRECISIONS), "budget.json"]
+    assert set(received) == {*names, "README.md"}
+    assert all(received[name] == (place / FOLDER / name).read_bytes() for name in names)
+    _, metadata, card = received["README.md"].decode().split("---\n")
+    assert card == "\n" + (place / FOLDER / "MODEL_CARD.md").read_text()
+    (result,) = yaml.safe_load(metadata)["model-index"][0]["results"]
+    rows = json.loads(received["budget.json"])["budget"][1:]
+    assert [metric["value"] for metric in result["metrics"]] == [row["score"] for row in rows]
+    recording = place / "recordings/test_00.wav"
+    found = Student("hf://owner/street/int8.onnx").tag(recording)
+    expected = Student(place / FOLDER / "int8.onnx").tag(recording)
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
+def test_an_upload_without_permission_leaves_the_export(export, place, hub):
+    hub.failure = 403
+    written = (place / FOLDER / "int8.onnx").stat().st_mtime_ns
+    status, printed = export("--variant", "ce", "--precision", "int8", "--push", "owner/street")
+    assert (status, "owner/street: the token has no permission for this" in printed) == (1, True)
+    assert (place / FOLDER / "int8.onnx").stat().st_mtime_ns > written
 
 
 @pytest.mark.skipif(bool(importlib.util.find_spec("executorch")), reason="executorch is installed")

@@ -18,6 +18,7 @@ from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
 FORBIDDEN = ("torch", "pandas", "scipy", "sklearn", "librosa", "onnx", "matplotlib", "yaml")
+FORBIDDEN += ("huggingface_hub",)
 LOUD, QUIET = 0.4, 0.1
 
 

@@ -13,7 +13,8 @@ import soundfile
 from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
-LIBRARIES = {"numpy", "onnxruntime", "soundfile", "soxr", "pandas"}  # pandas: of Tags.table
+LIBRARIES = {"numpy", "onnxruntime", "soundfile", "soxr", "huggingface_hub"}
+LIBRARIES |= {"pandas"}  # of Tags.table
 TAGGED = """
 import sys
 from deploy import Student
@@ -68,7 +69,7 @@ def test_the_wheel_has_one_package_and_its_requirements(wheel):
         names = file.namelist()
         (metadata,) = (name for name in names if name.endswith("/METADATA"))
         required = {
-            line.removeprefix("Requires-Dist: ").partition("<")[0]
+            line.removeprefix("Requires-Dist: ").partition("<")[0]: line.partition("; ")[2]
             for line in file.read(metadata).decode().splitlines()
             if line.startswith("Requires-Dist: ")
         }
@@ -77,7 +78,9 @@ def test_the_wheel_has_one_package_and_its_requirements(wheel):
     assert {"deploy/student.py", "deploy/tag_audio.py"} <= set(names)
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert "deploy/export.py" not in names
-    assert required == LIBRARIES - {"pandas"}
+    assert required.keys() == LIBRARIES - {"pandas"}
+    assert required.pop("huggingface_hub") == 'extra == "hub"'
+    assert set(required.values()) == {""}
 
 
 def test_every_import_is_in_the_wheel_or_required(wheel):
