@@ -29,3 +29,14 @@ def test_a_role_of_each_run_is_compared_with_the_first_by_seed():
         "| standard | 0.6000 ± 0.1000 |  |  |",
         "| sit | 0.7333 ± 0.1528 | +0.1333 ± 0.0577 | p = 0.25, n = 3 |",
     ]
+
+
+def test_several_runs_have_adjusted_p_values():
+    table = pd.DataFrame(
+        results("standard", "teacher", [0.1, 0.1, 0.1, 0.1, 0.1])
+        + results("sit", "teacher", [0.2, 0.3, 0.4, 0.5, 0.6])
+        + results("swa", "teacher", [0.0, 0.3, 0.4, 0.5, 0.6])
+    )
+    *_, sit, swa = runs_markdown(table, "accuracy", "teacher").splitlines()
+    assert sit.endswith("| p = 0.062 (Holm: p = 0.12), n = 5 |")
+    assert swa.endswith("| p = 0.12 (Holm: p = 0.12), n = 5 |")
