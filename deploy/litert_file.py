@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
@@ -29,6 +29,8 @@ MISSING = (
     "--format tflite requires the package {}, which is not in requirements.txt: "
     "python -m pip install -r requirements-tflite.txt"
 )
+# A std or a norm is computed in float32: squares of small values are 0 in int8.
+SQUARES = ("ADD", "CONCATENATION", "MEAN", "MUL", "SQRT", "SUB", "SUM")
 SIGNATURE = "serving_default"
 LABELS, DESCRIPTION = "labels.txt", f"{ENTRY}.json"  # in the archive
 
@@ -86,39 +88,75 @@ def converted(model: nn.Module, described: Description) -> bytes:
         raise UserError(f"LiteRT cannot convert the model: {reason_of(error)}") from error
 
 
-def int8(model: bytes, calibration: Iterable[np.ndarray]) -> bytes:
+def int8(model: bytes, calibration: Sequence[np.ndarray]) -> bytes:
     """Weights in int8 with one scale per channel; activations, input and outputs in int8 with one
-    scale per tensor, from the extremes on `calibration`, training clips of (1, *input_shape).
+    scale per tensor, from the extremes on `calibration`, training clips of (1, *input_shape). In a
+    model with square roots the operators of SQUARES are in float32, where LiteRT runs that.
 
     Raises UserError if the package is missing or cannot quantise the model.
     """
     try:
-        from ai_edge_quantizer import quantizer, recipe
+        import ai_edge_quantizer  # noqa: F401
     except ImportError as error:
         raise UserError(MISSING.format("ai-edge-quantizer")) from error
-    clips = [{"features": np.ascontiguousarray(clip, np.float32)} for clip in calibration]
     try:
         with quiet(), contextlib.redirect_stderr(io.StringIO()):  # of the progress bar
-            found = quantizer.Quantizer(model, recipe.static_wi8_ai8())
-            ranges = found.calibrate({SIGNATURE: clips}, num_threads=1)
-            return bytes(found.quantize(ranges).quantized_model)
+            if "SQRT" in operators(model):
+                found = quantised_model(model, calibration, SQUARES)
+                if runs(found, calibration[0]):  # not where FULLY_CONNECTED reads the embedding
+                    return found
+            return quantised_model(model, calibration)
     except Exception as error:  # the quantiser raises almost anything
         raise UserError(f"LiteRT cannot quantise the model to int8: {reason_of(error)}") from error
 
 
-def float_operators(model: bytes) -> list[str]:
-    """The names of the operators that compute in float32, conversions apart."""
+def quantised_model(
+    model: bytes, calibration: Sequence[np.ndarray], in_float32: Sequence[str] = ()
+) -> bytes:
+    from ai_edge_quantizer import quantizer, recipe
+    from ai_edge_quantizer.qtyping import TFLOperationName
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    found = quantizer.Quantizer(model, recipe.static_wi8_ai8())
+    for name in in_float32:
+        operator = TFLOperationName(name)
+        found.update_quantization_recipe(".*", operator, algorithm_key="no_quantize")
+    ranges: dict[str, Any] = {}
+    for clip in calibration:  # one by one: of several it takes moving averages
+        inputs = [{"features": np.ascontiguousarray(clip, np.float32)}]
+        extremes = found.calibrate({SIGNATURE: inputs}, num_threads=1)
+        ranges = {
+            name: min_max_update(ranges.get(name, {}), extreme)
+            for name, extreme in extremes.items()
+        }
+    return bytes(found.quantize(ranges).quantized_model)
+
+
+def runs(model: bytes, features: np.ndarray) -> bool:
+    try:
+        LitertModel(model)(features)
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
+def operators(model: bytes, kind: str | None = None) -> set[str]:
+    """The names of the operators; of those with an output of this type, such as FLOAT32."""
     from ai_edge_litert import schema_py_generated as schema
 
     parsed = schema.ModelT.InitFromPackedBuf(model, 0)
     graph, names = parsed.subgraphs[0], {c: n for n, c in vars(schema.BuiltinOperator).items()}
-    found = {
+    return {
         names[parsed.operatorCodes[operator.opcodeIndex].builtinCode]
         for operator in graph.operators
         for output in operator.outputs
-        if graph.tensors[output].type == schema.TensorType.FLOAT32
+        if kind is None or graph.tensors[output].type == getattr(schema.TensorType, kind)
     }
-    return sorted(found - {"DEQUANTIZE"})
+
+
+def float_operators(model: bytes) -> list[str]:
+    """The names of the operators that compute in float32, conversions apart."""
+    return sorted(operators(model, "FLOAT32") - {"DEQUANTIZE"})
 
 
 def with_description(model: bytes, description: Mapping[str, Any]) -> bytes:

@@ -116,3 +116,33 @@ def test_outputs_equal_those_of_pytorch(student):
             largest = max(1.0, float(values.abs().max()))
             bound = {"float32": 1e-4, "int8": 0.05}[precision] * largest
             np.testing.assert_allclose(found[output], values, rtol=0, atol=bound)
+
+
+@requires_litert
+def test_int8_ranges_are_the_extremes_of_all_calibration_clips():
+    description = described("dcase_small", width_mult=0.25)
+    model = litert_file.converted(built(description).eval(), description)
+    loud = torch.randn(1, *description.input_shape, generator=torch.manual_seed(0)).numpy()
+    file = litert_file.int8(model, [loud, *[0.1 * loud] * 9])
+    scale, zero = litert_file.LitertModel(file).input["quantization"]
+    assert scale * (-128 - zero) <= loud.min() + scale
+    assert scale * (127 - zero) >= loud.max() - scale
+
+
+@requires_litert
+def test_a_std_is_computed_in_float32():
+    description = described(
+        "yamnet", depth=4, width_mult=0.25, pooling="statistics", classifier_norm=True
+    )
+    model = built(description).eval()
+    clips = torch.randn(8, *description.input_shape, generator=torch.manual_seed(0))
+    clips[:, :, :, :] *= torch.tensor([1.0, 0.02] * 4)[:, None, None, None]  # std of 1 and of 0.02
+    files = litert_file.litert_files(
+        model, description, ["int8"], [clip[None].numpy() for clip in clips]
+    )
+    assert "SQRT" in litert_file.float_operators(files["int8"])
+    with torch.inference_mode():
+        expected = model(clips).embedding
+    found = litert_file.LitertModel(files["int8"])(clips.numpy())["embedding"]
+    width = expected.shape[1] // 2
+    np.testing.assert_allclose(found[:, width:], expected[:, width:], atol=0.02)
