@@ -21,8 +21,8 @@ MODULES = (
     "config/**/*.py",
     "data/__init__.py",
     "data/features/__init__.py",
-    *(f"data/features/{name}.py" for name in ("containers", "decode", "mpeg", "similar_names")),
-    "data/features/streams.py",
+    *(f"data/features/{name}.py" for name in ("containers", "decode", "ffmpeg", "mpeg")),
+    *(f"data/features/{name}.py" for name in ("similar_names", "streams")),
     "data/tables/__init__.py",
     "data/tables/formulas.py",
     *(f"deploy/{name}.py" for name in ("__init__", "description", "ensemble", "events", "labels")),
@@ -42,8 +42,9 @@ def copy_modules(folder: Path) -> None:
 
 with TemporaryDirectory() as folder:
     copy_modules(Path(folder))
-    for path in (HERE / "pyproject.toml", ROOT / "LICENSE", ROOT / "requirements-tag.txt"):
-        shutil.copy(path, folder)
+    shutil.copy(HERE / "pyproject.toml", folder)
+    for name in ("LICENSE", "requirements-tag.txt", "requirements-av.txt"):
+        shutil.copy(ROOT / name, folder)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     os.chdir(folder)
     try:

@@ -13,7 +13,7 @@ import soundfile
 from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
-LIBRARIES = {"numpy", "onnxruntime", "soundfile", "soxr", "pandas"}  # pandas: of Tags.table
+LIBRARIES = {"numpy", "onnxruntime", "soundfile", "soxr", "av", "pandas"}  # pandas: of Tags.table
 TAGGED = """
 import sys
 from deploy import Student
