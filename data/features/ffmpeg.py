@@ -2,11 +2,15 @@
 
 FFmpeg seeks to a packet, not to a sample, and a decoder that starts there lacks what precedes: a
 segment is reached by decoding up to it.
+
+A damaged or cut file is a fault. Nothing tells that a stream without a length (aac, amr, webm that
+a browser records) ends too early, unless its last frame is cut.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import warnings
 from collections.abc import Iterator
@@ -22,10 +26,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 TOLERANCE_SECONDS = 0.1  # between the times of a container and its samples
-DECLARED = ("mov", "matroska", "wv")  # the duration; FFmpeg estimates that of the others
+DECLARED = ("mov", "matroska", "wv")  # FFmpeg has their duration from the header
 STRICT = {"err_detect": "crccheck+explode"}  # a frame with a wrong checksum is an error
 BLOCK = 2**17  # samples
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")  # the GUID of its header
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 SEVERAL = "it is several files, one after the other; separate them"
 
 
@@ -43,9 +48,10 @@ class Decoder:
     def __init__(self, path: Path, demuxer: str) -> None:
         self.container = open_container(path, demuxer)
         self.parts = decoded(self.container, demuxer, path)
-        self.rest, self.rate = next(self.parts, (np.empty((0, 1), np.float32), 0))
-        if not self.rate:
+        first = next(self.parts, None)
+        if first is None:
             raise Fault("it has no samples")
+        self.rest, self.rate = first  # the rest: samples that are decoded, but not read
         self.position = 0  # samples that were read
         self.fault: Fault | None = None
 
@@ -67,7 +73,7 @@ class Decoder:
         if self.fault and not there:
             raise self.fault
         samples = np.concatenate(parts)
-        samples, self.rest = samples[:count], samples[count:]
+        samples, self.rest = samples[:count], samples[count:].copy()
         self.position += len(samples)
         return samples
 
@@ -91,9 +97,7 @@ def read_segment(
         return samples, decoder.rate, first
 
 
-idle: dict[
-    tuple[Any, ...], Decoder
-] = {}  # the last decoder: clips of a recording follow each other
+idle: dict[tuple[Any, ...], Decoder] = {}  # that of the last segment: the next may follow it
 
 
 @contextmanager
@@ -114,7 +118,7 @@ def open_container(path: Path, demuxer: str) -> InputContainer:
 
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         if demuxer == "mov":
-            check_boxes(data)
+            check_boxes(path, data)
         if demuxer == "asf" and data.find(ASF, 1) > 0:
             raise Fault(SEVERAL)
     try:  # `file:`, or a name with a colon is an address
@@ -128,7 +132,7 @@ def open_container(path: Path, demuxer: str) -> InputContainer:
     return container
 
 
-def check_boxes(data: mmap) -> None:
+def check_boxes(path: Path, data: mmap) -> None:
     """Raises Fault for an MP4 file that is cut, and for several in one, of which FFmpeg reads one.
 
     Source: ISO/IEC 14496-12, 4.2.
@@ -138,13 +142,34 @@ def check_boxes(data: mmap) -> None:
         size, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
         if size == 1:
             size = int.from_bytes(data[place + 8 : place + 16], "big")
-        if size < 8 or not kind.isalnum():  # it reaches to the end, or other bytes follow
+        elif size == 0:  # the last, of any length
+            size = len(data) - place
+        if size < 8 or not kind.isalnum():
+            gap = len(data) - place
+            warnings.warn(f"{path}: {gap} bytes are no MP4 boxes, perhaps damaged", stacklevel=2)
             break
         place, starts = place + size, starts + (kind == b"ftyp")
     if place > len(data):
         raise Fault(f"cut short: {place} bytes are promised, {len(data)} are there")
     if starts > 1:
         raise Fault(SEVERAL)
+
+
+def declared_seconds(container: InputContainer, demuxer: str, path: Path) -> float:
+    """The length that the header has, or 0: FFmpeg estimates that of files without one.
+
+    Source, of ASF: Advanced Systems Format (ASF) Specification, revision 01.20.05, 3.2.
+    """
+    import av
+
+    if demuxer != "asf":
+        return (container.duration or 0) / av.time_base if demuxer in DECLARED else 0.0
+    with path.open("rb") as file:
+        _, _, properties = file.read(2**16).partition(ASF_PROPERTIES)
+    if len(properties) < 76:
+        return 0.0
+    duration, preroll, flags = struct.unpack_from("<Q8xQI", properties, 48)
+    return 0.0 if flags & 1 else duration / 1e7 - preroll / 1e3  # 1: a broadcast
 
 
 def decoded(
@@ -164,13 +189,13 @@ def decoded(
                     last = packet.pts + (packet.duration or 0)
                     reached = max(reached, float(last * packet.time_base))
                 continue
-            for frame in packet.decode():
+            for frame in stream.decode(packet):
                 found = len(frame.layout.channels), frame.sample_rate
                 if kind not in (None, found):
                     kinds = sorted((kind, found))
                     raise Fault(f"it changes its channels or sample rate: {kinds}")
                 if frame.time is not None:
-                    if kind and frame.time > end + TOLERANCE_SECONDS:
+                    if frame.time > end + TOLERANCE_SECONDS:
                         gap = f"from {end:.3f} to {frame.time:.3f} s"
                         warnings.warn(f"{path}: it has no samples {gap}", stacklevel=2)
                     end = frame.time + frame.samples / frame.sample_rate
@@ -180,7 +205,7 @@ def decoded(
     except av.FFmpegError as error:
         seconds = done / kind[1] if kind else 0.0
         raise Fault(f"damaged at {seconds:.3f} s ({error.strerror})") from None
-    declared = (container.duration or 0) / av.time_base if demuxer in DECLARED else 0.0
+    declared = declared_seconds(container, demuxer, path)
     if reached < declared - TOLERANCE_SECONDS:
         raise Fault(f"cut short: {declared:.3f} s are promised, {reached:.3f} s are there")
 
