@@ -53,7 +53,7 @@ endif
 	$(PIP) install --quiet --requirement requirements.txt
 	touch $@
 
-.venv/installed-dev: requirements-dev.txt requirements-hub.txt .venv/installed
+.venv/installed-dev: requirements-dev.txt requirements-av.txt requirements-hub.txt .venv/installed
 	$(PIP) install --quiet --requirement requirements-dev.txt
 	touch $@
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from config import UserError
+from data.features.containers import ENDINGS
 from data.features.decode import READABLE, BadAudio, up_to_fault
 from deploy.piped_wav import RIFF, open_piped_wav
 
-UNREADABLE = (".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm")  # reported, not skipped
 PIPE, STDIN = "-", "/dev/stdin"
 RAW = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # ffmpeg's names
 HEADS = (b"RIFF", b"fLaC", b"OggS", b"FORM", b"ID3")
@@ -40,9 +40,11 @@ def find_recordings(names: Iterable[str]) -> list[str]:
 
 
 def is_recording(path: Path) -> bool:
-    """By its name. Hidden files, such as the ._a.wav of macOS, are not."""
+    """By its name. Hidden files, such as the ._a.wav of macOS, are not. Without PyAV those of
+    ENDINGS are reported, not left out.
+    """
     hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in READABLE + UNREADABLE and not hidden
+    return path.suffix.lower() in READABLE + ENDINGS and not hidden
 
 
 def piped_blocks(

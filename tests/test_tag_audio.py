@@ -174,6 +174,25 @@ def test_a_folder_continues_past_unreadable_files(place):
     )
 
 
+def test_a_container_that_libsndfile_cannot_read_is_tagged(place):
+    av = pytest.importorskip("av", reason="requires PyAV: pip install -r requirements-av.txt")
+    samples, rate = soundfile.read(place / "street.wav", dtype="float32")
+    with av.open(str(place / "street.mka"), "w") as file:
+        stream = file.add_stream("pcm_f32le", rate=rate, layout="mono")
+        for start in range(0, len(samples), 1000):
+            frame = av.AudioFrame.from_ndarray(samples[None, start : start + 1000], "flt", "mono")
+            frame.rate, frame.pts = rate, start
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    found, _ = tag(place, "student.onnx", "street.mka", "--format", "csv")
+    expected, _ = tag(place, "student.onnx", "street.wav", "--format", "csv")
+    assert found.replace(".mka", ".wav") == expected
+    (place / "street.mka").write_bytes((place / "street.mka").read_bytes()[:30_000])
+    found, complaint = tag(place, "student.onnx", "street.mka", status=1)
+    assert "street.mka: cut short: 1.250 s are promised, " in complaint
+    assert found.splitlines()[1].split()[:2] == ["00:00.00", "00:00.50"]  # what is there
+
+
 def test_a_pipe_is_tagged_window_by_window(place):
     """Each line is printed while the pipe is still open."""
     half = (np.full(8000, LOUD) * 32_767).astype("<i2").tobytes()  # 0.5 s of stereo

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config import ConfigError, Task, UserError
 from data.datasets.csv_folder import classes_file, default_metric, read_classes
+from data.features.containers import ENDINGS, has_av
 from data.features.decode import READABLE
 from data.tables.clips import Clip, ClipTable, first_of, first_paths
 
@@ -30,7 +31,8 @@ class Folder:
         num_folds: number of folds.
 
     Layout: <class>/<recording> and <recording> in the root, with any extension that libsndfile
-    reads: wav, flac, ogg, opus, mp3, aiff and others. Hidden files are left out.
+    reads: wav, flac, ogg, opus, mp3, aiff and others; with PyAV also m4a, webm and those like
+    them. Hidden files are left out.
     """
 
     clip_seconds = 10.0
@@ -81,17 +83,18 @@ class Folder:
     def find(self, root: Path) -> dict[str, list[str]]:
         """Class -> the paths of its recordings below `root`. Raises UserError."""
         found: dict[str, list[str]] = {}
+        endings = READABLE + (ENDINGS if has_av() else ())
         for path in sorted(root.rglob("*")):
             parts = path.relative_to(root).parts
             hidden = any(part.startswith(".") for part in parts)
-            if path.suffix.lower() in READABLE and not hidden and path.is_file():
+            if path.suffix.lower() in endings and not hidden and path.is_file():
                 label = "/".join(parts[:-1])
                 found.setdefault(label, []).append("/".join(parts))
         if odd := [name for names in found.values() for name in names if not is_utf8(name)]:
             shown = first_of([ascii(name) for name in odd])
             raise UserError(f"{root}: names that are not UTF-8; rename these files:{shown}")
         if not found:
-            raise UserError(f"{root}: no recordings in it or in its folders ({' '.join(READABLE)})")
+            raise UserError(f"{root}: no recordings in it or in its folders ({' '.join(endings)})")
         if deeper := [names[0] for label, names in found.items() if "/" in label]:
             raise UserError(
                 f"{root}: expected recordings in it or in one folder per class, found deeper ones "

@@ -1,19 +1,23 @@
-"""Files that are no audio to libsndfile: what they are, and what to do."""
+"""Files that are no audio to libsndfile: what they are, and what reads them or what to do."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
-CONVERT = "convert it, as by `ffmpeg -i {name} {stem}.flac`"
-KINDS = {  # how a file begins -> what it is, and what to do
-    rb".{4}ftyp": ("an MP4 file (m4a, mp4, 3gp)", CONVERT),
-    rb"\x1aE\xdf\xa3": ("a Matroska file (webm, mkv)", CONVERT),
-    rb"0&\xb2u\x8ef\xcf\x11": ("a Windows Media file (wma)", CONVERT),
-    rb"#!AMR": ("an AMR file", CONVERT),
-    rb"\xff[\xf0\xf1\xf8\xf9]": ("an AAC stream", CONVERT),
-    rb"MAC ": ("a Monkey's Audio file (ape)", CONVERT),
-    rb"wvpk": ("a WavPack file", CONVERT),
+ENDINGS = (".m4a", ".mp4", ".3gp", ".aac", ".webm", ".mka", ".wma", ".amr")
+DEMUXERS = {  # how a file begins -> what it is, and FFmpeg's name of what reads it
+    rb"\0\0.{2}ftyp": ("an MP4 file (m4a, mp4, 3gp)", "mov"),
+    rb"\x1aE\xdf\xa3": ("a Matroska file (webm, mkv)", "matroska"),
+    rb"0&\xb2u\x8ef\xcf\x11": ("a Windows Media file (wma)", "asf"),
+    rb"#!AMR": ("an AMR file", "amr"),
+    rb"\xff[\xf0\xf1\xf8\xf9]": ("an AAC stream", "aac"),
+    rb"MAC ": ("a Monkey's Audio file (ape)", "ape"),
+    rb"wvpk": ("a WavPack file", "wv"),
+}
+OTHERS = {  # how a file begins -> what it is, and what to do
     rb"PK\x03\x04|\x1f\x8b": ("an archive", "unpack it"),
     rb"version https://git-lfs": (
         "a pointer of Git LFS",
@@ -28,9 +32,28 @@ KINDS = {  # how a file begins -> what it is, and what to do
 
 def hint(path: Path) -> str:
     """`; it is a … file: convert it …`, or nothing for an unknown kind."""
+    if kind := kind_of(path, DEMUXERS):
+        return (
+            f"; it is {kind[0]}: convert it, as by `ffmpeg -i {path.name} {path.stem}.flac`, or "
+            "`pip install -r requirements-av.txt`"
+        )
+    if kind := kind_of(path, OTHERS):
+        return "; it is {}: {}".format(*kind)
+    return ""
+
+
+def demuxer_of(path: Path) -> str:
+    """What FFmpeg reads this file with; empty without PyAV, and for what libsndfile may read."""
+    kind = kind_of(path, DEMUXERS) if path.is_file() else None
+    return kind[1] if kind and has_av() else ""
+
+
+def has_av() -> bool:
+    return find_spec("av") is not None
+
+
+def kind_of(path: Path, kinds: Mapping[bytes, tuple[str, str]]) -> tuple[str, str] | None:
     with path.open("rb") as file:
         beginning = file.read(200).removeprefix(b"\xef\xbb\xbf")
-    for pattern, (kind, advice) in KINDS.items():
-        if re.match(pattern, beginning, re.DOTALL | re.IGNORECASE):
-            return f"; it is {kind}: {advice.format(name=path.name, stem=path.stem)}"
-    return ""
+    matches = (re.match(pattern, beginning, re.DOTALL | re.IGNORECASE) for pattern in kinds)
+    return next((kind for kind, match in zip(kinds.values(), matches, strict=True) if match), None)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config import UserError
-from data.features.containers import hint
+from data.features import ffmpeg
+from data.features.containers import demuxer_of, hint
 from data.features.similar_names import absent
 from data.features.streams import streams_of
 
@@ -52,8 +53,9 @@ def decode(
 ) -> np.ndarray:
     """The samples of a recording from `start_seconds` on, at most `seconds` of them, in [-1, 1].
 
-    Any rate, width, channel count and format that libsndfile reads. The segment is read first, then
-    mixed, then resampled; a shorter recording gives fewer samples. Raises BadAudio.
+    Any rate, width, channel count and format that libsndfile reads or, where PyAV is installed, of
+    the containers that FFmpeg reads. The segment is read first, then mixed, then resampled; a
+    shorter recording gives fewer samples. Raises BadAudio.
     Shapes: -> (channels, samples) float32.
     """
     samples, rate = read(path, start_seconds, seconds)
@@ -69,14 +71,28 @@ def read(
     header declares (an Ogg stream declares none, see `streams_of`), that ends before
     `start_seconds`, that changes its rate or channels, or has samples which are not finite.
     """
+    if demuxer := demuxer_of(path):
+        with faults_named(path):
+            samples, rate, first = ffmpeg.read_segment(path, demuxer, start_seconds, seconds)
+        if not len(samples):
+            raise beyond_end(path, start_seconds, first / rate)
+    else:
+        samples, rate = read_by_libsndfile(path, start_seconds, seconds)
+    finite = np.isfinite(samples)
+    if not finite.all():
+        first = round(start_seconds * rate) + finite.all(axis=1).argmin()
+        raise not_finite(path, first / rate)
+    return samples, rate
+
+
+def read_by_libsndfile(
+    path: Path, start_seconds: float, seconds: float | None
+) -> tuple[np.ndarray, int]:
     with opened(path) as files:
         rate, total = files[0].samplerate, sum(file.frames for file in files)
         start = skipped = round(start_seconds * rate)
         if start >= total:
-            raise BadAudio(
-                path,
-                f"the clip starts at {start_seconds:g} s, the recording ends at {total / rate:g} s",
-            )
+            raise beyond_end(path, start_seconds, total / rate)
         left = total - start
         if seconds is not None:
             left = min(left, max(1, round(seconds * rate)))
@@ -90,11 +106,7 @@ def read(
                 check_length(path, len(parts[-1]), count, rate)
                 left -= count
             skipped = max(0, skipped - file.frames)
-        samples = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        finite = np.isfinite(samples)
-        if not finite.all():
-            raise not_finite(path, (start + finite.all(axis=1).argmin()) / rate)
-    return samples, rate
+        return np.concatenate(parts) if len(parts) > 1 else parts[0], rate
 
 
 def read_concatenated(paths: Sequence[Path]) -> tuple[np.ndarray, int]:
@@ -114,6 +126,13 @@ def read_concatenated(paths: Sequence[Path]) -> tuple[np.ndarray, int]:
 
 def read_blocks(path: Path, frames: int = 2**17) -> Iterator[tuple[np.ndarray, int]]:
     """As `read`, a full recording in blocks of at most `frames`, however long it is."""
+    if demuxer := demuxer_of(path):
+        with faults_named(path):
+            decoder, done = ffmpeg.Decoder(path, demuxer), 0
+            while len(block := decoder.read(frames)):
+                yield from up_to_fault(path, block, decoder.rate, done)
+                done += len(block)
+        return
     with opened(path) as files:
         rate, done = files[0].samplerate, 0
         for file in files:
@@ -160,6 +179,15 @@ def opened(path: Path) -> Iterator[list[SoundFile]]:
         raise BadAudio(path, "its header promises more samples than the memory holds") from None
 
 
+@contextmanager
+def faults_named(path: Path) -> Iterator[None]:
+    """Faults that FFmpeg finds become BadAudio."""
+    try:
+        yield
+    except ffmpeg.Fault as fault:
+        raise BadAudio(path, str(fault)) from None
+
+
 def check_header(path: Path, log: str) -> None:
     """libsndfile reads a truncated WAV or AIFF file without error; only its log has a note."""
     for line in re.finditer(
@@ -171,6 +199,11 @@ def check_header(path: Path, log: str) -> None:
                 path,
                 f"cut short: the header promises {promised} bytes of samples, {there} are there",
             )
+
+
+def beyond_end(path: Path, start_seconds: float, end: float) -> BadAudio:
+    found = f"the clip starts at {start_seconds:g} s, the recording ends at {end:g} s"
+    return BadAudio(path, found)
 
 
 def not_finite(path: Path | str, seconds: float) -> BadAudio:

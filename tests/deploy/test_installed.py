@@ -13,7 +13,7 @@ import soundfile
 from tests.deploy.stand_in import expected_probabilities, make_student
 from tests.scripts import ROOT, environment
 
-LIBRARIES = {"numpy", "onnxruntime", "soundfile", "soxr", "huggingface_hub"}
+LIBRARIES = {"numpy", "onnxruntime", "soundfile", "soxr", "av", "huggingface_hub"}
 LIBRARIES |= {"pandas"}  # of Tags.table
 TAGGED = """
 import sys

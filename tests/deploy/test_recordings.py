@@ -10,12 +10,20 @@ from deploy.recordings import find_recordings, raw_blocks
 
 
 def test_a_folder_is_replaced_by_its_sorted_recordings(tmp_path):
-    for name in ("b.WAV", "a/z.flac", "a/video.m4a", "clips.csv", ".hidden/c.wav", "._b.wav"):
+    for name in (
+        "b.WAV",
+        "a/z.flac",
+        "a/video.m4a",
+        "a/b.3GP",
+        "clips.csv",
+        ".hidden/c.wav",
+        "._b.wav",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = find_recordings(["-", "missing.wav", str(tmp_path)])
     assert found[:2] == ["-", "missing.wav"]
-    assert found[2:] == [str(tmp_path / n) for n in ("a/video.m4a", "a/z.flac", "b.WAV")]
+    assert found[2:] == [str(tmp_path / n) for n in ("a/b.3GP", "a/video.m4a", "a/z.flac", "b.WAV")]
 
 
 def test_a_folder_without_recordings_is_named(tmp_path):

@@ -1,5 +1,6 @@
 import pickle
 import struct
+import sys
 from itertools import islice
 
 import numpy as np
@@ -226,7 +227,8 @@ def test_a_recording_in_several_files_is_concatenated(tmp_path):
 
 
 CONTAINERS = {
-    b"\0\0\0\x20ftypM4A ": r"it is an MP4 file .*: convert it, as by `ffmpeg -i a.wav a.flac`$",
+    b"\0\0\0\x20ftypM4A ": r"it is an MP4 file .*: convert it, as by `ffmpeg -i a.wav a.flac`, "
+    r"or `pip install -r requirements-av.txt`$",
     b"\x1aE\xdf\xa3": r"a Matroska file \(webm, mkv\): convert it",
     b"0&\xb2u\x8ef\xcf\x11": "a Windows Media file",
     b"#!AMR\n": "an AMR file",
@@ -240,10 +242,12 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("beginning", CONTAINERS)
-def test_a_file_that_is_no_audio_is_named(tmp_path, beginning):
+def test_a_file_that_is_no_audio_is_named(tmp_path, beginning, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)  # not installed
     path = write_bytes(tmp_path / "a.wav", beginning + bytes(2000))
-    with pytest.raises(BadAudio, match=CONTAINERS[beginning]):
-        read(path)
+    for reading in (read, lambda path: list(read_blocks(path))):
+        with pytest.raises(BadAudio, match=CONTAINERS[beginning]):
+            reading(path)
 
 
 NAMES = {
