@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config import ConfigError, Task, UserError
 from data.datasets.csv_folder import classes_file, default_metric, read_classes
-from data.features.containers import ENDINGS, has_av
+from data.features.containers import ENDINGS
 from data.features.decode import READABLE
 from data.tables.clips import Clip, ClipTable, first_of, first_paths
 
@@ -83,7 +83,7 @@ class Folder:
     def find(self, root: Path) -> dict[str, list[str]]:
         """Class -> the paths of its recordings below `root`. Raises UserError."""
         found: dict[str, list[str]] = {}
-        endings = READABLE + (ENDINGS if has_av() else ())
+        endings = READABLE + ENDINGS
         for path in sorted(root.rglob("*")):
             parts = path.relative_to(root).parts
             hidden = any(part.startswith(".") for part in parts)
