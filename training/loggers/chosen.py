@@ -63,7 +63,8 @@ def names_of(chosen: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_installed(name: str) -> bool:
-    return importlib.util.find_spec(LOGGERS[name].package) is not None
+    found = importlib.util.find_spec(LOGGERS[name].package)
+    return found is not None and found.origin is not None  # W&B writes into a folder `wandb`
 
 
 def check_names(chosen: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import load_file
@@ -45,7 +46,11 @@ def place(trained, tmp_path, monkeypatch):
 def installed(monkeypatch):
     """The packages that there are."""
     names = {"tensorboard"}
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in names or None)
+
+    def find(name):
+        return SimpleNamespace(origin=f"{name}/__init__.py") if name in names else None
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
     return names
 
 
@@ -225,6 +230,16 @@ def test_a_logger_that_is_not_installed_is_an_error_before_any_work(
     assert not Path("runs").exists()
     print_plan(experiment, "teacher")
     assert f"missing: [run] logger: {line}\n" in capsys.readouterr().out
+
+
+def test_a_folder_of_this_name_is_no_package(tmp_path, monkeypatch):
+    """W&B writes into `wandb/` in the working folder, from which Python imports, too."""
+    monkeypatch.setattr(LOGGERS["wandb"], "package", "written_by_wandb")
+    (tmp_path / "written_by_wandb").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not chosen.is_installed("wandb")
+    (tmp_path / "written_by_wandb/__init__.py").touch()
+    assert chosen.is_installed("wandb")
 
 
 @pytest.mark.parametrize(
