@@ -262,6 +262,7 @@ def test_documented_keys_exist(page):
     known |= {name.upper() for name in option_names()}
     known |= {f"{key}_{role}" for key in known for role in ("TEACHER", "SPECIALISTS", "STUDENT")}
     known |= {"TORCH_INDEX", "OMP_NUM_THREADS", "SOUNDSTILL_CACHE", "MODEL_CARD", "HF_TOKEN"}
+    known |= {"MLFLOW_TRACKING_URI", "WANDB_MODE", "TRACKIO_DIR"}
     known |= {"_TEACHER", "_SPECIALISTS", "_STUDENT"}
     prose = re.sub(r"^```bash.*?^```$", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
     for code in re.findall(r"`([^`\n]+)`", prose):

@@ -18,8 +18,8 @@ STAIRS |= dict.fromkeys(("deploy", "report", "training"), 2)
 SCRIPT = 3  # any other module at the top, and benchmarks
 ABOVE_ALL = {"tests"}  # test everything, may import everything
 HEAVY = {"timm", "torchvision", "librosa", "soundfile", "soxr", "matplotlib", "jinja2"}
-HEAVY |= {"av", "onnx", "onnxscript", "onnxruntime", "gradio", "tensorboard"}
-HEAVY |= {"huggingface_hub"}
+HEAVY |= {"av", "onnx", "onnxscript", "onnxruntime", "gradio", "huggingface_hub"}
+HEAVY |= {"tensorboard", "mlflow", "wandb", "trackio"}
 NAMELESS = {"utils", "util", "helpers", "helper", "common"}
 NOT_CODE = {"audio", "features", "runs"}
 

@@ -13,6 +13,7 @@ from models.cost import cost
 from training.builders import build_architecture, init_weights
 from training.class_map import classes_of_init, find_class_map
 from training.distributed import rank
+from training.loggers.chosen import check_installed
 from training.missing import missing_teachers
 from training.plan import run_trainings
 from training.progress import Counter
@@ -75,6 +76,10 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
         missing.append("the folds of the data set, which are read from its features")
     if "teacher" not in trained:
         missing += missing_teachers(config, dataset, trainings)
+    try:
+        check_installed(config.run.logger)
+    except ConfigError as error:
+        missing.append(str(error))
     for line in dict.fromkeys(missing):
         print(f"missing: {line}")
 

@@ -20,10 +20,10 @@ from models.freeze import training_mode
 from models.quantised import freeze_ranges
 from training.device import forward_precision
 from training.distributed import rank
+from training.loggers.chosen import Loggers
 from training.optimisers import build_optimiser
 from training.progress import ProgressBar
 from training.run_folder import TrainingFolder
-from training.scalars import Scalars
 from training.schedules import learning_rate
 from training.state import TrainingState
 from training.steps import Step
@@ -42,6 +42,7 @@ def fit(
     batches: Batches,
     settings: RoleSettings,
     folder: TrainingFolder,
+    loggers: Loggers,
     *,
     seed: int,
     device: torch.device,
@@ -63,7 +64,7 @@ def fit(
     state = TrainingState(model, optimiser, step, settings)
     if saved := folder.read_checkpoint():
         state.load_state_dict(saved)
-    scalars = Scalars(folder.path, state.epoch)
+    loggers.start(state.epoch)
     bar = ProgressBar(title, settings.epochs, len(batches), state.epoch)
     for epoch in range(state.epoch, settings.epochs):
         started = time.perf_counter()
@@ -88,10 +89,9 @@ def fit(
         averaged = 0 < settings.ensemble_start_epoch <= epoch + 1
         state.end_epoch(row, predict(model) if predict and averaged else None)
         folder.write_checkpoint(state.state_dict())
-        scalars.add(row)
+        loggers.add(row)
         bar.end_epoch(row)
     bar.close()
-    scalars.close()
     load_selected(state, batches, seed)
     return Fitted(pd.DataFrame(state.history or {k: [] for k in HISTORY}), state.epoch_mean)
 

@@ -81,6 +81,20 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
     }
 
 
+def logged_settings(fold: FoldData, training: Training) -> dict[str, str | int | float]:
+    """Those that a logger shows: which training it is, and the settings of its role."""
+    role, variant, seed, number, _ = training
+    settings = flat_items(settings_of(fold.config, role, seed, number))
+    return {
+        **{"dataset": fold.config.data.dataset, "role": str(role), "variant": variant},
+        **{"seed": seed, "fold": number},
+        **{
+            f"{role.features}.{key}": value if isinstance(value, int | float) else to_text(value)
+            for key, value in settings
+        },
+    }
+
+
 def inputs_by_content(fold: FoldData, names: Iterable[str]) -> dict[str, str]:
     """What no setting describes: the features of these roles, and the code of a user's model."""
     found = {}

@@ -17,6 +17,7 @@ from training.distributed import rank
 from training.ensembles import combine, ensembles, has_students
 from training.experiment import Experiment
 from training.fold import FoldData
+from training.loggers.chosen import check_installed
 from training.missing import check_teachers
 from training.plan import Training, run_trainings, student_trainings, teacher_trainings
 from training.preparation import open_folds
@@ -40,6 +41,7 @@ def train_teachers(
     if shared := config.run.teacher_run:
         found = f"found {shared!r}, whose teachers are used: train them in that run, as [run] NAME"
         raise ConfigError("[run] teacher_run", found)
+    check_installed(config.run.logger)
     experiment = Experiment.open(config, "teacher")
     config = experiment.config
     check_labels(config, experiment.table, "teacher")
@@ -69,6 +71,7 @@ def train_students(
     Raises ConfigError for a student over [budget], and for one that cannot be quantised, UserError
     for a teacher that is not there, before anything is trained.
     """
+    check_installed(config.run.logger)
     experiment = Experiment.open(config, "teacher", "student")
     config = experiment.config
     check_labels(config, experiment.table, "student")

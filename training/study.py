@@ -26,6 +26,7 @@ from data.datasets import build_dataset
 from data.lock import InUse, in_use, locked, waiting
 from losses.mix import names_of, uses_teacher
 from training.log import logged
+from training.loggers.chosen import check_installed
 from training.optuna_search import Told, propose
 from training.role_settings import INIT_TEACHER
 from training.run_folder import RUNS, write_results
@@ -35,7 +36,7 @@ from training.validation import check_config, teacher_losses, with_variants
 
 FINISHED, FAILED, RUNNING, WAITING = "finished", "failed", "running", "waiting"
 OF_A_MACHINE = {
-    *("device", "workers", "feature_memory_gb", "teacher_cache_gb"),
+    *("device", "workers", "feature_memory_gb", "teacher_cache_gb", "logger"),
     *("root", "outside_root", "on_bad_audio"),
 }
 """Keys of [run] and [data] in which two processes of one study may differ."""
@@ -195,6 +196,7 @@ class StudyRun:
                     tried.add(trial.name)
 
     def check(self) -> None:
+        check_installed(self.base.run.logger)
         errors: list[UserError] = []
         trials = list(self.trials())
         for trial in trials:

@@ -14,14 +14,15 @@ from training.distributed import data_parallel, rank
 from training.fold import FoldData
 from training.heads import fit_head, trained_part
 from training.inputs import build_batches, build_replay, positive_weight
+from training.loggers.chosen import Loggers
 from training.loop import fit
 from training.plan import Training
 from training.predict import predict, validator
 from training.progress import Counter
-from training.record import recorded_settings, write_training
+from training.record import logged_settings, recorded_settings, write_training
 from training.role import TEACHER
 from training.role_settings import freeze_from_epoch, settings_of
-from training.run_folder import TrainingFolder
+from training.run_folder import RUNS, TrainingFolder
 from training.steps import Step, build_losses
 from training.teachers import build_teachers, read_teacher
 
@@ -65,12 +66,15 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
     )
     if settings.epochs:
         step.build(trained, batches, split.train, seed)
+    name = folder.path.relative_to(RUNS).as_posix()
+    loggers = Loggers(config.run.logger, folder.path, name, logged_settings(fold, training))
     fitted = fit(
         trained,
         step,
         batches,
         settings,
         folder,
+        loggers,
         seed=seed,
         device=fold.device,
         precision=autocast(config, role),
@@ -84,9 +88,9 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
     if not np.isfinite(predicted).all():
         raise UserError(f"{training.title}: its outputs overflow and give no probabilities")
     seconds = time.perf_counter() - started
-    print_score(
-        fold, title, write_training(fold, training, folder, model, fitted, predicted, seconds)
-    )
+    figures = write_training(fold, training, folder, model, fitted, predicted, seconds)
+    loggers.close(figures)
+    print_score(fold, title, figures)
 
 
 def print_score(fold: FoldData, title: str, figures: dict[str, float]) -> None:

@@ -24,6 +24,7 @@ from metrics import METRICS
 from metrics.inputs import decisions
 from models import find_model
 from models.class_names import class_names
+from training.loggers.chosen import check_names
 from training.role import TEACHER
 from training.steps import build_losses, loss_options
 from training.teacher_cache import required_outputs
@@ -43,6 +44,7 @@ def check_config(config: Config, *roles: str) -> Dataset:
         choose(f"[coefficients] {name}", LOSSES, name)
     for name in config.losses:
         loss_options(config, name)
+    check_names(config.run.logger)
     dataset = build_dataset(config.data)
     config = with_variants(config, dataset.task)
     check_augmented_views(config, dataset)

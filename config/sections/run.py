@@ -42,6 +42,12 @@ class Run:
         low=0,
     )
 
+    logger: tuple[str, ...] = key(
+        (),
+        "experiment loggers, such as `tensorboard, mlflow`: those of tensorboard, mlflow, wandb "
+        "and trackio, or none; empty: tensorboard, where it is installed",
+    )
+
     @property
     def of_teachers(self) -> str:
         """The name of the run whose teachers are used."""
@@ -54,6 +60,9 @@ class Run:
                 raise ConfigError(f"[run] {key_name}", message)
         if not self.seeds:
             raise ConfigError("[run] seeds", "found none, expected one or more")
+        if "none" in self.logger and len(self.logger) > 1:
+            found = f"found {', '.join(self.logger)}, expected loggers or none"
+            raise ConfigError("[run] logger", found)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             known = ("auto", "cpu", "cuda", "cuda:1", "mps")
             raise ConfigError("[run] device", f"found {self.device!r}{nearest(self.device, known)}")

@@ -13,6 +13,7 @@ from losses import LOSSES
 from models import MODELS
 from tests.training.conftest import two_classes
 from training.device import choose_device, compiler, feature_memory_gb
+from training.loggers.chosen import Loggers
 from training.loop import fit
 from training.run_folder import TrainingFolder
 from training.steps import OnlineTeacher, Step
@@ -49,6 +50,7 @@ def train(folder, mode, device="cpu", stop_after=None):
         Batches(views, DeviceTargets(caches["student"].table.targets, device), np.arange(20), 8, 0),
         Student(epochs=3, learning_rate=1e-3, batch_size=8),  # batches of 8, 8 and 4
         TrainingFolder(folder, {}),
+        Loggers(["none"], folder, "run/student", {}),
         seed=0,
         device=device,
         precision="float32",

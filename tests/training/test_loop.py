@@ -9,6 +9,7 @@ from data.augment import Augmentation
 from data.loading.batches import Batches
 from losses import LOSSES
 from models import MODELS
+from training.loggers.chosen import Loggers
 from training.loop import fit
 from training.optimisers import OPTIMISERS
 from training.run_folder import TrainingFolder
@@ -62,6 +63,7 @@ def train(views, targets, path, *, stop_after=None, epochs=4, validate=True, cro
         batches,
         role,
         TrainingFolder(path, {"student.epochs": str(epochs)}),
+        Loggers(["none"], path, "run/student", {}),
         seed=7,
         device=CPU,
         precision="float32",
@@ -109,6 +111,7 @@ def fit_labels(model, batches, role, path, **callbacks):
         batches,
         role,
         TrainingFolder(path, {}),
+        Loggers(["none"], path, "run/student", {}),
         seed=0,
         device=CPU,
         precision="float32",
