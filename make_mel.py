@@ -40,24 +40,20 @@ class ClipSet(NamedTuple):
 
 
 def main(arguments: argparse.Namespace, settings: Config) -> None:
-    if arguments.dry_run:
-        from data.plan import plan
-        from training.preparation import check_settings
-
-        check_settings(settings)
-        print("\n".join(plan(settings, arguments.download)))
-        return
-    workers = settings.run.workers or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) or 1
-    context = start_workers_early() if workers > 1 else None
-    from training.preparation import check_settings  # imports torch, as the workers do meanwhile
+    from training.preparation import check_settings
 
     check_settings(settings)
+    if arguments.dry_run:
+        from data.plan import plan
+
+        print("\n".join(plan(settings, arguments.download)))
+        return
     rank, world = join_processes()
     clip_sets = read_clips(settings, arguments.download, rank, world)
     changed = []
     for clip_set in clip_sets:
         with writing(clip_set, settings, rank, world):
-            changed.append(make_caches(clip_set, settings, workers, context, rank, world))
+            changed.append(make_caches(clip_set, settings, rank, world))
     if rank == 0:
         if not any(changed):
             print("nothing to do: the features were already complete")
@@ -77,14 +73,7 @@ def writing(clip_set: ClipSet, settings: Config, rank: int, world: int) -> Itera
         yield
 
 
-def make_caches(
-    clip_set: ClipSet,
-    settings: Config,
-    workers: int,
-    context: BaseContext | None,
-    rank: int,
-    world: int,
-) -> bool:
+def make_caches(clip_set: ClipSet, settings: Config, rank: int, world: int) -> bool:
     """The cache of each role; False where all were complete already. Raises UserError."""
     from data.features.cache_writer import ABSENT, BadClip, CacheWriter, stamps_of, write_bad_clips
     from data.features.extract import extract
@@ -114,13 +103,14 @@ def make_caches(
             for folder in caches:
                 write_bad_clips(folder, bad)
         raise bad_clips_error(bad, len(table), caches)
+    device = feature_device(settings.run.device)
     own = extract(
         list(caches.values()),
         clip_seconds,
         strict=strict,
-        workers=workers,
-        context=context,
-        device=feature_device(settings.run.device),
+        workers=settings.run.workers or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) or 1,
+        context=worker_context(device, world),
+        device=device,
         stereo=clip_set.stereo,
         rank=rank,
         world=world,
@@ -224,15 +214,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def start_workers_early() -> BaseContext:
-    """Where the system can, a server imports torch once, in parallel, and forks the workers."""
+def worker_context(device: str, world: int) -> BaseContext:
+    """Forked workers have the modules of this process; an import of torch takes seconds. A process
+    with a GPU or with the threads of torch.distributed cannot be forked.
+    """
+    if sys.platform == "linux" and device == "cpu" and world == 1:
+        return multiprocessing.get_context("fork")
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver
-
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "soundfile", "soxr", "tqdm", "pandas"])
-    forkserver.ensure_running()
+    context.set_forkserver_preload(["data.features.extract", "soundfile", "soxr", "tqdm"])
     return context
 
 

@@ -12,7 +12,8 @@
   `librosa.feature.melspectrogram`, the logarithm and `numpy.save` for each of the two front ends.
 
 The time excludes start-up: all processes have imported their libraries and processed a clip before.
-The `whole command` rows are the full commands with start-up, of our script and of librosa's.
+The `whole command` rows are the full commands with start-up, of our script and of
+`benchmarks.librosa_mels`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.librosa_mels import librosa_all, on_one_core
 from benchmarks.measure import alternate, command_line, keep_cores, medians, report
 from config import Mel
 from data.datasets import DATASETS
@@ -93,34 +95,6 @@ def exhaust(results: Iterable[None]) -> None:
         pass
 
 
-def librosa_all(paths: list[str], folder: Path) -> None:
-    """As a simple script that processes one clip after another."""
-    import librosa
-
-    for path in paths:
-        samples, rate = librosa.load(path, sr=16_000)
-        for bands in (64, 20):
-            mel = librosa.feature.melspectrogram(
-                y=samples,
-                sr=rate,
-                n_fft=512,
-                win_length=400,
-                hop_length=160,
-                center=False,
-                power=1.0,
-                n_mels=bands,
-                fmin=125,
-                fmax=7_500,
-                htk=True,
-                norm=None,
-            )
-            np.save(folder / f"{Path(path).stem}_{bands}.npy", np.log(mel + 0.01).T)
-
-
-def on_one_core() -> None:
-    keep_cores(1)
-
-
 def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("--clips", type=int, default=200)
@@ -148,9 +122,7 @@ def main() -> None:
             shutil.rmtree(out / "features")
 
         def librosa_command() -> None:
-            command = "import sys; from pathlib import Path; from benchmarks.make_mel import *; "
-            command += "on_one_core(); librosa_all(sys.argv[2:], Path(sys.argv[1]))"
-            run = [sys.executable, "-c", command, str(folder / "librosa"), *paths]
+            run = [sys.executable, "-m", "benchmarks.librosa_mels", str(folder / "librosa"), *paths]
             subprocess.run(run, cwd=ROOT, check=True, capture_output=True)
 
         turn = iter(range(10**6))

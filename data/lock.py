@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from io import TextIOWrapper
+from multiprocessing.util import register_after_fork
 from pathlib import Path
 
 from config import UserError
@@ -45,6 +47,7 @@ def locked(folder: Path) -> Iterator[None]:
                 path.unlink(missing_ok=True)
                 yield
                 return
+            register_after_fork(file, TextIOWrapper.close)  # a worker does not hold it
             if not is_file(path, file.fileno()):  # removed by the holder before us
                 continue
             file.truncate(0)

@@ -47,6 +47,30 @@ def test_a_killed_process_holds_no_lock(tmp_path, holder):
     assert list(tmp_path.iterdir()) == [], "nothing is left"
 
 
+def hold_with_worker(folder, ready, worker_id):
+    with locked(folder):
+        worker = fork.Process(target=threading.Event().wait)
+        worker.start()
+        worker_id.value = worker.pid
+        ready.set()
+        threading.Event().wait()
+
+
+def test_the_workers_of_a_killed_process_hold_no_lock(tmp_path):
+    ready, worker_id = fork.Event(), fork.Value("i")
+    process = fork.Process(target=hold_with_worker, args=(tmp_path / "run", ready, worker_id))
+    process.start()
+    try:
+        assert ready.wait(30)
+        assert in_use(tmp_path / "run")
+        process.kill()
+        process.join()
+        os.kill(worker_id.value, 0)  # the worker is still there
+        assert not in_use(tmp_path / "run")
+    finally:
+        os.kill(worker_id.value, signal.SIGKILL)
+
+
 def test_waiting_ends_with_the_process_that_is_waited_for(tmp_path, holder):
     assert in_use(tmp_path / "run")
     threading.Timer(0.1, os.kill, (holder.pid, signal.SIGKILL)).start()

@@ -8,10 +8,11 @@ import torch
 import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import get_window
 
 from config import Mel
 from config.pretrained import CED_MEL
-from data.features.front_end import FrontEnd, band_centres, mel_filters, pad_or_cut
+from data.features.front_end import FrontEnd, analysis_window, band_centres, mel_filters, pad_or_cut
 
 EXAMPLES = settings(derandomize=True, deadline=None, max_examples=30)
 
@@ -273,6 +274,14 @@ def test_kaldi_features_are_those_of_torchaudio(window, kaldi, pre_emphasis):
     assert found.min() == pytest.approx(math.log(2**-23))
     torch.testing.assert_close(found, expected, rtol=0, atol=5e-3)  # float32 logs of small sums
     torch.testing.assert_close(found.mean(), expected.mean(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [2, 3, 128, 400, 1105])
+def test_the_windows_are_those_of_scipy(length):
+    hann, symmetric = (get_window("hann", length, fftbins=periodic) for periodic in (True, False))
+    np.testing.assert_array_equal(analysis_window("hann", length), hann)
+    np.testing.assert_array_equal(analysis_window("hann_symmetric", length), symmetric)
+    np.testing.assert_array_equal(analysis_window("povey", length), symmetric**0.85)
 
 
 def test_pre_emphasis_by_hand():
