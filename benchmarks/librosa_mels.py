@@ -1,6 +1,8 @@
 """The plain script that `benchmarks.make_mel` compares with: librosa, clip by clip, on one core.
 
-python -m benchmarks.librosa_mels OUT RECORDING...
+    python -m benchmarks.librosa_mels OUT RECORDING...
+
+It imports nothing else that takes long, so that its start-up is librosa's.
 """
 
 from __future__ import annotations
@@ -11,10 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import keep_cores
-
-
-def on_one_core() -> None:
-    keep_cores(1)
 
 
 def librosa_all(paths: list[str], folder: Path) -> None:
@@ -42,5 +40,5 @@ def librosa_all(paths: list[str], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    on_one_core()
+    keep_cores(1)
     librosa_all(sys.argv[2:], Path(sys.argv[1]))

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.librosa_mels import librosa_all, on_one_core
+from benchmarks.librosa_mels import librosa_all
 from benchmarks.measure import alternate, command_line, keep_cores, medians, report
 from config import Mel
 from data.datasets import DATASETS
@@ -107,7 +107,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="soundstill_") as name,
         worker_pool(FRONT_ENDS, SECONDS, 2, context) as ours,
         ProcessPoolExecutor(2, context) as floor,
-        ProcessPoolExecutor(1, context, on_one_core) as one,
+        ProcessPoolExecutor(1, context, keep_cores, (1,)) as one,
     ):
         folder = Path(name)
         synthesise(folder, arguments.clips)
