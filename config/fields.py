@@ -15,7 +15,10 @@ LIMIT = 1e9  # of a number without a range of its own: a larger one is a slip
 
 
 def key(default: Any, doc: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """A field of a section: its default, its meaning (with its unit) and its closed range."""
+    """A field of a section: its default, its meaning (with its unit) and its closed range.
+
+    `high` needs `low`.
+    """
     return field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
 
@@ -88,9 +91,7 @@ def check_limit(where: str, *values: Any) -> None:
 
 def allowed_range(f: Field[Any]) -> str:
     low, high = f.metadata["low"], f.metadata["high"]
-    if low is not None and high is not None:
-        return f"{low:g} to {high:g}"
-    return f"at least {low:g}" if low is not None else f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
 def to_text(value: Any) -> str:

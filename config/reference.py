@@ -66,7 +66,7 @@ def meanings(kind: type) -> Iterator[tuple[Field[Any], str]]:
     hints = typing.get_type_hints(kind)
     for f in key_fields(kind).values():
         meaning = f.metadata["doc"]
-        if f.metadata["low"] is not None or f.metadata["high"] is not None:
+        if f.metadata["low"] is not None:
             meaning += f" ({allowed_range(f)})"
         if typing.get_origin(hints[f.name]) is Literal:
             meaning += f" (one of {', '.join(typing.get_args(hints[f.name]))})"

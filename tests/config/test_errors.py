@@ -25,3 +25,8 @@ def test_choose():
 def test_user_errors_are_status_1():
     assert UserError("x").exit_status == 1
     assert issubclass(ConfigError, UserError)
+
+
+def test_a_name_is_near_that_shares_half_of_its_letters():
+    assert config.nearest("rates", ["sample_rate"]).startswith("; nearest: sample_rate")
+    assert config.nearest("seed", ["sample_rate"]) == " (allowed: sample_rate)"

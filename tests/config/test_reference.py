@@ -3,7 +3,7 @@
 import pytest
 
 import config
-from config.reference import meanings, overview, section_text, summary
+from config.reference import indented, meanings, overview, section_text, summary
 from tests.config.test_command_line import python
 
 
@@ -43,3 +43,12 @@ def test_a_key_is_listed_with_its_range_or_its_choices():
     assert found["epochs"].endswith(" (at least 0)")
     assert found["sampling"].endswith(" (one of shuffled, balanced)")
     assert "(" not in found["freeze"]
+
+
+def test_the_overview_summarises_each_section():
+    assert f"[student]        {summary(config.Student)}\n" in overview()
+
+
+def test_a_line_has_at_most_100_characters_in_a_wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert max(map(len, indented("x " * 200).splitlines())) <= 100

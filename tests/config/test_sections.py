@@ -87,6 +87,14 @@ from tests.config.conftest import complaint
             "[augment]\nMIXUP_START_EPOCH = 6",
             "x.ini [augment] mixup_start_epoch: found 6, but MIXUP_ALPHA is 0",
         ),
+        (
+            "[quantisation]\nPRECISIONS = int8\nEPOCHS = 3",
+            "x.ini [quantisation] freeze_epochs: found 4, expected at most epochs, 3",
+        ),
+        (
+            "[quantisation]\nEPOCHS = 4",
+            "x.ini [quantisation] epochs: found 4, but PRECISIONS lacks int8",
+        ),
         ("[run]\nSEEDS = ,", "x.ini [run] seeds: found none, expected one or more"),
         ("[run]\nDEVICE = cdua", "x.ini [run] device: found 'cdua'; nearest: cuda (allowed: auto,"),
         ("[run]\nNAME = ../x", "x.ini [run] name: found '../x', expected the name of one folder"),
@@ -112,6 +120,10 @@ def test_what_looks_like_a_contradiction_and_is_none(ini):
     )
     assert found.teacher_mel.mel_max_hz == 4000
     assert found.distillation.teacher_weights == (0.5, 0.5)
+    for mask in ("TIME_MASK_SECONDS = 0.1", "FREQUENCY_MASK_SHARE = 0.1"):
+        assert ini(f"[augment]\nMASK_WITH = mean\n{mask}").student_augment.mask_with == "mean"
+    epochs = "PRECISIONS = int8\nEPOCHS = 4\nFREEZE_EPOCHS = 4"
+    assert ini(f"[quantisation]\n{epochs}").quantisation.freeze_epochs == 4
     assert ini("[mel]\nFRONT_END = waveform\nSAMPLE_RATE = 8000").student_mel.sample_rate == 8000
 
 

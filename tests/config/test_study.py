@@ -59,3 +59,11 @@ def test_a_value_is_within_its_range(bounds, value):
     assert low <= float(text) <= high
     if low <= value <= high:
         assert float(text) == pytest.approx(value, rel=1e-3)
+
+
+def test_a_value_of_a_study_as_text():
+    assert Range(0.001, 0.1, True, False).text(0.0123456) == "0.01235"
+    assert Range(1, 8, False, True).text(2.6) == "3"
+    assert Range(1, 8, False, True).text(0.2) == "1"
+    assert Range(1, 8, False, True).text(8.4) == "8"
+    assert Range(1, 8, False, True).text(11) == "8"

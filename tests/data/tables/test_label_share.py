@@ -35,6 +35,7 @@ def test_each_class_keeps_a_share_of_its_labels_and_at_least_one(names, share, s
         assert kept == np.ceil(share * count)
     assert (found.targets[:][found.labelled] == table.targets[:][found.labelled]).all()
     assert not found.targets[:][~found.labelled].any()
+    assert (found.classes, found.task) == (table.classes, table.task)
     again = with_label_share(table, rows, share, seed)
     assert (again.labelled == found.labelled).all()
 

@@ -73,8 +73,12 @@ def test_a_group_on_both_sides_is_refused():
     table = table_of(
         [("train", 0, "same", "a"), ("train", 0, "x", "a"), ("validate", 0, "same", "b")]
     )
-    with pytest.raises(UserError, match="^the group 'same' is in both the training and the test"):
+    with pytest.raises(UserError) as error:
         split_clips(table, 0, "held_out", 0.0)
+    assert str(error.value) == (
+        "the group 'same' is in both the training and the test set; "
+        "fix the data set's splits or folds, or set [data] PROTOCOL = paper"
+    )
 
 
 def recordings_of(rows, part="split"):
@@ -136,8 +140,27 @@ def test_without_groups_each_recording_is_one(part):
 
 def test_one_recording_cannot_be_held_out():
     rows = [("train", "", "day.wav"), ("train", "", "day.wav"), ("test", "", "t.wav")]
-    with pytest.raises(ConfigError, match=r"hold_out: found 0.15, but all .* of one group or reco"):
+    with pytest.raises(ConfigError) as error:
         split_clips(recordings_of(rows), 0, "held_out", 0.15)
+    assert str(error.value) == (
+        "[data] hold_out: found 0.15, but all training clips are of one group or recording; "
+        "set it to 0 to keep the last epoch"
+    )
+
+
+def test_of_two_groups_one_is_held_out():
+    table = table_of([("train", 0, f"g{n}", "a") for n in range(2)])
+    assert len(hold_out_groups(table, np.arange(2), 0.5)) == 1
+
+
+def test_the_held_out_groups_are_the_same_in_every_version():
+    sizes = [1 + 7 * n % 8 for n in range(40)]
+    rows = [("train", 0, f"g{n:02d}", "aab"[n % 3]) for n in range(40) for _ in range(sizes[n])]
+    table = table_of(rows)
+    held = hold_out_groups(table, np.arange(len(rows)), 0.2)
+    assert table.targets[held].sum(axis=0).tolist() == [25, 11], "0.2 * (123, 57)"
+    groups = sorted(set(table.frame["group"].iloc[held]))
+    assert groups == ["g00", "g01", "g07", "g11", "g12", "g19", "g20", "g30"]
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
@@ -296,6 +319,12 @@ def test_the_paper_cannot_choose_an_epoch_of_the_teacher_without_labels():
     table = mixed([("train", 0, "", "a"), ("test", 0, "", None)])
     with pytest.raises(ConfigError, match="protocol: found 'paper', but no clip of test has a lab"):
         split_clips(table, 0, "paper", 0.15)
+
+
+def test_the_paper_takes_the_agreement_with_the_teacher_where_no_training_clip_has_a_label():
+    table = mixed([("train", 0, "", None), ("validate", 0, "", "a"), ("test", 0, "", None)])
+    found = split_clips(table, 0, "paper", 0.15)
+    assert found.test_name == "test, agreement with the teacher"
 
 
 def test_a_fold_without_labels_is_no_fold_unless_all_are():
