@@ -8,6 +8,7 @@ another error.
 from __future__ import annotations
 
 import io
+import tempfile
 import warnings
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -18,28 +19,62 @@ import numpy as np
 import soundfile
 
 from data.features.decode import TOLERANCE_SECONDS, BadAudio, read, read_blocks
+from tests.data.features.containers import encode
 from tests.faults.place import Lost
 
-RATE = 16_000
+RATE = 48_000
 SECONDS = 1.5
-KINDS = {  # ending -> format, subtype and the bytes of its header that no checksum protects
-    "wav": ("WAV", "PCM_16", 44),
-    "float.wav": ("WAV", "FLOAT", 80),
-    "aiff": ("AIFF", "PCM_16", 54),
-    "flac": ("FLAC", "PCM_16", 42),
-    "mp3": ("MP3", None, 0),
-    "ogg": ("OGG", "VORBIS", 0),
-    "opus": ("OGG", "OPUS", 0),
+MP4, MATROSKA, ASF = b"moov", b"\x1fC\xb6u", bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+
+
+def first(count: int, content: bytes) -> object:
+    return content[:count]
+
+
+def before(part: bytes, content: bytes) -> object:
+    return content.partition(part)[0]
+
+
+def after(part: bytes, content: bytes) -> object:
+    return content.partition(part)[2]
+
+
+def has_xing_header(content: bytes) -> object:
+    """Without it nothing tells how many frames there were."""
+    return b"Xing" in content or b"Info" in content
+
+
+SOUNDFILE = {  # ending -> format and subtype, and what no checksum protects
+    "wav": ("WAV", "PCM_16", partial(first, 44)),
+    "float.wav": ("WAV", "FLOAT", partial(first, 80)),
+    "aiff": ("AIFF", "PCM_16", partial(first, 54)),
+    "flac": ("FLAC", "PCM_16", partial(first, 42)),
+    "mp3": ("MP3", None, has_xing_header),
+    "ogg": ("OGG", "VORBIS", partial(first, 0)),
+    "opus": ("OGG", "OPUS", partial(first, 0)),
 }
+FFMPEG = {  # ending -> codec, its options, and what no checksum protects
+    "m4a": ("aac", {}, partial(after, MP4)),
+    "mka": ("flac", {}, partial(before, MATROSKA)),
+    "webm": ("libopus", {}, partial(before, MATROSKA)),
+    "wma": ("wmav2", {"b": "64000"}, partial(before, ASF)),
+}
+KINDS = {**SOUNDFILE, **FFMPEG}
 LOSSLESS = ("wav", "float.wav", "aiff", "flac")
 
 
 @lru_cache
 def encoded(kind: str, seed: int) -> bytes:
-    container, subtype, _ = KINDS[kind]
-    generator, file = np.random.default_rng(seed), io.BytesIO()
+    generator = np.random.default_rng(seed)
     samples = generator.uniform(-0.5, 0.5, (round(SECONDS * RATE), 1 + seed % 2))
+    if kind in FFMPEG:
+        codec, options, _ = FFMPEG[kind]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"a.{kind}"
+            return encode(path, codec, samples, RATE, codec_options=options).read_bytes()
+    container, subtype, _ = SOUNDFILE[kind]
     how = {"bitrate_mode": "VARIABLE"} if kind == "mp3" and seed % 3 == 0 else {}
+    file = io.BytesIO()
     soundfile.write(file, samples, RATE, format=container, subtype=subtype, **how)
     return file.getvalue()
 
@@ -84,10 +119,8 @@ def trial(rng: Random, folder: Path, kind: str, way: str) -> None:
     content = bytearray(whole)
     WAYS[way](rng, content)
     path.write_bytes(content)
-    header = KINDS[kind][2]
-    other_header = content[:header] != whole[:header]
-    if kind == "mp3":  # without it nothing tells how many frames there were
-        other_header = not (b"Xing" in content or b"Info" in content)
+    unprotected = KINDS[kind][2]
+    other_header = unprotected(bytes(content)) != unprotected(whole)
     at_once, warned = attempt(partial(read_whole, path))
     in_blocks, _ = attempt(partial(read_in_blocks, path))
     if (at_once is None) != (in_blocks is None):
