@@ -110,6 +110,7 @@ def quantise_products(
     normalised = any(node.op_type == "LayerNormalization" for node in changed.graph.node)
     head = float_head(changed.graph)
     pool_before_relu(changed.graph, head)
+    convolve_pools(changed)
     quantize_static(
         changed,
         path,
@@ -169,6 +170,32 @@ def pool_before_relu(graph: onnx.GraphProto, head: Sequence[onnx.NodeProto]) -> 
     relu.attribute.extend(pool.attribute)
     del pool.attribute[:]
     relu.input[0], pool.output[0] = source, result
+
+
+def convolve_pools(model: onnx.ModelProto) -> None:
+    """Average pooling as a convolution of each channel, whose weights are exact in int8.
+
+    The int8 AveragePool of onnxruntime takes several times as long.
+    """
+    from onnx import helper, numpy_helper, shape_inference
+
+    inferred = shape_inference.infer_shapes(model).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred.value_info}
+    for node in model.graph.node:
+        options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        pads = options.get("count_include_pad", 0) or not any(options.get("pads", []))
+        source = shapes.get(node.input[0], [])
+        if node.op_type != "AveragePool" or not pads or options.get("ceil_mode", 0) or not source:
+            continue
+        channels, kernel = source[1].dim_value, options["kernel_shape"]
+        weights = np.full((channels, 1, *kernel), 1 / np.prod(kernel), np.float32)
+        name = f"{node.output[0]}_weights"
+        model.graph.initializer.append(numpy_helper.from_array(weights, name))
+        kept = {key: options[key] for key in ("kernel_shape", "strides", "pads") if key in options}
+        inputs = [node.input[0], name]
+        node.CopyFrom(
+            helper.make_node("Conv", inputs, node.output, node.name, group=channels, **kept)
+        )
 
 
 # Trained in int8 ----------------------------------------------------------------------------------

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -6,7 +8,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from config import UserError
-from deploy.quantise import float16, float_head, for_onnx, int8, pool_before_relu
+from deploy.quantise import convolve_pools, float16, float_head, for_onnx, int8, pool_before_relu
 from models.quantised import QuantisedLayer
 
 FLOAT = TensorProto.FLOAT
@@ -62,6 +64,45 @@ def test_pooling_before_relu_changes_nothing():
     assert [node.op_type for node in model.graph.node][:3] == ["Conv", "MaxPool", "Relu"]
     onnx.checker.check_model(model)
     np.testing.assert_array_equal(run(model, clips(2)), before)
+
+
+def pooled(**options):
+    generator = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["features", "first"], ["a"], "a", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["a", "second"], ["b"], "b", pads=[1, 1, 1, 1]),
+        helper.make_node("AveragePool", ["b"], ["c"], "c", kernel_shape=[3, 3], **options),
+        helper.make_node("Conv", ["c", "third"], ["d"], "d"),
+        helper.make_node("GlobalAveragePool", ["d"], ["e"], "e"),
+        helper.make_node("Flatten", ["e"], ["logits"], "f"),
+    ]
+    weights = {
+        "first": generator.standard_normal((16, 1, 3, 3)),
+        "second": generator.standard_normal((16, 16, 3, 3)) / 12,
+        "third": generator.standard_normal((3, 16, 2, 2)),
+    }
+    return model_of(nodes, weights)
+
+
+@pytest.mark.parametrize(
+    ("options", "convolved"),
+    [
+        ({"pads": [1, 1, 1, 1], "strides": [2, 1], "count_include_pad": 1}, True),
+        ({}, True),
+        ({"pads": [1, 1, 1, 1]}, False),
+        ({"strides": [2, 2], "ceil_mode": 1}, False),
+    ],
+)
+def test_average_pooling_is_a_convolution_in_int8(options, convolved):
+    model = pooled(**options)
+    changed = copy.deepcopy(model)
+    convolve_pools(changed)
+    assert ("AveragePool" not in {node.op_type for node in changed.graph.node}) == convolved
+    features = clips(8)
+    np.testing.assert_allclose(run(changed, features), run(model, features), atol=1e-5)
+    quantised = int8(model, list(features[:, None]))
+    expected = run(model, features)
+    assert np.abs(run(quantised, features) - expected).max() < 0.06 * np.abs(expected).max()
 
 
 def test_int8_stores_wide_weights_in_bytes_with_one_scale_per_channel():
