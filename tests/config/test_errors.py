@@ -30,3 +30,8 @@ def test_user_errors_are_status_1():
 def test_a_name_is_near_that_shares_half_of_its_letters():
     assert config.nearest("rates", ["sample_rate"]).startswith("; nearest: sample_rate")
     assert config.nearest("seed", ["sample_rate"]) == " (allowed: sample_rate)"
+
+
+def test_the_reason_is_the_first_line_or_the_class():
+    assert config.reason_of(OSError("\n disk full\nat 3")) == "disk full"
+    assert config.reason_of(MemoryError()) == "MemoryError"

@@ -46,6 +46,7 @@ def test_constructor_options_have_the_constructors_types():
             {"lerning_rate": "2"},
             "[student] lerning_rate: Sample has no such key; nearest: learning",
         ),
+        ({"lr": "2"}, "[student] lr: is called LEARNING_RATE here"),
         ({"seeds": "2"}, "[student] seeds: Sample has no such key here, but in [run]"),
         ({"num_classes": "2"}, "[student] num_classes: Sample has no such key"),
         ({"input_shape": "1,2,3"}, "[student] input_shape: Sample has no such key"),

@@ -47,8 +47,26 @@ def test_a_key_is_listed_with_its_range_or_its_choices():
 
 def test_the_overview_summarises_each_section():
     assert f"[student]        {summary(config.Student)}\n" in overview()
+    assert overview().endswith("\n\n`python -m config SECTION` lists the keys of a section.")
+
+
+def test_a_summary_may_have_a_colon():
+    class Section:
+        """[section]: one: two.
+
+        More.
+        """
+
+    assert summary(Section) == "one: two"
+
+
+def test_the_keys_of_one_role_are_listed_where_both_are_set():
+    assert "KEY_TEACHER, KEY_STUDENT" in section_text("mel")
+    assert "KEY_TEACHER" not in section_text("mel.teacher")
 
 
 def test_a_line_has_at_most_100_characters_in_a_wide_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    assert max(map(len, indented("x " * 200).splitlines())) <= 100
+    lines = indented("x " * 200).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert all(line.startswith("    x") for line in lines)

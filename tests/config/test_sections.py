@@ -14,101 +14,144 @@ from tests.config.conftest import complaint
         # 7500 Hz do not exist at 8000 samples a second
         (
             "[mel]\nSAMPLE_RATE = 8000",
-            "x.ini [mel] mel_max_hz: expected mel_min_hz < mel_max_hz <= sample_rate / 2, "
-            "found 125, 7500 and 4000",
+            "[mel] mel_max_hz: expected mel_min_hz < mel_max_hz <= sample_rate / 2, found 125, "
+            "7500 and 4000",
         ),
         (
             "[mel]\nSAMPLE_RATE_STUDENT = 8000",
-            "x.ini [mel.student] mel_max_hz: expected mel_min_hz <",
+            "[mel.student] mel_max_hz: expected mel_min_hz < mel_max_hz <= sample_rate / 2, "
+            "found 125, 7500 and 4000",
         ),
         (
             "[mel.teacher]\nMEL_MIN_HZ = 7500",
-            "x.ini [mel.teacher] mel_max_hz: expected mel_min_hz <",
+            "[mel.teacher] mel_max_hz: expected mel_min_hz < mel_max_hz <= sample_rate / 2, "
+            "found 7500, 7500 and 8000",
         ),
         # 0.025 s of 16 kHz are 400 samples
         (
             "[mel]\nFFT_SIZE = 399",
-            "x.ini [mel] fft_size: found 399, expected 0 or at least the window,",
+            "[mel] fft_size: found 399, expected 0 or at least the window, 400 samples",
         ),
-        ("[mel]\nFRAMING = passt", "x.ini [mel] framing: found 'passt', but PRE_EMPHASIS is 0"),
-        ("[mel]\nLOG_OFFSET_TEACHER = 0", "x.ini [mel.teacher] log_offset: digital silence has no"),
+        ("[mel]\nFRAMING = passt", "[mel] framing: found 'passt', but PRE_EMPHASIS is 0"),
+        (
+            "[mel]\nLOG_OFFSET_TEACHER = 0",
+            "[mel.teacher] log_offset: digital silence has no logarithm: expected more than 0, "
+            "or LOG_FLOOR",
+        ),
         (
             "[mel.teacher]\nLOG_FLOOR = 1e-10",
-            "x.ini [mel.teacher] log_floor: found 1e-10, but LOG_OFFSET is 0.01, not 0",
+            "[mel.teacher] log_floor: found 1e-10, but LOG_OFFSET is 0.01, not 0",
         ),
-        (
-            "[mel.teacher]\nTOP_DB = 80",
-            "x.ini [mel.teacher] top_db: found 80, but LOG is natural",
-        ),
+        ("[mel.teacher]\nTOP_DB = 80", "[mel.teacher] top_db: found 80, but LOG is natural"),
         # 0.0001 s of 4 kHz round to no sample at all
         (
             "[mel]\nSAMPLE_RATE = 4000\nMEL_MAX_HZ = 2000\nSTFT_HOP_LENGTH_SECONDS = 0.0001",
-            "x.ini [mel] sample_rate: at 4000 Hz the window has 100 samples and the hop 0",
+            "[mel] sample_rate: at 4000 Hz the window has 100 samples and the hop 0, expected at "
+            "least 2 and 1",
         ),
         (
             "[mel]\nNUM_BANDS_STUDENT = 20\n[mel.student]\nNUM_BANDS = 32",
-            "x.ini [mel] num_bands_student: found '20', but [mel.student] num_bands is '32'",
+            "[mel] num_bands_student: found '20', but [mel.student] num_bands is '32'",
         ),
-        ("[student]\nSCHEDULE = step", "x.ini [student] step_epochs: found none, but SCHEDULE is"),
+        ("[student]\nSCHEDULE = step", "[student] step_epochs: found none, but SCHEDULE is step"),
         (
             "[teacher]\nSCHEDULE = cosine\nEPOCHS = 4\nWARM_UP_EPOCHS = 5",
-            "x.ini [teacher] warm_up_epochs: found 5, expected at most epochs, 4",
+            "[teacher] warm_up_epochs: found 5, expected at most epochs, 4",
         ),
         (
             "[mel]\nNORMALISE = fixed\nMEAN = -4.2677",
-            "x.ini [mel] std: found none, but NORMALISE is fixed",
+            "[mel] std: found none, but NORMALISE is fixed",
         ),
         (
             "[mel]\nNORMALISE_TEACHER = fixed\nMEAN = -4.5\nSTD = 5",
-            "x.ini [mel.student] mean: found -4.5, but NORMALISE is none",
+            "[mel.student] mean: found -4.5, but NORMALISE is none",
         ),
-        (
-            "[augment]\nMIXUP_PROB = 0.5",
-            "x.ini [augment] mixup_prob: found 0.5, but MIXUP_ALPHA is 0",
-        ),
+        ("[augment]\nMIXUP_PROB = 0.5", "[augment] mixup_prob: found 0.5, but MIXUP_ALPHA is 0"),
         (
             "[augment]\nMIXUP_ALPHA = 0.3\nWAVE_MIXUP_PROB = 0.5",
-            "x.ini [augment] wave_mixup_prob: found 0.5, but WAVE_MIXUP_ALPHA is 0",
+            "[augment] wave_mixup_prob: found 0.5, but WAVE_MIXUP_ALPHA is 0",
         ),
         (
             "[augment]\nMIXSTYLE_PROB = 0.4",
-            "x.ini [augment] mixstyle_prob: found 0.4, but MIXSTYLE_ALPHA is 0",
+            "[augment] mixstyle_prob: found 0.4, but MIXSTYLE_ALPHA is 0",
         ),
         (
             "[augment]\nIMPULSE_RESPONSE_DEVICES = a",
-            "x.ini [augment] impulse_response_devices: requires IMPULSE_RESPONSES, which is empty",
+            "[augment] impulse_response_devices: requires IMPULSE_RESPONSES, which is empty",
         ),
         (
             "[augment]\nMASK_WITH = mean",
-            "x.ini [augment] mask_with: found 'mean', but TIME_MASK_SECONDS and "
-            "FREQUENCY_MASK_SHARE are 0",
+            "[augment] mask_with: found 'mean', but TIME_MASK_SECONDS and FREQUENCY_MASK_SHARE "
+            "are 0",
         ),
         (
             "[augment]\nMIXUP_START_EPOCH = 6",
-            "x.ini [augment] mixup_start_epoch: found 6, but MIXUP_ALPHA is 0",
+            "[augment] mixup_start_epoch: found 6, but MIXUP_ALPHA is 0",
         ),
         (
             "[quantisation]\nPRECISIONS = int8\nEPOCHS = 3",
-            "x.ini [quantisation] freeze_epochs: found 4, expected at most epochs, 3",
+            "[quantisation] freeze_epochs: found 4, expected at most epochs, 3",
         ),
+        ("[quantisation]\nEPOCHS = 4", "[quantisation] epochs: found 4, but PRECISIONS lacks int8"),
+        ("[run]\nSEEDS = ,", "[run] seeds: found none, expected one or more"),
         (
-            "[quantisation]\nEPOCHS = 4",
-            "x.ini [quantisation] epochs: found 4, but PRECISIONS lacks int8",
+            "[run]\nDEVICE = cdua",
+            "[run] device: found 'cdua'; nearest: cuda (allowed: auto, cpu, cuda, cuda:1, mps)",
         ),
-        ("[run]\nSEEDS = ,", "x.ini [run] seeds: found none, expected one or more"),
-        ("[run]\nDEVICE = cdua", "x.ini [run] device: found 'cdua'; nearest: cuda (allowed: auto,"),
-        ("[run]\nNAME = ../x", "x.ini [run] name: found '../x', expected the name of one folder"),
+        ("[run]\nNAME = ../x", "[run] name: found '../x', expected the name of one folder"),
         (
             "[run]\nTEACHER_RUN = a/b",
-            "x.ini [run] teacher_run: found 'a/b', expected the name of one",
+            "[run] teacher_run: found 'a/b', expected the name of one folder",
         ),
-        ("[run]\nNAME = ..", "x.ini [run] name: found '..', expected the name of one folder"),
+        ("[run]\nNAME = ..", "[run] name: found '..', expected the name of one folder"),
+        (
+            "[specialists]\nBATCH_SIZE = 7",
+            "[specialists] batch_size: found 7, expected an even number",
+        ),
+        (
+            "[data]\nENHANCE_LABELS = teacher",
+            "[data] ontology: is empty, but ENHANCE_LABELS requires it",
+        ),
+        (
+            "[distillation]\nTEACHER_INPUT = clean\nAUGMENTED_VIEWS = 2",
+            "[distillation] teacher_input: found 'clean', which computes outputs once and "
+            "excludes AUGMENTED_VIEWS",
+        ),
+        (
+            "[distillation]\nTEACHER_INPUT = clean\nTEACHER = online",
+            "[distillation] teacher_input: found 'clean', which computes outputs once and "
+            "excludes TEACHER = online",
+        ),
+        (
+            "[ensembles]\nA = 2 *",
+            "[ensembles] a: found '2 *', expected a system and its weight: 2 * student/ce+kd",
+        ),
+        (
+            "[ensembles]\nA = teacher@seeds, student/kd",
+            "[ensembles] a: found 'teacher@seeds, student/kd', expected @seeds behind every "
+            "member or none",
+        ),
+        (
+            "[ensembles]\nSPECIALIST_1 = teacher",
+            "[ensembles] specialist_1: is the name of a role; choose another name",
+        ),
+        (
+            "[matrix]\nA = MODEL",
+            "[matrix] a: found 'MODEL', expected KEY=VALUE KEY=VALUE, such as MODEL=ast",
+        ),
+        ("[matrix]\nA = MODEL=ast\nCHAINS = A > b", "[matrix] chains: found 'b' (allowed: a)"),
+        (
+            "[run]\nLOGGER = none, wandb",
+            "[run] logger: found none, wandb, expected loggers or none",
+        ),
+        (
+            "[augment]\nMIXUP_DOMAIN = log",
+            "[augment] mixup_domain: found log, but MIXUP_ALPHA is 0",
+        ),
     ],
 )
 def test_a_contradiction_names_where_it_lies(ini, text, message):
-    found = complaint(ini, text)
-    assert found.startswith(message)
-    assert "\n" not in found
+    assert complaint(ini, text) == f"x.ini {message}"
 
 
 def test_what_looks_like_a_contradiction_and_is_none(ini):
