@@ -27,6 +27,8 @@ def test_on_the_command_line():
     assert python("-m", "config", "[Student]").stdout.startswith("[student]: ")
     assert "KD = 1.5" in python("-m", "config", "coefficients").stdout
     assert section_text("loss.kd").startswith("[loss.kd]: settings of one loss")
+    wrong = python("-m", "config", "coefficient")
+    assert "nearest: coefficients (allowed: augment, " in wrong.stderr
     wrong = python("-m", "config", "studnet")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("python -m config: SECTION: found 'studnet'; nearest: student")
@@ -63,6 +65,15 @@ def test_a_summary_may_have_a_colon():
 def test_the_keys_of_one_role_are_listed_where_both_are_set():
     assert "KEY_TEACHER, KEY_STUDENT" in section_text("mel")
     assert "KEY_TEACHER" not in section_text("mel.teacher")
+
+
+def test_keys_that_the_user_names_are_described():
+    assert "\n…\n    a searched key and its values, such as STUDENT.LEARNING_RATE" in section_text(
+        "study"
+    )
+    assert "\n…\n    options of the model: `python -m models NAME` lists them" in section_text(
+        "student"
+    )
 
 
 def test_a_line_has_at_most_100_characters_in_a_wide_terminal(monkeypatch):

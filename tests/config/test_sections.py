@@ -167,6 +167,10 @@ def test_what_looks_like_a_contradiction_and_is_none(ini):
         assert ini(f"[augment]\nMASK_WITH = mean\n{mask}").student_augment.mask_with == "mean"
     epochs = "PRECISIONS = int8\nEPOCHS = 4\nFREEZE_EPOCHS = 4"
     assert ini(f"[quantisation]\n{epochs}").quantisation.freeze_epochs == 4
+    assert ini("[distillation]\nTEACHER_INPUT = clean").distillation.teacher_input == "clean"
+    members = ini("[ensembles]\nA = teacher@seeds, a.safetensors").ensembles.members()
+    assert members == {"a": {"teacher@seeds": 1.0, "a.safetensors": 1.0}}
+    assert ini("[student]\nEPOCHS = 1000000000").student.epochs == 1e9
     assert ini("[mel]\nFRONT_END = waveform\nSAMPLE_RATE = 8000").student_mel.sample_rate == 8000
 
 
