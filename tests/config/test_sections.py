@@ -171,6 +171,8 @@ def test_what_looks_like_a_contradiction_and_is_none(ini):
     members = ini("[ensembles]\nA = teacher@seeds, a.safetensors").ensembles.members()
     assert members == {"a": {"teacher@seeds": 1.0, "a.safetensors": 1.0}}
     assert ini("[student]\nEPOCHS = 1000000000").student.epochs == 1e9
+    for loggers in (("none",), ("wandb", "mlflow")):
+        assert ini(f"[run]\nLOGGER = {', '.join(loggers)}").run.logger == loggers
     assert ini("[mel]\nFRONT_END = waveform\nSAMPLE_RATE = 8000").student_mel.sample_rate == 8000
 
 
