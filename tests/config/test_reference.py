@@ -18,6 +18,8 @@ def test_the_overview_has_a_line_for_every_section():
 def test_a_section_lists_its_keys_within_the_terminal(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     lines = section_text(name).splitlines()
+    assert lines[0] == f"[{name}]: {summary(config.SECTIONS[name])}"
+    assert all(line == line.rstrip() for line in lines)
     for key_name in config.key_fields(config.SECTIONS[name]):
         assert any(line.startswith(f"{key_name.upper()} =") for line in lines)
     assert max(map(len, lines[1:])) <= 80

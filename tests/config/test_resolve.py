@@ -77,7 +77,7 @@ def test_a_disturbance_may_belong_to_one_role(ini):
         "student": 0.0,
     }
     assert {own.roll_seconds for own in told.values()} == {1.0}
-    assert told["student"].gain_db == 3
+    assert told["student"].gain_db == found.augment_of("student@int8").gain_db == 3
     assert found.augment_of("teacher").gain_db == 0
 
 

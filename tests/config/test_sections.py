@@ -171,6 +171,9 @@ def test_what_looks_like_a_contradiction_and_is_none(ini):
     members = ini("[ensembles]\nA = teacher@seeds, a.safetensors").ensembles.members()
     assert members == {"a": {"teacher@seeds": 1.0, "a.safetensors": 1.0}}
     assert ini("[student]\nEPOCHS = 1000000000").student.epochs == 1e9
+    assert ini("[mel]\nLOG = none\nLOG_OFFSET = 0").student_mel.log == "none"
+    shortest = "SAMPLE_RATE = 8000\nMEL_MAX_HZ = 4000\nSTFT_WINDOW_LENGTH_SECONDS = 0.00025"
+    assert ini(f"[mel]\n{shortest}").student_mel.stft_window_length_seconds == 0.00025
     for loggers in (("none",), ("wandb", "mlflow")):
         assert ini(f"[run]\nLOGGER = {', '.join(loggers)}").run.logger == loggers
     assert ini("[mel]\nFRONT_END = waveform\nSAMPLE_RATE = 8000").student_mel.sample_rate == 8000

@@ -153,6 +153,14 @@ def test_of_two_groups_one_is_held_out():
     assert len(hold_out_groups(table, np.arange(2), 0.5)) == 1
 
 
+def test_a_rare_class_counts_as_much_as_a_frequent_one():
+    sizes, labels = [10, 7, 1, 9, 9], "baaba"
+    rows = [("train", 0, f"g{n}", labels[n]) for n in range(5) for _ in range(sizes[n])]
+    table = table_of(rows)
+    held = hold_out_groups(table, np.arange(len(rows)), 0.3)
+    assert set(table.frame["group"].iloc[held]) == {"g1", "g3"}, "7 of 17 and 9 of 19"
+
+
 def test_the_held_out_groups_are_the_same_in_every_version():
     sizes = [1 + 7 * n % 8 for n in range(40)]
     rows = [("train", 0, f"g{n:02d}", "aab"[n % 3]) for n in range(40) for _ in range(sizes[n])]
