@@ -7,7 +7,7 @@ hop of 10 ms. All contenders process the same waveform, including the front end,
 PyTorch runs in inference mode with the default memory layout; `channels_last_ms` is that of the
 other layout. For `score_lost` each model is first trained briefly on synthesised tags in clips of
 1 s; int8 is calibrated on some of the training clips, and both are evaluated by micro AUPRC on
-test clips.
+test clips. Two processes train and export the models; then one measures them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from __future__ import annotations
 import copy
 import statistics
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from multiprocessing import get_context
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import onnx
 import torch
+from safetensors.torch import load, save
 
 from benchmarks.measure import command_line, keep_cores, report, rounded
 from config import Mel
@@ -70,8 +74,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     keep_cores(2)
-    sounds, tags = synthesised(TRAINING_CLIPS + TEST_CLIPS)
-    found = [model_figures(name, sounds, tags, arguments.rounds) for name in arguments.models]
+    context = get_context("spawn")
+    with ProcessPoolExecutor(2, context, torch.set_num_threads, (1,)) as pool:
+        students = list(pool.map(exported, arguments.models))
+    found = [figures(student, arguments.rounds) for student in students]
     shares = [row["int8_bytes"] / row["float32_bytes"] for row in found]
     summary = {
         "median_speedup": statistics.median(row["speedup"] for row in found),
@@ -99,11 +105,20 @@ def synthesised(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(sounds), torch.from_numpy(tags.astype(np.float32))
 
 
-def model_figures(
-    name: str, sounds: torch.Tensor, tags: torch.Tensor, rounds: int
-) -> dict[str, Any]:
+class Exported(NamedTuple):
+    """A trained model, as safetensors, its ONNX files by precision, and their scores."""
+
+    name: str
+    described: Description
+    weights: bytes
+    files: dict[str, onnx.ModelProto]
+    score: dict[str, float]
+
+
+def exported(name: str) -> Exported:
     settings = PUBLISHED.get(name, Settings())
     mel = Mel(front_end=settings.front_end, sample_rate=RATE, num_bands=settings.bands)
+    sounds, tags = synthesised(TRAINING_CLIPS + TEST_CLIPS)
     sounds = sounds.repeat(1, 1, settings.repeats)
     front_end = FrontEnd(mel)
     with torch.inference_mode():
@@ -123,24 +138,30 @@ def model_figures(
     )
     model = trained(described, settings, features[:TRAINING_CLIPS], tags[:TRAINING_CLIPS])
     calibration = list(features[:CALIBRATION].numpy()[:, None])
-    models, _ = onnx_models(model, described, ("float32", "int8"), calibration)
-    students = {kind: onnx_file.session(found) for kind, found in models.items()}
+    files, _ = onnx_models(model, described, ("float32", "int8"), calibration)
     score = {
-        kind: micro_auprc(student, sounds[TRAINING_CLIPS:], tags[TRAINING_CLIPS:])
-        for kind, student in students.items()
+        kind: micro_auprc(onnx_file.session(found), sounds[TRAINING_CLIPS:], tags[TRAINING_CLIPS:])
+        for kind, found in files.items()
     }
-    taken = clip_milliseconds(FullModel(model, described), students, rounds)
+    return Exported(name, described, save(model.state_dict()), files, score)
+
+
+def figures(student: Exported, rounds: int) -> dict[str, Any]:
+    model = student.described.build().eval()
+    model.load_state_dict(load(student.weights))
+    sessions = {kind: onnx_file.session(file) for kind, file in student.files.items()}
+    taken = clip_milliseconds(FullModel(model, student.described), sessions, rounds)
     return {
-        "model": name,
+        "model": student.name,
         "eager_ms": taken["eager"],
         "channels_last_ms": taken["channels_last"],
         "float32_ms": taken["float32"],
         "int8_ms": taken["int8"],
         "speedup": taken["eager"] / min(taken["float32"], taken["int8"]),
-        "float32_bytes": models["float32"].ByteSize(),
-        "int8_bytes": models["int8"].ByteSize(),
-        "score": score["float32"],
-        "score_lost": score["float32"] - score["int8"],
+        "float32_bytes": student.files["float32"].ByteSize(),
+        "int8_bytes": student.files["int8"].ByteSize(),
+        "score": student.score["float32"],
+        "score_lost": student.score["float32"] - student.score["int8"],
     }
 
 
