@@ -121,3 +121,4 @@ def test_units():
 def test_one_value_has_no_deviation():
     assert signed(0.05, float("nan")) == "+0.0500"
     assert signed(-0.05, 0.01, 3) == "-0.050 ± 0.010"
+    assert signed(-1e-9, 0.01) == "+0.0000 ± 0.0100"
