@@ -205,7 +205,7 @@ def gain(base: pd.DataFrame, other: pd.DataFrame) -> str:
 def signed(mean: float, std: float, digits: int = 4) -> str:
     """A mean gain, without a standard deviation where it is NaN (one value)."""
     spread = "" if math.isnan(std) else f" ± {std:.{digits}f}"
-    return f"{round(mean, digits) + 0:+.{digits}f}{spread}"  # + 0: without the sign of -0.0
+    return f"{mean:+z.{digits}f}{spread}"
 
 
 def paired_gains(base: pd.DataFrame, other: pd.DataFrame) -> pd.Series:
