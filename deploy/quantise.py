@@ -179,13 +179,14 @@ def convolve_pools(model: onnx.ModelProto) -> None:
     """
     from onnx import helper, numpy_helper, shape_inference
 
-    inferred = shape_inference.infer_shapes(model).graph
+    pools = [node for node in model.graph.node if node.op_type == "AveragePool"]
+    inferred = shape_inference.infer_shapes(model).graph if pools else model.graph
     shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred.value_info}
-    for node in model.graph.node:
+    for node in pools:
         options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        pads = options.get("count_include_pad", 0) or not any(options.get("pads", []))
+        counts_pads = options.get("count_include_pad", 0) or not any(options.get("pads", []))
         source = shapes.get(node.input[0], [])
-        if node.op_type != "AveragePool" or not pads or options.get("ceil_mode", 0) or not source:
+        if not counts_pads or options.get("ceil_mode", 0) or not source:
             continue
         channels, kernel = source[1].dim_value, options["kernel_shape"]
         weights = np.full((channels, 1, *kernel), 1 / np.prod(kernel), np.float32)
