@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import io
 import os
 import shlex
@@ -117,6 +119,7 @@ def run_script(
     main: Callable[[argparse.Namespace, Config], None], parser: argparse.ArgumentParser
 ) -> typing.NoReturn:
     """Parse the command line, run `main`, and exit: errors of the user are one clear message."""
+    atexit.register(gc.freeze)  # or the exit collects all of PyTorch's modules, which takes 0.4 s
     arguments = parser.parse_args()
     print_any_name()
     if "LOCAL_RANK" not in os.environ:  # torchrun ends the others by SIGTERM where one has failed
