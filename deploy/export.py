@@ -93,7 +93,9 @@ def onnx_models(
 
     def graph(precision: str) -> ModelGraph:
         if precision == "int8" and quantised is not None:
-            return model_graph(quantise.for_onnx(quantised), described.input_shape)
+            trained = model_graph(quantise.for_onnx(quantised), described.input_shape)
+            quantise.quantise_before_pads(trained.model)
+            return trained
         found = float_graph()
         if precision == "float16":
             return found._replace(model=quantise.float16(found.model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,9 @@ def int8(model: onnx.ModelProto, calibration: Sequence[np.ndarray]) -> onnx.Mode
                 quantise_products(model, path, calibration)
             else:
                 raise ValueError("it has no convolution, linear layer or LSTM")
-            return with_unsigned_weights(onnx.load(path))
+            found = onnx.load(path)
+            quantise_before_pads(found)
+            return with_unsigned_weights(found)
     except Exception as error:  # the quantiser raises almost anything
         raise UserError(f"the model cannot be quantised to int8: {reason_of(error)}") from error
 
@@ -122,6 +125,43 @@ def quantise_products(
         nodes_to_exclude=[node.name for node in head],
         extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
     )
+
+
+def quantise_before_pads(model: onnx.ModelProto) -> None:
+    """Quantise what a Pad adds zeros to in place of its output, which changes no value: the zero
+    points are exact.
+
+    onnxruntime then pads bytes, and computes the layer before the Pad in int8.
+    """
+    graph = model.graph
+    sources = {name: node for node in graph.node for name in node.output}
+    readers = Counter(name for node in graph.node for name in node.input)
+    for quantise in [node for node in graph.node if node.op_type == "QuantizeLinear"]:
+        pad = sources.get(quantise.input[0])
+        if pad is None or not adds_zeros(pad) or readers[pad.output[0]] > 1:
+            continue
+        source, (scale, zero) = pad.input[0], quantise.input[1:3]
+        dequantise = sources.get(source)
+        if dequantise is not None and [*dequantise.input[1:3]] == [scale, zero]:
+            pad.input[:] = [dequantise.input[0], pad.input[1], zero, *pad.input[3:]]
+            pad.output[:] = quantise.output
+            graph.node.remove(quantise)
+            if readers[source] == 1:
+                graph.node.remove(dequantise)
+        else:
+            unpadded = f"{quantise.output[0]}_unpadded"
+            first, second = copy.deepcopy(quantise), copy.deepcopy(pad)
+            first.input[0], first.output[0] = source, unpadded
+            second.input[:] = [unpadded, pad.input[1], zero, *pad.input[3:]]
+            second.output[:] = quantise.output
+            pad.CopyFrom(first)
+            quantise.CopyFrom(second)
+
+
+def adds_zeros(node: onnx.NodeProto) -> bool:
+    """Whether it is a Pad with zeros, which have no input of their own."""
+    modes = [a.s for a in node.attribute if a.name == "mode"]
+    return node.op_type == "Pad" and modes in ([], [b"constant"]) and not any(node.input[2:3])
 
 
 def with_unsigned_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -8,7 +8,16 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from config import UserError
-from deploy.quantise import convolve_pools, float16, float_head, for_onnx, int8, pool_before_relu
+from deploy import quantise
+from deploy.quantise import (
+    convolve_pools,
+    float16,
+    float_head,
+    for_onnx,
+    int8,
+    pool_before_relu,
+    quantise_before_pads,
+)
 from models.quantised import QuantisedLayer
 
 FLOAT = TensorProto.FLOAT
@@ -103,6 +112,87 @@ def test_average_pooling_is_a_convolution_in_int8(options, convolved):
     quantised = int8(model, list(features[:, None]))
     expected = run(model, features)
     assert np.abs(run(quantised, features) - expected).max() < 0.06 * np.abs(expected).max()
+
+
+class QuantisedLayerIn(torch.nn.Module):
+    def __init__(self, *settings):
+        super().__init__()
+        self.layer = QuantisedLayer(*settings)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def exported(model, features):
+    return torch.onnx.export(
+        for_onnx(model).eval(),
+        (features,),
+        dynamo=True,
+        input_names=["features"],
+        output_names=["logits"],
+        opset_version=18,
+        verbose=False,
+    ).model_proto
+
+
+def padded(value=None, **options):
+    generator, values = np.random.default_rng(0), {} if value is None else {"value": value}
+    nodes = [
+        helper.make_node("Conv", ["features", "first"], ["a"], "a", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["a", "second"], ["b"], "b", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["b"], ["c"], "c"),
+        helper.make_node("Pad", ["c", "pads", *values], ["d"], "d", **options),
+        helper.make_node("Conv", ["d", "third"], ["e"], "e", strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["e"], ["f"], "f"),
+        helper.make_node("Flatten", ["f"], ["logits"], "g"),
+    ]
+    weights = {
+        "first": generator.standard_normal((16, 1, 3, 3)),
+        "second": generator.standard_normal((16, 16, 3, 3)) / 12,
+        "third": generator.standard_normal((3, 16, 3, 3)),
+    }
+    model = model_of(nodes, weights | values)
+    pads = np.int64([0, 0, 0, 0, 0, 0, 1, 1])
+    model.graph.initializer.append(numpy_helper.from_array(pads, "pads"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("options", "moved"), [({}, True), ({"value": 0.5}, False), ({"mode": "reflect"}, False)]
+)
+def test_bytes_are_padded_in_place_of_floats(options, moved, monkeypatch):
+    features, model = clips(8), padded(**options)
+    moves = []
+
+    def compared(small):
+        before = run(small, features)
+        moves.append(quantise_before_pads(small))
+        onnx.checker.check_model(small, full_check=True)
+        np.testing.assert_array_equal(run(small, features), before)
+
+    monkeypatch.setattr(quantise, "quantise_before_pads", compared)
+    small = int8(model, list(features[:, None]))
+    assert len(moves) == 1
+    sources = {name: node.op_type for node in small.graph.node for name in node.output}
+    (pad,) = [node for node in small.graph.node if node.op_type == "Pad"]
+    assert (sources[pad.input[0]] == "QuantizeLinear") == moved
+
+
+class PaddedLayer(QuantisedLayerIn):
+    def forward(self, x):
+        return self.layer(torch.nn.functional.pad(x.relu(), (0, 1, 0, 1)))
+
+
+def test_the_inputs_of_a_trained_int8_layer_are_quantised_before_they_are_padded():
+    layer, features = torch.nn.Conv2d(3, 4, 3), torch.rand(2, 3, 6, 6)
+    low, high = torch.tensor(0.0), torch.tensor(1.0)
+    small = exported(PaddedLayer(layer, low, high), features)
+    before = run(small, features.numpy())
+    quantise_before_pads(small)
+    onnx.checker.check_model(small, full_check=True)
+    np.testing.assert_array_equal(run(small, features.numpy()), before)
+    kinds = [node.op_type for node in small.graph.node]
+    assert kinds.index("QuantizeLinear") < kinds.index("Pad")
 
 
 def test_int8_stores_wide_weights_in_bytes_with_one_scale_per_channel():
@@ -213,26 +303,9 @@ def test_trained_int8_products_do_not_saturate(kind):
         weights, features, expected = (x[..., None] for x in (weights, features, expected))
     layer.weight.data, layer.bias.data = torch.from_numpy(np.float32(weights)), torch.zeros(32)
     low, high = torch.tensor(0.0), torch.tensor(float(LARGEST_INPUT))
-    program = torch.onnx.export(
-        for_onnx(QuantisedLayerIn(layer, low, high)).eval(),
-        (torch.from_numpy(np.float32(features)),),
-        dynamo=True,
-        input_names=["features"],
-        output_names=["logits"],
-        opset_version=18,
-        verbose=False,
-    )
-    found = run(program.model_proto, np.float32(features))
+    model = exported(QuantisedLayerIn(layer, low, high), torch.from_numpy(np.float32(features)))
+    found = run(model, np.float32(features))
     np.testing.assert_array_equal(found, expected)
-
-
-class QuantisedLayerIn(torch.nn.Module):
-    def __init__(self, *settings):
-        super().__init__()
-        self.layer = QuantisedLayer(*settings)
-
-    def forward(self, x):
-        return self.layer(x)
 
 
 def test_int8_weights_are_unsigned():
