@@ -109,4 +109,4 @@ def panel(results: pd.DataFrame, title: str) -> Picture:
         axes.set_xlabel("parameters", color=MUTED)
         axes.set_ylabel(METRIC, color=MUTED)
 
-    return picture(f"overview-{title[:4]}", draw, title=title, width=WIDTH, height=HEIGHT, left=58)
+    return picture(f"overview {title}", draw, title=title, width=WIDTH, height=HEIGHT, left=58)
