@@ -1,4 +1,4 @@
-"""The front end as ONNX nodes: waveform -> normalised log-mel, in twenty kilobytes."""
+"""The front end as ONNX nodes: waveform -> normalised log-mel, in some ten kilobytes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config import Mel
-from data.features.front_end import FrontEnd, analysis_window, htk_mel, log_floor, mel_edges
+from data.features.front_end import FrontEnd, htk_mel, log_floor, mel_edges
 from deploy.graph import Graph
 
 if TYPE_CHECKING:
     import onnx
 
-OUTSIDE = -1.0  # mel or Hz: below every filter
+OUTSIDE = -1  # a bin below every filter
 
 
 def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) -> onnx.GraphProto:
@@ -30,9 +30,8 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
     The inner sums are one strided convolution per phase n2, which also frames and windows; the
     outer ones are a matrix product. Only k1 up to N1 / 2 is computed: the other bins are mirror
     images, and the mel filters are computed at the frequencies of the bins. onnxruntime's own DFT
-    and STFT take many times as long. The graph computes the tables of the convolution and the
-    filters from vectors, once, when a runtime folds constants: stored, they would dominate the file
-    of a small student.
+    and STFT take many times as long. The graph computes all tables, once, when a runtime folds
+    constants: stored, they would dominate the file of a small student.
 
     Clips count as full-length: padding = log_zero is ignored.
     Shapes: waveform (B, C, S) -> mel (B, C, T, F); features (B, C, S) of a raw-waveform model.
@@ -49,8 +48,8 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
         half = front_end.window_length // 2
         before = front_end.window_length - half
         waveform = graph("Pad", waveform, [0, 0, before, 0, 0, half], mode="reflect")
-    spectrum, frequencies = spectrum_of(graph, waveform, front_end)  # (B C, bins, T)
-    mel = graph("MatMul", mel_filters(graph, settings, frequencies), spectrum)
+    spectrum, bins = spectrum_of(graph, waveform, front_end)  # (B C, bins, T)
+    mel = graph("MatMul", mel_filters(graph, front_end, bins), spectrum)
     mel = graph("Transpose", logarithm(graph, mel, settings), perm=[0, 2, 1])  # (B C, T, F)
     mel = graph.reshape(graph("Unsqueeze", mel, [1]), (-1, settings.channels, 0, 0))
     if settings.top_db:
@@ -60,9 +59,10 @@ def front_end_graph(settings: Mel, mean: Sequence[float], std: Sequence[float]) 
 
 
 def spectrum_of(graph: Graph, waveform: str, front_end: FrontEnd) -> tuple[str, np.ndarray]:
-    """(B C, 1, S) -> magnitudes or powers (B C, bins, T), and the frequency of each bin in Hz.
+    """(B C, 1, S) -> magnitudes or powers (B C, bins, T), and the number of each bin.
 
-    The frequency is OUTSIDE for a bin that duplicates another one.
+    It is OUTSIDE for a bin that duplicates another one, and for 0 Hz, as in
+    data.features.front_end.mel_filters.
     """
     settings, size, hop = front_end.settings, front_end.fft_size, front_end.hop_length
     phases, steps = factors(size, 0 if settings.framing == "kaldi" else hop)
@@ -81,17 +81,16 @@ def spectrum_of(graph: Graph, waveform: str, front_end: FrontEnd) -> tuple[str, 
         strides=[hop // phases],
     )
     inner = graph.reshape(inner, (0, 2 * phases, -1))  # (B C, n2 and part, k1 T)
-    real, imaginary = (graph("MatMul", table, inner) for table in outer_tables(phases))
+    real, imaginary = (graph("MatMul", table, inner) for table in outer_tables(graph, phases))
     power = graph("Add", graph("Mul", real, real), graph("Mul", imaginary, imaginary))
     if settings.spectrum == "magnitude":
         power = graph("Sqrt", power)
     bins = (steps * np.arange(phases)[:, None] + np.arange(half)).reshape(-1)
     bins = np.minimum(bins, size - bins)
-    frequencies = np.full(len(bins), OUTSIDE)
+    numbers = np.full(len(bins), OUTSIDE, np.min_scalar_type(-size))
     bins, places = np.unique(bins, return_index=True)
-    frequencies[places] = bins * settings.sample_rate / size
-    frequencies[frequencies == 0] = OUTSIDE  # as in data.features.front_end.mel_filters
-    return graph.reshape(power, (0, phases * half, -1)), frequencies
+    numbers[places] = np.where(bins, bins, OUTSIDE)
+    return graph.reshape(power, (0, phases * half, -1)), numbers
 
 
 def factors(size: int, hop: int) -> tuple[int, int]:
@@ -151,38 +150,61 @@ def inner_table(graph: Graph, front_end: FrontEnd, phases: int, steps: int) -> s
     """The window times e^(-2 pi i k1 n / N), as weights of a grouped convolution.
 
     Each phase n2 is a group; its channels are the real parts of all k1, then the imaginary parts.
-    cos(x) = sin(x + 1/4 turn) and -sin(x) = sin(x + 1/2 turn).
     Shapes: -> (N2 * 2 * (N1 / 2 + 1), 1, taps).
     """
-    size, half = front_end.fft_size, steps // 2 + 1
     taps = -(-front_end.window_length // phases)
-    window = analysis_window(front_end.settings.window, front_end.window_length)
-    window = np.pad(window, (0, taps * phases - len(window))).reshape(taps, phases).T
-    sample = (np.arange(taps) * phases + np.arange(phases)[:, None])[:, None, None]
-    k1, quarters = np.arange(half)[:, None], np.array([1, 2])[:, None, None] * size / 4
-    turns = graph("Add", graph("Mul", np.float64(sample), np.float64(k1)), quarters)
-    turns = graph("Mod", turns, np.float64(size), fmod=1)
-    waves = graph("Sin", graph("Mul", turns, np.float64(2 * np.pi / size)))
-    table = graph("Mul", waves, window[:, None, None])
+    samples = graph("Range", np.float64(0), np.float64(taps * phases), np.float64(1))
+    samples = graph("Transpose", graph.reshape(samples, (taps, phases)), perm=[1, 0])
+    samples = graph.reshape(samples, (phases, 1, 1, taps))
+    k1 = np.arange(steps // 2 + 1.0)[:, None]
+    quarters = np.array([1.0, 2.0])[:, None, None]
+    waves = sines(graph, graph("Mul", samples, k1), quarters, front_end.fft_size)
+    table = graph("Mul", waves, window_at(graph, front_end, samples))
     return graph.reshape(graph("Cast", table, to=graph.FLOAT), (-1, 1, taps))
 
 
-def outer_tables(phases: int) -> tuple[np.ndarray, np.ndarray]:
+def outer_tables(graph: Graph, phases: int) -> tuple[str, str]:
     """(N2, 2 N2) each: real and imaginary part of the outer sum, from those of the inner sums."""
-    k2 = np.arange(phases)
-    wave = np.exp(-2j * np.pi * np.outer(k2, k2) / phases)
-    real = np.stack([wave.real, -wave.imag], axis=2).reshape(phases, -1)
-    imaginary = np.stack([wave.imag, wave.real], axis=2).reshape(phases, -1)
-    return real.astype(np.float32), imaginary.astype(np.float32)
+    k2 = np.arange(float(phases))[:, None]
+    products = graph("Mul", k2[..., None], k2)  # (k2, n2, 1)
+    real, imaginary = (
+        graph("Cast", sines(graph, products, np.array(quarters), phases), to=graph.FLOAT)
+        for quarters in ([1.0, 0.0], [2.0, 1.0])
+    )
+    return graph.reshape(real, (phases, -1)), graph.reshape(imaginary, (phases, -1))
 
 
-def mel_filters(graph: Graph, settings: Mel, frequencies: np.ndarray) -> str:
+def sines(graph: Graph, products: str, quarters: np.ndarray, period: int) -> str:
+    """sin(2 pi products / period), some quarters of a turn ahead: 1 is a cosine, 2 is -sin."""
+    turns = graph("Add", products, quarters * period / 4)
+    turns = graph("Mod", turns, np.float64(period), fmod=1)
+    return graph("Sin", graph("Mul", turns, np.float64(2 * np.pi / period)))
+
+
+def window_at(graph: Graph, front_end: FrontEnd, samples: str) -> str:
+    """data.features.front_end.analysis_window at these samples, 0 beyond it."""
+    name, length = front_end.settings.window, front_end.window_length
+    period = length if name == "hann" else length - 1
+    wave = graph("Sin", graph("Mul", samples, np.float64(np.pi / period)))
+    window = graph("Mul", wave, wave)
+    if name == "povey":
+        window = graph("Pow", window, np.float64(0.85))
+    inside = graph("Cast", graph("Less", samples, np.float64(length)), to=graph.DOUBLE)
+    return graph("Mul", window, inside)
+
+
+def mel_filters(graph: Graph, front_end: FrontEnd, bins: np.ndarray) -> str:
     """data.features.front_end.mel_filters for bins in any order: (F, bins)."""
+    settings = front_end.settings
     edges, area = mel_edges(settings), np.ones(settings.num_bands)
+    bin_hz = np.float64(settings.sample_rate / front_end.fft_size)
+    frequencies = graph("Mul", graph("Cast", bins, to=graph.DOUBLE), bin_hz)
     if settings.mel_scale == "slaney":
         area = 2.0 / (edges[2:] - edges[:-2])
     elif settings.mel_scale == "htk":
-        frequencies = np.where(frequencies < 0, OUTSIDE, htk_mel(frequencies.clip(0)))
+        ratios = graph("Mul", graph("Max", frequencies, np.float64(0)), np.float64(1 / 700))
+        mels = graph("Log", graph("Add", ratios, np.float64(1)))
+        frequencies = graph("Mul", mels, np.float64(1127))
         edges = htk_mel(edges)
     left, centre, right = (edges[k : k + settings.num_bands, None] for k in range(3))
     rise, fall = area[:, None] / (centre - left), area[:, None] / (right - centre)

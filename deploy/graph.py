@@ -17,7 +17,7 @@ Value = str | Constant  # the name of a tensor in the graph, or a constant
 class Graph:
     """graph("Add", x, np.float32(1)) adds a node and returns the name of its output."""
 
-    FLOAT = 1  # onnx.TensorProto.FLOAT
+    FLOAT, DOUBLE = 1, 11  # of onnx.TensorProto
 
     def __init__(self, prefix: str) -> None:
         self.prefix, self.count = prefix, 0

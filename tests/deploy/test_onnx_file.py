@@ -86,7 +86,7 @@ def test_the_least_length_is_the_shortest_that_all_precisions_process(exported):
 def test_lower_precision_makes_a_smaller_file(exported):
     description, _, models = exported
     size = {precision: model.ByteSize() for precision, model in models.items()}
-    front_end = 20_000
+    front_end = 10_000
     assert size["float16"] - front_end < 0.55 * size["float32"]
     assert size["int8"] - front_end < 0.3 * size["float32"]
 
