@@ -75,22 +75,28 @@ def test_pooling_before_relu_changes_nothing():
     np.testing.assert_array_equal(run(model, clips(2)), before)
 
 
-def pooled(**options):
+def convolutions(*middle, **weights):
+    """Two convolutions, the nodes `middle` from "b" to "c", and a third one."""
     generator = np.random.default_rng(0)
     nodes = [
         helper.make_node("Conv", ["features", "first"], ["a"], "a", pads=[1, 1, 1, 1]),
         helper.make_node("Conv", ["a", "second"], ["b"], "b", pads=[1, 1, 1, 1]),
-        helper.make_node("AveragePool", ["b"], ["c"], "c", kernel_shape=[3, 3], **options),
+        *middle,
         helper.make_node("Conv", ["c", "third"], ["d"], "d"),
         helper.make_node("GlobalAveragePool", ["d"], ["e"], "e"),
         helper.make_node("Flatten", ["e"], ["logits"], "f"),
     ]
-    weights = {
+    weights |= {
         "first": generator.standard_normal((16, 1, 3, 3)),
         "second": generator.standard_normal((16, 16, 3, 3)) / 12,
         "third": generator.standard_normal((3, 16, 2, 2)),
     }
     return model_of(nodes, weights)
+
+
+def pooled(**options):
+    pool = helper.make_node("AveragePool", ["b"], ["c"], "c", kernel_shape=[3, 3], **options)
+    return convolutions(pool)
 
 
 @pytest.mark.parametrize(
@@ -136,22 +142,10 @@ def exported(model, features):
 
 
 def padded(value=None, **options):
-    generator, values = np.random.default_rng(0), {} if value is None else {"value": value}
-    nodes = [
-        helper.make_node("Conv", ["features", "first"], ["a"], "a", pads=[1, 1, 1, 1]),
-        helper.make_node("Conv", ["a", "second"], ["b"], "b", pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["b"], ["c"], "c"),
-        helper.make_node("Pad", ["c", "pads", *values], ["d"], "d", **options),
-        helper.make_node("Conv", ["d", "third"], ["e"], "e", strides=[2, 2]),
-        helper.make_node("GlobalAveragePool", ["e"], ["f"], "f"),
-        helper.make_node("Flatten", ["f"], ["logits"], "g"),
-    ]
-    weights = {
-        "first": generator.standard_normal((16, 1, 3, 3)),
-        "second": generator.standard_normal((16, 16, 3, 3)) / 12,
-        "third": generator.standard_normal((3, 16, 3, 3)),
-    }
-    model = model_of(nodes, weights | values)
+    values = {} if value is None else {"value": value}
+    relu = helper.make_node("Relu", ["b"], ["relu"], "relu")
+    pad = helper.make_node("Pad", ["relu", "pads", *values], ["c"], "c", **options)
+    model = convolutions(relu, pad, **values)
     pads = np.int64([0, 0, 0, 0, 0, 0, 1, 1])
     model.graph.initializer.append(numpy_helper.from_array(pads, "pads"))
     return model
