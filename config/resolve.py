@@ -16,7 +16,7 @@ from config.ini import Entries, Entry, move_role_keys, read_ini, split_override
 from config.named_init import fill_in
 from config.renamed import renamed_section, successor
 from config.sections import LOSS, SECTIONS, LossSettings, no_such_key
-from config.settings import Config
+from config.settings import SECTION_OF, Config
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Config:
@@ -39,31 +39,13 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Config:
     for role in ("teacher", "student"):
         fill_in(given, role, problems)
 
-    def section(name: str, *beneath: str) -> Any:
+    def section(name: str) -> Any:
         merged: dict[str, Entry] = {}
-        for part in (*beneath, name):
+        for part in (name.partition(".")[0], name):  # [mel] beneath [mel.teacher]
             merged |= given.get(part, {})
         return build_section(f"{path} [{name}]", name, merged, problems)
 
-    sections = {
-        "data": section("data"),
-        "teacher_mel": section("mel.teacher", "mel"),
-        "student_mel": section("mel.student", "mel"),
-        "teacher": section("teacher"),
-        "student": section("student"),
-        "classes": section("classes"),
-        "specialists": section("specialists"),
-        "distillation": section("distillation"),
-        "teacher_augment": section("augment.teacher", "augment"),
-        "specialists_augment": section("augment.specialists", "augment"),
-        "student_augment": section("augment.student", "augment"),
-        "ensembles": section("ensembles"),
-        "matrix": section("matrix"),
-        "study": section("study"),
-        "quantisation": section("quantisation"),
-        "budget": section("budget"),
-        "run": section("run"),
-    }
+    sections = {field: section(name) for field, name in SECTION_OF.items()}
     losses = {
         name.removeprefix(LOSS): LossSettings(options={key: e.text for key, e in entries.items()})
         for name, entries in given.items()

@@ -21,6 +21,26 @@ from config.sections.specialists import Specialists
 from config.sections.study import Study
 from config.sections.training import Student, Teacher
 
+SECTION_OF = {  # field of Config -> section; `coefficients` and `losses` are others
+    "data": "data",
+    "teacher_mel": "mel.teacher",
+    "student_mel": "mel.student",
+    "teacher": "teacher",
+    "student": "student",
+    "classes": "classes",
+    "specialists": "specialists",
+    "distillation": "distillation",
+    "teacher_augment": "augment.teacher",
+    "specialists_augment": "augment.specialists",
+    "student_augment": "augment.student",
+    "ensembles": "ensembles",
+    "matrix": "matrix",
+    "study": "study",
+    "quantisation": "quantisation",
+    "budget": "budget",
+    "run": "run",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -67,33 +87,13 @@ class Config:
         """Name -> member -> weight: those of [ensembles], and `ensemble`, of the teacher and its
         specialists where there are any.
         """
-        unasked = (
-            {"ensemble": dict.fromkeys(self.teachers(), 1.0)} if self.specialists.pairs else {}
-        )
-        return unasked | self.ensembles.members()
+        all_equal = {"ensemble": dict.fromkeys(self.teachers(), 1.0)}
+        return (all_equal if self.specialists.pairs else {}) | self.ensembles.members()
 
     def to_ini(self) -> str:
         """The resolved settings as an INI file; reading it gives an equal configuration."""
-        sections = {
-            "data": self.data,
-            "mel.teacher": self.teacher_mel,
-            "mel.student": self.student_mel,
-            "teacher": self.teacher,
-            "student": self.student,
-            "classes": self.classes,
-            "specialists": self.specialists,
-            "distillation": self.distillation,
-            "augment.teacher": self.teacher_augment,
-            "augment.specialists": self.specialists_augment,
-            "augment.student": self.student_augment,
-            "ensembles": self.ensembles,
-            "matrix": self.matrix,
-            "study": self.study,
-            "quantisation": self.quantisation,
-            "budget": self.budget,
-            "run": self.run,
-            **{f"{LOSS}{name}": settings for name, settings in self.losses.items()},
-        }
+        sections = {name: getattr(self, field) for field, name in SECTION_OF.items()}
+        sections |= {f"{LOSS}{name}": settings for name, settings in self.losses.items()}
         lines = []
         for name, section in sections.items():
             lines += [f"[{name}]", *(f"{k} = {to_text(v)}" for k, v in flat_items(section)), ""]
