@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from config import Config, ConfigError, Matrix, Role, links, load, run_script, script_parser
+from config import Config, ConfigError, Matrix, RoleSettings, links, load, run_script, script_parser
 
-Section = TypeVar("Section", bound=Role)
+Section = TypeVar("Section", bound=RoleSettings)
 
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.matrix import write_matrix
-    from training.commands import count_trainings, print_plan
     from training.distributed import processes, rank
+    from training.dry_run import count_trainings, print_plan
     from training.log import logged
     from training.run_folder import RUNS, write_results
     from training.stages import train_students, train_teachers

@@ -14,8 +14,8 @@ from config import Config, ConfigError, UserError, load, next_command, run_scrip
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
-    from training.commands import print_plan
     from training.distributed import processes, rank
+    from training.dry_run import print_plan
     from training.log import logged
     from training.run_folder import RUNS, write_results
     from training.stages import train_students

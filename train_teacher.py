@@ -7,8 +7,8 @@ from config import Config, next_command, run_script, script_parser
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from report.table import show
-    from training.commands import print_plan
     from training.distributed import processes, rank
+    from training.dry_run import print_plan
     from training.log import logged
     from training.run_folder import write_results
     from training.stages import train_teachers

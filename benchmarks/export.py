@@ -30,9 +30,9 @@ from benchmarks.measure import command_line, keep_cores, report, rounded
 from config import Mel
 from data.features.front_end import FrontEnd
 from deploy import onnx_file
-from deploy.budget import milliseconds, one_core
 from deploy.export import onnx_models
 from deploy.full_model import FullModel
+from deploy.measured_cost import milliseconds, one_core
 from deploy.verification import probabilities
 from losses import LOSSES
 from metrics import evaluate

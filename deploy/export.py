@@ -18,15 +18,15 @@ from config import UserError
 from data.atomic_write import atomic_write
 from data.tables.clips import ClipTable
 from deploy import litert_file, onnx_file, quantise
-from deploy.budget import (
-    budget_text,
+from deploy.executorch_file import executorch_logits, executorch_program
+from deploy.full_model import FullModel
+from deploy.measured_cost import (
+    cost_table,
     milliseconds,
     one_core,
     peak_activation_bytes,
     weight_bytes,
 )
-from deploy.executorch_file import executorch_logits, executorch_program
-from deploy.full_model import FullModel
 from deploy.model_card import model_card
 from deploy.model_graph import OPSET, ModelGraph, model_graph
 from deploy.verification import EAGER, all_logits, noise, probabilities, recordings
@@ -155,7 +155,7 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     evaluated = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
     with atomic_write(folder / "budget.json") as file:
         file.write(json.dumps(about | evaluated | {"budget": rows}, indent=1).encode())
-    print(budget_text(about | evaluated, rows))
+    print(cost_table(about | evaluated, rows))
     remarks = notes(trained)
     if trained.quantised is not None and "int8" in models:
         remarks.append(agreement(trained, trained.quantised, logits["int8"]))
@@ -226,7 +226,7 @@ def export_tflite(trained: Trained, precisions: Sequence[str], folder: Path) -> 
     for row in rows:
         row |= score_and_drop(trained.metric, scores[row["precision"]], scores[EAGER])
     evaluated = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
-    print(budget_text(about | evaluated, rows))
+    print(cost_table(about | evaluated, rows))
     print("\n".join(["", *remarks, *(str(folder / f"{name}.tflite") for name in models)]))
 
 

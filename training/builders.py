@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from config import Config, ConfigError, UserError, reason_of
-from config import Role as RoleSettings
+from config import Config, ConfigError, RoleSettings, UserError, reason_of
 from config.pretrained import PRETRAINED
 from data.checksums import read_finished
 from models import find_model
@@ -22,6 +21,7 @@ from models.precision import to_precision
 from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
 from models.published import load_published, read_weights
 from models.stored import find_description
+from training.checks import model_options
 from training.class_map import classes_of_init, classes_of_module, find_class_map
 from training.class_order import difference, reorder_classes
 from training.experiment import Experiment
@@ -30,7 +30,6 @@ from training.pretrained_files import pretrained_file
 from training.role import TEACHER, Role
 from training.role_settings import INIT_STUDENT, INIT_TEACHER, settings_of
 from training.run_folder import METRICS, find_training, teacher_weights_file, training_path
-from training.validation import model_options
 
 CALIBRATION_CLIPS = 64
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from config import Config, ConfigError, Task, nearest
-from config import Role as RoleSettings
+from config import Config, ConfigError, RoleSettings, Task, nearest
 from config.pretrained import PRETRAINED
 from data.tables.clips import ClipTable
 from models.class_map import ClassMap

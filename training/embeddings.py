@@ -23,11 +23,11 @@ from data.loading.batches import ClipFeatures
 from data.loading.replay import Replay
 from models.output import CLASSIFIER, Output
 from models.own import code_fingerprint
+from training.checks import model_options
 from training.fold import FoldData
 from training.role import Role
 from training.run_folder import RUNS
 from training.teacher_cache import CachedTeacher, TeacherCache, outputs_folder
-from training.validation import model_options
 
 EMBEDDING = {"embedding"}
 

@@ -14,15 +14,15 @@ from data.features.mel_cache import MelCache, cache_folder, recordings_folder
 from data.loading.batches import ClipFeatures, DeviceTargets
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import folds_of
-from training.device import choose_device, feature_memory_gb
-from training.distributed import on_this_machine
-from training.validation import (
+from training.checks import (
     check_config,
     is_augmented,
     outputs_repeat,
     teacher_losses,
     with_variants,
 )
+from training.device import choose_device, feature_memory_gb
+from training.distributed import on_this_machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from config import Role as RoleSettings
+from config import RoleSettings
 from data.loading.replay import Replay
 from training.alignment import align, check_classifier
 from training.embeddings import on_embeddings

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from config import ConfigError, UserError
-from config import Role as RoleSettings
+from config import ConfigError, RoleSettings, UserError
 from data.loading.batches import Batches
 from data.loading.replay import Replay
 from data.loading.sampling import Balanced, HalfAndHalf, Repeated, Sampler

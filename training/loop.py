@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from config import Role as RoleSettings
-from config import UserError
+from config import RoleSettings, UserError
 from data.loading.batches import Batches
 from models.dymn import lower_temperature
 from models.freeze import training_mode

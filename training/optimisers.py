@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from config import Role as RoleSettings
-from config import UserError
+from config import RoleSettings, UserError
 from models.output import CLASSIFIER
 
 OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {

@@ -15,11 +15,11 @@ from data.loading.batches import ClipFeatures, share
 from metrics import METRICS
 from metrics.inputs import decisions
 from training.builders import autocast
+from training.checks import advice_of
 from training.device import forward_precision
 from training.distributed import gather, rank, world
 from training.fold import FoldData
 from training.role import TEACHER, Role
-from training.validation import advice_of
 
 
 @torch.no_grad()

@@ -12,10 +12,10 @@ from data.features.front_end import clip_shape
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import Split, folds_of, split_clips
 from training.builders import build_architecture
+from training.checks import check_config, check_defined, check_labels, is_defined
 from training.class_order import some_of
 from training.experiment import Experiment, build_augmentation, clip_seconds, clips_with_response
 from training.fold import FoldData, open_fold
-from training.validation import check_config, check_defined, check_labels, is_defined
 
 ROLES = ("teacher", "student")
 

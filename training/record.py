@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from config import LossSettings, UserError, flat_items, to_text
-from config import Role as RoleSettings
+from config import LossSettings, RoleSettings, UserError, flat_items, to_text
 from data.augment.impulse_responses import read_responses
 from data.checksums import read_record, sha256_of
 from losses.mix import names_of
@@ -19,6 +18,7 @@ from models.cost import cost
 from models.own import code_fingerprint
 from models.stored import Description
 from training.builders import init_weights
+from training.checks import model_options, teacher_weights
 from training.ensembles import ensemble_settings
 from training.fold import FoldData
 from training.label_enhancement import enhancement_settings
@@ -28,7 +28,6 @@ from training.role import TEACHER, Role
 from training.role_settings import settings_of
 from training.run_folder import METRICS, TrainingFolder, teacher_weights_file, training_path
 from training.systems import evaluation_targets, figures_of, predictions_table, write_mean
-from training.validation import model_options, teacher_weights
 
 NOT_RECORDED = (
     *("data.root", "data.folds", "data.on_bad_audio"),

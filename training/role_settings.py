@@ -6,8 +6,7 @@ import dataclasses
 
 import pandas as pd
 
-from config import Config
-from config import Role as RoleSettings
+from config import Config, RoleSettings
 from training.role import TEACHER, Role
 from training.run_folder import teacher_weights_file
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from config import Role as RoleSettings
+from config import RoleSettings
 
 
 def learning_rate(

@@ -13,6 +13,7 @@ from models.cost import cost
 from models.precision import to_precision
 from training.budget import check_budget
 from training.builders import build_model
+from training.checks import check_labels, teacher_weights
 from training.distributed import rank
 from training.ensembles import combine, ensembles, has_students
 from training.experiment import Experiment
@@ -27,7 +28,6 @@ from training.role import STUDENT, TEACHER
 from training.run_folder import RUNS, TrainingFolder, write_config
 from training.specialists import find_pairs
 from training.train import train
-from training.validation import check_labels, teacher_weights
 
 
 def train_teachers(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn
 
-from config import Role as RoleSettings
+from config import RoleSettings
 from training.steps import Step
 
 

@@ -12,8 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from config import Config, ConfigError, Student, UserError, choose, constructor_options
-from config import Role as RoleSettings
+from config import (
+    Config,
+    ConfigError,
+    RoleSettings,
+    Student,
+    UserError,
+    choose,
+    constructor_options,
+)
 from data.loading.batches import Batch, Batches
 from losses import LOSSES
 from losses.derived import DERIVED

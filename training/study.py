@@ -25,6 +25,7 @@ from data.checksums import read_record, sha256_of_text, write_record
 from data.datasets import build_dataset
 from data.lock import InUse, in_use, locked, waiting
 from losses.mix import names_of, uses_teacher
+from training.checks import check_config, teacher_losses, with_variants
 from training.log import logged
 from training.loggers.chosen import check_installed
 from training.optuna_search import Told, propose
@@ -32,7 +33,6 @@ from training.role_settings import INIT_TEACHER
 from training.run_folder import RUNS, write_results
 from training.stages import train_students, train_teachers
 from training.trials import Trial, fixed_trials
-from training.validation import check_config, teacher_losses, with_variants
 
 FINISHED, FAILED, RUNNING, WAITING = "finished", "failed", "running", "waiting"
 OF_A_MACHINE = {

@@ -17,6 +17,7 @@ from losses.mix import RANDOM, teachers_of
 from models.own import code_fingerprint
 from models.stored import read_description
 from training.builders import build_model, load_weights
+from training.checks import model_options, teacher_weights
 from training.distributed import rank
 from training.embeddings import teacher_on_embeddings
 from training.ensembles import ensemble_teacher
@@ -25,7 +26,6 @@ from training.role import Role
 from training.run_folder import teacher_weights_file
 from training.steps import OnlineTeacher, Teacher, Tensors
 from training.teacher_cache import TeacherCache, outputs_folder, required_outputs
-from training.validation import model_options, teacher_weights
 
 Compile = Callable[[nn.Module], nn.Module]
 

@@ -19,7 +19,7 @@ from config.sections.quantisation import Quantisation
 from config.sections.run import Run
 from config.sections.specialists import Specialists
 from config.sections.study import Study
-from config.sections.training import BACKBONE, Role, Student, Teacher
+from config.sections.training import BACKBONE, RoleSettings, Student, Teacher
 
 __all__ = [
     "BACKBONE",
@@ -35,7 +35,7 @@ __all__ = [
     "Matrix",
     "Mel",
     "Quantisation",
-    "Role",
+    "RoleSettings",
     "Run",
     "Specialists",
     "Student",

@@ -16,7 +16,7 @@ HEAD_KEYS |= {"init", "load_classifier", "init_colours"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
+class RoleSettings:
     """[teacher] and [student]: a model and its training."""
 
     model: str = key(
@@ -239,7 +239,7 @@ def is_positive(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Teacher(Role):
+class Teacher(RoleSettings):
     """[teacher]: the model that students are distilled from, and its training."""
 
     losses: str = key(
@@ -248,7 +248,7 @@ class Teacher(Role):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Student(Role):
+class Student(RoleSettings):
     """[student]: the model that is distilled, and its training."""
 
     model: str = key(

@@ -155,7 +155,7 @@ def time_limit() -> Iterator[None]:
 
 def check(overrides: list[str]) -> bool:
     """Whether the scripts would start to work. All that they check before is checked."""
-    from training.commands import print_plan
+    from training.dry_run import print_plan
     from training.preparation import check_settings, check_table
 
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

@@ -15,7 +15,7 @@ from models import MODELS
 from models.stored import Description, read_description, read_model
 from tests.training.tiny_runs import settings, write_caches
 from training.builders import new_model
-from training.commands import print_plan
+from training.dry_run import print_plan
 from training.experiment import Experiment
 from training.fold import open_fold
 from training.predict import predict

@@ -17,6 +17,7 @@ from data.tables.columns import Column
 from deploy.full_model import FullModel
 from models.stored import read_model
 from training.builders import build_model, load_weights, new_model
+from training.checks import teacher_weights
 from training.experiment import Experiment
 from training.fold import open_fold
 from training.inputs import build_batches, build_replay
@@ -26,7 +27,6 @@ from training.run_folder import teacher_weights_file, training_path, write_finis
 from training.steps import OnlineTeacher
 from training.teacher_cache import CachedTeacher
 from training.teachers import build_teacher, read_teacher
-from training.validation import teacher_weights
 
 CONFIG = """
 [data]

@@ -7,7 +7,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from config import ConfigError, Role, UserError
+from config import ConfigError, RoleSettings, UserError
 from models import MODELS
 from models.output import CLASSIFIER
 from tests.scripts import run, workplace
@@ -17,7 +17,7 @@ WHERE = "[teacher] init"
 
 
 def start(model, init, **settings):
-    load_init(model, Role(init=init, **settings), Path(init), WHERE)
+    load_init(model, RoleSettings(init=init, **settings), Path(init), WHERE)
 
 
 def ast(num_classes=3, frames=98):

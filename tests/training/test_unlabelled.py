@@ -18,6 +18,7 @@ from report.page import page
 from report.run import Run
 from report.table import render
 from tests.training.tiny_runs import settings, write_caches
+from training.checks import check_labels
 from training.experiment import Experiment
 from training.fold import open_fold
 from training.inputs import build_batches, positive_weight
@@ -25,7 +26,6 @@ from training.role import STUDENT, TEACHER
 from training.run_folder import write_results
 from training.stages import train_students, train_teachers
 from training.steps import Step
-from training.validation import check_labels
 
 ALONE = ("teacher.epochs=0", "distillation.variants=kd, kd+sp", "data.hold_out=0.3")
 

@@ -11,7 +11,7 @@ import config
 from config import ConfigError
 from tests.training.loggers.fakes import FAKES
 from tests.training.tiny_runs import settings, write_caches
-from training.commands import print_plan
+from training.dry_run import print_plan
 from training.loggers import LOGGERS, chosen
 from training.loggers.chosen import Loggers
 from training.loggers.logger import Logger

@@ -12,8 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from config import BACKBONE, Augment, Config, ConfigError, choose, constructor_options, nearest
-from config import Role as RoleSettings
+from config import (
+    BACKBONE,
+    Augment,
+    Config,
+    ConfigError,
+    RoleSettings,
+    choose,
+    constructor_options,
+    nearest,
+)
 from config.pretrained import PRETRAINED
 from data.datasets import build_dataset
 from data.tables.clips import ClipTable, Dataset

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from deploy.budget import budget_text, milliseconds, peak_activation_bytes, weight_bytes, with_unit
+from deploy.measured_cost import (
+    cost_table,
+    milliseconds,
+    peak_activation_bytes,
+    weight_bytes,
+    with_unit,
+)
 
 FLOAT = TensorProto.FLOAT
 
@@ -61,7 +67,7 @@ def test_the_budget_is_a_table():
     eager = {"precision": "PyTorch", "milliseconds": 4.0, "score": 0.75}
     small = {"precision": "int8", "file_bytes": 123_456, "milliseconds": 1.0, "score": 0.7}
     small |= {"score_lost": 0.05, "times_eager": 4.0}
-    lines = budget_text(about | {"split": "test"}, [eager, small]).splitlines()
+    lines = cost_table(about | {"split": "test"}, [eager, small]).splitlines()
     assert lines[1] == (
         "config bce seed 0: dcase_small, 81.2 k parameters, 7.48 M MACs; "
         "clips of 4 s on one core; 300 clips of test"
@@ -73,6 +79,6 @@ def test_the_budget_is_a_table():
         ["PyTorch", "-", "4.00", "-", "0.7500", "-"],
         ["int8", "123 kB", "1.00", "4.00", "0.7000", "0.0500"],
     ]
-    quiet = budget_text(about | {"split": "test", "clips": 0}, [{"precision": "int8"}])
+    quiet = cost_table(about | {"split": "test", "clips": 0}, [{"precision": "int8"}])
     assert "accuracy" not in quiet
     assert "clips of test" not in quiet

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config import ConfigError, load
-from training.validation import (
+from training.checks import (
     check_config,
     outputs_repeat,
     teacher_losses,

@@ -11,6 +11,7 @@ from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import folds_of
 from models.cost import cost
 from training.builders import build_architecture, init_weights
+from training.checks import check_config, teacher_losses, with_variants
 from training.class_map import classes_of_init, find_class_map
 from training.distributed import rank
 from training.loggers.chosen import check_installed
@@ -19,7 +20,6 @@ from training.plan import run_trainings
 from training.progress import Counter
 from training.role import TEACHER
 from training.role_settings import epochs_of
-from training.validation import check_config, teacher_losses, with_variants
 
 
 def count_trainings(runs: Sequence[tuple[Config, tuple[str, ...]]]) -> Counter:

@@ -141,7 +141,7 @@ COLUMNS: dict[str, Column] = {  # by heading
 }
 
 
-def budget_text(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+def cost_table(about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     """`rows`: one per precision, and PyTorch; a missing value is a dash."""
     columns = [heading for heading, (key, _) in COLUMNS.items() if any(key in row for row in rows)]
     cells = [
