@@ -29,7 +29,13 @@ from training.fold import FoldData
 from training.pretrained_files import pretrained_file
 from training.role import TEACHER, Role
 from training.role_settings import INIT_STUDENT, INIT_TEACHER, settings_of
-from training.run_folder import METRICS, find_training, teacher_weights_file, training_path
+from training.run_folder import (
+    METRICS,
+    WEIGHTS,
+    find_training,
+    teacher_weights_file,
+    training_path,
+)
 
 CALIBRATION_CLIPS = 64
 
@@ -122,7 +128,7 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     if init == INIT_TEACHER:
         return teacher_weights_file(config, TEACHER, seed, fold)
     if init == INIT_STUDENT:
-        return training_path(config, "student", variant, seed, fold) / "weights.safetensors"
+        return training_path(config, "student", variant, seed, fold) / WEIGHTS
     if init in PRETRAINED:
         return pretrained_file(init)
     path = Path(init)
@@ -131,7 +137,7 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     folder = find_training(path, seed, fold)
     if (metrics := folder / METRICS).exists():  # and not only the weights
         read_finished(metrics, f"remove {folder} and train it again")
-    return folder / "weights.safetensors"
+    return folder / WEIGHTS
 
 
 def put_in_order(model: nn.Module, fold: FoldData, role: Role, found: Sequence[str]) -> None:

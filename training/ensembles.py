@@ -13,9 +13,17 @@ from training.distributed import rank
 from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of
 from training.logits.checks import check_better_than_chance, check_test_clips_unseen
-from training.logits.of_training import WEIGHTS, logits_of_training
+from training.logits.of_training import logits_of_training
 from training.logits.table import EXPORTED, FILE, Logits, named
-from training.run_folder import AGAIN, RUNS, find_training, role_folder
+from training.run_folder import (
+    AGAIN,
+    METRICS,
+    PREDICTIONS,
+    RUNS,
+    WEIGHTS,
+    find_training,
+    role_folder,
+)
 from training.systems import evaluation_targets, read_predictions, write_mean
 from training.teacher_cache import CachedTeacher
 
@@ -113,10 +121,10 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
             outputs.append(logits.of(ids, table.classes))
             records.append(logits.record)
             continue
-        if not (source / "metrics.json").exists():
+        if not (source / METRICS).exists():
             raise UserError(f"{where}: {source} is not trained yet")
-        records.append(read_finished(source / "metrics.json", f"remove {source} {AGAIN}"))
-        predicted = read_predictions(source / "predictions.csv", ids, table.classes)
+        records.append(read_finished(source / METRICS, f"remove {source} {AGAIN}"))
+        predicted = read_predictions(source / PREDICTIONS, ids, table.classes)
         outputs.append(logits_of(predicted, table.task))
     mean = fused(outputs, list(found.values()), config.ensembles.mean_of, table.task)
     sizes = ("parameters", "macs", "weight_bytes", "seconds")

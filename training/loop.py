@@ -27,7 +27,7 @@ from training.schedules import learning_rate
 from training.state import TrainingState
 from training.steps import Step
 
-HISTORY = ("epoch", "learning_rate", "loss", "score", "seconds")  # and each term of the loss
+FIGURES = ("epoch", "learning_rate", "loss", "score", "seconds")  # and each term of the loss
 
 
 class Fitted(NamedTuple):
@@ -92,7 +92,7 @@ def fit(
         bar.end_epoch(row)
     bar.close()
     load_selected(state, batches, seed)
-    return Fitted(pd.DataFrame(state.history or {k: [] for k in HISTORY}), state.epoch_mean)
+    return Fitted(pd.DataFrame(state.history or {k: [] for k in FIGURES}), state.epoch_mean)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:

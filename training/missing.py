@@ -12,11 +12,10 @@ from models.pretrained import IMAGENET
 from training.builders import init_weights
 from training.checks import teacher_weights
 from training.ensembles import sources
-from training.logits.of_training import WEIGHTS
 from training.logits.table import FILE
 from training.plan import Training
 from training.role import Role
-from training.run_folder import teacher_weights_file
+from training.run_folder import WEIGHTS, teacher_weights_file
 
 
 def check_teachers(config: Config, dataset: Dataset, trainings: Sequence[Training]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from config import Config, RoleSettings
 from training.role import TEACHER, Role
-from training.run_folder import teacher_weights_file
+from training.run_folder import HISTORY, teacher_weights_file
 
 INIT_TEACHER = "teacher"  # INIT: the finished teacher of the same seed and fold
 INIT_STUDENT = "the finished student"  # INIT of the same student in fewer bits
@@ -29,7 +29,7 @@ def settings_of(config: Config, role: Role, seed: int, fold: int) -> RoleSetting
         return getattr(config, role.name)
     specialists, rate = config.specialists, config.specialists.learning_rate
     if rate is None:
-        history = teacher_weights_file(config, TEACHER, seed, fold).with_name("history.csv")
+        history = teacher_weights_file(config, TEACHER, seed, fold).with_name(HISTORY)
         rate = float(pd.read_csv(history)["learning_rate"].iloc[-1])
     return dataclasses.replace(
         continued(config.teacher, epochs_of(config, role), INIT_TEACHER),

@@ -41,7 +41,8 @@ from training.distributed import barrier, rank
 from training.role import Role
 
 RUNS = Path("runs")
-METRICS = "metrics.json"
+METRICS, WEIGHTS = "metrics.json", "weights.safetensors"
+HISTORY, PREDICTIONS = "history.csv", "predictions.csv"
 AGAIN = "to train it again, or start with --overwrite"
 COLUMNS = (
     *("role", "variant", "model", "dataset", "seed", "fold", "split", "metric", "value"),
@@ -141,9 +142,9 @@ class TrainingFolder:
         """`header`: that of the weights, with all that is needed to rebuild the model."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         files = {
-            "weights.safetensors": save(tensors, dict(header)),
-            "history.csv": history.to_csv(index=False).encode(),
-            "predictions.csv": predictions.to_csv(index=False).encode(),
+            WEIGHTS: save(tensors, dict(header)),
+            HISTORY: history.to_csv(index=False).encode(),
+            PREDICTIONS: predictions.to_csv(index=False).encode(),
         }
         write_finished(self.path, files, {**metrics, "settings": dict(self.settings)})
         if rank() == 0:
@@ -188,7 +189,7 @@ def teacher_weights_file(config: Config, role: Role, seed: int, fold: int) -> Pa
 
     Raises UserError where it is not finished, Damaged where one of its files is.
     """
-    path = training_path(config, role, "", seed, fold) / "weights.safetensors"
+    path = training_path(config, role, "", seed, fold) / WEIGHTS
     if not path.with_name(METRICS).exists():
         raise UserError(f"{path} is not there: run train_teacher.py first")
     read_finished(path.with_name(METRICS), f"remove {path.parent} and run train_teacher.py again")

@@ -16,7 +16,7 @@ from metrics.inputs import decisions
 from training.class_order import difference
 from training.fold import FoldData
 from training.role import TEACHER
-from training.run_folder import teacher_weights_file, write_finished
+from training.run_folder import PREDICTIONS, teacher_weights_file, write_finished
 
 
 def evaluation_targets(fold: FoldData, seed: int) -> np.ndarray:
@@ -27,7 +27,7 @@ def evaluation_targets(fold: FoldData, seed: int) -> np.ndarray:
     if table.labelled[rows].all():
         return table.targets[rows]
     weights = teacher_weights_file(fold.config, TEACHER, seed, fold.number)
-    path = weights.with_name("predictions.csv")
+    path = weights.with_name(PREDICTIONS)
     return decisions(read_predictions(path, table.ids[rows], table.classes), table.task)
 
 
@@ -91,5 +91,5 @@ def write_mean(
     """
     table, rows = fold.table, fold.split.test
     predictions = predictions_table(table.ids[rows], mean, table.classes)
-    files = {"predictions.csv": predictions.to_csv(index=False).encode()}
+    files = {PREDICTIONS: predictions.to_csv(index=False).encode()}
     write_finished(folder, files, {**record, "figures": figures_of(fold, mean, targets)})

@@ -67,8 +67,9 @@ def export(given: argparse.Namespace) -> None:
             f"belong to a published array, but {given.source} is a run",
         )
     from training.device import choose_device, feature_memory_gb
-    from training.logits.of_training import WEIGHTS, logits_of_training, read_run
+    from training.logits.of_training import logits_of_training, read_run
     from training.logits.table import EXPORTED, FILE
+    from training.run_folder import WEIGHTS
 
     here = [given.source] if (given.source / WEIGHTS).exists() else []
     trainings = here or sorted(

@@ -15,10 +15,9 @@ from data.loading.batches import ClipFeatures
 from data.tables.splits import split_clips
 from models.stored import read_model
 from training.logits.table import Logits
-from training.run_folder import AGAIN, COLUMNS, METRICS
+from training.run_folder import AGAIN, COLUMNS, METRICS, WEIGHTS
 from training.teacher_cache import TeacherCache, outputs_folder
 
-WEIGHTS = "weights.safetensors"
 LOGITS = {"logits"}
 
 
