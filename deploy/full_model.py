@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from data.features.front_end import FrontEnd
+from models.output import probabilities_of
 from models.stored import Description
 
 
@@ -42,8 +43,3 @@ class FullModel(nn.Module):
     def features(self, waveform: Tensor) -> Tensor:
         """The normalised input of the model: (B, C, S) -> (B, C, T, F), or (B, C, S)."""
         return (self.front_end(waveform) - self.mean) / self.std
-
-
-def probabilities_of(logits: Tensor, task: str) -> Tensor:
-    """(B, K) -> (B, K)"""
-    return logits.softmax(1) if task == "single_label" else logits.sigmoid()

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from config import UserError, reason_of
 from deploy.description import ENTRY, FORMAT
-from deploy.full_model import probabilities_of
 from deploy.model_graph import prepared, quiet
 from deploy.quantise import trained_layers
+from models.output import probabilities_of
 from models.stored import Description
 
 MISSING = (

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+from deploy.model_graph import optimised
 
 if TYPE_CHECKING:
     import onnx
@@ -38,7 +38,7 @@ def peak_activation_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> int:
     node's inputs and outputs are alive together; a tensor is alive until the last node that reads
     it.
     """
-    fused = fused_graph(model)
+    fused = optimised(model, "EXTENDED")
     sizes = tensor_bytes(fused, waveform)
     nodes = fused.graph.node
     outputs = {output.name for output in fused.graph.output}
@@ -52,23 +52,6 @@ def peak_activation_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> int:
             if not readers[name] and name not in outputs:
                 alive.pop(name, None)
     return most
-
-
-def fused_graph(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph as onnxruntime fuses it, without the layouts that are specific to a processor."""
-    import onnx
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.log_severity_level = 3
-    with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
-        path = Path(folder, "fused.onnx")
-        options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        return onnx.load(path)
 
 
 def tensor_bytes(model: onnx.ModelProto, waveform: np.ndarray) -> dict[str, int]:

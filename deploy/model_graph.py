@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -129,24 +129,31 @@ def quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
+def optimised(model: onnx.ModelProto, level: Literal["BASIC", "EXTENDED"]) -> onnx.ModelProto:
+    """The graph that onnxruntime runs; EXTENDED has operators of its own, fused from several."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = getattr(levels, f"ORT_ENABLE_{level}")
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
+        path = Path(folder, "optimised.onnx")
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return onnx.load(path)
+
+
 def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants, and remove references to the machine and the source code of the export.
 
     onnxruntime's basic optimisations use standard operators only; the quantiser finds the weights
     of a recurrence only if they are folded.
     """
-    import onnx
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    with tempfile.TemporaryDirectory(prefix="soundstill_") as folder:
-        path = Path(folder, "model.onnx")
-        options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        model = onnx.load(path)
+    model = optimised(model, "BASIC")
     del model.graph.value_info[:], model.metadata_props[:], model.graph.metadata_props[:]
     for node in model.graph.node:
         node.doc_string = ""

@@ -14,6 +14,7 @@ from data.features.decode import decode
 from data.features.front_end import pad_or_cut
 from data.tables.clips import ClipTable
 from deploy.full_model import FullModel
+from models.output import probabilities_of
 
 BATCH_CLIPS = 4
 EAGER = "PyTorch"
@@ -62,5 +63,4 @@ def all_logits(
 
 def probabilities(values: np.ndarray, task: str) -> np.ndarray:
     """(N, K) logits -> float64."""
-    tensor = torch.from_numpy(values).double()
-    return (tensor.sigmoid() if task == "multi_label" else tensor.softmax(1)).numpy()
+    return probabilities_of(torch.from_numpy(values).double(), task).numpy()

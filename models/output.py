@@ -1,10 +1,15 @@
-"""The output of every model."""
+"""The output of every model, and the probabilities of its logits."""
 
 from typing import NamedTuple
 
 from torch import Tensor
 
 CLASSIFIER = "classifier."  # prefix of the classifier's parameter names in every model
+
+
+def probabilities_of(logits: Tensor, task: str) -> Tensor:
+    """(B, K) -> (B, K): the sigmoid for tags, the softmax for scenes."""
+    return logits.sigmoid() if task == "multi_label" else logits.softmax(1)
 
 
 class Output(NamedTuple):

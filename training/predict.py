@@ -14,6 +14,7 @@ from config import UserError
 from data.loading.batches import ClipFeatures, share
 from metrics import METRICS
 from metrics.inputs import decisions
+from models.output import probabilities_of
 from training.builders import autocast
 from training.checks import advice_of
 from training.device import forward_precision
@@ -64,13 +65,7 @@ def predict(fold: FoldData, role: Role, model: nn.Module, rows: np.ndarray) -> n
             f"[{role.features}] model: found {found} logits, expected one for each of {classes} "
             "classes; of a teacher of other classes, Adapted requires their names, `classes`"
         )
-    return probabilities(logits, fold.table.task)
-
-
-def probabilities(logits: Tensor, task: str) -> np.ndarray:
-    """float64: sigmoid for tags, softmax for scenes."""
-    logits = logits.cpu().double()
-    return (logits.sigmoid() if task == "multi_label" else logits.softmax(1)).numpy()
+    return probabilities_of(logits.cpu().double(), fold.table.task).numpy()
 
 
 def validator(

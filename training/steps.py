@@ -22,6 +22,7 @@ from config import (
     constructor_options,
 )
 from data.loading.batches import Batch, Batches
+from data.loading.positions import positions_of
 from losses import LOSSES
 from losses.derived import DERIVED
 from losses.loss import GIVEN, Loss
@@ -150,8 +151,7 @@ class Step:
         copies = [loss for same in self.losses.values() for loss in same]
         if all(type(loss).build is Loss.build for loss in copies):
             return
-        self.position = torch.full((int(rows.max()) + 1,), len(rows))  # no position: out of range
-        self.position[rows] = torch.arange(len(rows))
+        self.position = positions_of(rows)
         batch = next(batches.epoch(0))
         of_teachers = self.teacher_outputs(batch)
         student = tensors_of(model.eval()(batch.inputs[self.role]))

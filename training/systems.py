@@ -15,6 +15,7 @@ from metrics import classwise, evaluate, scenes
 from metrics.inputs import decisions
 from training.class_order import difference
 from training.fold import FoldData
+from training.logits.table import named
 from training.role import TEACHER
 from training.run_folder import PREDICTIONS, teacher_weights_file, write_finished
 
@@ -78,7 +79,7 @@ def read_predictions(path: Path, ids: np.ndarray, classes: tuple[str, ...]) -> n
     if wrong := difference(tuple(found.columns), classes):
         raise UserError(f"{path} is {wrong}")
     if missing := set(ids) - set(found.index):
-        raise UserError(f"{path}: lacks the clip {str(min(missing))!r} and {len(missing) - 1} more")
+        raise UserError(f"{path}: lacks {named(sorted(missing))}")
     return found.loc[list(ids)].to_numpy()
 
 

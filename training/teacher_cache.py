@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from data.loading.batches import GIGABYTE, Batch, ClipFeatures
 from data.loading.concatenated import ConcatenatedClips
+from data.loading.positions import positions_of
 from data.loading.replay import Replay
 from data.lock import waiting
 from losses import LOSSES
@@ -50,8 +51,7 @@ class CachedTeacher:
     def __init__(
         self, rows: np.ndarray, views: Sequence[Mapping[str, Callable[[Tensor], Tensors]]]
     ) -> None:
-        self.position = torch.full((int(rows.max()) + 1,), len(rows))  # no position: out of range
-        self.position[rows] = torch.arange(len(rows))
+        self.position = positions_of(rows)
         self.views = views
 
     def outputs(self, batch: Batch) -> dict[str, Tensors]:

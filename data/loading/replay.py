@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from data.augment import Augmentation, AugmentParams
+from data.loading.positions import positions_of
 
 PARTNERS = ("partner", "style_partner", "wave_partner")
 
@@ -28,8 +29,7 @@ class Replay:
 
     def __init__(self, augmentation: Augmentation, rows: np.ndarray, views: int, seed: int) -> None:
         self.augmentation, self.rows = augmentation, torch.as_tensor(rows)
-        self.position = torch.full((int(rows.max()) + 1,), len(rows))  # no position: out of range
-        self.position[self.rows] = torch.arange(len(rows))
+        self.position = positions_of(rows)
         self.params = [self.sample(seed, view) for view in range(views)]
 
     def __len__(self) -> int:

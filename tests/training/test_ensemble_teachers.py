@@ -220,7 +220,7 @@ def test_a_file_of_other_clips_is_rejected_with_the_first_that_it_lacks(runs, ca
 
 
 def test_a_file_of_other_classes_is_rejected(runs):
-    with pytest.raises(UserError, match="has other classes: it lacks b and adds c"):
+    with pytest.raises(UserError, match="is of other classes: without 'b', with 'c'"):
         logits_of(at_fold(1, published(RIGHT, classes="a\nc")))
 
 

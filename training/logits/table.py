@@ -22,6 +22,7 @@ import pandas as pd
 
 from config import UserError
 from data.atomic_write import write
+from training.class_order import difference
 
 FILE = ".safetensors"  # the end of its name
 EXPORTED = "logits.safetensors"  # its name in a folder of seeds and folds
@@ -54,12 +55,7 @@ class Logits:
         Raises UserError for a clip that is missing and for other classes.
         """
         if set(classes) != set(self.classes):
-            lacks = sorted(set(classes) - set(self.classes)) or ["none"]
-            adds = sorted(set(self.classes) - set(classes)) or ["none"]
-            raise UserError(
-                f"{self.where}: has other classes: it lacks {', '.join(lacks[:5])} and adds "
-                f"{', '.join(adds[:5])}"
-            )
+            raise UserError(f"{self.where} is {difference(self.classes, classes)}")
         if len(missing := self.missing(ids)):
             raise UserError(f"{self.where}: lacks {named(missing)}")
         found = self.values[self.ids.get_indexer(pd.Index(ids))]
@@ -144,7 +140,7 @@ def check_each_once(where: Path, ids: pd.Index) -> None:
         raise UserError(f"{where}: lists the clip {name!r} twice, in the rows {rows}")
 
 
-def named(clips: np.ndarray | pd.Index) -> str:
+def named(clips: Sequence[str] | np.ndarray | pd.Index) -> str:
     """The name of the first, and the number of the others."""
     more = f" and {len(clips) - 1} more" if len(clips) > 1 else ""
     return f"the clip {str(clips[0])!r}{more}"
