@@ -17,13 +17,12 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-import config
-from config import Config, ConfigError, UserError
+from config import Config, ConfigError, UserError, next_command, run_script, script_parser
 
 if TYPE_CHECKING:
-    from data.features.cache_writer import BadClip
+    from data.features.cache_writer import BadClip, Stamps
     from data.tables.clips import ClipTable
 
 LISTED = 20  # bad clips that an error lists one by one
@@ -39,76 +38,63 @@ class ClipSet(NamedTuple):
     sources: Mapping[str, str]  # see data.tables.sources
 
 
-def main(arguments: argparse.Namespace, settings: Config) -> None:
+def main(arguments: argparse.Namespace, config: Config) -> None:
     from training.preparation import check_settings
 
-    check_settings(settings)
+    check_settings(config)
     if arguments.dry_run:
         from data.plan import plan
 
-        print("\n".join(plan(settings, arguments.download)))
+        print("\n".join(plan(config, arguments.download)))
         return
     rank, world = join_processes()
-    clip_sets = read_clips(settings, arguments.download, rank, world)
+    clip_sets = read_clips(config, arguments.download, rank, world)
     changed = []
     for clip_set in clip_sets:
-        with writing(clip_set, settings, rank, world):
-            changed.append(make_caches(clip_set, settings, rank, world))
+        with locked_caches(clip_set, config, rank, world):
+            changed.append(make_caches(clip_set, config, rank, world))
     if rank == 0:
         if not any(changed):
             print("nothing to do: the features were already complete")
-        print(config.next_command("train_teacher.py", arguments))
+        print(next_command("train_teacher.py", arguments))
 
 
 @contextmanager
-def writing(clip_set: ClipSet, settings: Config, rank: int, world: int) -> Iterator[None]:
+def locked_caches(clip_set: ClipSet, config: Config, rank: int, world: int) -> Iterator[None]:
     """No other make_mel.py writes these caches. Raises UserError that names one that does."""
     from data.lock import locked
 
     with ExitStack() as stack:
         if rank == 0:
-            for folder in sorted({clip_set.folder_of(settings, r) for r in ("teacher", "student")}):
+            for folder in sorted({clip_set.folder_of(config, r) for r in ("teacher", "student")}):
                 stack.enter_context(locked(folder))
         gather(None, world)  # the other processes start once all is locked
         yield
 
 
-def make_caches(clip_set: ClipSet, settings: Config, rank: int, world: int) -> bool:
+def make_caches(clip_set: ClipSet, config: Config, rank: int, world: int) -> bool:
     """The cache of each role; False where all were complete already. Raises UserError."""
-    from data.features.cache_writer import ABSENT, BadClip, CacheWriter, stamps_of, write_bad_clips
+    from data.features.cache_writer import CacheWriter, stamps_of
     from data.features.extract import extract
     from data.features.front_end import clip_shape
-    from data.features.mel_cache import MelCache
-    from data.features.similar_names import absent
-    from data.tables.clips import files_of
 
     table, clip_seconds = clip_set.table, clip_set.seconds
     stamps = stamps_of(table.columns["path"])
     caches = {}
     for role in ("teacher", "student"):
-        mel, folder = settings.mel_of(role), clip_set.folder_of(settings, role)
+        mel, folder = config.mel_of(role), clip_set.folder_of(config, role)
         clip = clip_shape(mel, clip_seconds)
         caches[folder] = CacheWriter(folder, mel, clip, table, stamps, clip_set.sources)
 
-    began, strict = time.perf_counter(), settings.data.on_bad_audio == "stop"
-    if strict and sum(stamp == ABSENT for stamp in stamps.values()) > LISTED:
-        # So many missing files are no accident: stop before the others are read.
-        clips = zip(table.ids[:].tolist(), table.columns["path"][:].tolist(), strict=True)
-        bad = [
-            BadClip(*clip, absent(files_of(clip[1])[0]))
-            for clip in clips
-            if stamps[clip[1]] == ABSENT
-        ]
-        if rank == 0:
-            for folder in caches:
-                write_bad_clips(folder, bad)
-        raise bad_clips_error(bad, len(table), caches)
-    device = feature_device(settings.run.device)
+    began, strict = time.perf_counter(), config.data.on_bad_audio == "stop"
+    if strict and len(missing := missing_clips(table, stamps)) > LISTED:  # stop before the others
+        refuse(missing, len(table), caches, rank)
+    device = feature_device(config.run.device)
     own = extract(
         list(caches.values()),
         clip_seconds,
         strict=strict,
-        workers=settings.run.workers or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) or 1,
+        workers=config.run.workers or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) or 1,
         context=worker_context(device, world),
         device=device,
         stereo=clip_set.stereo,
@@ -119,23 +105,50 @@ def make_caches(clip_set: ClipSet, settings: Config, rank: int, world: int) -> b
     shares = gather(own, world)
     bad = sorted(clip for _, share in shares for clip in share)
     if bad and strict:
-        if rank == 0:
-            for folder in caches:
-                write_bad_clips(folder, bad)
-        raise bad_clips_error(bad, len(table), caches)
+        refuse(bad, len(table), caches, rank)
     if rank > 0:
         return False
     changed = [cache.finalise() for cache in caches.values()]
     seconds, read = time.perf_counter() - began, sum(count for count, _ in shares)
     for folder in caches:
-        cache = MelCache.open(folder)
-        shape, hours = "x".join(map(str, cache.shape)), len(cache) * clip_seconds / 3600
-        missing = len(table) - len(cache)
-        left_out = f"; {missing} left out, see bad_clips.csv" if missing else ""
-        print(f"{folder}: {len(cache)} clips of {shape}, {hours:.2f} h{left_out}")
+        print_cache(folder, clip_set)
     if any(changed):
         print(f"{read} clips read in {seconds:.1f} s: {read / seconds:.0f} clips per second")
     return any(changed)
+
+
+def print_cache(folder: Path, clip_set: ClipSet) -> None:
+    from data.features.mel_cache import MelCache
+
+    cache = MelCache.open(folder)
+    shape, hours = "x".join(map(str, cache.shape)), len(cache) * clip_set.seconds / 3600
+    missing = len(clip_set.table) - len(cache)
+    left_out = f"; {missing} left out, see bad_clips.csv" if missing else ""
+    print(f"{folder}: {len(cache)} clips of {shape}, {hours:.2f} h{left_out}")
+
+
+def missing_clips(table: ClipTable, stamps: Stamps) -> list[BadClip]:
+    """The clips whose recordings are not there."""
+    from data.features.cache_writer import ABSENT, BadClip
+    from data.features.similar_names import absent
+    from data.tables.clips import files_of
+
+    clips = zip(table.ids[:].tolist(), table.columns["path"][:].tolist(), strict=True)
+    return [
+        BadClip(name, path, absent(files_of(path)[0]))
+        for name, path in clips
+        if stamps[path] == ABSENT
+    ]
+
+
+def refuse(bad: Sequence[BadClip], clips: int, folders: Iterable[Path], rank: int) -> NoReturn:
+    """Write the bad clips beside each cache, and raise UserError."""
+    from data.features.cache_writer import write_bad_clips
+
+    if rank == 0:
+        for folder in folders:
+            write_bad_clips(folder, bad)
+    raise bad_clips_error(bad, clips, folders)
 
 
 def bad_clips_error(bad: Sequence[BadClip], clips: int, folders: Iterable[Path]) -> UserError:
@@ -154,7 +167,7 @@ def bad_clips_error(bad: Sequence[BadClip], clips: int, folders: Iterable[Path])
     )
 
 
-def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[ClipSet]:
+def read_clips(config: Config, download: bool, rank: int, world: int) -> list[ClipSet]:
     """The clips of [data] and, where training crops recordings, these; downloads on request.
 
     Raises UserError for clips that training would refuse.
@@ -166,7 +179,7 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     from data.tables.sources import fingerprints
     from training.preparation import check_table, doubtful
 
-    data = settings.data
+    data = config.data
     dataset, root = build_dataset(data), root_of(data)
     if dataset.recording_seconds and data.on_bad_audio == "skip":
         found = "found 'skip', but REASSEMBLE requires every slice of a recording: set 'stop'"
@@ -183,7 +196,7 @@ def read_clips(settings: Config, download: bool, rank: int, world: int) -> list[
     table, seconds = dataset.table(root), data.clip_seconds or dataset.clip_seconds
     if rank == 0 and data.outside_root == "refuse":
         check_inside(table, root)
-    splits = check_table(settings, dataset, table)
+    splits = check_table(config, dataset, table)
     for line in doubtful(dataset, table, splits) if rank == 0 else ():
         print(f"warning: {line}", file=sys.stderr)
     if rank == 0 and (unlabelled := int((~table.labelled).sum())):
@@ -250,7 +263,7 @@ def gather(item: Any, world: int) -> list[Any]:
 
 
 def parser() -> argparse.ArgumentParser:
-    return config.script_parser(
+    return script_parser(
         "Compute the log-mel features that config.ini describes, and cache them on disk.",
         ("--download", "download the recordings first (a public data set)"),
         ("--dry-run", "print what would be done, and write nothing"),
@@ -258,4 +271,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    config.run_script(main, parser())
+    run_script(main, parser())

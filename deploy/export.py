@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from config import UserError
-from data.atomic_write import atomic_write
+from data.atomic_write import write
 from data.tables.clips import ClipTable
 from deploy import litert_file, onnx_file, quantise
 from deploy.executorch_file import executorch_logits, executorch_program
@@ -131,7 +131,7 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     costs = cost(trained.model, described.input_shape)
     shape = (described.front_end.channels, trained.samples)
     least = onnx_file.least_samples(list(students.values()), shape) if any_length else shape[1]
-    about = metadata(trained, costs, any_length, least)
+    about = metadata(trained, costs, any_length, least) | {"opset": OPSET}
     for name, model in models.items():
         onnx_file.describe(model, about | {"precision": name, "scores": scores[name]})
         onnx_file.write(folder / f"{name}.onnx", model)
@@ -153,16 +153,14 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
         row |= speed(times[name], times[EAGER], described.clip_seconds)
         row |= score_and_drop(trained.metric, scores[name], scores[EAGER])
     evaluated = {"metric": trained.metric, "clips": len(trained.table) if scores[EAGER] else 0}
-    with atomic_write(folder / "budget.json") as file:
-        file.write(json.dumps(about | evaluated | {"budget": rows}, indent=1).encode())
+    write(folder / "budget.json", json.dumps(about | evaluated | {"budget": rows}, indent=1))
     print(cost_table(about | evaluated, rows))
     remarks = notes(trained)
     if trained.quantised is not None and "int8" in models:
         remarks.append(agreement(trained, trained.quantised, logits["int8"]))
     found = score_intervals(trained, logits) if evaluated["clips"] else {}
     card = model_card(about | evaluated, rows, found, remarks)
-    with atomic_write(folder / "MODEL_CARD.md") as file:
-        file.write(card.encode())
+    write(folder / "MODEL_CARD.md", card)
     files = [*(f"{name}.onnx" for name in models), "MODEL_CARD.md"]
     print("\n".join(["", *remarks, *(str(folder / name) for name in files)]))
 
@@ -175,8 +173,7 @@ def export_executorch(trained: Trained, folder: Path) -> None:
     with torch.inference_mode():
         expected = full_model(torch.from_numpy(clip)).logits.numpy()
     check_float32(executorch_logits(program, torch.from_numpy(clip)).numpy(), expected)
-    with atomic_write(folder / "float32.pte") as file:
-        file.write(program)
+    write(folder / "float32.pte", program)
     print(
         f"{folder / 'float32.pte'}: {len(program):,} bytes; its logits equal PyTorch's on one clip"
     )
@@ -202,7 +199,6 @@ def export_tflite(trained: Trained, precisions: Sequence[str], folder: Path) -> 
     scores = {name: scores_of(trained, values) for name, values in logits.items()}
     costs = cost(trained.model, described.input_shape)
     about = metadata(trained, costs, any_length=False, least_samples=trained.samples)
-    del about["opset"]
     about |= {"input_shape": described.input_shape, "mean": described.mean, "std": described.std}
     rows: list[dict[str, Any]] = [{"precision": EAGER}]
     remarks = notes(trained)
@@ -210,8 +206,7 @@ def export_tflite(trained: Trained, precisions: Sequence[str], folder: Path) -> 
         content = litert_file.with_description(
             model, about | {"precision": name, "scores": scores[name]}
         )
-        with atomic_write(folder / f"{name}.tflite") as file:
-            file.write(content)
+        write(folder / f"{name}.tflite", content)
         difference = largest_difference(logits[name], logits[EAGER])
         rows.append(
             {
@@ -337,7 +332,6 @@ def metadata(trained: Trained, costs: Cost, any_length: bool, least_samples: int
         "dataset": trained.dataset,
         "licence": trained.licence,
         "commit": trained.commit,
-        "opset": OPSET,
         "parameters": costs.parameters,
         "macs": costs.macs,
         "split": trained.split,

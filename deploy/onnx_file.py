@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data.atomic_write import atomic_write
+from data import atomic_write
 from deploy.description import ENTRY, FORMAT
 from deploy.front_end_graph import front_end_graph
 from deploy.graph import Graph
@@ -131,8 +131,7 @@ def describe(model: onnx.ModelProto, description: Mapping[str, Any]) -> None:
 
 def write(path: Path, model: onnx.ModelProto) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
-        file.write(model.SerializeToString())
+    atomic_write.write(path, model.SerializeToString())
 
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:

@@ -15,7 +15,7 @@ from config.pretrained import PRETRAINED
 from data.atomic_write import write
 from data.checksums import sha256_of
 from data.download import position_on
-from data.download.disk import writing
+from data.download.disk import disk_errors
 from data.download.http import FetchError, discard, fetch
 
 CACHE = "SOUNDSTILL_CACHE"  # the environment variable with the folder
@@ -49,7 +49,7 @@ def pretrained_file(name: str) -> Path:
 def download(name: str, path: Path) -> None:
     """Fetch into NAME.part, which a later call resumes, and rename it once it is checked."""
     source = PRETRAINED[name]
-    with writing(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     title = f"downloading {name}"
@@ -64,7 +64,7 @@ def download(name: str, path: Path) -> None:
                 f"{name} cannot be downloaded from {source.address}: {error}; start again later, "
                 f"or put the file there by hand: {path} ({CACHE} is another folder)"
             ) from None
-    with writing(path):
+    with disk_errors(path):
         os.replace(part, path)
     discard(part)
 

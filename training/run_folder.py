@@ -9,7 +9,6 @@ Of several processes only rank 0 writes; all read, so runs/ must be on a disk th
 
 from __future__ import annotations
 
-import errno
 import io
 import shutil
 import subprocess
@@ -25,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from config import Config, UserError
-from data.atomic_write import clear, write
+from data.atomic_write import DISK_FULL, clear, write
 from data.checksums import (
     Damaged,
     check_files,
@@ -124,7 +123,7 @@ class TrainingFolder:
         try:
             write_sealed(path, content.getbuffer())
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in DISK_FULL:
                 raise
             raise UserError(
                 f"{path}: {error.strerror}; free some space and start again: the training resumes "

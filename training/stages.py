@@ -47,7 +47,7 @@ def train_teachers(
     check_labels(config, experiment.table, "teacher")
     losses, folds = experiment.teacher_losses, open_folds(experiment)
     counter = counter or Counter(len(run_trainings(config, losses, experiment.folds, "teacher")))
-    with writing(config):
+    with locked_run(config):
         if not overwrite:
             check_trainings(folds, lambda fold, seed: teacher_trainings(config, losses, seed, fold))
         write_config(config)
@@ -83,7 +83,7 @@ def train_students(
         check_budget(config.budget, cost(student, experiment.features["student"].shape))
     check_precisions(experiment)
     check_teachers(config, experiment.dataset, trainings)
-    with writing(config):
+    with locked_run(config):
         if not overwrite:
             check_trainings(folds, lambda fold, seed: student_trainings(config, seed, fold))
         write_config(config)
@@ -96,7 +96,7 @@ def train_students(
 
 
 @contextmanager
-def writing(config: Config) -> Iterator[None]:
+def locked_run(config: Config) -> Iterator[None]:
     """Nobody else writes into the folder of the run. Raises UserError that names who does."""
     with locked(RUNS / config.run.name) if rank() == 0 else nullcontext():
         yield

@@ -16,8 +16,9 @@ from threading import Event
 from tqdm import tqdm
 
 from config import UserError
+from data.atomic_write import write
 from data.download.archive import Archive, bundles, fault
-from data.download.disk import in_words, need_space, writing
+from data.download.disk import disk_errors, in_words, need_space
 from data.download.http import FetchError, discard, fetch, length, print_line
 from data.download.unpacking import is_archive, unpack
 from data.download.zenodo import zenodo_record
@@ -40,7 +41,7 @@ def download(archives: Sequence[Archive], folder: Path) -> None:
     missing = [bundle for bundle in bundles(archives) if not is_done(bundle, folder)]
     if not missing:
         return
-    with writing(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     wanted = []
     for archive in (archive for bundle in missing for archive in bundle):
@@ -123,7 +124,7 @@ def fetch_one(archive: Archive, folder: Path, show: Callable[[int], None], stop:
         except FetchError as error:
             reasons.append(f"\n  {url}: {error}")
             continue
-        with writing(part):
+        with disk_errors(part):
             os.replace(part, folder / archive.name)
         discard(part)
         return
@@ -168,10 +169,8 @@ def record_done(bundle: Sequence[Archive], contents: Sequence[str], folder: Path
     """Record which files were unpacked and their contents, for `is_done`."""
     record = {"md5": {a.name: a.md5 for a in bundle}, "contents": list(contents)}
     path = marker(bundle, folder)
-    with writing(path):
-        aside = path.with_name(f"{path.name}.part")
-        aside.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        os.replace(aside, path)
+    with disk_errors(path):
+        write(path, json.dumps(record, indent=1))
 
 
 def is_done(bundle: Sequence[Archive], folder: Path) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from config import UserError
+from data.atomic_write import DISK_FULL
 
 
 def free_bytes(folder: Path) -> int:
@@ -34,12 +34,12 @@ def need_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turn the OSError of a full or read-only disk into a UserError that names `path`."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             raise UserError(
                 f"{path}: the disk is full ({in_words(free_bytes(path.parent))} free); "
                 "free some space and start again: what is complete is kept"

@@ -22,7 +22,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from data.download.disk import need_space, writing
+from data.download.disk import disk_errors, need_space
 
 TIMEOUT_SECONDS = 60.0  # without a byte
 ATTEMPTS = 6  # in a row that bring nothing new
@@ -116,7 +116,7 @@ def receive(
         need_space(part.parent, (total or 0) - start, f"downloading {url}")
         if not resumed:
             store_validator(url, part, response.headers)
-        with writing(part), part.open("ab" if resumed else "wb") as file:
+        with disk_errors(part), part.open("ab" if resumed else "wb") as file:
             show(start)
             while chunk := read_chunk(response):
                 if stop.is_set():
@@ -212,7 +212,7 @@ def validator_of(part: Path) -> Path:
 def store_validator(url: str, part: Path, headers: Headers) -> None:
     etag = headers.get("ETag", "")
     validator = headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
-    with writing(part):
+    with disk_errors(part):
         if validator:
             validator_of(part).write_text(f"{url}\n{validator}\n", encoding="utf-8")
         else:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from config import UserError
-from data.download.disk import need_space, writing
+from data.download.disk import disk_errors, need_space
 from data.download.split_zip import open_zip
 from data.tables.clips import first_of
 
@@ -53,7 +53,7 @@ def unpack(volumes: Sequence[Path], folder: Path) -> list[str]:
     aside = folder / f".{archive.name}.unpacking"
     shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed
     try:
-        with writing(aside):
+        with disk_errors(aside):
             aside.mkdir()
             if archive.name.lower().endswith(".zip"):
                 extract_zip(volumes, aside)

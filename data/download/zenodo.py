@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from config import UserError
 from data.download.archive import Archive
-from data.download.disk import writing
+from data.download.disk import disk_errors
 from data.download.http import FetchError, discard, fetch, print_line
 
 
@@ -50,13 +50,13 @@ def zenodo_record(
 
 def fetch_record(address: str, lock: Path) -> dict[str, tuple[int, str | None]]:
     part = lock.with_name(f"{lock.name}.part")
-    with writing(lock):
+    with disk_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         discard(part)  # a description is small and may have changed: it is never resumed
     try:
         fetch(address, part)
         files = record_files(part)
-        with writing(lock):
+        with disk_errors(lock):
             os.replace(part, lock)
         return files
     except (FetchError, ValueError) as error:

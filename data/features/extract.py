@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import multiprocessing
 import os
@@ -32,6 +31,7 @@ import torch
 from torch import Tensor
 
 from config import Mel, UserError
+from data.atomic_write import DISK_FULL
 from data.features.cache_writer import BadClip, CacheWriter, write_rows
 from data.features.decode import BadAudio, convert, read, read_concatenated
 from data.features.front_end import FrontEnd
@@ -196,7 +196,7 @@ def extract(
                 work.done(chunk, clips)
                 bar.update(len(chunk.clips))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK_FULL:
             raise
         work.discard()
         raise UserError(

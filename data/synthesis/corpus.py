@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.atomic_write import write
 from data.synthesis.annotations import (
     VERIFIED,
     Volunteer,
@@ -91,10 +92,9 @@ def make(todo: list[Job], folder: Path, workers: int) -> None:
     answers = on_all_cores("synthesising street_sounds", make_clip, todo, workers)
     rows = [row for of_clip in answers for row in of_clip]
     (folder / "dcase-ust-taxonomy.yaml").write_text(taxonomy_yaml(), encoding="utf-8")
-    partial = folder / "annotations.csv.partial"
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
-    os.replace(partial, folder / "annotations.csv")
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    write(folder / "annotations.csv", text.getvalue())
 
 
 def make_clip(job: Job) -> list[list[str]]:

@@ -1,5 +1,6 @@
 import csv
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,7 @@ def test_an_interrupted_synthesis_starts_again(root: Path, tmp_path: Path, monke
 
 @pytest.mark.parametrize("moved", range(5))
 def test_interrupted_moving_is_resumed(root: Path, tmp_path: Path, monkeypatch, moved: int):
-    replace, moves = corpus.os.replace, []
+    replace, moves = os.replace, []
 
     def interrupted(source, target):
         if target.parent == tmp_path:
@@ -187,7 +188,7 @@ def test_interrupted_moving_is_resumed(root: Path, tmp_path: Path, monkeypatch, 
             moves.append(target)
         replace(source, target)
 
-    monkeypatch.setattr(corpus.os, "replace", interrupted)
+    monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         synthesise(tmp_path, workers=1, **SMALL)
     assert not (tmp_path / "annotations.csv").exists()
