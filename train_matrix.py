@@ -60,13 +60,13 @@ def paths(matrix: Matrix) -> list[tuple[str, ...]]:
 
 def variant_of(config: Config) -> str:
     """The one variant that students are trained with. Raises ConfigError."""
-    from losses.mix import uses_teacher
+    from losses.mix import VARIANTS, uses_teacher
 
     variants = config.distillation.variants
     if len(variants) != 1 or not uses_teacher(variants[0]):
         found = ", ".join(variants) or "none"
         expected = f"found {found}; a matrix takes exactly one, which requires a teacher"
-        raise ConfigError("[distillation] variants", expected)
+        raise ConfigError(VARIANTS, expected)
     return variants[0]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from config.errors import ConfigError, nearest
 
-LIMIT = 1e9  # of a number without a range of its own: a larger one is a slip
+LIMIT = 1e9  # of a number without a range of its own: a larger one is an error
 
 
 def key(default: Any, doc: str, *, low: float | None = None, high: float | None = None) -> Any:

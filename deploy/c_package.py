@@ -154,10 +154,10 @@ def lifetimes(network: Network, front_end: CFrontEnd) -> tuple[dict[str, Buffer]
         if value in buffer_of:  # another part of a concatenation
             continue
         until = max(step, last.get(value, step))
-        dying = [name for name in layer.in_place if last[name] == step]
-        name = buffer_of[dying[0]] if dying else value
+        last_read = [name for name in layer.in_place if last[name] == step]
+        name = buffer_of[last_read[0]] if last_read else value
         size, first = network.size(value), step
-        if dying:
+        if last_read:
             size, first = max(size, buffers[name].size), buffers[name].first
         buffers[name] = Buffer(size, first, until)
         buffer_of[value] = name

@@ -75,8 +75,10 @@ def outputs(task: str) -> onnx.GraphProto:
     nothing = graph("ReduceSum", graph("Mul", "waveform", np.float32(0)), [1, 2], keepdims=1)
     nothing = graph.reshape(nothing, (0, 1))  # 0 or NaN, (B, 1)
     logits, embedding = (graph("Add", f"model_{n}", nothing) for n in ("logits", "embedding"))
-    squash = {"multi_label": "Sigmoid", "single_label": "Softmax"}[task]
-    return graph.finished(probabilities=graph(squash, logits), logits=logits, embedding=embedding)
+    activation = {"multi_label": "Sigmoid", "single_label": "Softmax"}[task]
+    return graph.finished(
+        probabilities=graph(activation, logits), logits=logits, embedding=embedding
+    )
 
 
 def compact(graph: onnx.GraphProto) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from config import ConfigError, choose
 from losses import LOSSES
 
-WHERE = "[distillation] variants"
+VARIANTS = "[distillation] variants"
 RANDOM = "random"  # one of the teacher and its specialists for each batch
 TEACHERS = ("teacher", "specialists", "all", RANDOM)
 
@@ -23,12 +23,14 @@ def teachers_of(variant: str, ensembles: Collection[str] = ()) -> str:
     _, at, teacher = variant.partition("@")
     if not at:
         return "all"
-    return choose(WHERE, {name: name for name in (*TEACHERS, *ensembles)}, teacher.strip().lower())
+    return choose(
+        VARIANTS, {name: name for name in (*TEACHERS, *ensembles)}, teacher.strip().lower()
+    )
 
 
 def uses_teacher(variant: str) -> bool:
     """Whether a loss of the mix requires a teacher. Raises ConfigError for an unknown loss."""
-    found = [choose(WHERE, LOSSES, name).takes_teacher for name in names_of(variant)]
+    found = [choose(VARIANTS, LOSSES, name).takes_teacher for name in names_of(variant)]
     if "@" in variant and not any(found):
-        raise ConfigError(WHERE, f"found {variant!r}, but none of its losses requires a teacher")
+        raise ConfigError(VARIANTS, f"found {variant!r}, but none of its losses requires a teacher")
     return any(found)

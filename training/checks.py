@@ -27,7 +27,7 @@ from data.datasets import build_dataset
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import HELD_OUT, Split
 from losses import LOSSES
-from losses.mix import RANDOM, names_of, teachers_of, uses_teacher
+from losses.mix import RANDOM, VARIANTS, names_of, teachers_of, uses_teacher
 from metrics import METRICS
 from metrics.inputs import decisions
 from models import find_model
@@ -36,8 +36,6 @@ from training.loggers.chosen import check_names
 from training.role import TEACHER
 from training.steps import build_losses, loss_options
 from training.teacher_cache import required_outputs
-
-VARIANTS = "[distillation] variants"
 
 
 def check_config(config: Config, *roles: str) -> Dataset:

@@ -43,7 +43,7 @@ def parameter_groups(model: nn.Module, backbone_lr_scale: float) -> list[dict[st
     """The trainable parameters; `share` is the factor on the learning rate of each group.
 
     Source: the slow learner of Zhang et al. (SLCA), ICCV 2023. Raises UserError for a model whose
-    classifier cannot be told from its backbone.
+    classifier cannot be distinguished from its backbone.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if backbone_lr_scale == 1:

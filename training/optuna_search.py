@@ -15,7 +15,7 @@ from config import ConfigError, Study
 from config.sections.study import Range, Space
 
 
-class Told(NamedTuple):
+class EarlierTrial(NamedTuple):
     """An earlier trial. score: higher is better; None for one that runs or has failed."""
 
     values: Mapping[str, str]
@@ -23,7 +23,7 @@ class Told(NamedTuple):
     failed: bool = False
 
 
-def propose(study: Study, earlier: Sequence[Told]) -> dict[str, str]:
+def propose(study: Study, earlier: Sequence[EarlierTrial]) -> dict[str, str]:
     """The values of the next trial. Raises ConfigError where the package optuna is missing."""
     try:
         import optuna

@@ -59,7 +59,7 @@ def open_folds(experiment: Experiment) -> list[FoldData]:
 
 
 def doubtful(dataset: Dataset, table: ClipTable, splits: Mapping[int, Split]) -> Iterator[str]:
-    """What training accepts and is seldom meant: one line each. `splits`: of each fold."""
+    """What training accepts and is probably a mistake: one line each. `splits`: of each fold."""
     names: dict[str, str] = {}
     for name in table.classes:
         if (other := names.setdefault(simplified(name), name)) != name:

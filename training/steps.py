@@ -26,7 +26,7 @@ from data.loading.positions import positions_of
 from losses import LOSSES
 from losses.derived import DERIVED
 from losses.loss import GIVEN, Loss
-from losses.mix import WHERE, names_of
+from losses.mix import VARIANTS, names_of
 from models.output import Output
 from training.distributed import gather
 
@@ -261,7 +261,7 @@ def build_losses(
     Raises ConfigError for an unknown loss, and for one that does not fit the task or the role.
     """
     of_teacher = not isinstance(role, Student)
-    where = "[teacher] losses" if of_teacher else WHERE
+    where = "[teacher] losses" if of_teacher else VARIANTS
     settings: dict[str, Any] = {
         "task": task,
         "label_smoothing": role.label_smoothing,

@@ -28,7 +28,7 @@ from losses.mix import names_of, uses_teacher
 from training.checks import check_config, teacher_losses, with_variants
 from training.log import logged
 from training.loggers.chosen import check_installed
-from training.optuna_search import Told, propose
+from training.optuna_search import EarlierTrial, propose
 from training.role_settings import INIT_TEACHER
 from training.run_folder import RUNS, write_results
 from training.stages import train_students, train_teachers
@@ -106,20 +106,22 @@ class StudyRun:
         with waiting(path):
             proposed = read_record(path, f"remove {path}")["trials"] if path.exists() else []
             if number > len(proposed) and new:
-                earlier = [self.told(Trial(n, one)) for n, one in enumerate(proposed, start=1)]
+                earlier = [
+                    self.earlier_trial(Trial(n, one)) for n, one in enumerate(proposed, start=1)
+                ]
                 proposed.append(propose(study, earlier))
                 write_record(path, {"trials": proposed}, {})
         return Trial(number, proposed[number - 1]) if number <= len(proposed) else None
 
-    def told(self, trial: Trial) -> Told:
+    def earlier_trial(self, trial: Trial) -> EarlierTrial:
         """Raises ConfigError for a finished trial without a validation score."""
         record = self.record(trial)
         if record.get("state") != FINISHED:
-            return Told(trial.values, None, record.get("state") == FAILED)
+            return EarlierTrial(trial.values, None, record.get("state") == FAILED)
         if record["score"] is None:
             found = "found 'optuna', which requires validation scores: set [data] HOLD_OUT above 0"
             raise ConfigError("[study] method", f"{found}, or METHOD = grid or random")
-        return Told(trial.values, record["score"])
+        return EarlierTrial(trial.values, record["score"])
 
     # Settings ------------------------------------------------------------------------------------
 
@@ -136,8 +138,8 @@ class StudyRun:
 
     def teacher_run(self, config: Config, task: str) -> str:
         """The base's where the teacher's settings are the same, else one for these settings."""
-        settings = teacher_settings(config, task)
-        if settings == teacher_settings(self.base, task):
+        settings = teacher_identity(config, task)
+        if settings == teacher_identity(self.base, task):
             return self.base.run.of_teachers
         return f"{self.base.run.name}-teacher_{sha256_of_text(settings)[:8]}"
 
@@ -256,7 +258,7 @@ class StudyRun:
         self.teachers.add(shared)
 
 
-def teacher_settings(config: Config, task: str) -> str:
+def teacher_identity(config: Config, task: str) -> str:
     """All that a teacher and its specialists depend on, as text."""
     sections: dict[str, Any] = {
         "data": config.data,

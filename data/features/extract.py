@@ -341,7 +341,7 @@ def start_worker(settings: Sequence[Mel], clip_seconds: float, device: str, ster
 
 
 def end_with_parent() -> None:
-    """Otherwise a worker whose parent was killed waits for work for ever."""
+    """Otherwise a worker whose parent was killed waits for work forever."""
     if parent := multiprocessing.parent_process():
         wait_for([parent.sentinel])
         os._exit(1)

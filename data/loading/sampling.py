@@ -58,7 +58,8 @@ class HalfAndHalf:
 
     def __init__(self, target: np.ndarray, others: np.ndarray, batch_size: int) -> None:
         if not len(target) or not len(others):
-            raise UserError(f"expected clips on both sides, found {len(target)} and {len(others)}")
+            found = f"found {len(target)} and {len(others)}"
+            raise UserError(f"expected clips of the pair and of other classes, {found}")
         self.target, self.others = torch.as_tensor(target), torch.as_tensor(others)
         self.half = batch_size // 2
 

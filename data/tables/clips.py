@@ -156,7 +156,7 @@ class ClipTable:
         """
         count = len(columns["id"])
         if not count:
-            raise UserError("the data set has no labelled clip")
+            raise UserError("the data set has no clips")
         if len(set(classes)) < len(classes) or any(";" in name for name in classes):
             raise UserError(f"expected each class once and without ';', found {', '.join(classes)}")
         if ID_COLUMN in classes:

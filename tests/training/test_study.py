@@ -15,7 +15,7 @@ from config import ConfigError, Study, load
 from tests.scripts import run
 from tests.training import tiny_runs
 from tests.training.tiny_runs import settings, write_caches
-from training.optuna_search import Told, propose
+from training.optuna_search import EarlierTrial, propose
 
 NAMES = ("weights.safetensors", "metrics.json")
 
@@ -301,4 +301,4 @@ def test_the_package_itself_proposes_values_of_each_space():
         assert int(values["a.b"]) in range(1, 9)
         assert 0.001 <= float(values["a.c"]) <= 0.1
         assert values["a.d"] in ("ce", "ce, ce+kd")
-        earlier.append(Told(values, score, failed))
+        earlier.append(EarlierTrial(values, score, failed))

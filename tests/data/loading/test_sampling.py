@@ -42,7 +42,7 @@ def test_the_last_batch_is_halved_too_and_few_others_come_again():
 
 @pytest.mark.parametrize(("target", "others"), [([], [1]), ([1], [])])
 def test_an_empty_side_is_an_error(target, others):
-    with pytest.raises(UserError, match="expected clips on both sides"):
+    with pytest.raises(UserError, match="expected clips of the pair and of other classes"):
         HalfAndHalf(np.array(target), np.array(others), 4)
 
 

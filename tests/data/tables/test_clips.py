@@ -134,7 +134,7 @@ def test_take_by_mask():
 @pytest.mark.parametrize(
     ("clips", "task", "message"),
     [
-        ([], "multi_label", "no labelled clip"),
+        ([], "multi_label", "has no clips"),
         ([A, B, replace(B, fold=2), A], "multi_label", "two clips have the id 'a.wav'"),
         ([B, replace(A, labels={"musik": 1.0})], "multi_label", "'a.wav'.*'musik'; nearest: music"),
         ([B, replace(A, labels={})], "single_label", "'a.wav' must .* one label, has {}"),
@@ -221,7 +221,7 @@ def test_columns_that_are_wrong_are_named():
     with pytest.raises(UserError, match="two clips have the id 'b'"):
         ClipTable.of_columns(columns, none, CLASSES, "multi_label")
     empty = {name: column.take(slice(0)) for name, column in columns.items()}
-    with pytest.raises(UserError, match="no labelled clip"):
+    with pytest.raises(UserError, match="has no clips"):
         ClipTable.of_columns(empty, none.take(slice(0)), CLASSES, "multi_label")
 
 
