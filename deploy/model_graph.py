@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from config import ConfigError, UserError
+from config import ConfigError, UserError, reason_of
 from models.folded import fold_batch_norm
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def model_graph(model: nn.Module, input_shape: tuple[int, ...]) -> ModelGraph:
             failure = error
         else:
             return ModelGraph(simplified(found), any_length)
-    reason = str(failure.__cause__ or failure).strip().partition("\n")[0]
+    reason = reason_of(failure.__cause__ or failure)
     raise UserError(f"{type(model).__name__} cannot be exported: {reason}") from failure
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from config import ConfigError, UserError
+from config import ConfigError, UserError, reason_of
 from models.ast import SpectrogramTransformer
 from models.ced import CedTransformer
 from models.output import CLASSIFIER
@@ -38,7 +38,7 @@ def imagenet_weights(model: nn.Module) -> dict[str, Tensor]:
 
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # timm and the hub can raise anything
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = reason_of(error)
         raise UserError(
             f"the ImageNet weights {name} cannot be downloaded: {reason}. Where timm can, "
             f"torch.save(timm.create_model({name!r}, pretrained=True).state_dict(), FILE), and set "
@@ -52,7 +52,7 @@ def is_imagenet(model: nn.Module, state_dict: Mapping[str, Tensor]) -> bool:
     return hasattr(model, "imagenet") and timm_names
 
 
-def load_pretrained(
+def load_backbone(
     model: nn.Module, state_dict: Mapping[str, Tensor], colours: Literal["sum", "average"] = "sum"
 ) -> None:
     """Load its own or published weights into a model, except the classifier.
@@ -60,7 +60,7 @@ def load_pretrained(
     The first layer of ImageNet weights is reduced to the sum of the three colours (as if the mel
     were repeated in each) or their average, divided among the channels. Position embeddings are
     cropped or interpolated along time and frequency: see `POSITIONS` and
-    `models.vision_transformer.interpolate_positions`. Raises UserError as `load_published` does.
+    `models.vision_transformer.interpolate_positions`. Raises UserError as `load_all` does.
     """
     own = model.state_dict()
     weights = to_model_names(model, state_dict)

@@ -1,22 +1,25 @@
 """Loading weights from files, including published checkpoints, whose names are translated."""
 
-import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from config import UserError
+from config import UserError, reason_of
 from models.psla_weights import is_psla, translate_psla
 from models.tensor_file import load_tensors
+from models.tensor_names import Names, rename, rename_all
 from models.tflite_file import read_tflite
+from models.transformer_weights import (
+    describe_mismatch,
+    is_ced,
+    is_transformer,
+    translate_ced,
+    translate_transformer,
+)
 from models.yamnet_weights import is_yamnet, read_keras, translate_yamnet
-
-Names = Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]
 
 VGGISH_CONVOLUTIONS = {
     "features.0": "conv1.0",
@@ -97,46 +100,12 @@ DYMN_NAMES = (  # layers.3.exp_conv.residuals.0.weight … out_c.0.weight
 )
 DYMN_CONSTANTS = (".depth_act.lambdas", ".depth_act.init_v")  # of its dynamic ReLU
 
-TRANSFORMER_NAMES = (  # module.v.blocks.0.attn.qkv.weight … mlp_head.1.weight, net.head.1.weight
-    (re.compile(r"^(module\.)?(v\.)?"), ""),
-    (re.compile(r"^(model\.)?(net\.)?"), ""),
-    (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
-    (re.compile(r"^(mlp_)?head\.(\d)\."), r"classifier.\2."),
-)
-CED_NAMES = (  # init_bn.1.weight … outputlayer.1.weight; encoder.init_bn.weight on Hugging Face
-    (re.compile(r"^encoder\."), ""),
-    (re.compile(r"^init_bn\.(1\.)?"), "band_norm."),
-    (re.compile(r"^patch_embed\.proj\."), "patch_embed."),
-    (re.compile(r"^outputlayer\."), "classifier."),
-)
-CED_POSITIONS = {"time_pos_embed": "time_positions", "freq_pos_embed": "frequency_positions"}
-AST_BANDS = {  # number of patches -> those in frequency, of the published checkpoints
-    1212: 12,  # 1024 frames, strides of 10
-    850: 10,  # 12
-    657: 9,  # 14
-    512: 8,  # 16
-    600: 12,  # 512 frames, strides of 10
-}
-AST_GRID = 101, 12  # patches of 1024 frames and 128 bands, strides of 10
-AST_REMEDY = (  # AST appends zeros after the logarithm to the 998 frames of 10 s
-    "its clips were 1024 frames long; for clips of 10 s, set [data] CLIP_SECONDS = 10.255 "
-    "and [mel] PADDING = log_zero"
-)
-
 WRAPPERS = ("module", "_orig_mod")  # in the names of DataParallel and torch.compile
 ENTRIES = ("state_dict", "model_state_dict", "model")  # of a checkpoint with more than weights
 LISTED = 3  # tensors of each kind that do not fit, in a message
 
-PASST_POSITIONS = {
-    "time_positions": (
-        "time",
-        "STRIDE_TIME, TIME_PATCHES, CHUNK_FRAMES or the length of the clips",
-    ),
-    "frequency_positions": ("frequency", "STRIDE_FREQUENCY or the bands"),
-}
 
-
-def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+def load_all(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     """Load this project's state dict or a published one, completely or not at all.
 
     Supported are the parameter names of torchvggish's VGGish (for dcase_net; only the convolutions
@@ -152,7 +121,7 @@ def load_published(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """As `load_published`, for weights by the names of `model`."""
+    """As `load_all`, for weights by the names of `model`."""
     expected = model.state_dict()
     missing = [f"{name} is missing" for name in expected if name not in weights]
     unexpected = [f"{name} is unexpected" for name in weights if name not in expected]
@@ -171,28 +140,6 @@ def first_lines(lines: Sequence[str], kind: str) -> list[str]:
     """The first of many tensors, and how many more are missing, unexpected or of another shape."""
     more = len(lines) - LISTED
     return [*lines[:LISTED], *([f"{more} more are {kind}"] if more > 0 else [])]
-
-
-def describe_mismatch(name: str, found: Sequence[int], expected: Sequence[int]) -> str:
-    """The message for a tensor of another shape; for position embeddings, with the remedy."""
-    if name == "positions" and found[-1] == expected[-1]:
-        remedy = (
-            "set STRIDE_TIME, STRIDE_FREQUENCY, the length of the clips or the bands to those that "
-            "it was trained with"
-        )
-        if tuple(found[:2]) == AST_GRID and expected[1] == AST_GRID[1]:
-            remedy = AST_REMEDY
-        return (
-            f"its positions are {shape(found[:2])} patches (time x frequency), this model's "
-            f"{shape(expected[:2])}: {remedy}"
-        )
-    if name in PASST_POSITIONS and found[-1] == expected[-1]:
-        axis, remedy = PASST_POSITIONS[name]
-        return (
-            f"its positions in {axis} are {found[0]}, this model's {expected[0]}: set {remedy} to "
-            "those that it was trained with"
-        )
-    return f"{name} is {shape(found)}, expected {shape(expected)}"
 
 
 def to_model_names(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -226,20 +173,15 @@ def plain_names(names: Collection[str]) -> dict[str, str]:
 
 def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Published names to those of `own`; unknown names stay."""
-    if all(f"{name}.weight" in state_dict for name in VGGISH_CONVOLUTIONS):
-        return {
-            f"{ours}.{kind}": state_dict[f"{theirs}.{kind}"]
-            for theirs, ours in VGGISH_CONVOLUTIONS.items()
-            for kind in ("weight", "bias")
-            if f"{theirs}.{kind}" in state_dict
-        }
+    if is_vggish(state_dict):
+        return translate_vggish(state_dict)
     if is_yamnet(state_dict):
         return translate_yamnet(state_dict, own)
     if is_psla(state_dict):
         return translate_psla(state_dict, own)
-    if "outputlayer.1.weight" in state_dict:
+    if is_ced(state_dict):
         return translate_ced(state_dict)
-    if any(name.endswith("patch_embed.proj.weight") for name in state_dict):
+    if is_transformer(state_dict):
         return translate_transformer(state_dict, own)
     if "conv_stem.weight" in state_dict:
         return translate_efficientnet(state_dict)
@@ -250,15 +192,26 @@ def translate(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> di
     if any(".conc_se_layers." in name for name in state_dict):
         return rename_and_transpose(state_dict, MN_NAMES)
     if is_cnn_lstm(state_dict):
-        return {rename(name, CNN_LSTM_NAMES): tensor for name, tensor in state_dict.items()}
+        return rename_all(state_dict, CNN_LSTM_NAMES)
     if "bw2col.1.weight" in state_dict:
-        return {
-            rename(name, MOBILENETV2_NAMES): tensor
-            for name, tensor in state_dict.items()
-            if not name.startswith("mv2.classifier.")  # of ImageNet, unused
-        }
-    names = RAW_RESNET_NAMES if "first_conv.weight" in state_dict else DCASE_NAMES
-    return {rename(name, names): tensor for name, tensor in state_dict.items()}
+        return translate_mobilenetv2(state_dict)
+    if "first_conv.weight" in state_dict:
+        return rename_all(state_dict, RAW_RESNET_NAMES)
+    return rename_all(state_dict, DCASE_NAMES)
+
+
+def is_vggish(state_dict: Mapping[str, Tensor]) -> bool:
+    return all(f"{name}.weight" in state_dict for name in VGGISH_CONVOLUTIONS)
+
+
+def translate_vggish(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The convolutions."""
+    return {
+        f"{ours}.{kind}": state_dict[f"{theirs}.{kind}"]
+        for theirs, ours in VGGISH_CONVOLUTIONS.items()
+        for kind in ("weight", "bias")
+        if f"{theirs}.{kind}" in state_dict
+    }
 
 
 def is_cnn_lstm(state_dict: Mapping[str, Tensor]) -> bool:
@@ -266,75 +219,10 @@ def is_cnn_lstm(state_dict: Mapping[str, Tensor]) -> bool:
     return "lstm.weight_ih_l0" in state_dict and "fc.0.weight" in state_dict
 
 
-def translate_transformer(
-    state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Translate AST, PaSST or timm's DeiT, without ImageNet's classifiers and PaSST's second one.
-
-    Their spectrograms are images with frequency as height and time as width. Raises UserError for
-    a missing tensor that all of them have, and for position embeddings that form no grid.
-    """
-    weights = {rename(name, TRANSFORMER_NAMES): tensor for name, tensor in state_dict.items()}
-    weights = {name: t for name, t in weights.items() if not re.match(r"head(_dist)?\.", name)}
-    try:
-        special = torch.cat((weights.pop("cls_token")[0], weights.pop("dist_token")[0]))
-        if "time_new_pos_embed" in weights:
-            first = weights.pop("new_pos_embed")[0]
-            positions = {
-                "time_positions": weights.pop("time_new_pos_embed")[0, :, 0].T,
-                "frequency_positions": weights.pop("freq_new_pos_embed")[0, :, :, 0].T,
-            }
-        else:
-            first, patches = weights.pop("pos_embed")[0].tensor_split([2])
-            on_audio = "classifier.1.weight" in weights
-            grid = positions_grid(patches, own, on_audio)
-            split = "time_positions" in own and not on_audio
-            positions = split_positions(grid, own) if split else {"positions": grid}
-    except KeyError as error:
-        raise UserError(f"{error} is missing, which AST, PaSST and a distilled DeiT have") from None
-    weights["patch_embed.weight"] = weights["patch_embed.weight"].transpose(2, 3)
-    return weights | positions | {"special_tokens": special + first}
-
-
-def positions_grid(patches: Tensor, own: Mapping[str, Tensor], on_audio: bool) -> Tensor:
-    """Position embeddings of AST (`on_audio`) or of a square image as (T', F', D)."""
-    if on_audio:
-        rows = own["positions"].shape[1] if "positions" in own else 0
-        candidates = [AST_BANDS.get(len(patches), 0), rows, 12]
-    else:
-        candidates = [math.isqrt(len(patches))]
-    bands = next((n for n in candidates if n and len(patches) % n == 0), None)
-    if bands is None:
-        raise UserError(
-            f"its {len(patches)} positions do not form a grid of {candidates[-1]} bands"
-        )
-    return patches.unflatten(0, (bands, -1)).transpose(0, 1)
-
-
-def split_positions(grid: Tensor, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Position embeddings of an image as separate ones of time and frequency.
-
-    As in PaSST's published code: interpolated to the new size, then averaged over the other axis.
-    """
-    size = len(own["time_positions"]), len(own["frequency_positions"])
-    image = grid.permute(2, 0, 1)[None]
-    resized = F.interpolate(image, size, mode="bicubic")[0].permute(1, 2, 0)
-    return {"time_positions": resized.mean(1), "frequency_positions": resized.mean(0)}
-
-
-def translate_ced(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate CED, without the tables of its front end; time is the width of its images."""
-    weights = {
-        rename(name, CED_NAMES): tensor
-        for name, tensor in state_dict.items()
-        if not name.startswith("front_end.")
-    }
-    if (patches := weights.get("patch_embed.weight")) is not None:
-        weights["patch_embed.weight"] = patches.transpose(2, 3)
-    for theirs, ours in CED_POSITIONS.items():
-        if theirs in weights:  # (1, D, 1, T') and (1, D, F', 1)
-            weights[ours] = weights.pop(theirs)[0].flatten(1).T
-    return weights
+def translate_mobilenetv2(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate the published system, without the classifier of ImageNet."""
+    weights = rename_all(state_dict, MOBILENETV2_NAMES)
+    return {name: t for name, t in weights.items() if not name.startswith("mv2.classifier.")}
 
 
 def translate_efficientnet(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -373,16 +261,6 @@ def rename_and_transpose(state_dict: Mapping[str, Tensor], names: Names) -> dict
     }
 
 
-def rename(name: str, names: Names) -> str:
-    for pattern, replacement in names:
-        name = pattern.sub(replacement, name)
-    return name
-
-
-def shape(sizes: Sequence[int]) -> str:
-    return "x".join(map(str, sizes)) or "a scalar"
-
-
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The state dict of a .safetensors file, a file of torch.save or a Lightning checkpoint, and
     the weights of YAMNet's .tflite and .h5 files.
@@ -408,8 +286,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (OSError, UserError):
         raise
     except Exception as error:  # a damaged file can raise almost anything
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path}: cannot be read as weights: {reason}") from error
+        raise UserError(f"{path}: cannot be read as weights: {reason_of(error)}") from error
     while isinstance(weights, Mapping) and (entry := entry_of(weights)):
         weights = weights[entry]
     if not isinstance(weights, Mapping) or not all(

@@ -16,7 +16,7 @@ from config import Mel, Task, UserError
 from models import MODELS, find_model
 from models.class_map import ClassMap, map_classes
 from models.precision import to_precision
-from models.published import load_published, read_weights
+from models.published import load_all, read_weights
 
 ENTRY = "soundstill"  # in the header: a single one, because the order of several is not fixed
 
@@ -105,7 +105,7 @@ def read_model(path: Path, own: Collection[str] = ()) -> tuple[nn.Module, Descri
         )
     model = description.build()
     try:
-        load_published(model, read_weights(path))
+        load_all(model, read_weights(path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return model, description

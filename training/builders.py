@@ -18,8 +18,8 @@ from models import find_model
 from models.class_map import ClassMap, map_classes
 from models.freeze import freeze
 from models.precision import to_precision
-from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_pretrained
-from models.published import load_published, read_weights
+from models.pretrained import IMAGENET, imagenet_weights, is_imagenet, load_backbone
+from models.published import load_all, read_weights
 from models.stored import find_description
 from training.checks import model_options
 from training.class_map import classes_of_init, classes_of_module, find_class_map
@@ -162,9 +162,9 @@ def load_init(model: nn.Module, settings: RoleSettings, path: Path, where: str) 
     start = not settings.load_classifier or is_imagenet(model, weights)
     try:
         if start:
-            load_pretrained(model, weights, settings.init_colours)
+            load_backbone(model, weights, settings.init_colours)
         else:
-            load_published(model, weights)
+            load_all(model, weights)
     except UserError as error:
         hint = (
             ""
@@ -182,7 +182,7 @@ def load_weights(model: nn.Module, path: Path, classes: Sequence[str]) -> None:
         raise UserError(f"{path} is {wrong}: run its training again, with --overwrite")
     weights = read_weights(path)
     try:
-        load_published(model, weights)
+        load_all(model, weights)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

@@ -10,8 +10,8 @@ from deploy.model_graph import model_graph
 from deploy.onnx_file import session
 from models import MODELS
 from models.cost import cost
-from models.pretrained import load_pretrained
-from models.published import load_published
+from models.pretrained import load_backbone
+from models.published import load_all
 
 WIDTH, HEADS, BLOCKS, CLASSES, COLUMNS, ROWS = 128, 2, 2, 5, 6, 4
 CHUNK = 100  # frames: 6 patches, and 4 frames that are in none
@@ -100,7 +100,7 @@ def by_names(weights, x):
 @pytest.fixture(scope="module")
 def loaded():
     model = build().eval()
-    load_published(model, published())
+    load_all(model, published())
     return model
 
 
@@ -120,21 +120,21 @@ def test_the_names_of_hugging_face_are_the_same_weights(loaded):
         if not name.startswith("front_end")
     }
     model = build()
-    load_published(model, weights)
+    load_all(model, weights)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name])
 
 
 def test_weights_of_other_sizes_are_named(loaded):
     with pytest.raises(UserError, match="in time are 6, this model's 4: set .* CHUNK_FRAMES"):
-        load_published(build(chunk_frames=64), published())
+        load_all(build(chunk_frames=64), published())
     with pytest.raises(UserError, match=r"band_norm\.weight is missing"):
-        load_published(build(), {n: t for n, t in published().items() if n != "init_bn.1.weight"})
+        load_all(build(), {n: t for n, t in published().items() if n != "init_bn.1.weight"})
 
 
 def test_positions_of_other_classes_and_chunks_are_cropped(loaded):
     model = build(chunk_frames=64, classes=3)
-    load_pretrained(model, published())
+    load_backbone(model, published())
     assert torch.equal(model.time_positions, loaded.time_positions[:4])
     assert torch.equal(model.frequency_positions, loaded.frequency_positions)
 
@@ -163,7 +163,7 @@ def test_the_logits_of_one_chunk_are_the_classifiers_output_for_its_embedding(lo
     torch.testing.assert_close(output.logits, loaded.classifier(output.embedding))
     weights = published() | {"outputlayer.1.bias": torch.tensor([-150.0, -30.0, 0.0, 30.0, 150.0])}
     model = build().eval()
-    load_published(model, weights)
+    load_all(model, weights)
     output = model(clips(CHUNK))
     assert output.logits.abs().max() > 140
     torch.testing.assert_close(output.logits, model.classifier(output.embedding))

@@ -9,7 +9,7 @@ from models import MODELS
 from models.__main__ import main
 from models.cost import cost
 from models.cp_mobile import Block, GlobalResponseNorm
-from models.published import load_published
+from models.published import load_all
 from models.shapes import multiple_of_8
 
 LAYERS = (  # the baseline at 65 x 256: products an output, channels, and frames x bands of it
@@ -223,7 +223,7 @@ def cp_mobile_by_names(version, weights, mels):
 def test_the_published_weights_give_the_published_logits(version, prefix):
     published = published_cp_mobile(version)
     model = build((1, 37, 45), base_channels=8, version=version).eval()
-    load_published(model, {prefix + name: tensor for name, tensor in published.items()})
+    load_all(model, {prefix + name: tensor for name, tensor in published.items()})
     mels = torch.randn(2, 1, 37, 45, generator=torch.Generator().manual_seed(1))
     expected = cp_mobile_by_names(version, published, mels)
     assert expected.std() > 0.1
@@ -233,4 +233,4 @@ def test_the_published_weights_give_the_published_logits(version, prefix):
 
 def test_published_weights_of_the_other_version_are_an_error():
     with pytest.raises(UserError, match=r"blocks\.b1\.response_norm\.gamma is unexpected"):
-        load_published(build(base_channels=8), published_cp_mobile("dcase2023"))
+        load_all(build(base_channels=8), published_cp_mobile("dcase2023"))

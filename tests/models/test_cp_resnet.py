@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from config import ConfigError
 from models import MODELS
 from models.cost import cost
-from models.published import load_published
+from models.published import load_all
 from tests.models.test_cp_mobile import convolved, published_weights
 
 
@@ -139,7 +139,7 @@ def cp_resnet_by_names(weights, mels):
 def test_the_published_weights_give_the_published_logits():
     published = published_cp_resnet()
     model = build((1, 38, 45), base_channels=12).eval()
-    load_published(model, published)
+    load_all(model, published)
     mels = torch.randn(2, 1, 38, 45, generator=torch.Generator().manual_seed(1))
     expected = cp_resnet_by_names(published, mels)
     assert expected.std() > 0.1

@@ -8,7 +8,7 @@ from config import ConfigError, UserError
 from models import MODELS
 from models.cost import cost
 from models.dymn import DynamicConvolution, DynamicReLU, lower_temperature
-from models.published import load_published
+from models.published import load_all
 from tests.models.test_mn import BLOCKS, HARD_SWISH_FROM, SQUEEZE
 
 CLASSES, KERNELS, CONTEXT = 5, 4, 16  # of width 0.1, whose contexts are 8 to 16
@@ -181,7 +181,7 @@ def clip_by_names(w, mel, temperature):
 def test_the_published_weights_give_the_published_logits(dynamic, temperature):
     published = published_dymn(dynamic)
     model = build(dynamic=dynamic, kernel_temperature=temperature)
-    load_published(model, published)
+    load_all(model, published)
     assert model.temperature == temperature
     mels = torch.randn(2, 1, 70, 41, generator=torch.Generator().manual_seed(1))
     mels[1] *= 3
@@ -194,9 +194,9 @@ def test_the_published_weights_give_the_published_logits(dynamic, temperature):
 
 def test_published_weights_of_other_blocks_or_widths_are_an_error():
     with pytest.raises(UserError, match=r"features\.1\.context\.joint\.0\.weight is missing"):
-        load_published(build(), published_dymn("replace_se"))
+        load_all(build(), published_dymn("replace_se"))
     with pytest.raises(UserError, match=r"features\.0\.0\.weight is 8x1x3x3, expected 16x1x3x3"):
-        load_published(build(width_mult=1.0), published_dymn("all"))
+        load_all(build(width_mult=1.0), published_dymn("all"))
 
 
 @pytest.mark.parametrize(("size", "stride", "groups"), [(1, 1, 1), (3, 2, 8), (5, 1, 8)])
@@ -246,7 +246,7 @@ def test_the_temperature_falls_by_one_per_epoch_to_one_and_is_stored():
         found.append(model[0].temperature.item())
     assert found == [1.5, 1.0, 1.0]
     again = build(kernel_temperature=30.0)
-    load_published(again, model[0].state_dict())
+    load_all(again, model[0].state_dict())
     assert again.temperature == 1
 
 

@@ -6,7 +6,7 @@ from config import ConfigError, UserError
 from models import MODELS
 from models.cost import cost
 from models.mn import SqueezeExcitation
-from models.published import load_published
+from models.published import load_all
 from tests.models.test_cp_mobile import convolved, published_weights
 
 BLOCKS = (  # of width 0.1: channels before, within and after; kernel, stride
@@ -165,7 +165,7 @@ def mn_by_names(weights, mels, strides):
 def test_the_published_weights_give_the_published_logits(head, strides):
     published = published_mn(head)
     model = build(head=head, strides=strides).eval()
-    load_published(model, published)
+    load_all(model, published)
     mels = torch.randn(2, 1, 70, 40, generator=torch.Generator().manual_seed(1))
     expected = mn_by_names(published, mels, strides)
     assert (expected[0] - expected[1]).abs().max() > 1e-3
@@ -175,6 +175,6 @@ def test_the_published_weights_give_the_published_logits(head, strides):
 
 def test_published_weights_of_another_head_or_width_are_an_error():
     with pytest.raises(UserError, match=r"fc\.0\.weight is missing"):
-        load_published(build(), published_mn("fully_convolutional"))
+        load_all(build(), published_mn("fully_convolutional"))
     with pytest.raises(UserError, match=r"features\.0\.0\.weight is 8x1x3x3, expected 16x1x3x3"):
-        load_published(build(width_mult=1.0), published_mn("mlp"))
+        load_all(build(width_mult=1.0), published_mn("mlp"))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from config import ConfigError, UserError
 from models import MODELS
-from models.pretrained import imagenet_weights, is_imagenet, load_pretrained
+from models.pretrained import imagenet_weights, is_imagenet, load_backbone
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def initialised(deit):
     torch.manual_seed(0)
     model = ast()
     before = model.classifier[1].weight.clone()
-    load_pretrained(model, deit)
+    load_backbone(model, deit)
     return model, before
 
 
@@ -75,7 +75,7 @@ def test_the_blocks_are_loaded_and_the_classifier_is_not(initialised, deit):
 def test_the_channels_of_an_efficientnet_have_equal_weights(b0, colours, share, channels):
     model = efficientnet(channels).eval()
     head = model.classifier.weight.clone()
-    load_pretrained(model, b0, colours)
+    load_backbone(model, b0, colours)
     theirs = timm.create_model("efficientnet_b0").eval()
     theirs.load_state_dict(b0)
     mel = torch.randn(1, 1, 70, 40)
@@ -91,7 +91,7 @@ def test_weights_of_other_classes_and_lengths_are_loaded():
     model, other = (ast(frames, depth=1) for frames in (98, 258))
     other.classifier[1] = torch.nn.Linear(192, 7)
     head = model.classifier[1].weight.clone()
-    load_pretrained(model, other.state_dict())
+    load_backbone(model, other.state_dict())
     assert torch.equal(model.positions, other.positions[8:17])
     assert torch.equal(model.patch_embed.weight, other.patch_embed.weight)
     assert torch.equal(model.classifier[1].weight, head)
@@ -105,7 +105,7 @@ def passt(frames=258, **options):
 def test_image_positions_are_resized_and_split_as_in_the_published_passt(deit):
     torch.manual_seed(0)
     model = passt(size="tiny", depth=12)
-    load_pretrained(model, deit)
+    load_backbone(model, deit)
     square = deit["pos_embed"][0, 2:].T.unflatten(1, (14, 14))[None]  # frequency up, time across
     stretched = F.interpolate(square, size=(12, 25), mode="bicubic")[0]
     torch.testing.assert_close(model.time_positions, stretched.mean(1).T, check_device=False)
@@ -118,7 +118,7 @@ def test_a_passt_for_shorter_clips_keeps_all_or_the_first_positions():
     other = passt(258)
     for model, kept in ((passt(98), 9), (passt(98, time_patches=25), 25)):
         head = model.classifier[1].weight.clone()
-        load_pretrained(model, other.state_dict())
+        load_backbone(model, other.state_dict())
         assert torch.equal(model.time_positions, other.time_positions[:kept])
         assert torch.equal(model.frequency_positions, other.frequency_positions)
         assert torch.equal(model.classifier[1].weight, head)
@@ -136,7 +136,7 @@ def test_the_hidden_layer_of_a_mobilenet_is_kept_for_other_classes():
         MODELS["mn"](num_classes=n, input_shape=(1, 70, 40), width_mult=0.1) for n in (3, 7)
     )
     head = model.classifier.weight.clone()
-    load_pretrained(model, other.state_dict())
+    load_backbone(model, other.state_dict())
     assert torch.equal(model.fc[0].weight, other.fc[0].weight)
     assert torch.equal(model.classifier.weight, head)
 
@@ -145,10 +145,10 @@ def test_weights_of_another_size_are_an_error_and_change_nothing(deit, b0):
     model = ast(depth=11)
     before = model.norm.weight.clone()
     with pytest.raises(UserError, match=r"blocks\.11\.norm1\.weight is unexpected"):
-        load_pretrained(model, deit)
+        load_backbone(model, deit)
     assert torch.equal(model.norm.weight, before)
     with pytest.raises(UserError, match=r"is 32x1x3x3, expected 8x1x3x3"):
-        load_pretrained(efficientnet(width_mult=0.1), b0)
+        load_backbone(efficientnet(width_mult=0.1), b0)
 
 
 def test_is_imagenet(deit, b0):

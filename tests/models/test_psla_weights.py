@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from config import UserError
 from models import MODELS
-from models.pretrained import load_pretrained
-from models.published import load_published
+from models.pretrained import load_backbone
+from models.published import load_all
 
 CLASSES = 3
 LAST = 128  # channels, of 1280 at a width of 0.1
@@ -142,7 +142,7 @@ def efficientnet(input_shape=(1, 100, 128), **options):
 @pytest.mark.parametrize("variant", ["b0", "b2"])
 def test_the_published_psla_gives_the_same_probabilities(variant, pooling):
     weights, model = published(pooling), efficientnet(variant=variant, pooling=pooling)
-    load_published(model, weights)
+    load_all(model, weights)
     mels = torch.randn(2, 100, 128, generator=torch.Generator().manual_seed(1))
     expected = psla_by_names(weights, mels, variant)
     assert expected.std() > 0.05
@@ -154,7 +154,7 @@ def test_the_published_psla_gives_the_same_probabilities(variant, pooling):
 
 def test_the_conventions_of_timm_give_other_probabilities():
     weights, model = published(), efficientnet(conventions="timm")
-    load_published(model, weights)
+    load_all(model, weights)
     mels = torch.randn(2, 100, 128, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         found = model(mels[:, None]).logits.sigmoid()
@@ -166,13 +166,13 @@ def test_the_classifier_of_imagenet_in_a_checkpoint_is_left_out():
         "module.effnet._fc.weight": torch.ones(1000, LAST),
         "module.effnet._fc.bias": torch.ones(1000),
     }
-    load_published(efficientnet(), weights)
+    load_all(efficientnet(), weights)
 
 
 def test_without_its_classifier_it_starts_a_model_of_any_pooling():
     weights, model = published(), efficientnet(pooling="mean")
     before = model.classifier.weight.clone()
-    load_pretrained(model, weights)
+    load_backbone(model, weights)
     assert torch.equal(model.classifier.weight, before)
     head = weights["module.effnet._conv_head.weight"]
     assert torch.equal(model.features.conv_head.weight, head)
@@ -190,4 +190,4 @@ def test_without_its_classifier_it_starts_a_model_of_any_pooling():
 )
 def test_it_does_not_fit_another_model(model, message):
     with pytest.raises(UserError, match=message):
-        load_published(model(), published())
+        load_all(model(), published())

@@ -20,8 +20,8 @@ from models import MODELS
 from models.class_map import ClassMap, map_classes
 from models.class_names import class_names
 from models.cost import cost
-from models.pretrained import load_pretrained
-from models.published import load_published, read_weights
+from models.pretrained import load_backbone
+from models.published import load_all, read_weights
 from models.tflite_file import Table
 from models.yamnet import patch_starts, same_padding, statistics
 from tests.yamnet import FOLDER, LITERT, needs_yamnet
@@ -172,7 +172,7 @@ def check():
 @pytest.fixture(scope="module")
 def published():
     model = build(batch_norm=False).eval()
-    load_published(model, read_weights(LITERT))
+    load_all(model, read_weights(LITERT))
     return model
 
 
@@ -235,8 +235,8 @@ def test_a_model_of_fewer_blocks_has_the_published_maps(published, check):
     weights = read_weights(LITERT)
     model = build(depth=5, batch_norm=False).eval()
     with pytest.raises(UserError, match=r"classifier\.weight is missing"):
-        load_published(model, weights)
-    load_pretrained(model, weights)
+        load_all(model, weights)
+    load_backbone(model, weights)
     with torch.no_grad():
         found = model(check["patch"][:, None]).maps[-1]
         expected = published(check["patch"][:, None]).maps[2]
@@ -268,7 +268,7 @@ def test_the_published_classes_recognise_clips_of_esc10():
     waves = [decode(ESC10 / "audio" / name, 16_000, seconds=4.9) for name in clips["filename"]]
     mels = FrontEnd(FRONT_END)(torch.as_tensor(np.stack(waves)))
     model = build(mels.shape[1:], **named.options, **named.classifier_options).eval()
-    load_published(model, read_weights(LITERT))
+    load_all(model, read_weights(LITERT))
     map_classes(model, ClassMap(sets, 521, "multi_label"), "single_label")
     with torch.no_grad():
         top = model(mels).logits.argmax(1).tolist()

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from config import UserError
 from models import MODELS
-from models.pretrained import load_pretrained
-from models.published import load_published, read_weights
+from models.pretrained import load_backbone
+from models.published import load_all, read_weights
 from models.yamnet import CHANNELS, STRIDES
 
 CLASSES = 5
@@ -67,7 +67,7 @@ def logits_by_names(weights, x):
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_published_weights_give_the_published_logits(batch_norm):
     weights, model = published(), build(batch_norm=batch_norm).eval()
-    load_published(model, weights)
+    load_all(model, weights)
     x = torch.randn(2, 1, 70, 24, generator=torch.Generator().manual_seed(2))
     expected = logits_by_names(weights, x)
     assert (expected[0] - expected[1]).abs().max() > 1e-3
@@ -77,8 +77,8 @@ def test_published_weights_give_the_published_logits(batch_norm):
 
 def test_folded_weights_require_a_model_without_batch_normalisation():
     with pytest.raises(UserError, match="set BATCH_NORM = no"):
-        load_published(build(), published(batch_norm=False))
-    load_published(build(batch_norm=False), published(batch_norm=False))
+        load_all(build(), published(batch_norm=False))
+    load_all(build(batch_norm=False), published(batch_norm=False))
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])
@@ -86,11 +86,11 @@ def test_folded_weights_require_a_model_without_batch_normalisation():
 def test_a_model_of_fewer_blocks_takes_the_first_without_the_classifier(depth, batch_norm):
     model = build(depth=depth, batch_norm=batch_norm)
     with pytest.raises(UserError, match=r"classifier\.weight is missing"):
-        load_published(model, published())
+        load_all(model, published())
     head = model.classifier.weight.clone()
-    load_pretrained(model, published())
+    load_backbone(model, published())
     whole = build(batch_norm=batch_norm)
-    load_published(whole, published())
+    load_all(whole, published())
     assert torch.equal(model.classifier.weight, head)
     for name, tensor in model.features.state_dict().items():
         assert torch.equal(tensor, whole.features.state_dict()[name]), name
@@ -98,7 +98,7 @@ def test_a_model_of_fewer_blocks_takes_the_first_without_the_classifier(depth, b
 
 def test_weights_of_another_width_are_an_error():
     with pytest.raises(UserError, match=r"features\.0\.0\.weight is 8x1x3x3, expected 16x1x3x3"):
-        load_published(build(width_mult=0.5), published())
+        load_all(build(width_mult=0.5), published())
 
 
 @pytest.mark.parametrize("nested", [True, False])
