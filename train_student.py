@@ -38,7 +38,8 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
 def study(arguments: argparse.Namespace, config: Config) -> None:
     """Train the trials that are due, unless --dry-run, and print the table of all."""
     from report.choice import mean_of_all, validation_scores
-    from report.study import TrialResults, write_study
+    from report.study import write_study
+    from report.study_systems import TrialResults
     from training.distributed import world
     from training.run_folder import RUNS
     from training.study import StudyRun

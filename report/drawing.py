@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 INK, MUTED, FAINT, PAPER = "#000001", "#000002", "#000003", "#000004"
 VARIABLES = {INK: "--ink", MUTED: "--muted", FAINT: "--faint", PAPER: "--paper"}
 LOOKS = 7  # colours of systems; the page's style has as many
+SYSTEM_COLOURS = tuple(f"#0001{look:02x}" for look in range(LOOKS))
+VARIABLES |= {shade: f"--system-{look}" for look, shade in enumerate(SYSTEM_COLOURS)}
 DASHES = {"float32": (), "float16": (5, 2), "int8": (1.5, 1.5)}  # px on, px off; (): solid
 OTHER_DASH = (6, 2, 1.5, 2)
 FILLS = {"float32": "full", "float16": "left", "int8": "none"}  # of markers
 OTHER_FILL = "bottom"
 MARKERS = ("D", "o", "s", "^", "v", "P", "X")
-VARIABLES |= {f"#0001{look:02x}": f"--system-{look}" for look in range(LOOKS)}
 COLOURS = 128  # of an image
 STANDS_FOR = re.compile("|".join(VARIABLES))
 HEATMAP = "inferno"  # from dark to bright, legible without colour
@@ -166,8 +167,9 @@ def with_variables(found: re.Match[str]) -> str:
     return STANDS_FOR.sub(lambda found: f"var({VARIABLES[found[0]]})", style)
 
 
-def colour(system: System) -> str:
-    return f"#0001{system.look % LOOKS:02x}"
+def colour(look: int) -> str:
+    """Of the systems with this `look`."""
+    return SYSTEM_COLOURS[look % LOOKS]
 
 
 def dash(system: System) -> tuple[int, tuple[float, ...]] | str:

@@ -31,10 +31,13 @@ def listing(folder: Path) -> str:
 def run_row(run: Run) -> list[str]:
     best = run.best or run.teacher
     score = f"{run.scores(best)['value'].mean():.4f}" if best else ""
-    variant = best.label if best else ""
-    day = run.date.isoformat()
     return [
-        *(run.name, day, run.config.data.dataset, run.metric, score, variant),
+        run.name,
+        run.date.isoformat(),
+        run.config.data.dataset,
+        run.metric,
+        score,
+        best.label if best else "",
         str(len(run.folders)),
     ]
 

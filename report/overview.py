@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from report.drawing import INK, MUTED, marker, picture, standalone
+from report.drawing import INK, MUTED, colour, marker, picture, standalone
 from report.section import Picture
 from report.table import with_unit
 
@@ -84,9 +84,7 @@ def panel(results: pd.DataFrame, title: str) -> Picture:
         lowest = 0.0
         for look in sorted(range(len(lines)), key=lambda number: lines[number].means[-1]):
             line = lines[look]
-            axes.plot(
-                line.parameters, line.means, marker(look), color=f"#0001{look:02x}", ms=8, ls="-"
-            )
+            axes.plot(line.parameters, line.means, marker(look), color=colour(look), ms=8, ls="-")
             lowest = max(line.means[-1], lowest)
             big = line.parameters[-1] == sizes[-1]
             axes.annotate(

@@ -13,12 +13,8 @@ NAME = "Wilcoxon signed-rank test, two-sided, exact"
 
 
 class SignedRank(NamedTuple):
-    """p, and the lowest p that this number of unequal pairs can give; NaN where all are equal."""
-
     pairs: int
-    equal: int  # pairs without a difference, which the test leaves out
-    p: float
-    lowest_p: float
+    p: float  # NaN where all are equal
 
 
 def signed_rank(differences: ArrayLike) -> SignedRank:
@@ -36,7 +32,7 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
     found = np.asarray(differences, np.float64)
     moved = found[np.abs(found) > 1e-12]  # the rest differ by rounding only
     if not moved.size:
-        return SignedRank(len(found), len(found), np.nan, np.nan)
+        return SignedRank(len(found), math.nan)
     # Scores that are counts of clips tie, but for rounding. Equal ones have their mean rank; twice
     # the mean rank is the sum of their first and last rank.
     _, place, equal = np.unique(np.abs(moved).round(12), return_inverse=True, return_counts=True)
@@ -48,7 +44,7 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
         share = (share + np.concatenate([np.zeros(rank), share[:-rank]])) / 2
     uneven = np.abs(2 * np.arange(len(share)) - doubled.sum())
     p = share[uneven >= uneven[doubled[moved > 0].sum()]].sum()
-    return SignedRank(len(found), len(found) - len(moved), float(p), 2.0 ** (1 - len(moved)))
+    return SignedRank(len(found), float(p))
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:

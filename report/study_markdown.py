@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from report.study import ABOUT_COMPARISONS, Comparison, comparison_rows
-from report.study_picture import CHOSEN, by_difference, finished, names_of
+from report.choice import BEST
+from report.study import ABOUT_COMPARISONS, comparison_rows
+from report.study_comparisons import Comparison
+from report.study_picture import by_difference, finished, names_of
 from report.table import as_markdown, spread_of
 
 
@@ -40,6 +42,6 @@ def scores_markdown(scores: pd.DataFrame) -> str:
     )
     named = [names[system] + mark for system, mark in zip(systems, marks, strict=True)]
     rows = zip(named, validation, test, map(str, scores["n"]), strict=True)
-    chosen = f"; *: {CHOSEN}" if best is not None else ""
+    chosen = f"; *: {BEST}" if best is not None else ""
     about = f"{scores['metric'].iloc[0]}, mean ± standard deviation over n seeds and folds{chosen}"
     return f"{about}:\n\n{as_markdown([['trial', 'validation', 'test', 'n'], *rows])}"

@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 
 from metrics.bootstrap import LEVEL
+from report.choice import BEST
 from report.drawing import (
     INK,
     LOOKS,
     MUTED,
     PAPER,
+    colour,
     margin_for,
     marker,
     picture,
@@ -36,7 +38,6 @@ LONGEST = 48  # characters of a name
 PLOT, P_VALUES, ROW = 300, 74, 18  # px: width of the axes, of the column of p, height of a row
 DODGE, SPREAD = 4, 24  # px between the lines at one value; between the first and the last
 MOST_TICKS, TICKS_APART = 8, 0.1  # at the values themselves; of the axis
-CHOSEN = "best validation score"
 
 
 def study_picture(scores: pd.DataFrame | None, compared: pd.DataFrame | None) -> str | None:
@@ -114,10 +115,6 @@ def looks_of(variants: Iterable[str]) -> dict[str, int]:
     """The number of their colours, as on the page of a run: from few losses to many."""
     ordered = sorted(dict.fromkeys(variants), key=lambda variant: variant.count("+"))
     return {variant: look for look, variant in enumerate(ordered, start=1)}
-
-
-def colour(look: int) -> str:
-    return f"#0001{look % LOOKS:02x}"
 
 
 def room_for(names: Sequence[str]) -> int:
@@ -283,7 +280,7 @@ def curves(scores: pd.DataFrame) -> str | None:
             ring = shown[shown.index == best]
             if len(ring):
                 rings += axes.plot(
-                    ring["x"], ring["test"], "o", mfc="none", mec=INK, ms=13, mew=1, label=CHOSEN
+                    ring["x"], ring["test"], "o", mfc="none", mec=INK, ms=13, mew=1, label=BEST
                 )
         set_ticks(axes, x)
         axes.margins(x=0.08, y=0.08)
@@ -297,7 +294,7 @@ def curves(scores: pd.DataFrame) -> str | None:
             handlelength=1.6,
         )
 
-    left, right = 58, 44 + room_for([*(line.name for line in lines), CHOSEN])
+    left, right = 58, 44 + room_for([*(line.name for line in lines), BEST])
     height = max(260, 80 + ROW * (len(lines) + 1))
     title = f"{measured(scores)} over {key}, mean ± standard deviation"
     return alone("curves", draw, title, height, left, right)

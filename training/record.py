@@ -30,8 +30,11 @@ from training.run_folder import METRICS, TrainingFolder, teacher_weights_file, t
 from training.systems import evaluation_targets, figures_of, predictions_table, write_mean
 
 NOT_RECORDED = (
-    *("data.root", "data.folds", "data.on_bad_audio"),
-    *("data.outside_root", "distillation.variants"),
+    "data.root",
+    "data.folds",
+    "data.on_bad_audio",
+    "data.outside_root",
+    "distillation.variants",
     "distillation.teacher_weights",  # the weight of each teacher is
 )
 """Settings of where the data lies or what else is trained: no training depends on them."""
@@ -85,8 +88,11 @@ def logged_settings(fold: FoldData, training: Training) -> dict[str, str | int |
     role, variant, seed, number, _ = training
     settings = flat_items(settings_of(fold.config, role, seed, number))
     return {
-        **{"dataset": fold.config.data.dataset, "role": str(role), "variant": variant},
-        **{"seed": seed, "fold": number},
+        "dataset": fold.config.data.dataset,
+        "role": str(role),
+        "variant": variant,
+        "seed": seed,
+        "fold": number,
         **{
             f"{role.features}.{key}": value if isinstance(value, int | float) else to_text(value)
             for key, value in settings

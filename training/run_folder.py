@@ -44,8 +44,21 @@ METRICS, WEIGHTS = "metrics.json", "weights.safetensors"
 HISTORY, PREDICTIONS = "history.csv", "predictions.csv"
 AGAIN = "to train it again, or start with --overwrite"
 COLUMNS = (
-    *("role", "variant", "model", "dataset", "seed", "fold", "split", "metric", "value"),
-    *("parameters", "macs", "weight_bytes", "epochs", "seconds", "epoch_chosen_on"),
+    "role",
+    "variant",
+    "model",
+    "dataset",
+    "seed",
+    "fold",
+    "split",
+    "metric",
+    "value",
+    "parameters",
+    "macs",
+    "weight_bytes",
+    "epochs",
+    "seconds",
+    "epoch_chosen_on",
 )
 
 

@@ -36,8 +36,14 @@ from training.trials import Trial, fixed_trials
 
 FINISHED, FAILED, RUNNING, WAITING = "finished", "failed", "running", "waiting"
 OF_A_MACHINE = {
-    *("device", "workers", "feature_memory_gb", "teacher_cache_gb", "logger"),
-    *("root", "outside_root", "on_bad_audio"),
+    "device",
+    "workers",
+    "feature_memory_gb",
+    "teacher_cache_gb",
+    "logger",
+    "root",
+    "outside_root",
+    "on_bad_audio",
 }
 """Keys of [run] and [data] in which two processes of one study may differ."""
 

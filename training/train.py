@@ -53,8 +53,7 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
         variant, fold.table.task, settings, config, positive_weight(fold, settings)
     )
     batches = build_batches(
-        *(data, role, seed, dict.fromkeys(inputs), replay, pair),
-        labelled_only=labelled_only,
+        data, role, seed, dict.fromkeys(inputs), replay, pair, labelled_only=labelled_only
     )
     step = Step(
         data_parallel(compiled(trained), losses.values()),

@@ -62,7 +62,7 @@ def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Pi
             equal = np.flatnonzero(costs == point.cost)
             step = min(APART, TOGETHER ** (1 / len(equal)))
             place = np.searchsorted(equal, number) - (len(equal) - 1) / 2
-            cost, shade = point.cost * step**place, colour(point.system)
+            cost, shade = point.cost * step**place, colour(point.system.look)
             axes.errorbar(cost, point.mean, point.std, color=shade, lw=1.2, capsize=2.5)
             shape, inside = marker(point.place), fill(point.system)
             axes.plot(cost, point.mean, shape, color=shade, ms=6, fillstyle=inside, mfcalt=PAPER)

@@ -134,7 +134,7 @@ def bars(kind: str, title: str, found: Bars, names: Sequence[str], label: str) -
             means = [mean(values[name]) for name in names]
             spreads = [std(values[name]) for name in names]
             heights = np.arange(len(names)) - 0.4 + thick * (place + 0.5)
-            axes.barh(heights, means, 0.88 * thick, color=colour(system))
+            axes.barh(heights, means, 0.88 * thick, color=colour(system.look))
             axes.errorbar(means, heights, xerr=spreads, fmt="none", ecolor=INK, elinewidth=0.7)
         axes.set_yticks(range(len(names)), [shortened(name, 22) for name in names])
         axes.set(xlabel=label, xlim=(0, None), ylim=(len(names) - 0.5, -0.5))

@@ -60,7 +60,7 @@ def draw_curves(axes: Axes, found: dict[System, list[np.ndarray]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for system, values in found.items():
-        shade = colour(system)
+        shade = colour(system.look)
         for one in values if len(values) > 1 else ():
             axes.plot(np.arange(1, len(one) + 1), one, color=shade, lw=0.6, alpha=0.35)
         if values:

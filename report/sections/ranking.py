@@ -45,10 +45,10 @@ def tag_picture(number: int, name: str, counts: Mapping[System, Counts], clips: 
     def draw(axes: Axes) -> None:
         for place, (system, found) in enumerate(counts.items()):
             recall, precision = curve(found, TIES)
-            axes.plot(recall, precision, color=colour(system), ls=dash(system), lw=1.5)
+            axes.plot(recall, precision, color=colour(system.look), ls=dash(system), lw=1.5)
             figure = f"{area(found, TIES):.2f}"
             behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
-            height, shade = 1.0 - 0.11 * place, colour(system)
+            height, shade = 1.0 - 0.11 * place, colour(system.look)
             axes.text(0.99, height, figure, color=shade, bbox=behind, ha="right", va="top")
         share = next(iter(counts.values())).positives / clips
         axes.axhline(min(1.0, share), color=MUTED, lw=1, ls=":")

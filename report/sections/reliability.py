@@ -38,9 +38,9 @@ def reliability_picture(system: System, predictions: Predictions, tags: bool) ->
     def draw(axes: Axes) -> None:
         axes.bar(confidence, counts / counts.sum(), 0.04, color=FAINT)
         axes.plot([0, 1], [0, 1], color=MUTED, lw=1)
-        axes.plot(confidence, accuracy, color=colour(system), lw=0.8)
+        axes.plot(confidence, accuracy, color=colour(system.look), lw=0.8)
         sizes = 6 + 60 * np.sqrt(counts / counts.max())
-        axes.scatter(confidence, accuracy, sizes, color=colour(system), lw=0)
+        axes.scatter(confidence, accuracy, sizes, color=colour(system.look), lw=0)
         behind = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1}
         axes.text(0.04, 0.97, f"ECE {error:.3f}", va="top", color=INK, bbox=behind)
         ticks = np.linspace(0, 1, 3)

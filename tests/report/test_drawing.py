@@ -17,7 +17,7 @@ def system(look, role="student"):
 
 
 def lines(axes):
-    axes.plot([0, 1], [0, 1], color=colour(system(1)))
+    axes.plot([0, 1], [0, 1], color=colour(1))
     axes.plot([1, 0], "o", color=INK)
     axes.set_xlabel("<b>&")
 
@@ -65,10 +65,10 @@ def test_long_names_are_cut():
 
 def test_colour_is_by_variant_and_dash_and_fill_by_precision():
     precisions = [system(1, role) for role in ("student", "student@float16", "student@int8")]
-    assert len({colour(one) for one in precisions}) == 1
+    assert len({colour(one.look) for one in precisions}) == 1
     assert len({dash(one) for one in precisions}) == 3
     assert len({fill(one) for one in precisions}) == 3
-    assert colour(system(2)) != colour(system(1))
+    assert colour(2) != colour(1)
     assert dash(system(1, "student@epochs")) not in {dash(one) for one in precisions}
 
 

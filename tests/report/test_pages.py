@@ -9,7 +9,8 @@ from report.matrix import matrix_results
 from report.overview import PANELS
 from report.pages import MATRIX, PAGES, PICTURE, ROOT, filled, study_pictures
 from report.significance import p_in_words, signed_rank
-from report.study import TrialResults, write_study
+from report.study import write_study
+from report.study_systems import TrialResults
 from report.table import paired_gains
 from tests.report.conftest import RUN
 
@@ -62,7 +63,7 @@ def test_the_pictures_of_studies_show_their_results(page):
 
 def test_a_committed_study_has_its_table_and_picture(copy, monkeypatch):
     """The files that a study writes, under other names, are enough for a page."""
-    monkeypatch.setattr("report.study.RESAMPLES", 20)
+    monkeypatch.setattr("report.study_comparisons.RESAMPLES", 20)
     variants = tuple(path.name for path in (RUN / "student").iterdir())
     trial = TrialResults(1, {"student.epochs": "3"}, "finished", "", RUN, variants)
     write_study(Path("runs/study"), [trial], "accuracy", "grid")

@@ -14,7 +14,6 @@ def test_by_hand():
     # Ranks 1 to 4; the one loss has rank 1. Rank sums of 0, 1, 9 and 10 are as uneven: 4 signs.
     found = signed_rank([-0.1, 0.2, 0.3, 0.4])
     assert found.p == pytest.approx(4 / 16)
-    assert found.lowest_p == pytest.approx(2 / 16)
 
 
 def test_three_gains_cannot_be_significant():
@@ -39,7 +38,7 @@ def test_ties_and_equal_pairs_against_every_choice_of_signs():
     uneven = [abs(np.dot(sign, ranks) - middle) >= observed - 1e-9 for sign in signs]
     found = signed_rank(differences)
     assert found.p == pytest.approx(np.mean(uneven))
-    assert (found.pairs, found.equal) == (9, 2)
+    assert found.pairs == 9
 
 
 def test_differences_that_are_equal_but_for_rounding_tie():

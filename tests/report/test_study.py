@@ -3,18 +3,13 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from report import study
-from report.effect import cohens_d, seeds_missing
-from report.significance import holm, signed_rank
-from report.study import Resampled, System, TrialResults
+from report import study, study_comparisons
 from report.study_picture import read, study_picture
+from report.study_systems import TrialResults, TrialSystem, chosen, chosen_by_variant
 from tests.report.conftest import RUN
-
-GENERATOR = np.random.default_rng(0)
 
 
 def system(number, variant, validation, test, state="finished", error="", **values):
@@ -27,78 +22,28 @@ def system(number, variant, validation, test, state="finished", error="", **valu
             "seconds": 2.0,
         }
     )
-    return System(trial, variant, pd.Series(validation, dtype=float), rows)
-
-
-def noisy(mean):
-    return list(mean + GENERATOR.normal(0, 0.05, 8))
+    return TrialSystem(trial, variant, pd.Series(validation, dtype=float), rows)
 
 
 def test_the_best_validation_score_is_chosen_whatever_the_test_score():
     few, many = system(1, "ce", [0.7, 0.8], [0.2, 0.3]), system(2, "ce", [0.5, 0.8], [0.9, 0.9])
     without = system(3, "ce", [0.9, math.nan], [1.0, 1.0])
-    assert study.chosen([many, few, without]) is few
+    assert chosen([many, few, without]) is few
     other = system(2, "ce+kd", [0.8, 0.9], [0.1, 0.1])
-    assert study.chosen_by_variant([few, many, other]) == [other, few]
+    assert chosen_by_variant([few, many, other]) == [other, few]
 
 
 def test_without_validation_scores_there_is_no_choice():
     unvalidated = [system(n, "ce", [math.nan], [0.1 * n]) for n in (1, 2)]
-    assert study.chosen(unvalidated) is None
+    assert chosen(unvalidated) is None
     lines = " ".join(study.remarks(unvalidated, []))
     assert "No trial is chosen" in lines
     assert [row[0] for row in study.table(unvalidated, "accuracy")[1:]] == ["1 ce", "2 ce"]
 
 
-def names(pairs):
-    return [(reference.name, one.name) for reference, one in pairs]
-
-
-def test_variants_are_compared_within_a_trial():
-    systems = [
-        system(n, variant, [], [0.5]) for n in (1, 2) for variant in ("ce+kd+sp", "ce+kd", "ce")
-    ]
-    assert names(study.reference_pairs(systems, "random")) == [
-        ("1 ce", "1 ce+kd"),
-        ("1 ce", "1 ce+kd+sp"),
-        ("2 ce", "2 ce+kd"),
-        ("2 ce", "2 ce+kd+sp"),
-    ]
-
-
-def test_trials_of_one_variant_are_compared_with_the_first_of_a_grid():
-    systems = [system(n, "ce", [], [0.5]) for n in (1, 2, 3)]
-    systems[1] = system(2, "ce", [], [], "failed")
-    assert names(study.reference_pairs(systems, "grid")) == [("1 ce", "3 ce")]
-    assert study.reference_pairs(systems, "random") == []
-    assert study.reference_pairs([], "grid") == []
-
-
-def test_comparisons_are_adjusted_for_their_number():
-    first, *others = (system(n, "ce", [], noisy(0.5 + n / 20)) for n in range(3))
-    found = study.comparisons([(first, one) for one in others])
-    gains = [one.test["value"] - first.test["value"] for one in others]
-    p_values = [signed_rank(gain).p for gain in gains]
-    assert [one.p for one in found] == pytest.approx(p_values)
-    assert [one.p_holm for one in found] == pytest.approx(holm(p_values))
-    for one, gain in zip(found, gains, strict=True):
-        assert one.difference == pytest.approx(gain.mean())
-        assert one.cohens_d == pytest.approx(cohens_d(gain))
-        assert one.seeds_missing == seeds_missing(gain, seeds=4, level=0.05 / 2)
-        assert math.isnan(one.low), "there are no predictions"
-
-
-def test_an_interval_requires_the_same_clips():
-    one = Resampled(np.array([0.1, 0.2, 0.3]), (b"x",))
-    other = Resampled(np.array([0.2, 0.2, 0.5]), (b"x",))
-    assert study.interval(one, other) == pytest.approx((0.0, 0.2))
-    assert np.isnan(study.interval(one, Resampled(other.scores, (b"y",)))).all()
-    assert np.isnan(study.interval(None, other)).all()
-
-
 def test_a_finished_run_is_a_trial(copy, monkeypatch):
     """Its variants in study.csv and comparisons.csv, with intervals, on 80 columns."""
-    monkeypatch.setattr(study, "RESAMPLES", 20)
+    monkeypatch.setattr(study_comparisons, "RESAMPLES", 20)
     variants = tuple(path.name for path in (RUN / "student").iterdir())
     finished = TrialResults(1, {"student.epochs": "3"}, "finished", "", RUN, variants)
     failed = TrialResults(2, {"student.epochs": "4"}, "failed", "out of memory", Path(), ())

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from report.study import Comparison
+from report.choice import BEST
+from report.study_comparisons import Comparison
 from report.study_markdown import study_markdown
 from report.study_picture import (
-    CHOSEN,
     curves,
     forest,
     names_of,
@@ -219,9 +219,9 @@ def test_other_keys_have_a_line_for_each_value():
 
 
 def test_the_choice_on_validation_is_marked_where_there_is_one():
-    assert CHOSEN not in texts(curves(rates()))
+    assert BEST not in texts(curves(rates()))
     validated = rates().assign(validation=[0.1, 0.2, 0.9, 0.3, 0.1, 0.2])
-    assert texts(curves(validated)).count(CHOSEN) == 1
+    assert texts(curves(validated)).count(BEST) == 1
 
 
 @settings(max_examples=6, deadline=None)
@@ -242,7 +242,7 @@ def test_any_scores_over_a_number_have_a_picture(found):
         ]
     )
     assert number_of(scores) == "student.learning_rate"
-    assert texts(curves(scores)).count(CHOSEN) == 1
+    assert texts(curves(scores)).count(BEST) == 1
 
 
 # Tables -------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def features(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def place(features, tmp_path, monkeypatch):
     """The working folder, with features; without bootstrap intervals, which take half the time."""
-    monkeypatch.setattr("report.study.MAX_WORK", 0)
+    monkeypatch.setattr("report.study_comparisons.MAX_WORK", 0)
     for name in ("audio", "features"):
         (tmp_path / name).symlink_to(features / name)
     monkeypatch.chdir(tmp_path)
