@@ -13,13 +13,21 @@ hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture
-def web(monkeypatch):
-    """A web server on this machine, which downloads ask again without a pause."""
+def pauses(monkeypatch):
+    """The pauses that downloads would make before they ask again, in seconds; none is made."""
     import data.download.http
+
+    asked = []
+    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: asked.append(seconds))
+    return asked
+
+
+@pytest.fixture
+def web(monkeypatch, pauses):
+    """A web server on this machine, which downloads ask again without a pause."""
     from tests.data.download.loopback import Loopback
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
     with Loopback() as server:
         yield server
 

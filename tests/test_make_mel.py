@@ -21,6 +21,7 @@ from data.features.mel_cache import MelCache, cache_folder
 from data.lock import InUse
 from data.synthesis.scene_corpus import synthesise
 from data.tables.splits import split_clips
+from tests.contents import contents
 from tests.data.datasets.test_audioset import write_tables
 
 HERE = Path(make_mel.__file__).parent
@@ -83,11 +84,6 @@ def load(*overrides):
 
 def make(*overrides):
     make_mel.main(make_mel.parser().parse_args([]), load(*overrides))
-
-
-def contents(folder):
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def differences(found, wanted):

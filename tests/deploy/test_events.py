@@ -4,17 +4,7 @@ from hypothesis import strategies as st
 
 from deploy.events import Event, events, smoothed
 from deploy.labels import LABELS
-from deploy.tags import Row, TagSelection
-
-SELECTION = TagSelection(("dog", "rain, heavy"), 0.5, 2)
-
-
-def rows(*probabilities, step=4.0, window=4.0, recording="a.wav"):
-    return [
-        Row(recording, k * step, k * step + window, np.float32(p))
-        for k, p in enumerate(probabilities)
-    ]
-
+from tests.deploy.test_tags import SELECTION, rows
 
 ADJACENT = rows((0.9, 0.9), (0.9, 0.1), (0.1, 0.1), (0.9, 0.1))
 

@@ -9,7 +9,7 @@ from models import MODELS
 from models.cost import cost
 from models.dymn import DynamicConvolution, DynamicReLU, lower_temperature
 from models.published import load_all
-from tests.models.test_mn import BLOCKS, HARD_SWISH_FROM, SQUEEZE
+from tests.models.test_mn import BLOCKS, HARD_SWISH_FROM, SQUEEZE, hard_swish
 
 CLASSES, KERNELS, CONTEXT = 5, 4, 16  # of width 0.1, whose contexts are 8 to 16
 
@@ -119,9 +119,6 @@ def clip_by_names(w, mel, temperature):
 
     def linear(name, x):
         return w[f"{name}.weight"].flatten(1) @ x + w[f"{name}.bias"].view(-1, *[1] * (x.ndim - 1))
-
-    def hard_swish(x):
-        return x * (x + 3).clamp(0, 6) / 6
 
     def dynamic(name, x, context, shape, **settings):
         scores = linear(f"{name}_conv.residuals.0", context) / temperature

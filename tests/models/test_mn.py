@@ -123,6 +123,10 @@ def published_mn(head):
     return weights
 
 
+def hard_swish(x):
+    return x * (x + 3).clamp(0, 6) / 6
+
+
 def mn_by_names(weights, mels, strides):
     """The published network, straight from its weights: (B, C, T, F) -> logits."""
 
@@ -131,9 +135,6 @@ def mn_by_names(weights, mels, strides):
 
     def linear(name, x):
         return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-
-    def hard_swish(x):
-        return x * (x + 3).clamp(0, 6) / 6
 
     x = hard_swish(layer("features.0", mels.transpose(2, 3), stride=2, padding=1))
     shrinks = iter(strides)

@@ -1,4 +1,6 @@
-"""A cache in memory: twelve clips a class that a small model can tell apart, in two front ends."""
+"""A cache in memory: twelve clips a class that a small model can tell apart, in two front ends; and
+a folder for tiny runs.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ from config import Mel
 from data.loading.batches import ClipFeatures
 from data.tables.clips import Clip, ClipTable
 from tests.memory_cache import memory_cache
+from tests.training.tiny_runs import write_caches
 
 CLASSES = ("low", "high")
 CLIPS = 24
@@ -40,3 +43,11 @@ def views():
 @pytest.fixture
 def targets(views):
     return torch.as_tensor(views["student"].cache.table.targets[:])
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """The working folder, with the features of a tiny run."""
+    monkeypatch.chdir(tmp_path)
+    write_caches()
+    return tmp_path

@@ -13,7 +13,7 @@ from config import ConfigError, UserError, load
 from data.features.mel_cache import MelCache, cache_folder
 from models import MODELS
 from models.stored import Description, read_description, read_model
-from tests.training.tiny_runs import settings, write_caches
+from tests.training.tiny_runs import settings
 from training.builders import new_model
 from training.dry_run import print_plan
 from training.experiment import Experiment
@@ -30,12 +30,10 @@ WEIGHTS = "seed_0/fold_1/weights.safetensors"
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A data set of the classes a and b, and a finished training of five."""
-    monkeypatch.chdir(tmp_path)
-    write_caches()
+def place(place):
+    """With a finished training of five classes; the data set has a and b."""
     write_training()
-    return tmp_path
+    return place
 
 
 def write_training(classes=OTHER, task="multi_label", folder="runs/other/teacher"):

@@ -11,7 +11,7 @@ from config import ConfigError, UserError
 from models.stored import ENTRY, read_description
 from tests.models.test_models import build, every_case, input_shape_of
 from tests.resealed import reseal
-from tests.training.tiny_runs import settings, write_caches
+from tests.training.tiny_runs import settings
 from training.builders import new_model
 from training.class_order import difference, reorder_classes
 from training.experiment import Experiment
@@ -42,12 +42,10 @@ def test_a_difference_is_a_few_names_and_a_count():
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """Eight clips of a and b, and a finished run of these."""
-    monkeypatch.chdir(tmp_path)
-    write_caches()
+def place(place):
+    """With a finished run of its classes, a and b."""
     train_teachers(settings("other", "data.folds=1"))
-    return tmp_path
+    return place
 
 
 def rename(path, *classes):

@@ -11,7 +11,7 @@ from torch import nn
 from config import ConfigError, UserError
 from models import MODELS
 from models.freeze import freeze, training_mode
-from tests.training.tiny_runs import settings, write_caches
+from tests.training.tiny_runs import settings
 from training import heads
 from training.builders import new_model
 from training.embeddings import fingerprint, on_embeddings, teacher_on_embeddings
@@ -35,13 +35,6 @@ PROBE = (
 FITTED = (*PROBE[:2], "teacher.head_fit=logistic_regression", "teacher.epochs=0")
 FITTED += ("teacher.learning_rate=0.0001",)  # the default: a key without effect is an error
 WEIGHTS = "runs/{}/teacher/seed_0/fold_{}/weights.safetensors"
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_caches()
-    return tmp_path
 
 
 def live(fold, role, model, replay):

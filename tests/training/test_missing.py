@@ -5,15 +5,10 @@ from pathlib import Path
 import pytest
 
 from config import UserError
-from tests.training.tiny_runs import settings, write_caches
+from tests.training.tiny_runs import settings
 from training.stages import train_students, train_teachers
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_caches()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("place")
 
 
 @pytest.mark.parametrize(

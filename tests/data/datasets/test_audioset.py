@@ -4,12 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import data.download.http
 from config import UserError
 from data.datasets import audioset
 from data.datasets.audioset import AudioSet, read_segments
 from data.tables.clips import ClipTable
-from tests.data.download.loopback import Loopback
 
 NAMES = ["Speech", "Male speech, man speaking", 'a "quoted" sound']
 NAMES += [f"sound {k}" for k in range(3, 527)]
@@ -231,22 +229,19 @@ def test_the_rows_are_read_block_by_block(write, monkeypatch):
     np.testing.assert_array_equal(by_two.targets[:], at_once.targets[:])
 
 
-def test_the_tables_are_fetched_but_not_the_recordings(write, tmp_path, monkeypatch, capsys):
+def test_the_tables_are_fetched_but_not_the_recordings(write, tmp_path, monkeypatch, web, capsys):
     made, root = write(), tmp_path / "fetched"
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
-    with Loopback() as web:
-        for path in made.glob("*.csv"):
-            web.put(f"/http/{path.name}", path.read_bytes())
-        monkeypatch.setattr(audioset, "URL", web.address + "/{scheme}/{name}")
-        AudioSet().download(root)
-        assert sorted(path.name for path in root.glob("*.csv")) == [
-            "balanced_train_segments.csv",
-            "class_labels_indices.csv",
-            "eval_segments.csv",
-        ]
-        AudioSet(subset="full").download(root)
-        assert (root / "unbalanced_train_segments.csv").exists()
+    for path in made.glob("*.csv"):
+        web.put(f"/http/{path.name}", path.read_bytes())
+    monkeypatch.setattr(audioset, "URL", web.address + "/{scheme}/{name}")
+    AudioSet().download(root)
+    assert sorted(path.name for path in root.glob("*.csv")) == [
+        "balanced_train_segments.csv",
+        "class_labels_indices.csv",
+        "eval_segments.csv",
+    ]
+    AudioSet(subset="full").download(root)
+    assert (root / "unbalanced_train_segments.csv").exists()
     assert "warning: class_labels_indices.csv: found md5" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"put yours into any folder below it, named <YouTube id>"):
         AudioSet().table(root)

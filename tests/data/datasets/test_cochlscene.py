@@ -7,11 +7,9 @@ import pytest
 import soundfile
 
 import data.download
-import data.download.http
 from config import UserError
 from data.datasets.cochlscene import SCENES, SPLITS, VOLUMES, CochlScene
 from data.tables.splits import split_clips
-from tests.data.download.loopback import Loopback
 from tests.data.download.test_split_zip import write_volumes
 
 USERS = {"Train": (1, 2), "Val": (3,), "Test": (4,)}
@@ -88,31 +86,28 @@ def test_missing_and_unknown_folders_are_named(tmp_path, write):
         CochlScene().table(root)
 
 
-def test_the_volumes_of_the_record_are_fetched_and_joined(tmp_path, monkeypatch):
+def test_the_volumes_of_the_record_are_fetched_and_joined(tmp_path, monkeypatch, web):
     sound, packed = tmp_path / "sound.wav", tmp_path / "packed"
     soundfile.write(sound, np.zeros(13), 44_100)
     packed.mkdir()
     sounds = {f"CochlScene/{name}": sound.read_bytes() for name in names()}
     volumes = write_volumes(packed, sounds, 4200, zip64=False)
     assert len(volumes) == len(VOLUMES)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
-    with Loopback() as web:
-        files = []
-        for name, path in zip(VOLUMES, volumes, strict=True):
-            body = path.read_bytes()
-            web.put(f"/records/7080122/files/{name}", body)
-            digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
-            files.append({"key": name, "size": len(body), "checksum": f"md5:{digest}"})
-        web.put("/api/records/7080122", json.dumps({"files": files}).encode())
-        record = functools.partial(data.download.zenodo_record, api=f"{web.address}/api/records")
-        monkeypatch.setattr(data.download, "zenodo_record", record)
-        root = tmp_path / "fetched"
-        CochlScene().download(root)
-        table = CochlScene().table(root)
-        assert len(table) == len(names())
-        assert all(soundfile.info(path).frames == 13 for path in table.frame["path"])
-        asked = len(web.seen)
-        assert asked == 1 + len(VOLUMES)
-        CochlScene().download(root)
-        assert len(web.seen) == asked, "what is there is not fetched again"
+    files = []
+    for name, path in zip(VOLUMES, volumes, strict=True):
+        body = path.read_bytes()
+        web.put(f"/records/7080122/files/{name}", body)
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        files.append({"key": name, "size": len(body), "checksum": f"md5:{digest}"})
+    web.put("/api/records/7080122", json.dumps({"files": files}).encode())
+    record = functools.partial(data.download.zenodo_record, api=f"{web.address}/api/records")
+    monkeypatch.setattr(data.download, "zenodo_record", record)
+    root = tmp_path / "fetched"
+    CochlScene().download(root)
+    table = CochlScene().table(root)
+    assert len(table) == len(names())
+    assert all(soundfile.info(path).frames == 13 for path in table.frame["path"])
+    asked = len(web.seen)
+    assert asked == 1 + len(VOLUMES)
+    CochlScene().download(root)
+    assert len(web.seen) == asked, "what is there is not fetched again"

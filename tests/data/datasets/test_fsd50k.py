@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-import data.download.http
 from config import UserError
 from data.datasets import fsd50k
 from data.datasets.fsd50k import FILES, Fsd50k
-from tests.data.download.loopback import Loopback
 from tests.data.download.test_split_zip import write_volumes
 
 REFERENCE = Path(__file__).parents[4] / "shared/reference/datasets.md"
@@ -186,7 +184,7 @@ def test_the_files_of_the_record():
 
 
 @pytest.fixture
-def record(write, tmp_path, monkeypatch):
+def record(write, tmp_path, monkeypatch, web):
     """A server of the record, its recordings in volumes of 200 bytes."""
     root = write(metadata=True)
     packed = tmp_path / "packed"
@@ -204,18 +202,15 @@ def record(write, tmp_path, monkeypatch):
             for path in (root / f"FSD50K.{part}").iterdir():
                 archive.write(path, f"FSD50K.{part}/{path.name}")
         (packed / f"{part}.zip").write_bytes(stream.getvalue())
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
-    with Loopback() as web:
-        files = []
-        for path in sorted(packed.iterdir()):
-            body = path.read_bytes()
-            web.put(f"/FSD50K.{path.name}", body)
-            digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
-            files.append((path.name, len(body), digest))
-        monkeypatch.setattr(fsd50k, "FILES", tuple(files))
-        monkeypatch.setattr(fsd50k, "URL", web.address + "/{name}")
-        yield web
+    files = []
+    for path in sorted(packed.iterdir()):
+        body = path.read_bytes()
+        web.put(f"/FSD50K.{path.name}", body)
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        files.append((path.name, len(body), digest))
+    monkeypatch.setattr(fsd50k, "FILES", tuple(files))
+    monkeypatch.setattr(fsd50k, "URL", web.address + "/{name}")
+    return web
 
 
 def test_the_record_is_fetched_joined_and_checked(record, tmp_path):

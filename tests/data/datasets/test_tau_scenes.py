@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-import data.download.http
 from config import ConfigError, UserError
 from data.datasets import tau_archives, tau_scenes
 from data.datasets.tau_scenes import DEVICES, PERCENTS, SCENES, Edition, TauScenes
 from data.tables.clips import ClipTable, files_of
-from tests.data.download.loopback import Loopback
 
 FOLDER = "TAU-urban-acoustic-scenes-{}-development"
 HEAD = "filename\tscene_label\tidentifier\tsource_label"
@@ -353,7 +351,7 @@ def packed(root, names):
 
 
 def test_an_edition_comes_from_its_archives_and_the_lists_of_dcase_2024(
-    small, tmp_path, monkeypatch
+    small, tmp_path, monkeypatch, web
 ):
     made = small("2022_mobile", SUBSETS)
     audio = sorted(f"audio/{path.name}" for path in (made / "audio").iterdir())
@@ -365,32 +363,29 @@ def test_an_edition_comes_from_its_archives_and_the_lists_of_dcase_2024(
         "audio.1.zip": audio[:100],
         "audio.2.zip": audio[100:],
     }
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: None)
-    with Loopback() as web:
-        files = []
-        for end, names in parts.items():
-            body = packed(made, names)
-            web.put(f"/6337421/{FOLDER.format('2022-mobile')}.{end}", body)
-            md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
-            files.append((end, len(body), md5))
-        for percent in PERCENTS:
-            web.put(f"/split{percent}.csv", (made / f"split{percent}.csv").read_bytes())
-        monkeypatch.setitem(tau_archives.FILES, "2022_mobile", tuple(files))
-        monkeypatch.setattr(tau_archives, "URL", web.address + "/{record}/{name}")
-        monkeypatch.setattr(tau_archives, "SUBSETS_URL", web.address + "/split{percent}.csv")
-        dataset, root = TauScenes(edition="2022_mobile", train_percent="5"), tmp_path / "fetched"
+    files = []
+    for end, names in parts.items():
+        body = packed(made, names)
+        web.put(f"/6337421/{FOLDER.format('2022-mobile')}.{end}", body)
+        md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        files.append((end, len(body), md5))
+    for percent in PERCENTS:
+        web.put(f"/split{percent}.csv", (made / f"split{percent}.csv").read_bytes())
+    monkeypatch.setitem(tau_archives.FILES, "2022_mobile", tuple(files))
+    monkeypatch.setattr(tau_archives, "URL", web.address + "/{record}/{name}")
+    monkeypatch.setattr(tau_archives, "SUBSETS_URL", web.address + "/split{percent}.csv")
+    dataset, root = TauScenes(edition="2022_mobile", train_percent="5"), tmp_path / "fetched"
+    dataset.download(root)
+    asked = len(web.seen)
+    assert asked == 3 + 5
+    dataset.download(root)
+    assert len(web.seen) == asked, "what is there is not fetched again"
+    table = dataset.table(root)
+    assert table.frame["split"].value_counts().to_dict() == {"test": 90, "train": 10}
+    assert all(Path(path).is_file() for path in table.frame["path"])
+    Path(table.frame["path"].iloc[0]).unlink()
+    with pytest.raises(UserError, match="missing: 1 of 210"):
         dataset.download(root)
-        asked = len(web.seen)
-        assert asked == 3 + 5
-        dataset.download(root)
-        assert len(web.seen) == asked, "what is there is not fetched again"
-        table = dataset.table(root)
-        assert table.frame["split"].value_counts().to_dict() == {"test": 90, "train": 10}
-        assert all(Path(path).is_file() for path in table.frame["path"])
-        Path(table.frame["path"].iloc[0]).unlink()
-        with pytest.raises(UserError, match="missing: 1 of 210"):
-            dataset.download(root)
 
 
 def test_a_table_keeps_device_and_city(tmp_path):

@@ -17,21 +17,7 @@ from tests.data.download.loopback import Loopback, answer, drop_after, status
 from tests.data.download.test_split_zip import FILES, write_volumes
 
 NOBODY = "http://127.0.0.1:1"  # no server: whoever connects fails
-
-
-@pytest.fixture
-def web(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with Loopback() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def pauses(monkeypatch):
-    """The requested pauses; none is made."""
-    asked = []
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: asked.append(seconds))
-    return asked
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 @pytest.fixture

@@ -8,25 +8,18 @@ import pytest
 import data.download.disk
 import data.download.http
 from config import UserError
-from data.download.http import ATTEMPTS, FetchError, Stopped, back_off, fetch, retry_after
-from tests.data.download.loopback import Loopback, answer, drop_after, ignore_range, status
+from data.download.http import (
+    ATTEMPTS,
+    FetchError,
+    Stopped,
+    back_off,
+    fetch,
+    pause,
+    retry_after,
+)
+from tests.data.download.loopback import answer, drop_after, ignore_range, status
 
 BODY = bytes(range(256)) * 1024  # 256 KiB: several chunks
-
-
-@pytest.fixture
-def web(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with Loopback() as server:
-        yield server
-
-
-@pytest.fixture
-def pauses(monkeypatch):
-    """The requested pauses; none is made."""
-    asked = []
-    monkeypatch.setattr(data.download.http, "pause", lambda seconds, stop: asked.append(seconds))
-    return asked
 
 
 @pytest.fixture
@@ -243,7 +236,7 @@ def test_a_stopped_download_keeps_what_it_has(web, part):
     assert 0 < part.stat().st_size < len(BODY)
     assert BODY.startswith(part.read_bytes())
     with pytest.raises(Stopped):
-        data.download.http.pause(3600, stop)
+        pause(3600, stop)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

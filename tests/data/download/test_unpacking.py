@@ -13,6 +13,7 @@ import data.download.disk
 import data.download.unpacking
 from config import UserError
 from data.download.unpacking import check_name, is_archive, merge, unpack
+from tests.contents import contents
 
 SOUNDS = {
     "set/audio/a.wav": b"a" * 5_000,
@@ -47,11 +48,6 @@ def special(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
     return entry
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
 @pytest.fixture
 def folder(tmp_path):
     inside = tmp_path / "outside" / "data"
@@ -65,7 +61,7 @@ def test_an_archive_is_unpacked_completely(folder, tmp_path, name):
     archive = make(tmp_path / name, SOUNDS)
     assert is_archive(name)
     assert unpack([archive], folder) == ["set"]
-    assert tree(folder) == SOUNDS
+    assert contents(folder) == SOUNDS
     assert [path.name for path in folder.iterdir()] == ["set"]
 
 
@@ -78,7 +74,7 @@ def test_folders_are_filled_up_and_files_replaced(folder, tmp_path):
         [zip_of(tmp_path / "1.zip", {"set/audio/a.wav": b"old", "set/audio/c.wav": b"c"})], folder
     )
     unpack([tar_of(tmp_path / "2.tar.gz", SOUNDS)], folder)
-    assert tree(folder) == SOUNDS | {"set/audio/c.wav": b"c"}
+    assert contents(folder) == SOUNDS | {"set/audio/c.wav": b"c"}
 
 
 def test_the_rest_of_a_killed_run_is_swept_away(folder, tmp_path):
@@ -86,7 +82,7 @@ def test_the_rest_of_a_killed_run_is_swept_away(folder, tmp_path):
     rest.mkdir()
     (rest / "half.wav").write_bytes(b"ha")
     assert unpack([zip_of(tmp_path / "s.zip", SOUNDS)], folder) == ["set"]
-    assert tree(folder) == SOUNDS
+    assert contents(folder) == SOUNDS
 
 
 BAD_NAMES = [
@@ -110,7 +106,7 @@ def test_a_name_that_leads_out_is_refused(folder, tmp_path, name, bad):
         unpack([archive], folder)
     assert str(archive) in str(caught.value)
     assert repr(bad) in str(caught.value)
-    assert tree(tmp_path / "outside") == {}
+    assert contents(tmp_path / "outside") == {}
     assert list(folder.iterdir()) == []
 
 
@@ -238,7 +234,7 @@ def test_a_file_where_a_folder_should_be(folder, tmp_path):
     (folder / "set").write_text("mine")
     with pytest.raises(UserError, match="cannot be written"):
         unpack([zip_of(tmp_path / "s.zip", SOUNDS)], folder)
-    assert tree(folder) == {"set": b"mine"}
+    assert contents(folder) == {"set": b"mine"}
 
 
 PARTS = st.sampled_from(["a", "b.wav", "..", ".", "", "c d", "...", "..x"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from config import UserError
 from data.features.decode import BadAudio, convert, decode, read, read_blocks, read_concatenated
+from tests.data.features.test_streams import written
 
 
 def tone(hertz, rate, seconds=1.0, channels=1):
@@ -106,8 +107,8 @@ def with_data_size(path, size):
 
 BAD = {
     "no such file": lambda d: d / "missing.wav",
-    r"empty \(0 bytes\)": lambda d: write_bytes(d / "a.wav", b""),
-    "not readable as audio": lambda d: write_bytes(d / "a.wav", b"a text, not a sound. " * 50),
+    r"empty \(0 bytes\)": lambda d: written(d / "a.wav", b""),
+    "not readable as audio": lambda d: written(d / "a.wav", b"a text, not a sound. " * 50),
     "no samples": lambda d: write(d / "a.wav", np.zeros(0)),
     "promises 96000 bytes of samples, 57582 are there": lambda d: cut(
         write(d / "whole.wav", tone(440, 16_000, 3.0)), d / "a.wav"
@@ -122,11 +123,6 @@ BAD = {
         d / "a.wav", np.array([0.0, np.inf, 0.0], np.float32), subtype="FLOAT"
     ),
 }
-
-
-def write_bytes(path, content):
-    path.write_bytes(content)
-    return path
 
 
 @pytest.mark.parametrize("reason", BAD)
@@ -244,7 +240,7 @@ CONTAINERS = {
 @pytest.mark.parametrize("beginning", CONTAINERS)
 def test_a_file_that_is_no_audio_is_named(tmp_path, beginning, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)  # not installed
-    path = write_bytes(tmp_path / "a.wav", beginning + bytes(2000))
+    path = written(tmp_path / "a.wav", beginning + bytes(2000))
     for reading in (read, lambda path: list(read_blocks(path))):
         with pytest.raises(BadAudio, match=CONTAINERS[beginning]):
             reading(path)

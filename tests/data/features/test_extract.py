@@ -15,6 +15,7 @@ from data.features.front_end import FrontEnd, pad_or_cut
 from data.features.mel_cache import MelCache
 from data.tables.clips import Clip, ClipTable
 from data.tables.columns import Column
+from tests.contents import contents
 
 SECONDS = 0.5
 TEACHER, STUDENT = Mel(num_bands=16), Mel(num_bands=5)
@@ -56,11 +57,6 @@ def made(audio, *settings, **options):
     for cache in caches:
         cache.finalise()
     return [MelCache.open(cache.folder) for cache in caches], result
-
-
-def contents(folder):
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize(

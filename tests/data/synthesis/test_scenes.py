@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.random import default_rng as rng
 from scipy.fft import rfft, rfftfreq
 
 from data.datasets import tau_scenes
@@ -23,10 +24,6 @@ PAIRS = [
     ("airport", "shopping_mall"),
     ("street_pedestrian", "public_square"),
 ]
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def sources(scene: Scene) -> set[str]:
@@ -92,14 +89,14 @@ def test_a_device_has_a_response_and_noise_and_the_reference_has_none():
     silence, impulse = np.zeros((2, N)), np.zeros((2, N))
     impulse[:, 0] = 0.5
     flat, other = sample_device(rng(3), "a"), sample_device(rng(3), "s1")
-    noise = [rms(recorded(rng(), device, silence, RATE)) for device in (flat, other)]
+    noise = [rms(recorded(rng(0), device, silence, RATE)) for device in (flat, other)]
     assert 20 * np.log10(noise[0]) == pytest.approx(-78, abs=0.01)
     assert 20 * np.log10(noise[1]) == pytest.approx(other.noise_db, abs=0.01)
     hz = rfftfreq(N, 1 / RATE)
     band = (hz > 200) & (hz < 7000)
     gains = []
     for device in (flat, other):
-        heard = recorded(rng(), replace(device, noise_db=-200.0), impulse, RATE)
+        heard = recorded(rng(0), replace(device, noise_db=-200.0), impulse, RATE)
         gains.append(20 * np.log10(np.abs(rfft(heard[0])[band])))
     assert np.ptp(gains[0]) < 0.6  # of the high-pass at 50 Hz
     assert np.ptp(gains[1]) > 2

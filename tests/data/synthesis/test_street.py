@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.random import default_rng as rng
 
 from data.synthesis.sources import SOURCES
 from data.synthesis.street import (
@@ -16,10 +17,6 @@ from data.synthesis.street import (
 from data.synthesis.taxonomy import COARSE
 
 RATE, N = 16_000, 16_000
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def test_tables_cover_the_taxonomy():
@@ -56,7 +53,7 @@ def test_loudness_is_a_weighted(hz: float, expected_db: float):
 
 
 def test_a_source_has_its_level_above_the_background():
-    sensor = replace(sample_sensor(rng()), equaliser_db=np.zeros(10), self_noise_db=-120.0)
+    sensor = replace(sample_sensor(rng(0)), equaliser_db=np.zeros(10), self_noise_db=-120.0)
     quiet = render(rng(5), sensor, [], N, RATE)
     loud = render(rng(5), sensor, [Event("5-4", 10.0, 20.0)], N, RATE)
     above = 10 * np.log10(loudness(loud, RATE).max() / loudness(quiet, RATE).mean())
@@ -64,7 +61,7 @@ def test_a_source_has_its_level_above_the_background():
 
 
 def test_a_recording_never_clips_even_when_crowded():
-    sensor = replace(sample_sensor(rng()), background_db=-20.0)
+    sensor = replace(sample_sensor(rng(0)), background_db=-20.0)
     events = [Event(kind, 4.0, 26.0) for kind in ("4-1", "5-3", "2-2")]
     assert np.abs(render(rng(1), sensor, events, N, RATE)).max() <= 0.95 + 1e-12
 
