@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from config import LossSettings, RoleSettings, UserError, flat_items, to_text
+from config import LossSettings, RoleSettings, flat_items, to_text
 from data.augment.impulse_responses import read_responses
-from data.checksums import read_record, sha256_of
+from data.checksums import sha256_of
 from losses.mix import names_of
 from metrics.inputs import decisions
 from models.cost import cost
@@ -19,6 +19,7 @@ from models.own import code_fingerprint
 from models.stored import Description
 from training.builders import init_weights
 from training.checks import model_options, teacher_weights
+from training.earlier import check_same_inputs, check_teacher, check_unseen, features_by_content
 from training.ensembles import ensemble_settings
 from training.fold import FoldData
 from training.label_enhancement import enhancement_settings
@@ -70,6 +71,10 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
     path = init_weights(config, settings.init, seed, fold.number, variant)
     if path and path.is_file():
         found["init weights"] = sha256_of(path)
+        if path.with_name(METRICS).is_file():
+            check_unseen(fold, path.parent)
+            if settings.is_used_as_it_is:
+                check_same_inputs(fold, path, role.features)
     if folder := config.augment_of(role.name).impulse_responses:
         found["impulse responses"] = read_responses(Path(folder)).fingerprint()
     if training.pair:
@@ -110,13 +115,6 @@ def inputs_by_content(fold: FoldData, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def features_by_content(fold: FoldData, name: str) -> str:
-    """`<cache> <fingerprint>`, also of the recordings that training crops."""
-    features = fold.features[name]
-    caches = [one.cache for one in (features, features.recordings) if one]
-    return " ".join([caches[0].folder.name, *(c.fingerprints()["shards"] for c in caches)])
-
-
 def teacher_settings(fold: FoldData, training: Training) -> dict[str, str]:
     """The weights of each teacher, as a file and as a factor. Raises UserError."""
     config = fold.config
@@ -126,23 +124,18 @@ def teacher_settings(fold: FoldData, training: Training) -> dict[str, str]:
             found |= ensemble_settings(fold, name, training.seed)
             continue
         file = teacher_weights_file(config, Role(name), training.seed, fold.number)
-        check_same_clips(fold, file.parent)
+        check_teacher(fold, file, own_teacher(fold, training.seed) if name == "teacher" else None)
         found[f"{name} weights"] = sha256_of(file)
         found[f"{name} weight"] = to_text(weight)
     return found
 
 
-def check_same_clips(fold: FoldData, folder: Path) -> None:
-    """Raises UserError where the recordings or labels were replaced since a teacher was trained."""
-    recorded = read_record(folder / METRICS, "")["settings"]
-    trained = recorded.get("features.teacher", ""), recorded.get("clips")
-    cache = fold.features["teacher"].cache
-    now = features_by_content(fold, "teacher"), cache.files["clips.csv"]
-    if trained[0].startswith(cache.folder.name) and trained != now:
-        raise UserError(
-            f"{folder} was trained on other recordings or labels than {cache.folder} contains now: "
-            "run train_teacher.py again, with another [run] NAME or with --overwrite"
-        )
+def own_teacher(fold: FoldData, seed: int) -> dict[str, str] | None:
+    """The settings that the teacher of this run is trained with; None where it is of another."""
+    if fold.config.run.teacher_run:
+        return None
+    losses = fold.experiment.teacher_losses
+    return recorded_settings(fold, Training(TEACHER, losses, seed, fold.number))
 
 
 def write_training(

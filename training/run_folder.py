@@ -10,6 +10,7 @@ Of several processes only rank 0 writes; all read, so runs/ must be on a disk th
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -169,17 +170,25 @@ class TrainingFolder:
         barrier()
 
     def _compare(self, found: Mapping[str, str]) -> None:
-        changed = [
-            f"{key}: {found.get(key, 'unset')} -> {self.settings.get(key, 'unset')}"
-            for key in sorted({*found, *self.settings})
-            if found.get(key) != self.settings.get(key)
-        ]
-        if changed:
+        if changed := differences(found, self.settings):
             raise UserError(
-                f"{self.path} was trained with other settings ({'; '.join(changed)}). "
+                f"{self.path} was trained with other settings ({changed}). "
                 "Give this run another name ([run] NAME, or --set run.name=…) or start with "
                 "--overwrite"
             )
+
+
+def differences(found: Mapping[str, str], settings: Mapping[str, str]) -> str:
+    """`student.epochs: 20 -> 40; ...` of all settings that differ; checksums are shortened."""
+    return "; ".join(
+        f"{key}: {shortened(found.get(key, 'unset'))} -> {shortened(settings.get(key, 'unset'))}"
+        for key in sorted({*found, *settings})
+        if found.get(key) != settings.get(key)
+    )
+
+
+def shortened(text: str) -> str:
+    return re.sub(r"\b[0-9a-f]{64}\b", lambda checksum: f"{checksum[0][:8]}…", text)
 
 
 def role_folder(config: Config, role: str) -> Path:

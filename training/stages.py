@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import torch
 
@@ -48,8 +49,8 @@ def train_teachers(
     losses, folds = experiment.teacher_losses, open_folds(experiment)
     counter = counter or Counter(len(run_trainings(config, losses, experiment.folds, "teacher")))
     with locked_run(config):
-        if not overwrite:
-            check_trainings(folds, lambda fold, seed: teacher_trainings(config, losses, seed, fold))
+        trainings = partial(teacher_trainings, config, losses)
+        check_trainings(folds, trainings, overwrite)
         write_config(config)
         for fold in folds:
             for seed in config.run.seeds:
@@ -84,8 +85,7 @@ def train_students(
     check_precisions(experiment)
     check_teachers(config, experiment.dataset, trainings)
     with locked_run(config):
-        if not overwrite:
-            check_trainings(folds, lambda fold, seed: student_trainings(config, seed, fold))
+        check_trainings(folds, partial(student_trainings, config), overwrite)
         write_config(config)
         for fold in folds:
             for seed in config.run.seeds:
@@ -103,19 +103,24 @@ def locked_run(config: Config) -> Iterator[None]:
 
 
 def check_trainings(
-    folds: Sequence[FoldData], trainings: Callable[[int, int], Sequence[Training]]
+    folds: Sequence[FoldData],
+    trainings: Callable[[int, int], Sequence[Training]],
+    overwrite: bool,
 ) -> None:
     """Raises UserError where one of the trainings cannot be used or resumed, before any starts: its
-    settings or inputs are others now, one of its files is damaged, or its teacher is missing.
+    settings or inputs are others now, one of its files is damaged, or its teacher is missing or of
+    other settings. With `overwrite` nothing of the training itself is checked.
 
-    `trainings` are those of a fold and a seed. Those that depend on others of them are checked when
+    `trainings` are those of a seed and a fold. Those that depend on others of them are checked when
     their turn comes.
     """
     for fold in folds:
         for seed in fold.config.run.seeds:
-            for training in trainings(fold.number, seed):
-                if not depends_on_others(fold, training):
-                    settings = recorded_settings(fold, training)
+            for training in trainings(seed, fold.number):
+                if depends_on_others(fold, training):
+                    continue
+                settings = recorded_settings(fold, training)
+                if not overwrite:
                     TrainingFolder(training.folder(fold.config), settings).check()
 
 

@@ -1,0 +1,109 @@
+"""A training refuses the weights of an earlier one that do not fit its inputs or its test clips."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config import UserError
+from data.tables.clips import Clip, ClipTable
+from tests.training.tiny_runs import IDS, LABELS, settings, write_caches, write_features
+from training.stages import train_students, train_teachers
+
+FOLD = "data.folds=1"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_caches()
+
+
+def write_moved(config, folder):
+    """The same clips, with the folds swapped, from recordings in `folder`."""
+    Path(folder).mkdir(exist_ok=True)
+    for name in IDS:
+        Path(folder, name).write_bytes(b"sound")
+    clips = [
+        Clip(name, Path(folder, name), labels={label: 1.0}, fold=2 - n // 4, group=name)
+        for n, (name, label) in enumerate(zip(IDS, LABELS, strict=True))
+    ]
+    features = np.random.default_rng(0).normal(size=(8, 1, 16, 8))
+    write_features(config, ClipTable.of(clips, ("a", "b"), "single_label"), features)
+
+
+def refused(config, message, overwrite=False):
+    with pytest.raises(UserError, match=message):
+        train_students(config, overwrite)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_another_setting_of_the_teacher_is_refused_before_anything_is_written(overwrite):
+    train_teachers(settings("run", FOLD))
+    before = Path("runs/run/config.ini").read_text()
+    message = r"teacher/seed_0/fold_1 was trained with other settings \(teacher.epochs: 1 -> 2\)"
+    refused(settings("run", FOLD, "teacher.epochs=2"), message, overwrite)
+    assert Path("runs/run/config.ini").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("later", "changed"),
+    [
+        ("mel.normalise=none", r"mean of the features: \S+ -> 0;"),
+        ("teacher.width_mult=0.5", r"option width_mult: 0.25 -> 0.5\)"),
+        ("mel.log=log10", "mel.log: natural -> log10"),
+    ],
+)
+def test_a_teacher_of_another_run_gets_the_inputs_of_its_training(later, changed):
+    train_teachers(settings("first", FOLD, "mel.normalise=global"))
+    config = settings("run", FOLD, "run.teacher_run=first", "mel.normalise=global", later)
+    if "log10" in later:
+        write_moved(config, "audio")
+    refused(config, f"first/teacher/seed_0/fold_1 was trained with other settings .*{changed}")
+
+
+def test_a_teacher_of_another_run_may_have_other_training_settings():
+    train_teachers(settings("first", FOLD))
+    train_students(settings("run", FOLD, "run.teacher_run=first", "teacher.epochs=2"))
+
+
+def test_a_teacher_that_was_trained_on_the_test_clips_is_refused():
+    train_teachers(settings("first", FOLD))
+    config = settings("run", FOLD, "run.teacher_run=first", "data.root=other")
+    write_moved(config, "audio")
+    message = r"teacher/seed_0/fold_1 was trained on 4 of the 4 test clips \(fold 1\).*'4.wav'"
+    refused(config, message)
+
+
+def test_other_recordings_of_the_same_names_are_a_warning(capsys):
+    train_teachers(settings("first", FOLD))
+    config = settings("run", FOLD, "run.teacher_run=first", "data.root=other")
+    write_moved(config, "other")
+    train_students(config)
+    assert "with the names of 4 of the 4 test clips (fold 1)" in capsys.readouterr().err
+
+
+def test_initial_weights_of_another_fold_are_refused():
+    train_teachers(settings("first", FOLD))
+    with pytest.raises(UserError, match=r"fold_1 was trained on 4 of the 4 test clips \(fold 2\)"):
+        train_teachers(settings("second", "teacher.init=runs/first/teacher"))
+
+
+def test_initial_weights_of_other_clips_are_used_in_every_fold(capsys):
+    config = settings("first", FOLD, "data.root=other")
+    write_moved(config, "other")
+    for name in IDS:
+        Path("other", name).unlink()
+    train_teachers(config)
+    train_teachers(settings("second", "teacher.init=runs/first/teacher"))
+    assert "warning" in capsys.readouterr().err
+
+
+def test_initial_weights_that_are_not_trained_get_the_inputs_of_their_training():
+    train_teachers(settings("first", FOLD))
+    used = (FOLD, "teacher.init=runs/first/teacher", "teacher.epochs=0")
+    config = settings("second", *used, "mel.mel_min_hz=200")
+    write_moved(config, "other")
+    with pytest.raises(UserError, match=r"other settings \(mel.mel_min_hz: 125.0 -> 200.0"):
+        train_teachers(config)
+    train_teachers(settings("third", *used))

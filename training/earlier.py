@@ -1,0 +1,148 @@
+"""What a training requires of an earlier one that it starts from or is distilled from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config import Mel, UserError, to_text
+from data.checksums import read_record
+from data.features.mel_cache import MelCache, front_end_fields
+from data.tables.clips import ClipTable
+from data.tables.splits import split_clips
+from models.own import code_fingerprint
+from models.stored import read_description
+from training.checks import model_options
+from training.distributed import rank
+from training.fold import FoldData
+from training.run_folder import METRICS, differences
+
+
+def check_teacher(fold: FoldData, weights: Path, own: Mapping[str, str] | None) -> None:
+    """Raises UserError for a teacher that would get other inputs, or be another model, than in its
+    training, and for one that was trained on test clips of the fold.
+
+    `own`: the settings of this run's teacher now, which are to be those that it was trained with.
+    """
+    check_same_clips(fold, weights.parent)
+    if own:
+        trained = read_record(weights.with_name(METRICS), "")["settings"]
+        refuse_changes(weights.parent, trained, own)
+    else:
+        check_same_inputs(fold, weights, "teacher")
+        check_unseen(fold, weights.parent)
+
+
+def refuse_changes(folder: Path, then: Mapping[str, str], now: Mapping[str, str]) -> None:
+    if changed := differences(then, now):
+        raise UserError(
+            f"{folder} was trained with other settings ({changed}): set them as they were, or "
+            "train it again, with another [run] NAME or with --overwrite"
+        )
+
+
+def check_same_clips(fold: FoldData, folder: Path) -> None:
+    """Raises UserError where the recordings or labels were replaced since a teacher was trained."""
+    recorded = read_record(folder / METRICS, "")["settings"]
+    trained = recorded.get("features.teacher", ""), recorded.get("clips")
+    features = fold.features["teacher"]
+    if trained[0].startswith(features.cache.folder.name) and trained != (
+        features_by_content(fold, "teacher"),
+        features.cache.files["clips.csv"],
+    ):
+        raise UserError(
+            f"{folder} was trained on other recordings or labels than {features.cache.folder} "
+            "contains now: run train_teacher.py again, with another [run] NAME or with --overwrite"
+        )
+
+
+def features_by_content(fold: FoldData, name: str) -> str:
+    """`<cache> <fingerprint>`, also of the recordings that training crops."""
+    features = fold.features[name]
+    caches = [one.cache for one in (features, features.recordings) if one]
+    return " ".join([caches[0].folder.name, *(c.fingerprints()["shards"] for c in caches)])
+
+
+def check_same_inputs(fold: FoldData, weights: Path, role: str) -> None:
+    """Raises UserError where weights that are used as they are, as those of `role`, were trained
+    with another model or front end.
+    """
+    described, features, model = (
+        read_description(weights),
+        fold.features[role],
+        getattr(fold.config, role).model,
+    )
+    recorded = read_record(weights.with_name(METRICS), "")["settings"]
+    code = recorded.get("code.teacher", recorded.get("code.student", ""))
+    then = inputs(described.model, code, described.options, described.front_end)
+    options, mel = model_options(fold.config, role), fold.config.mel_of(role)
+    now = inputs(model, code_fingerprint(model), options, mel)
+    for name in ("mean", "std"):
+        trained, found = getattr(described, name), getattr(features, name).tolist()
+        if not np.allclose(trained, found, rtol=1e-4, atol=1e-6):
+            then[f"{name} of the features"] = f"{trained[0]:.4g}"
+            now[f"{name} of the features"] = f"{found[0]:.4g}"
+    refuse_changes(weights.parent, then, now)
+
+
+def inputs(model: str, code: str, options: dict[str, Any], mel: Mel) -> dict[str, str]:
+    """All that decides what a model computes from a clip, beside its weights, as flat text."""
+    stored = json.loads(json.dumps(options))
+    return {
+        "model": model,
+        "code of the model": code,
+        **{f"option {key}": json.dumps(value) for key, value in stored.items()},
+        **{f"mel.{key}": to_text(value) for key, value in front_end_fields(mel).items()},
+    }
+
+
+def check_unseen(fold: FoldData, folder: Path) -> None:
+    """Raises UserError where test clips of the fold are training clips of a finished training.
+
+    Clips of another table that have the same names, but not the same files, are a warning.
+    """
+    record = read_record(folder / METRICS, "")
+    settings, data = record["settings"], fold.config.data
+    number, protocol = record["fold"], settings["data.protocol"]
+    same_table = settings["clips"] in {f.cache.files["clips.csv"] for f in fold.features.values()}
+    if same_table and (number, protocol) == (fold.number, data.protocol):
+        return
+    table = fold.experiment.table if same_table else table_of(record)
+    if table is None:
+        return
+    trained = table.take(
+        split_clips(table, number, protocol, float(settings["data.hold_out"])).train
+    )
+    test = fold.table.take(fold.split.test)
+    rows = trained.rows_of(test.ids)
+    if not (rows >= 0).any():
+        return
+    seen = np.flatnonzero(rows >= 0)
+    same = test.columns["path"][seen] == trained.columns["path"][rows[seen]]
+    of_all = f"{len(seen)} of the {len(test)} test clips ({fold.split.test_name})"
+    first = f"the first is {str(test.ids[seen[0]])!r}"
+    if same.any():
+        raise UserError(f"{folder} was trained on {of_all}, {first}: use a training of this fold")
+    if rank() == 0:
+        print(
+            f"warning: {folder} was trained on clips with the names of {of_all}, {first}; are "
+            "they the same recordings?",
+            file=sys.stderr,
+        )
+
+
+def table_of(record: dict[str, Any]) -> ClipTable | None:
+    """The clips of a finished training, where their features are still there."""
+    settings = record["settings"]
+    role = "student" if record["role"].startswith("student") else "teacher"
+    name = settings[f"features.{role}"].partition(" ")[0]
+    try:
+        cache = MelCache.open(Path("features", settings["data.dataset"], name))
+    except UserError:
+        return None
+    return cache.table if cache.files["clips.csv"] == settings["clips"] else None
