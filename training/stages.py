@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -21,6 +22,7 @@ from training.experiment import Experiment
 from training.fold import FoldData
 from training.loggers.chosen import check_installed
 from training.missing import check_teachers
+from training.outdated import outdated
 from training.plan import Training, run_trainings, student_trainings, teacher_trainings
 from training.preparation import open_folds
 from training.progress import Counter
@@ -92,6 +94,9 @@ def train_students(
                 for training in student_trainings(config, seed, fold.number):
                     train(fold, training, overwrite, counter)
                 combine(fold, seed, students_too=True)
+    if rank() == 0:
+        for line in outdated(folds):
+            print(f"warning: {line}", file=sys.stderr)
     return experiment
 
 

@@ -107,3 +107,15 @@ def test_initial_weights_that_are_not_trained_get_the_inputs_of_their_training()
     with pytest.raises(UserError, match=r"other settings \(mel.mel_min_hz: 125.0 -> 200.0"):
         train_teachers(config)
     train_teachers(settings("third", *used))
+
+
+def test_a_student_of_a_replaced_teacher_is_named_beside_the_table(capsys):
+    train_teachers(settings("run", FOLD))
+    train_students(settings("run", FOLD))
+    assert "not comparable" not in capsys.readouterr().err
+    labels_only = (FOLD, "teacher.epochs=2", "distillation.variants=ce")
+    train_teachers(settings("run", *labels_only), overwrite=True)
+    train_students(settings("run", *labels_only))
+    printed = capsys.readouterr().err
+    assert "runs/run/student/ce+kd is in the table, but not comparable (" in printed
+    assert "teacher weights: " in printed
