@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from config import Config, ConfigError, Matrix, RoleSettings, links, load, run_script, script_parser
+from config.pretrained import PRETRAINED
 
 Section = TypeVar("Section", bound=RoleSettings)
 
@@ -76,27 +77,39 @@ def settings_of(
     """The run in which the last model of `path` is distilled from the one before it, or trained on
     labels only.
 
-    The teacher is the last model of an earlier run, without further training.
+    The teacher is the last model of an earlier run as it was trained there: whatever its own INIT
+    and classifier, it is loaded with all weights and not trained further.
     """
     *earlier, last = path
-    fixed = [f"run.name={run_name(config, path)}"]
     models = {"teacher": earlier[-1], "student": last} if earlier else {"teacher": last}
-    if earlier:
-        role = f"student/{variant}" if len(earlier) > 1 else "teacher"
-        fixed += ["teacher.epochs=0", f"teacher.init=runs/{run_name(config, earlier)}/{role}"]
     words = [word for role, name in models.items() for word in config.matrix.overrides(name, role)]
-    settings = load(arguments.config, [*words, *arguments.set, *fixed])
     words += arguments.set
-    teacher = without_other_options(settings.teacher, "teacher", words)
+    settings = load(arguments.config, [*words, f"run.name={run_name(config, path)}"])
+    teacher = with_own_options(settings.teacher, "teacher", words)
     if not earlier:
         return replace(settings, teacher=teacher)
-    student = without_other_options(settings.student, "student", words)
+    trained = f"student/{variant}" if len(earlier) > 1 else "teacher"
+    teacher = replace(
+        teacher,
+        init=f"runs/{run_name(config, earlier)}/{trained}",
+        load_classifier=True,
+        epochs=0,
+        align_epochs=0,
+        head_fit="gradient",
+        head_c=RoleSettings().head_c,
+    )
+    student = with_own_options(settings.student, "student", words)
     return replace(settings, teacher=teacher, student=student)
 
 
-def without_other_options(section: Section, role: str, words: Sequence[str]) -> Section:
-    """The role's section without options that belong to another model."""
+def with_own_options(section: Section, role: str, words: Sequence[str]) -> Section:
+    """The role's section with the options of its model alone: those that its INIT brings, and those
+    of `words`.
+    """
+    named = PRETRAINED.get(section.init)
+    brought = {**named.options, **named.classifier_options} if named else {}
     own = {word.partition("=")[0].strip().lower() for word in words}
+    own |= {f"{role}.{key}" for key in brought}
     options = {key: text for key, text in section.options.items() if f"{role}.{key}" in own}
     return replace(section, options=options)
 

@@ -1,5 +1,7 @@
 """Each of two models is the teacher and the student of the other, by the script."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ import config
 import train_matrix
 from config import ConfigError, Matrix
 from tests.scripts import run, workplace
+from tests.training import tiny_runs
 
 MATRIX = """
 [matrix]
@@ -120,6 +123,62 @@ def test_a_dry_run_numbers_the_trainings_of_all_runs(trained):
     assert "training 20 of 20: student ce+kd seed 1: accuracy " in printed
 
 
+def main(text, *overrides):
+    """train_matrix.py in the process, in the working folder."""
+    Path("config.ini").write_text(text)
+    parser = config.script_parser("", ("--overwrite", ""), ("--dry-run", ""))
+    arguments = parser.parse_args([f"--set={one}" for one in overrides])
+    train_matrix.main(arguments, config.load(Path("config.ini"), overrides))
+
+
+@pytest.mark.parametrize(
+    "trained",
+    [
+        "INIT=runs/before-cnn/teacher LOAD_CLASSIFIER=no",
+        "ALIGN_EPOCHS=2",
+        "FREEZE=backbone HEAD_FIT=logistic_regression HEAD_C=0.5 EPOCHS=0 LEARNING_RATE=1e-4",
+    ],
+)
+def test_a_teacher_is_the_trained_model_whatever_its_training_was(tmp_path, monkeypatch, trained):
+    monkeypatch.chdir(tmp_path)
+    text = tiny_runs.CONFIG.replace("MODEL = dcase_small\nWIDTH_MULT = 0.25\n", "")
+    text = text.replace("NUM_BANDS = 8", "NUM_BANDS = 8\nNORMALISE = global")
+    tiny_runs.write_caches()
+    if "runs/before" in trained:
+        main(f"{text}[matrix]\nCNN = MODEL=dcase_small\n", "run.name=before", "data.folds=1")
+    models = f"[matrix]\nCNN = MODEL=dcase_small {trained}\nSMALL = MODEL=dcase_small\n"
+    text += f"{models}TEACHERS = cnn\nSTUDENTS = small\n"
+    main(text, "run.name=m", "data.folds=1")
+    file = "teacher/seed_0/fold_1/predictions.csv"
+    alone, teacher = (pd.read_csv(f"runs/{name}/{file}") for name in ("m-cnn", "m-cnn-small"))
+    assert teacher.equals(alone)
+
+
+def settings_of(text, *path):
+    Path("config.ini").write_text(text)
+    arguments = config.script_parser("").parse_args([])
+    return train_matrix.settings_of(path, config.load(Path("config.ini")), "ce+kd", arguments)
+
+
+@pytest.mark.parametrize(("further", "frames"), [("", "96"), ("LOAD_CLASSIFIER=no", None)])
+def test_the_options_that_init_brings_stay(tmp_path, monkeypatch, further, frames):
+    monkeypatch.chdir(tmp_path)
+    models = f"[matrix]\nYAMNET = INIT=yamnet EPOCHS=0 {further}\nCNN = MODEL=dcase_small\n"
+    text = f"[data]\nDATASET = esc50\n[teacher]\nDEPTH = 3\n[student]\nDEPTH = 3\n{models}"
+    alone = settings_of(text, "yamnet").teacher
+    sections = {
+        "as teacher": settings_of(text, "yamnet", "cnn").teacher,
+        "as student": settings_of(text, "cnn", "yamnet").student,
+        "of a chain": settings_of(text, "cnn", "yamnet", "cnn").teacher,
+    }
+    assert alone.options.get("patch_frames") == frames
+    assert alone.options.keys() >= {"activation", "batch_norm", "width_mult"}
+    assert "depth" not in alone.options, "of another model"
+    for name, section in sections.items():
+        assert section.options == alone.options, name
+    assert settings_of(text, "cnn", "yamnet", "cnn").student.options == {}
+
+
 def test_a_path_comes_after_its_beginning():
     matrix = Matrix(options={"a": "MODEL=ast", "b": "MODEL=ast"}, students=("b",), chains=("b>a",))
     assert train_matrix.paths(matrix) == [("a",), ("b",), ("a", "b"), ("b", "a"), ("b", "b")]
@@ -137,7 +196,5 @@ def test_a_path_comes_after_its_beginning():
 )
 def test_wrong_settings_are_named(tmp_path, monkeypatch, text, message):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "config.ini").write_text(text)
-    parser = config.script_parser("", ("--overwrite", ""), ("--dry-run", ""))
     with pytest.raises(ConfigError, match=message):
-        train_matrix.main(parser.parse_args([]), config.load(tmp_path / "config.ini"))
+        main(text)
