@@ -47,6 +47,9 @@ class Ensembles:
                 if not member or not 0 < float(member[1] or 1) <= LIMIT:
                     wanted = f"found {part!r}, expected a system and its weight: 2 * student/ce+kd"
                     raise ConfigError(f"[ensembles] {name}", wanted)
+                if member[2] in found[name]:
+                    twice = f"found {member[2]!r} twice; give it a weight, such as 2 * {member[2]}"
+                    raise ConfigError(f"[ensembles] {name}", twice)
                 found[name][member[2]] = float(member[1] or 1)
             trained = [member for member in found[name] if not member.endswith(".safetensors")]
             if len({member.endswith("@seeds") for member in trained}) > 1:

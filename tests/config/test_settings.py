@@ -26,7 +26,9 @@ items = lines.filter(lambda text: text and "," not in text)
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 
 
-members = st.lists(st.sampled_from(["teacher", "2 * student/ce+kd", "runs/a/b"]), min_size=1)
+members = st.lists(
+    st.sampled_from(["teacher", "2 * student/ce+kd", "runs/a/b"]), min_size=1, unique=True
+)
 
 
 members = members.map(", ".join)

@@ -48,6 +48,10 @@ def test_teachers_of_another_run_are_members(tmp_path):
         ({"a": "0 * teacher"}, "found '0 \\* teacher'"),
         ({"a": "two teacher"}, "found 'two teacher'"),
         ({"specialist_1": "teacher"}, "is the name of a role"),
+        (
+            {"a": "teacher, student/kd, 2 * teacher"},
+            r"\[ensembles\] a: found 'teacher' twice; give it a weight, such as 2 \* teacher",
+        ),
         ({"a": "teacher@seeds, student/kd"}, "expected @seeds behind every member or none"),
     ],
 )
