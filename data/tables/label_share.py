@@ -1,6 +1,7 @@
 """Training on a share of the labels, as if the other clips had none."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def with_label_share(table: ClipTable, rows: np.ndarray, share: float, seed: int
     order = np.random.default_rng(seed).permutation(rows)
     strongest = table.targets[order].argmax(axis=1)
     kept = [
-        of_class[: math.ceil(share * len(of_class))]
+        of_class[: kept_clips(share, len(of_class))]
         for of_class in (order[strongest == one] for one in np.unique(strongest))
     ]
     hidden = np.setdiff1d(rows, np.concatenate(kept))
@@ -32,3 +33,8 @@ def with_label_share(table: ClipTable, rows: np.ndarray, share: float, seed: int
     targets.eliminate_zeros()
     columns = {**table.columns, "labelled": Column.of(labelled)}
     return ClipTable(columns, Targets(targets), table.classes, table.task)
+
+
+def kept_clips(share: float, clips: int) -> int:
+    """Rounded up, of the share as it is written: in floats, 0.07 x 100 is above 7."""
+    return math.ceil(Fraction(str(share)) * clips)
