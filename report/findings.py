@@ -22,7 +22,7 @@ class Finding(NamedTuple):
     """The statement that a difference is above zero, and its test.
 
     `difference` is the mean over seeds and folds of the mean over `cells`; p is of the signed-rank
-    test over seeds and folds.
+    test over seeds and folds, those `pairs` that all compared cells have.
     """
 
     statement: str
@@ -51,8 +51,7 @@ def findings(scores: Mapping[str, pd.Series], families: Mapping[str, str]) -> li
 
     def add(statement: str, differences: Iterable[pd.Series]) -> None:
         each = list(differences)
-        if each:
-            mean = mean_of(each)
+        if each and len(mean := mean_of(each)):
             p = signed_rank(mean).p
             found.append(Finding(statement, mean.mean(), mean.std(), len(mean), p, len(each)))
 
@@ -108,8 +107,8 @@ def students_of(cells: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def mean_of(each: Iterable[pd.Series]) -> pd.Series:
-    """By seed and fold."""
-    return pd.concat(list(each), axis=1).mean(axis=1)
+    """By seed and fold, those that all have."""
+    return pd.concat(list(each), axis=1).dropna().mean(axis=1)
 
 
 def mean_student(
@@ -143,7 +142,8 @@ def weaker(
     for student, kind in product(students_of(cells), sorted(set(families.values()))):
         teachers = [t for t, s in cells if s == student and families[t] == kind]
         if len(teachers) > 1:
-            ordered = sorted(teachers, key=lambda name: scores[name].mean())
+            alone = pd.concat([scores[name] for name in teachers], axis=1, keys=teachers).dropna()
+            ordered = sorted(teachers, key=lambda name: alone[name].mean())
             yield mean_student(scores, student, ordered[:1]) - mean_student(
                 scores, student, ordered[-1:]
             )

@@ -134,10 +134,11 @@ def families_of(results: pd.DataFrame) -> dict[str, str]:
 
 
 def title(matrix: MatrixResults) -> str:
-    pairs = len(next(iter(matrix.scores.values())))
+    pairs = sorted({one.pairs for one in matrix.gains}) or [0]
+    n = str(pairs[0]) if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
     return (
         f"{matrix.metric}, and the gain of the last over itself alone, paired by seed and fold, "
-        f"n = {pairs}; {NAME}"
+        f"n = {n}; {NAME}"
     )
 
 

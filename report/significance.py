@@ -24,12 +24,13 @@ def signed_rank(differences: ArrayLike) -> SignedRank:
               p = P\left(\lvert W - \tfrac12 \textstyle\sum R \rvert \ge \text{observed}\right)
 
     R are the ranks of the absolute differences other than 0; equal ones share their mean rank. The
-    distribution of W over all 2^n signs is exact. (With n = 3, p is at least 0.25.)
+    distribution of W over all 2^n signs is exact. (With n = 3, p is at least 0.25.) NaN is no pair.
 
     Source: Wilcoxon, Biometrics Bulletin 1, 1945.
     Shapes: (pairs,), one difference per seed and fold.
     """
     found = np.asarray(differences, np.float64)
+    found = found[~np.isnan(found)]
     moved = found[np.abs(found) > 1e-12]  # the rest differ by rounding only
     if not moved.size:
         return SignedRank(len(found), math.nan)
@@ -69,8 +70,8 @@ def in_words(test: SignedRank, adjusted: float = math.nan) -> str:
     """`p = 0.031, n = 15`, or why there is no p; `p = 0.031 (Holm: p = 0.062), n = 15` with
     the p `adjusted` for several tests.
     """
-    if test.pairs == 1:
-        return "n = 1, not tested"
+    if test.pairs < 2:
+        return f"n = {test.pairs}, not tested"
     if np.isnan(test.p):
         return f"no difference, n = {test.pairs}"
     together = "" if math.isnan(adjusted) else f" (Holm: {p_in_words(adjusted)})"

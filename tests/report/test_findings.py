@@ -73,3 +73,27 @@ def test_what_chance_could_give_is_undecided():
 
 def test_statements_without_cells_are_left_out():
     assert findings({"b0": MATRIX["b0"]}, FAMILIES) == []
+
+
+def by_statement(scores, families=FAMILIES):
+    return {finding.statement[0]: finding for finding in findings(scores, families)}
+
+
+def test_only_seeds_and_folds_of_all_compared_cells_count():
+    """b2 was added to the matrix with the first two seeds and folds alone."""
+    matrix = {"ast": scores(0.6), "b0": scores(0.7), "b2": scores(0.8).iloc[:2]}
+    matrix |= {"b0 > ast": scores(0.62, 0.002), "b2 > ast": scores(0.5, 0.002).iloc[:2]}
+    found = by_statement(matrix)
+    assert found["1"].difference == pytest.approx((0.02 - 0.10) / 2 + 0.0005)
+    assert (found["1"].pairs, found["1"].cells, found["1"].p) == (2, 2, 0.5)
+    assert (found["2"].pairs, found["3"].pairs) == (2, 2)
+    matrix["b2 > ast"] = matrix["b2 > ast"].iloc[:0]
+    assert by_statement(matrix) == {}, "no seed and fold that all cells have"
+
+
+def test_teachers_are_compared_on_the_same_seeds_and_folds():
+    """b2 is the better one wherever both were trained."""
+    alone = scores(0.60, 0.1)  # 0.60, 0.70 ... 1.10
+    matrix = {"ast": scores(0.5), "b0": alone, "b2": alone.iloc[:2] + 0.05}
+    matrix |= {"b0 > ast": scores(0.62, 0.002), "b2 > ast": scores(0.5, 0.002)}
+    assert by_statement(matrix)["3"].difference == pytest.approx(0.12)

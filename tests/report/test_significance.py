@@ -52,6 +52,12 @@ def test_no_difference_is_no_test():
     assert in_words(signed_rank([0.3])) == "n = 1, not tested"
 
 
+def test_missing_scores_are_no_pairs():
+    assert signed_rank([0.1, math.nan, 0.2]) == signed_rank([0.1, 0.2])
+    assert signed_rank([0.1, math.nan, 0.2]).pairs == 2
+    assert in_words(signed_rank([math.nan])) == "n = 0, not tested"
+
+
 def test_holm_by_hand():
     # 0.01 x 3, 0.02 x 2, 0.04 x 1 but no lower than the one before; NaN is no test
     assert holm([0.04, 0.01, math.nan, 0.02]) == pytest.approx(
