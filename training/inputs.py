@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from config import ConfigError, RoleSettings, UserError
+from config import Config, ConfigError, RoleSettings, UserError
 from data.loading.batches import Batches
 from data.loading.replay import Replay
 from data.loading.sampling import Balanced, HalfAndHalf, Repeated, Sampler
 from training.distributed import rank, world
 from training.fold import FoldData
-from training.role import Role
+from training.role import TEACHER, Role
 from training.role_settings import settings_of
 
 MAX_POS_WEIGHT = 100.0  # of POS_WEIGHT = balanced
@@ -33,8 +33,7 @@ def build_batches(
     """The training clips with the features of each of `inputs`, in batches of the role's size.
 
     Where a `pair` of classes is given, half of each batch are clips of these. With `labelled_only`,
-    a student has each labelled clip several times in an epoch that lacks others: its epochs are as
-    long as those of distillation. Raises UserError for no clips.
+    an epoch may repeat clips, see `repeats_labelled`. Raises UserError for no clips.
     """
     settings = settings_of(fold.config, role, seed, fold.number)
     batch_size = settings.batch_size
@@ -49,13 +48,15 @@ def build_batches(
     elif len(fold.labelled(rows)) < len(rows):
         labelled = torch.as_tensor(fold.table.labelled, device=fold.device)
     clips: np.ndarray | Sampler = rows
-    if role.name == "student" and 0 < len(rows) < len(fold.split.train):
-        clips = Repeated(rows, len(fold.split.train))
+    epoch_clips = len(fold.split.train) if repeats_labelled(fold.config, role) else len(rows)
+    if 0 < len(rows) < epoch_clips:
+        clips = Repeated(rows, epoch_clips)
     if pair:
         in_pair = np.isin(fold.labels(rows), pair)
         clips = HalfAndHalf(rows[in_pair], rows[~in_pair], batch_size)
     elif settings.sampling == "balanced":
-        clips = Balanced(rows, fold.table.targets.take(rows), settings.epoch_clips)
+        targets = fold.table.targets.take(rows)
+        clips = Balanced(rows, targets, settings.epoch_clips or epoch_clips)
     augmented = experiment.is_augmented(role.name)
     return Batches(
         {name: fold.features[name] for name in inputs},
@@ -69,6 +70,13 @@ def build_batches(
         rank=rank(),
         world=world(),
     )
+
+
+def repeats_labelled(config: Config, role: Role) -> bool:
+    """Whether epochs of labels alone are as long as those of distillation, where other clips have
+    no labels: of students, and of the models of [matrix], which are compared with students.
+    """
+    return role.name == "student" or (role == TEACHER and bool(config.matrix.options))
 
 
 def positive_weight(fold: FoldData, settings: RoleSettings) -> Tensor | None:

@@ -22,6 +22,7 @@ from training.checks import model_options, teacher_weights
 from training.earlier import check_same_inputs, check_teacher, check_unseen, features_by_content
 from training.ensembles import ensemble_settings
 from training.fold import FoldData
+from training.inputs import repeats_labelled
 from training.label_enhancement import enhancement_settings
 from training.loop import Fitted
 from training.plan import Training
@@ -77,6 +78,10 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
                 check_same_inputs(fold, path, role.features)
     if folder := config.augment_of(role.name).impulse_responses:
         found["impulse responses"] = read_responses(Path(folder)).fingerprint()
+    if role == TEACHER and settings.epochs and repeats_labelled(config, role):
+        train = fold.split.train
+        if len(fold.labelled(train)) < len(train):
+            found["labelled clips"] = "repeated"
     if training.pair:
         found["pair"] = ", ".join(fold.table.classes[k] for k in training.pair)
     return found | {

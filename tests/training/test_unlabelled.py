@@ -75,6 +75,28 @@ def test_a_share_of_the_labels_is_used_and_students_have_as_many_clips_per_epoch
     assert set(rows) == set(kept.tolist())
 
 
+@pytest.mark.parametrize("sampling", ["shuffled", "balanced"])
+@pytest.mark.parametrize("role", [TEACHER, STUDENT], ids=str)
+def test_epochs_of_labels_alone_are_as_long_as_those_of_distillation(place, role, sampling):
+    """A model of a matrix is trained as a teacher, and compared with itself as a student."""
+    write_caches()
+    settings = "data.label_share=0.25", f"{role}.sampling={sampling}", f"{role}.batch_size=2"
+    found = opened(*settings, "matrix.cnn=MODEL=dcase_small")
+    train, kept = found.split.train, found.labelled(found.split.train)
+    batches = list(build_batches(found, role, 0, (str(role),), labelled_only=True).epoch(0))
+    rows = [row for batch in batches for row in batch.rows.tolist()]
+    assert len(batches) == len(build_batches(found, STUDENT, 0, ("student",)))
+    assert len(rows) == len(train)
+    assert set(rows) == set(kept.tolist())
+
+
+def test_the_epochs_of_a_teacher_become_longer_as_a_model_of_a_matrix(place):
+    write_caches(labelled=[0, 1, 4, 6])
+    train_teachers(settings("any", "data.folds=1"))
+    with pytest.raises(UserError, match="labelled clips: unset -> repeated"):
+        train_teachers(settings("any", "data.folds=1", "matrix.cnn=MODEL=dcase_small"))
+
+
 def test_fully_labelled_clips_have_batches_as_before(place):
     write_caches()
     assert next(build_batches(opened(), STUDENT, 0, ("student",)).epoch(0)).labelled is None
