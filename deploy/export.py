@@ -17,6 +17,7 @@ from torch import nn
 from config import UserError
 from data.atomic_write import write
 from data.tables.clips import ClipTable
+from data.tables.splits import units_of
 from deploy import litert_file, onnx_file, quantise
 from deploy.executorch_file import executorch_logits, executorch_program
 from deploy.full_model import FullModel
@@ -158,8 +159,8 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     remarks = notes(trained)
     if trained.quantised is not None and "int8" in models:
         remarks.append(agreement(trained, trained.quantised, logits["int8"]))
-    found = score_intervals(trained, logits) if evaluated["clips"] else {}
-    card = model_card(about | evaluated, rows, found, remarks)
+    found, sampled = score_intervals(trained, logits) if evaluated["clips"] else ({}, "")
+    card = model_card(about | evaluated | {"sampled": sampled}, rows, found, remarks)
     write(folder / "MODEL_CARD.md", card)
     files = [*(f"{name}.onnx" for name in models), "MODEL_CARD.md"]
     print("\n".join(["", *remarks, *(str(folder / name) for name in files)]))
@@ -277,18 +278,23 @@ def scores_of(trained: Trained, logits: np.ndarray) -> dict[str, float]:
 
 def score_intervals(
     trained: Trained, logits: Mapping[str, np.ndarray]
-) -> dict[str, bootstrap.Interval]:
-    """Of the main metric, by precision; empty where resampling would take too long."""
+) -> tuple[dict[str, bootstrap.Interval], str]:
+    """Of the main metric, by precision, and what was sampled, clips or groups of clips.
+
+    Empty where resampling would take too long, and where all clips are of one group.
+    """
     described, targets = trained.described, trained.table.targets[:]
+    groups = units_of(trained.table)
     systems = [
-        [bootstrap.Evaluated(0, probabilities(values, described.task), targets)]
+        [bootstrap.Evaluated(0, probabilities(values, described.task), targets, groups)]
         for values in logits.values()
     ]
-    if bootstrap.work(systems) > bootstrap.MAX_WORK:
-        return {}
+    if bootstrap.work(systems) > bootstrap.MAX_WORK or bootstrap.one_group(systems):
+        return {}, ""
     metric = METRICS[trained.metric].function
     found = bootstrap.intervals(systems, lambda p, t: metric(p, t, described.classes))
-    return dict(zip(logits, found, strict=True))
+    grouped = bootstrap.sampled(systems) == "groups"
+    return dict(zip(logits, found, strict=True)), "groups of clips" if grouped else "clips"
 
 
 def score_and_drop(

@@ -19,7 +19,10 @@ def model_card(
     intervals: Mapping[str, Interval],
     remarks: Sequence[str],
 ) -> str:
-    """`about` and `rows` as in budget.json, `intervals` of the main metric by precision."""
+    """`about` and `rows` as in budget.json, `intervals` of the main metric by precision.
+
+    `sampled` of `about`: "clips" or "groups of clips", of the intervals.
+    """
     least = about["least_samples"] / about["sample_rate"]
     length = f"any length from {least:g} s on" if about["any_length"] else "only this length"
     lines = [
@@ -70,5 +73,5 @@ def scores(
         table.append(f"| {name} | {score} | {low_high} |")
     evaluated = f"{about['clips']} clips of {about['split']}"
     if intervals:
-        evaluated += f"; percentile bootstrap over clips, {RESAMPLES} samples"
+        evaluated += f"; percentile bootstrap over {about['sampled']}, {RESAMPLES} samples"
     return [f"{evaluated}:", "", *table]

@@ -18,6 +18,7 @@ from data.checksums import check_files, read_record
 from data.datasets import build_dataset
 from data.features.mel_cache import MelCache, cache_folder
 from data.tables.clips import ClipTable
+from data.tables.splits import units_of
 from losses.mix import uses_teacher
 from metrics import METRICS
 from metrics.inputs import decisions
@@ -85,6 +86,7 @@ class Run:
         if not self.pictured:
             raise UserError(f"{folder / 'results.csv'}: no row of a teacher or a student")
         self._caches: dict[Path, MelCache] = {}
+        self._groups: dict[bytes, np.ndarray] = {}
 
     def _systems(self) -> list[System]:
         """The teacher, then the students from few losses to many, then all others."""
@@ -222,6 +224,13 @@ class Run:
         if folder not in self._caches:
             self._caches[folder] = MelCache.open(folder)
         return self._caches[folder]
+
+    def groups(self, rows: np.ndarray) -> np.ndarray:
+        """The number of the group or recording of each of these rows of `table`, (N,) int."""
+        key = rows.tobytes()
+        if key not in self._groups:
+            self._groups[key] = units_of(self.table, rows)
+        return self._groups[key]
 
     def features(self, role: str, row: int) -> np.ndarray:
         """The role's features of a row of `table`, the mean over channels: (T, F) float32."""

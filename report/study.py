@@ -26,12 +26,6 @@ NO_CHOICE = (
     "No trial is chosen: there are no validation scores, and test scores choose none. "
     "[data] HOLD_OUT above 0, or a validation split, gives some."
 )
-ABOUT_COMPARISONS = (
-    f"Test scores minus those of a reference, paired by seed and fold; {LEVEL:.0%} interval: "
-    "bootstrap over test clips; p: signed-rank test, adjusted for all rows (Holm); d: Cohen's d_z; "
-    f"r: rank biserial; seeds: still missing for a power of {POWER:.0%}, if the observed effect is "
-    "the true one"
-)
 EMPTY: dict[str, object] = dict.fromkeys(("validation", "validation_std", "test", "test_std"))
 
 
@@ -118,9 +112,20 @@ def remarks(systems: Sequence[TrialSystem], compared: Sequence[Comparison]) -> l
     if finished and not chosen(finished):
         lines += textwrap.wrap(NO_CHOICE, WIDTH)
     if compared:
-        about = textwrap.wrap(ABOUT_COMPARISONS, WIDTH)
+        about = textwrap.wrap(about_comparisons(compared), WIDTH)
         lines += ["", *about, fitted(comparison_rows(compared), WIDTH)]
     return ["", *lines] if lines else []
+
+
+def about_comparisons(compared: Sequence[Comparison]) -> str:
+    grouped = any(one.sampled == "groups" for one in compared)
+    clips = "groups of test clips" if grouped else "test clips"
+    return (
+        f"Test scores minus those of a reference, paired by seed and fold; {LEVEL:.0%} interval: "
+        f"bootstrap over {clips}; p: signed-rank test, adjusted for all rows (Holm); d: Cohen's "
+        f"d_z; r: rank biserial; seeds: still missing for a power of {POWER:.0%}, if the observed "
+        "effect is the true one"
+    )
 
 
 def comparison_rows(compared: Sequence[Comparison]) -> list[list[str]]:

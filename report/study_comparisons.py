@@ -11,7 +11,15 @@ import numpy as np
 
 from config import UserError
 from metrics import METRICS
-from metrics.bootstrap import MAX_WORK, RESAMPLES, Evaluated, percentiles, resampled, work
+from metrics.bootstrap import (
+    MAX_WORK,
+    RESAMPLES,
+    Evaluated,
+    percentiles,
+    resampled,
+    sampled,
+    work,
+)
 from report.effect import LEVEL as ALPHA
 from report.effect import cohens_d, rank_biserial, seeds_missing
 from report.run import Run
@@ -24,8 +32,8 @@ from report.table import fewest_losses, paired_gains
 class Comparison(NamedTuple):
     """The test scores of a system minus those of another, paired by seed and fold (n pairs).
 
-    low, high: bootstrap interval over test clips; p_holm: adjusted for all comparisons; seeds: to
-    train beyond the present ones, see `report.effect`.
+    low, high: bootstrap interval over what is `sampled`, test "clips" or their "groups"; p_holm:
+    adjusted for all comparisons; seeds: to train beyond the present ones, see `report.effect`.
     """
 
     system: str
@@ -40,6 +48,7 @@ class Comparison(NamedTuple):
     cohens_d: float
     rank_biserial: float
     seeds_missing: float
+    sampled: str = "clips"
 
 
 def reference_pairs(
@@ -63,10 +72,10 @@ def comparisons(pairs: Sequence[tuple[TrialSystem, TrialSystem]]) -> list[Compar
     p_values = [signed_rank(one).p for one in gains]
     adjusted = holm(p_values)
     level = ALPHA / max(1, int(np.isfinite(p_values).sum()))
-    sampled = resamples(pairs)
+    scores = resamples(pairs)
     found = []
     for place, (first, second) in enumerate(pairs):
-        own = gains[place]
+        own, before, after = gains[place], scores.get(first.name), scores.get(second.name)
         seeds = max(1, own.index.get_level_values("seed").nunique())
         found.append(
             Comparison(
@@ -75,22 +84,26 @@ def comparisons(pairs: Sequence[tuple[TrialSystem, TrialSystem]]) -> list[Compar
                 len(own),
                 own.mean(),
                 own.std(),
-                *interval(sampled.get(first.name), sampled.get(second.name)),
+                *interval(before, after),
                 p_values[place],
                 float(adjusted[place]),
                 cohens_d(own),
                 rank_biserial(own),
                 seeds_missing(own, seeds, level),
+                after.sampled if after else "clips",
             )
         )
     return found
 
 
 class Resampled(NamedTuple):
-    """The scores of a system in all resamples, and the test labels, by which clips are paired."""
+    """The scores of a system in all resamples, the test labels and groups, by which clips are
+    paired, and what was sampled, clips or groups.
+    """
 
     scores: np.ndarray
     labels: tuple[bytes, ...]
+    sampled: str = "clips"
 
 
 def resamples(pairs: Sequence[tuple[TrialSystem, TrialSystem]]) -> dict[str, Resampled]:
@@ -108,13 +121,17 @@ def resamples(pairs: Sequence[tuple[TrialSystem, TrialSystem]]) -> dict[str, Res
         return {}
     if not found or work(list(found.values())) > MAX_WORK:
         return {}
-    sampled = {}
+    scored = {}
     for name, trainings in found.items():
         metric = metric_of(runs[systems[name].trial.run])
         (scores,) = resampled([trainings], metric, RESAMPLES)
-        labels = tuple(one.targets.tobytes() for one in trainings)
-        sampled[name] = Resampled(scores, labels)
-    return sampled
+        labels = tuple(
+            b"" if part is None else part.tobytes()
+            for one in trainings
+            for part in (one.targets, one.groups)
+        )
+        scored[name] = Resampled(scores, labels, sampled([trainings]))
+    return scored
 
 
 def metric_of(run: Run) -> Callable[[np.ndarray, np.ndarray], float]:

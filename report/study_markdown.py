@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from report.choice import BEST
-from report.study import ABOUT_COMPARISONS, comparison_rows
+from report.study import about_comparisons, comparison_rows
 from report.study_comparisons import Comparison
 from report.study_picture import by_difference, finished, names_of
 from report.table import as_markdown, spread_of
@@ -22,12 +22,12 @@ def study_markdown(scores: pd.DataFrame | None, compared: pd.DataFrame | None) -
 
 def comparisons_markdown(compared: pd.DataFrame, scores: pd.DataFrame | None) -> str:
     names = names_of([*compared["reference"], *compared["system"]], scores)
-    found = compared[list(Comparison._fields)].itertuples(index=False, name=None)
-    rows = [Comparison(*one) for one in found]
+    fields = [name for name in Comparison._fields if name in compared]  # `sampled` is a later one
+    rows = [Comparison(*one) for one in compared[fields].itertuples(index=False, name=None)]
     rows = [one._replace(system=names[one.system], reference=names[one.reference]) for one in rows]
     pairs = {one.n for one in rows}
     n = f"; n = {pairs.pop()}" if len(pairs) == 1 else ""
-    return f"{ABOUT_COMPARISONS}{n}:\n\n{as_markdown(comparison_rows(rows))}"
+    return f"{about_comparisons(rows)}{n}:\n\n{as_markdown(comparison_rows(rows))}"
 
 
 def scores_markdown(scores: pd.DataFrame) -> str:

@@ -189,7 +189,8 @@ def forest(compared: pd.DataFrame, scores: pd.DataFrame | None = None) -> str | 
     found = table[list(Difference._fields)].itertuples(index=False, name=None)
     rows = [Difference(*one) for one in found]
     labels = [names[row.system] for row in rows]
-    interval = f", and {LEVEL:.0%} interval over test clips" if table["low"].notna().any() else ""
+    clips = "groups of test clips" if "groups" in set(table.get("sampled", ())) else "test clips"
+    interval = f", and {LEVEL:.0%} interval over {clips}" if table["low"].notna().any() else ""
     about = f"difference{interval}\nfilled: p < {ALPHA}, signed-rank, adjusted (Holm)"
 
     def draw(axes: Axes) -> None:

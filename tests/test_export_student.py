@@ -157,7 +157,7 @@ def test_the_model_card_has_the_scores_of_the_budget(place):
         assert float(low) <= row["score"] <= float(high)
     assert card.startswith("# config ce seed 0\n\ndcase_small: ")
     assert "Licence of the recordings: the user's own recordings." in card
-    assert "12 clips of test; percentile bootstrap over clips, 200 samples:" in card
+    assert "12 clips of test; percentile bootstrap over groups of clips, 200 samples:" in card
     assert "- num_bands: 12\n" in card
 
 

@@ -99,16 +99,17 @@ def split_clips(
     return Split(train, validation, test, name, validation_name)
 
 
-def units_of(table: ClipTable) -> np.ndarray:
+def units_of(table: ClipTable, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
     """The number of each clip's group, (N,) int64: clips of one `group` or one recording are one.
 
-    Clips without a group are grouped by their recording. Groups are numbered by their names.
+    Clips without a group are grouped by their recording. Groups are numbered by their names. Of
+    some `rows`, only these are compared.
     """
-    groups, group = np.unique(table.columns["group"].raw(), return_inverse=True)
-    recording = numbered(table.columns["path"])
-    named = groups[group] != b""
-    nodes = len(table) + len(groups)
-    edges = recording[named], len(table) + group[named]
+    groups, group = np.unique(table.columns["group"].raw(rows), return_inverse=True)
+    recording = numbered(table.columns["path"].take(rows))
+    named, clips = groups[group] != b"", len(group)
+    nodes = clips + len(groups)
+    edges = recording[named], clips + group[named]
     graph = coo_array((np.ones(len(edges[0]), bool), edges), shape=(nodes, nodes))
     joined = connected_components(graph, directed=False)[1][recording]
     first = np.full(nodes, 2 * nodes)
@@ -117,10 +118,10 @@ def units_of(table: ClipTable) -> np.ndarray:
 
 
 def numbered(column: Column) -> np.ndarray:
-    """A number for each row of a column of texts, the same for the same text."""
-    if column.codes is not None:
+    """A number below that of rows for each row of a column of texts, the same for the same text."""
+    if column.codes is not None and len(column.values) <= len(column):
         return column.codes.astype(int)
-    return np.unique(column.values, return_inverse=True)[1]
+    return np.unique(column.raw(), return_inverse=True)[1]
 
 
 def hold_out_groups(table: ClipTable, rows: np.ndarray, share: float) -> np.ndarray:

@@ -9,11 +9,26 @@ import pandas as pd
 
 from config import UserError
 from metrics import METRICS
-from metrics.bootstrap import LEVEL, MAX_WORK, RESAMPLES, Evaluated, Interval, intervals, work
+from metrics.bootstrap import (
+    LEVEL,
+    MAX_WORK,
+    RESAMPLES,
+    Evaluated,
+    Interval,
+    intervals,
+    one_group,
+    sampled,
+    work,
+)
 from report.run import Run, System
 from report.section import Cell, Section, Table, Text
 from report.significance import NAME, all_in_words, in_words, signed_rank
 from report.table import Row, gain, gain_title, paired_gains, spread, system_rows, title, with_unit
+
+SAMPLED = {
+    "clips": "test clips",
+    "groups": "groups of the test clips (recordings, places or sensors, whose clips are alike)",
+}
 
 
 def section(runs: Sequence[Run]) -> Section:
@@ -78,17 +93,20 @@ def bootstrap(run: Run) -> tuple[dict[tuple[str, str, str], Interval], str]:
     """The interval of each system by role, variant and model, and a sentence about them."""
     try:
         evaluated = {system: evaluations(run, system) for system in run.systems}
-        if work(list(evaluated.values())) > MAX_WORK:
+        systems = list(evaluated.values())
+        if work(systems) > MAX_WORK:
             return {}, "No intervals: resampling so many predictions would take too long."
+        if one_group(systems):
+            return {}, "No intervals: the test clips of a fold are all of one group."
         metric, classes = METRICS[run.metric].function, run.table.classes
     except UserError as error:
         return {}, f"No intervals: {error}."
-    found = intervals(list(evaluated.values()), lambda p, t: metric(p, t, classes))
+    found = intervals(systems, lambda p, t: metric(p, t, classes))
     within = " within each fold" if len(run.folds) > 1 else ""
     text = (
         f"The {LEVEL:.0%} interval is a percentile bootstrap of the mean score: {RESAMPLES} "
-        f"samples of the test clips, with replacement{within}, the same for all systems; it shows "
-        "what other test clips could change, not what other seeds could."
+        f"samples of the {SAMPLED[sampled(systems)]}, with replacement{within}, the same for all "
+        "systems; it shows what other test clips could change, not what other seeds could."
     )
     keys = [(system.role, system.variant, system.model) for system in evaluated]
     return dict(zip(keys, found, strict=True)), text
@@ -100,7 +118,8 @@ def evaluations(run: Run, system: System) -> list[Evaluated]:
     for seed, fold in run.scores(system)[["seed", "fold"]].itertuples(index=False):
         rows, probabilities, targets = run.predictions(system, seed, [fold])
         order = rows.argsort()
-        found.append(Evaluated(fold, probabilities[order], targets[order]))
+        groups = run.groups(rows[order])
+        found.append(Evaluated(fold, probabilities[order], targets[order], groups))
     return found
 
 

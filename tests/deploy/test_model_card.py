@@ -2,7 +2,7 @@ from deploy.model_card import model_card
 from metrics.bootstrap import Interval
 from tests.deploy.stand_in import DESCRIPTION
 
-ABOUT = DESCRIPTION | {"metric": "micro_auprc", "clips": 7}
+ABOUT = DESCRIPTION | {"metric": "micro_auprc", "clips": 7, "sampled": "groups of clips"}
 ROWS = [{"precision": "float32", "score": 0.75}, {"precision": "int8"}]
 
 
@@ -12,6 +12,7 @@ def test_a_card_lists_scores_and_limits():
     assert "Waveforms of 0.5 s (any length from 0.0005 s on) at 8000 Hz" in card
     assert "Data set: levels. Licence of the recordings: made here." in card
     assert "| float32 | 0.7500 | 0.5000 to 1.0000 |\n| int8 | undefined | - |" in card
+    assert "7 clips of test; percentile bootstrap over groups of clips, 200 samples:" in card
     assert "Classes are tagged independently" in card
     assert card.endswith("- A remark.\n")
 

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from metrics.bootstrap import Evaluated, Interval, intervals, percentiles, resampled
+from metrics.bootstrap import Evaluated, Interval, intervals, percentiles, resampled, sampled
 from metrics.scenes import accuracy
 
 
-def evaluated(correct, fold=0):
+def evaluated(correct, fold=0, groups=None):
     """Two classes; `correct` says of each clip whether its class has the higher probability."""
     targets = np.tile([True, False], (len(correct), 1))
     probabilities = np.where(np.array(correct)[:, None], [0.9, 0.1], [0.1, 0.9])
-    return Evaluated(fold, probabilities, targets)
+    return Evaluated(fold, probabilities, targets, None if groups is None else np.array(groups))
 
 
 def test_two_clips_by_hand():
@@ -27,6 +27,48 @@ def test_accuracy_follows_the_binomial_distribution():
     (found,) = intervals([[evaluated([1] * 5 + [0] * 5)]], accuracy, resamples=2000)
     assert found == pytest.approx((0.2, 0.8))
     assert found == pytest.approx(binom.ppf([0.025, 0.975], 10, 0.5) / 10)
+
+
+def test_groups_of_other_sizes_by_hand():
+    # A recording of three right clips and one of a wrong clip: both, twice the first or the second.
+    (values,) = resampled([[evaluated([1, 1, 0, 1], groups=[7, 7, 2, 7])]], accuracy)
+    assert set(values) == {0.0, 0.75, 1.0}
+
+
+def test_alike_clips_of_a_recording_count_as_one():
+    correct, groups = np.repeat([1] * 5 + [0] * 5, 4), np.repeat(np.arange(10), 4)
+    order = np.random.default_rng(1).permutation(40)
+    grouped = [[evaluated(correct[order], groups=groups[order])]]
+    (found,) = intervals(grouped, accuracy, resamples=2000)
+    assert found == pytest.approx(binom.ppf([0.025, 0.975], 10, 0.5) / 10)
+    assert sampled(grouped) == "groups"
+
+
+def test_groups_of_one_clip_are_clips():
+    correct = [1, 0, 1, 1, 0, 0]
+    alone, grouped = [[evaluated(correct)]], [[evaluated(correct, groups=[3, 1, 5, 0, 4, 2])]]
+    assert (resampled(alone, accuracy) == resampled(grouped, accuracy)).all()
+    assert sampled(grouped) == sampled(alone) == "clips"
+
+
+def test_one_group_has_no_interval():
+    fold = evaluated([1, 0], 1, groups=[4, 4])
+    assert np.isnan(intervals([[fold, evaluated([1, 0], 2)]], accuracy)).all()
+    assert np.isnan(intervals([[evaluated([1])]], accuracy)).all()
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=12).filter(lambda g: len(set(g)) > 1))
+def test_all_clips_of_each_sampled_group_are_evaluated(groups):
+    rows = np.arange(len(groups))[:, None]
+    one = Evaluated(0, rows, rows, np.array(groups))
+    seen = []
+    resampled([[one]], lambda p, t: seen.append(p[:, 0].tolist()) or 0.0, 20)
+    for found in seen:
+        counts = np.bincount(found, minlength=len(groups))
+        of_groups = {g: {counts[n] for n in range(len(groups)) if groups[n] == g} for g in groups}
+        assert all(len(times) == 1 for times in of_groups.values())
+        if len(set(groups)) < len(groups):
+            assert sum(min(times) for times in of_groups.values()) == len(of_groups)
 
 
 def test_clips_are_resampled_within_folds():

@@ -336,10 +336,19 @@ def test_intervals_contain_their_scores(scenes):
     with contextlib.chdir(scenes):
         run = Run(RUN)
         found, about = scores.bootstrap(run)
+        assert "samples of the groups of the test clips (recordings, " in about
         assert "with replacement within each fold" in about
         for system in run.systems:
             low, high = found[system.role, system.variant, system.model]
             assert low <= run.scores(system)["value"].mean() <= high
+
+
+def test_one_group_in_a_fold_has_no_interval(scenes, monkeypatch):
+    monkeypatch.setattr(Run, "groups", lambda run, rows: np.zeros(len(rows), int))
+    with contextlib.chdir(scenes):
+        found, about = scores.bootstrap(Run(RUN))
+    assert not found
+    assert about == "No intervals: the test clips of a fold are all of one group."
 
 
 def test_without_features_there_are_no_intervals(copy):

@@ -61,6 +61,8 @@ def test_a_finished_run_is_a_trial(copy, monkeypatch):
         assert row["test_std"] == pytest.approx(scores.std())
     compared = pd.read_csv("runs/study/comparisons.csv")
     assert list(compared["reference"]) == ["1 ce"] * 2
+    assert set(compared["sampled"]) == {"groups"}
+    assert "bootstrap over groups of test clips" in " ".join(text.split())
     assert (compared["low"] <= compared["difference"]).all()
     assert (compared["difference"] <= compared["high"]).all()
     drawn = study_picture(read(Path("runs/study/study.csv")), compared)

@@ -188,6 +188,20 @@ def test_clips_are_one_group_if_a_chain_of_groups_and_recordings_joins_them(memb
     assert sorted(set(found.tolist())) == list(range(max(found) + 1))
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from("pqr")), min_size=1),
+    st.data(),
+)
+def test_groups_of_some_clips_are_those_of_a_table_of_these(members, data):
+    rows = sorted(data.draw(st.sets(st.sampled_from(range(len(members))), min_size=1)))
+    table, alone = (
+        recordings_of([("train", *one) for one in chosen])
+        for chosen in (members, [members[row] for row in rows])
+    )
+    assert units_of(table, np.array(rows)).tolist() == units_of(alone).tolist()
+    assert units_of(table.take(np.array(rows))).tolist() == units_of(alone).tolist()
+
+
 @given(st.lists(st.sampled_from(["b", "c", "a", "ab"]), min_size=1))
 def test_groups_without_common_recordings_are_numbered_by_name(groups):
     table = recordings_of([("train", group, f"{n}.wav") for n, group in enumerate(groups)])
