@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from config import flat_items
 from data.augment import Augmentation, AugmentParams
 from data.loading.positions import positions_of
 
@@ -53,11 +54,14 @@ class Replay:
         return self.rows[sources], params
 
     def fingerprint(self, view: int) -> str:
-        """Of the parameters of a view, the value of masks and the impulse responses."""
-        digest = hashlib.sha256(self.augmentation.settings.mask_with.encode())
-        if self.augmentation.responses:
-            digest.update(self.augmentation.responses.fingerprint().encode())
+        """Of all that a view depends on but the features: its parameters, and how they are
+        rendered, from the settings, the length of the output and the impulse responses.
+        """
+        augmentation = self.augmentation
+        rendered = flat_items(augmentation.settings), augmentation.output_seconds
+        digest = hashlib.sha256(repr(rendered).encode())
+        if augmentation.responses:
+            digest.update(augmentation.responses.fingerprint().encode())
         for field in dataclasses.fields(AugmentParams):
-            if self.augmentation.settings.wave_mixup_alpha or not field.name.startswith("wave_"):
-                digest.update(getattr(self.params[view], field.name).numpy().tobytes())
+            digest.update(getattr(self.params[view], field.name).numpy().tobytes())
         return digest.hexdigest()
