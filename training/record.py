@@ -63,6 +63,10 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
         for key, value in flat_items(section)
         if f"{name}.{key}" not in NOT_RECORDED
     }
+    if role.name == "student" and (views := config.distillation.augmented_views):
+        found["distillation.augmented_views"] = to_text(views)
+    if role.precision == "int8" and settings.epochs:
+        found["quantisation.freeze_epochs"] = to_text(config.quantisation.freeze_epochs)
     for loss in names_of(variant):
         found[f"coefficients.{loss}"] = to_text(config.coefficients.get(loss, 1.0))
         for key, value in flat_items(config.losses.get(loss, LossSettings())):
