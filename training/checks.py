@@ -86,6 +86,15 @@ def check_defined(metric: str, table: ClipTable, split: Split) -> None:
         raise ConfigError("[data] metric", message)
 
 
+def check_schedule(config: Config, role: str, split: Split) -> None:
+    """Raises ConfigError where SCHEDULE = plateau has no validation scores to follow."""
+    settings: RoleSettings = getattr(config, role)
+    epochs = settings.epochs or (role == "student" and config.quantisation.epochs)
+    if settings.schedule == "plateau" and epochs and not len(split.validation):
+        found = "found 'plateau', which requires validation scores: set [data] HOLD_OUT above 0"
+        raise ConfigError(f"[{role}] schedule", f"{found}, or another SCHEDULE")
+
+
 def is_defined(metric: str, table: ClipTable, rows: np.ndarray) -> bool:
     """Whether these clips have the labels that a metric requires."""
     if not len(rows) or not table.labelled[rows].all():

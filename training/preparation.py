@@ -12,7 +12,13 @@ from data.features.front_end import clip_shape
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import Split, folds_of, split_clips
 from training.builders import build_architecture
-from training.checks import check_config, check_defined, check_labels, is_defined
+from training.checks import (
+    check_config,
+    check_defined,
+    check_labels,
+    check_schedule,
+    is_defined,
+)
 from training.class_order import some_of
 from training.experiment import Experiment, build_augmentation, clip_seconds, clips_with_response
 from training.fold import FoldData, open_fold
@@ -40,6 +46,8 @@ def check_table(config: Config, dataset: Dataset, table: ClipTable) -> dict[int,
     splits = splits_of(config, table)
     for split in splits.values():
         check_defined(dataset.metric, table, split)
+        for role in ROLES:
+            check_schedule(config, role, split)
     return splits
 
 
@@ -50,11 +58,16 @@ def splits_of(config: Config, table: ClipTable) -> dict[int, Split]:
     return {fold: split_clips(table, fold, protocol, hold_out) for fold in folds}
 
 
-def open_folds(experiment: Experiment) -> list[FoldData]:
-    """All folds of a run. Raises ConfigError or UserError for what is wrong in one of them."""
+def open_folds(experiment: Experiment, *trained: str) -> list[FoldData]:
+    """All folds of a run. Raises ConfigError or UserError for what is wrong in one of them.
+
+    `trained`: "teacher" or "student", where one is to be trained.
+    """
     folds = [open_fold(experiment, number) for number in experiment.folds]
     for fold in folds:
         check_defined(experiment.dataset.metric, fold.table, fold.split)
+        for role in trained:
+            check_schedule(experiment.config, role, fold.split)
     return folds
 
 

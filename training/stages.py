@@ -48,7 +48,7 @@ def train_teachers(
     experiment = Experiment.open(config, "teacher")
     config = experiment.config
     check_labels(config, experiment.table, "teacher")
-    losses, folds = experiment.teacher_losses, open_folds(experiment)
+    losses, folds = experiment.teacher_losses, open_folds(experiment, "teacher")
     counter = counter or Counter(len(run_trainings(config, losses, experiment.folds, "teacher")))
     with locked_run(config):
         trainings = partial(teacher_trainings, config, losses)
@@ -78,7 +78,7 @@ def train_students(
     experiment = Experiment.open(config, "teacher", "student")
     config = experiment.config
     check_labels(config, experiment.table, "student")
-    folds = open_folds(experiment)
+    folds = open_folds(experiment, "student")
     trainings = run_trainings(config, "", experiment.folds, "student")
     counter = counter or Counter(len(trainings))
     if config.budget != Budget():

@@ -95,6 +95,40 @@ def refuse_the_second(metric, table, split):
         raise ConfigError("[data] metric", "the second fold")
 
 
+PLATEAU = (
+    r"\[{}\] schedule: found 'plateau', which requires validation scores: set \[data\] HOLD_OUT"
+)
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_plateau_requires_validation_scores(tmp_path, monkeypatch, role):
+    monkeypatch.chdir(tmp_path)
+    write_caches()
+    train = {"teacher": train_teachers, "student": train_students}[role]
+    with pytest.raises(ConfigError, match=PLATEAU.format(role)):
+        train(settings("run", "distillation.variants=ce", f"{role}.schedule=plateau"))
+    assert not Path("runs").exists()
+
+
+def test_a_plateau_is_checked_where_it_is_used(tmp_path):
+    """Not without epochs; the student's also where only its int8 weights are trained."""
+    table = table_of([*TRAIN, *TEST], "single_label")
+
+    def check(*overrides):
+        config = config_of(tmp_path, "single_label", *overrides)
+        check_table(config, check_settings(config), table)
+
+    for role in ("teacher", "student"):
+        plateau = f"{role}.schedule=plateau"
+        check(plateau, "data.protocol=paper")
+        check(plateau, "data.hold_out=0", f"{role}.epochs=0")
+        with pytest.raises(ConfigError, match=PLATEAU.format(role)):
+            check(plateau, "data.hold_out=0")
+    int8 = "quantisation.precisions=int8", "quantisation.epochs=6"
+    with pytest.raises(ConfigError, match=PLATEAU.format("student")):
+        check(plateau, "data.hold_out=0", "student.epochs=0", *int8)
+
+
 def test_a_model_that_takes_all_memory_is_an_error(tmp_path):
     config = config_of(tmp_path, "single_label", "student.width_mult=1e8")
     with pytest.raises(ConfigError, match=r"\[student\] model: cannot be built with its options"):
