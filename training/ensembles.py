@@ -9,7 +9,7 @@ import torch
 
 from config import Config, UserError
 from data.checksums import read_finished, sha256_of
-from training.distributed import rank
+from training.distributed import barrier, rank
 from training.fold import FoldData
 from training.fusion import fused, logits_of, probabilities_of
 from training.logits.checks import check_better_than_chance, check_test_clips_unseen
@@ -37,8 +37,13 @@ def combine(fold: FoldData, seed: int, students_too: bool = False) -> None:
     Without `students_too` the ensembles that contain students of this run are left out. Raises
     UserError where a member is missing or has other clips or classes.
     """
-    if rank() > 0:
-        return
+    if rank() == 0:
+        write_ensembles(fold, seed, students_too)
+    barrier()
+
+
+def write_ensembles(fold: FoldData, seed: int, students_too: bool) -> None:
+    """By rank 0."""
     config = fold.config
     for name, members in ensembles(config).items():
         if not students_too and has_students(config, members):

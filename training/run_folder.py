@@ -163,6 +163,7 @@ class TrainingFolder:
         if rank() == 0:
             (self.path / "checkpoint.pt").unlink(missing_ok=True)
             clear(self.path)
+        barrier()  # the other processes go on to read these files
 
     def remove(self) -> None:
         if rank() == 0 and self.path.exists():

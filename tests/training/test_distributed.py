@@ -1,16 +1,19 @@
 """Two processes (gloo, torchrun) against one."""
 
+import multiprocessing
 import shutil
+import time
 
 import pandas as pd
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 
 from config import ConfigError
-from tests.scripts import ROOT, kill_when, run, workplace
+from tests.scripts import PRELOADED, ROOT, kill_when, run, workplace
 from tests.training.gradients import CASES, gradients
-from training import distributed
+from training import distributed, ensembles, run_folder
 
 AUGMENT = "[augment]\nMIXUP_ALPHA = 0.3\nROLL_SECONDS = 0.1\nCROP_SECONDS = 0.4\n"
 SETTINGS = (
@@ -57,6 +60,39 @@ def test_one_process_that_fails_does_not_leave_the_other_waiting(tmp_path):
     printed = two_processes(str(tmp_path / "found"), "1", status=1)
     assert printed.count("the disk is full") == 1
     assert "[rank" not in printed, "the traceback of the other process is of no use to the user"
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def write_slowly_and_read(folder, rank):
+    """Rank 0 takes a while to write the files of a training and of ensembles; both read them."""
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    write = run_folder.write_finished
+
+    def write_late(*arguments):
+        time.sleep(0.5 * (rank == 0))
+        write(*arguments)
+
+    run_folder.write_finished = write_late
+    training = run_folder.TrainingFolder(folder / "training", {})
+    training.finish({}, {}, pd.DataFrame(), pd.DataFrame(), {"epochs": 1})
+    assert training.finished()["epochs"] == 1
+    ensembles.write_ensembles = lambda *_: write_late(folder, {}, {})
+    ensembles.combine(None, 0)
+    assert (folder / run_folder.METRICS).exists()
+    dist.destroy_process_group()
+
+
+def test_no_process_goes_on_before_all_files_are_written(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    both = [context.Process(target=write_slowly_and_read, args=(tmp_path, n)) for n in (0, 1)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(60)
+    assert [process.exitcode for process in both] == [0, 0]
 
 
 # The scripts --------------------------------------------------------------------------------------
