@@ -60,6 +60,7 @@ def check_config(config: Config, *roles: str) -> Dataset:
     check_losses(config, dataset, *roles)
     check_heads(config, dataset)
     check_class_sets(config)
+    check_specialists(config)
     return dataset
 
 
@@ -239,6 +240,16 @@ def check_class_sets(config: Config) -> None:
     if teacher.init in PRETRAINED:
         for name in sets.options:
             sets.names(name, class_names(teacher.init))
+
+
+def check_specialists(config: Config) -> None:
+    """Raises ConfigError where specialists continue at the last learning rate of a teacher that has
+    none.
+    """
+    specialists = config.specialists
+    if specialists.pairs and specialists.learning_rate is None and not config.teacher.epochs:
+        found = "found none, but a teacher with EPOCHS = 0 has no last learning rate: set it"
+        raise ConfigError("[specialists] learning_rate", found)
 
 
 def check_labels(config: Config, table: ClipTable, role: str) -> None:

@@ -20,7 +20,10 @@ class Specialists:
     )
     epochs: int = key(60, "passes over the clips of the pair", low=1)
     learning_rate: float | None = key(
-        None, "empty: the last learning rate of the teacher", low=0, high=1000
+        None,
+        "empty: the last learning rate of the teacher, whose EPOCHS are then above 0",
+        low=0,
+        high=1000,
     )
     batch_size: int = key(
         24, "clips: half of the pair, half of the other classes", low=2, high=100_000

@@ -97,3 +97,13 @@ def test_a_wrong_configuration_is_an_error_without_disk_access(
     no_disk()
     with pytest.raises(ConfigError, match=message):
         check_config(config, "teacher", "student")
+
+
+def test_specialists_of_a_teacher_without_epochs_require_a_learning_rate(tmp_path):
+    specialists = "specialists.pairs=1", "teacher.epochs=0"
+    message = r"\[specialists\] learning_rate: found none, but .*EPOCHS = 0"
+    with pytest.raises(ConfigError, match=message):
+        check_config(config_of(tmp_path, *specialists), "teacher")
+    check_config(config_of(tmp_path, *specialists, "specialists.learning_rate=0.001"), "teacher")
+    check_config(config_of(tmp_path, specialists[0]), "teacher")
+    check_config(config_of(tmp_path, specialists[1]), "teacher")

@@ -257,6 +257,9 @@ def test_the_agreement_requires_the_teacher_of_the_run(alone):
         train_students(config)
 
 
+RATE = "specialists.learning_rate=0.001"
+
+
 @pytest.mark.parametrize(
     ("role", "labelled", "overrides", "message"),
     [
@@ -264,7 +267,7 @@ def test_the_agreement_requires_the_teacher_of_the_run(alone):
         ("teacher", [], ("teacher.epochs=0",), r"\[teacher\] epochs: found 0, but no training"),
         (
             *("teacher", []),
-            ("teacher.epochs=0", "teacher.init=x", "specialists.pairs=1"),
+            ("teacher.epochs=0", "teacher.init=x", "specialists.pairs=1", RATE),
             r"\[specialists\] pairs: found 1, but no",
         ),
         ("student", [], (), "variants: found 'ce.kd', but no training clip has a label for ce; "),
