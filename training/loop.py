@@ -33,6 +33,7 @@ FIGURES = ("epoch", "learning_rate", "loss", "score", "seconds")  # and each ter
 class Fitted(NamedTuple):
     history: pd.DataFrame
     epoch_mean: Tensor | None  # mean of `predict` over the epochs from ensemble_start_epoch on
+    earlier_seconds: float  # of the epochs before the training was resumed
 
 
 def fit(
@@ -63,6 +64,7 @@ def fit(
     state = TrainingState(model, optimiser, step, settings)
     if saved := folder.read_checkpoint():
         state.load_state_dict(saved)
+    earlier_seconds = sum(row["seconds"] for row in state.history)
     loggers.start(state.epoch)
     bar = ProgressBar(title, settings.epochs, len(batches), state.epoch)
     for epoch in range(state.epoch, settings.epochs):
@@ -92,7 +94,8 @@ def fit(
         bar.end_epoch(row)
     bar.close()
     load_selected(state, batches, seed)
-    return Fitted(pd.DataFrame(state.history or {k: [] for k in FIGURES}), state.epoch_mean)
+    history = pd.DataFrame(state.history or {k: [] for k in FIGURES})
+    return Fitted(history, state.epoch_mean, earlier_seconds)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:

@@ -86,7 +86,7 @@ def train(fold: FoldData, training: Training, overwrite: bool, counter: Counter)
     predicted = predict(data, role, trained, split.test)
     if not np.isfinite(predicted).all():
         raise UserError(f"{training.title}: its outputs overflow and give no probabilities")
-    seconds = time.perf_counter() - started
+    seconds = fitted.earlier_seconds + time.perf_counter() - started
     figures = write_training(fold, training, folder, model, fitted, predicted, seconds)
     loggers.close(figures)
     print_score(fold, title, figures)

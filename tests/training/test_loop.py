@@ -95,10 +95,10 @@ def test_a_resumed_training_ends_with_the_same_weights(
 @pytest.mark.parametrize("every", [1, 2])
 def test_means_over_epochs_survive_an_interruption(views, targets, tmp_path, every):
     settings = {"swa_start_epoch": 1, "swa_every_epochs": every, "ensemble_start_epoch": 3}
-    full, (_, predictions) = train(views, targets, tmp_path / "full", **settings)
+    full, (_, predictions, _) = train(views, targets, tmp_path / "full", **settings)
     with pytest.raises(Stopped):
         train(views, targets, tmp_path / "stopped", stop_after=3, **settings)
-    resumed, (_, predictions_again) = train(views, targets, tmp_path / "stopped", **settings)
+    resumed, (_, predictions_again, _) = train(views, targets, tmp_path / "stopped", **settings)
     assert torch.equal(predictions, predictions_again)
     for name, tensor in full.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
@@ -207,7 +207,7 @@ def test_the_best_epoch_is_kept(views, targets, tmp_path):
 
 
 def test_the_model_learns_and_the_last_epoch_is_kept_without_validation(views, targets, tmp_path):
-    model, (history, _) = train(views, targets, tmp_path, epochs=16, validate=False)
+    model, (history, *_) = train(views, targets, tmp_path, epochs=16, validate=False)
     assert history["ce"].iloc[-1] < 0.5 * history["ce"].iloc[0]
     with torch.no_grad():
         logits = model(views["student"][torch.arange(20, 24)]).logits
