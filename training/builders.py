@@ -27,7 +27,7 @@ from training.class_order import difference, reorder_classes
 from training.experiment import Experiment
 from training.fold import FoldData
 from training.pretrained_files import pretrained_file
-from training.role import TEACHER, Role
+from training.role import STUDENT, TEACHER, Role
 from training.role_settings import INIT_STUDENT, INIT_TEACHER, settings_of
 from training.run_folder import (
     METRICS,
@@ -106,7 +106,9 @@ def new_model(fold: FoldData, role: Role, seed: int, variant: str = "") -> nn.Mo
     if known is None and (of_module := find(classes_of_module(model, table.task))):
         map_classes(model, of_module, table.task)
     if path:
-        if settings.init in (INIT_TEACHER, INIT_STUDENT):
+        of_this_run = settings.init in (INIT_TEACHER, INIT_STUDENT)
+        continues = role not in (TEACHER, STUDENT)  # a training, with its classifier
+        if of_this_run and (continues or settings.load_classifier):
             load_weights(model, path, table.classes)
         else:
             load_init(model, settings, path, f"[{role.features}] init")

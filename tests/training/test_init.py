@@ -11,7 +11,12 @@ from config import ConfigError, RoleSettings, UserError
 from models import MODELS
 from models.output import CLASSIFIER
 from tests.scripts import run, workplace
-from training.builders import init_weights, load_init
+from tests.training.tiny_runs import settings, write_caches
+from training.builders import init_weights, load_init, new_model
+from training.experiment import Experiment
+from training.fold import open_fold
+from training.role import STUDENT, Role
+from training.stages import train_teachers
 
 WHERE = "[teacher] init"
 
@@ -120,8 +125,8 @@ def test_a_slow_learner_starts_from_another_run_and_its_classifier_is_aligned(tm
         "teacher.backbone_lr_scale=0",
     ]
     further = {"slow": slow, "aligned": [*slow, "teacher.align_epochs=2"]}
-    for name, settings in further.items():
-        words = [word for text in (f"run.name={name}", *settings) for word in ("--set", text)]
+    for name, changes in further.items():
+        words = [word for text in (f"run.name={name}", *changes) for word in ("--set", text)]
         run(place, "train_teacher.py", *words)
     first, second, third = (
         load_file(place / f"runs/{name}/teacher/seed_0/fold_0/weights.safetensors")
@@ -130,3 +135,25 @@ def test_a_slow_learner_starts_from_another_run_and_its_classifier_is_aligned(tm
     for name, tensor in first.items():
         assert torch.equal(second[name], tensor) != name.startswith(CLASSIFIER), name
         assert torch.equal(third[name], second[name]) != name.startswith(CLASSIFIER), name
+
+
+@pytest.mark.parametrize(
+    ("role", "overrides", "whole"),
+    [
+        (STUDENT, ("student.init=teacher",), True),
+        (STUDENT, ("student.init=teacher", "student.load_classifier=no"), False),
+        (Role("specialist_1"), ("teacher.load_classifier=no",), True),
+    ],
+)
+def test_the_classifier_of_the_teacher_is_loaded_or_not(
+    tmp_path, monkeypatch, role, overrides, whole
+):
+    """A specialist continues the training of the teacher, whatever that started from."""
+    monkeypatch.chdir(tmp_path)
+    write_caches()
+    train_teachers(settings("any", "data.folds=1", "run.seeds=1"))
+    teacher = load_file("runs/any/teacher/seed_1/fold_1/weights.safetensors")
+    experiment = Experiment.open(settings("any", *overrides), "teacher", "student")
+    model = new_model(open_fold(experiment, 1), role, 1)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, teacher[name]) == (whole or not name.startswith(CLASSIFIER))
