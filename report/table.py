@@ -157,7 +157,7 @@ def title(results: pd.DataFrame, headline: str) -> str:
     found = results[results["metric"] == headline]
     data = ", ".join(sorted(set(found["dataset"])))
     seeds, folds = found["seed"].nunique(), found["fold"].nunique()
-    chosen = sorted(set(found["epoch_chosen_on"]))
+    chosen = sorted(set(found["epoch_chosen_on"]) - {"none"}) or ["none"]
     over = f"{seeds} seed{'s' * (seeds > 1)}" + (f" x {folds} folds" if folds > 1 else "")
     kept = ", ".join(map(choice, chosen))
     what, where = measured(results, headline), evaluated_on(found)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from config import LossSettings, RoleSettings, flat_items, to_text
 from data.augment.impulse_responses import read_responses
 from data.checksums import sha256_of
+from data.tables.splits import Split
 from losses.mix import names_of
 from metrics.inputs import decisions
 from models.cost import cost
@@ -164,9 +165,6 @@ def write_training(
     """
     config, table, split, role = fold.config, fold.table, fold.split, training.role
     settings = settings_of(config, role, training.seed, fold.number)
-    averaged = f"mean of epochs {settings.swa_start_epoch} to {settings.epochs}"
-    if settings.swa_every_epochs > 1:
-        averaged += f", one in {settings.swa_every_epochs}"
     sizes = cost(model, fold.features[role.features].shape)._asdict()
     agrees = role == TEACHER and not len(fold.labelled(split.test))
     targets = (
@@ -181,7 +179,7 @@ def write_training(
         "seed": training.seed,
         "fold": fold.number,
         "split": split.test_name,
-        "epoch_chosen_on": averaged if settings.swa_start_epoch else split.validation_name,
+        "epoch_chosen_on": chosen_on(fitted.history, settings, split),
         "epochs": settings.epochs,
         "seconds": round(seconds, 1),
     }
@@ -221,6 +219,15 @@ def write_epoch_mean(
             **{name: models * size for name, size in sizes.items()},
         },
     )
+
+
+def chosen_on(history: pd.DataFrame, settings: RoleSettings, split: Split) -> str:
+    """The clips that chose the kept epoch; the epochs that were averaged; or none."""
+    start, every = settings.swa_start_epoch, settings.swa_every_epochs
+    if start and len(history):
+        averaged = f"mean of epochs {start} to {settings.epochs}"
+        return f"{averaged}, one in {every}" if every > 1 else averaged
+    return split.validation_name if history["score"].notna().any() else "none"
 
 
 def kept_epoch(history: pd.DataFrame, settings: RoleSettings) -> int:

@@ -49,6 +49,14 @@ def test_the_terminal_has_one_row_per_system_with_the_score_first():
     ]
 
 
+def test_the_title_names_what_chose_the_epoch_where_some_systems_have_none():
+    found = results(ROWS)
+    found.loc[found["role"] == "teacher", "epoch_chosen_on"] = "none"
+    assert "test; epoch chosen on validate; mean" in " ".join(render(found, "micro_auprc").split())
+    found["epoch_chosen_on"] = "none"
+    assert "test; the last epoch kept; mean" in " ".join(render(found, "micro_auprc").split())
+
+
 def test_variants_without_one_from_labels_only_are_named():
     rows = [("teacher", "ce", 0, 1.0), ("student", "kd", 0, 0.7), ("student", "kd+sp", 0, 0.8)]
     found = results(rows)

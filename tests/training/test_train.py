@@ -37,6 +37,22 @@ def test_the_seconds_of_a_resumed_training_are_those_of_all_its_epochs(monkeypat
     assert record["seconds"] == 2 + 5, "before and since the interruption"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("data.hold_out=0.5",), "held-out training clips"),
+        (("data.hold_out=0.5", "teacher.epochs=0"), "none"),
+        (("data.protocol=paper", "teacher.epochs=0", "teacher.swa_start_epoch=1"), "none"),
+        ((), "none"),
+        (("teacher.swa_start_epoch=1",), "mean of epochs 1 to 1"),
+    ],
+)
+def test_what_the_kept_epoch_was_chosen_on(overrides, expected):
+    train_teachers(settings("any", "data.folds=1", *overrides))
+    record = json.loads((FOLDER / "metrics.json").read_text())
+    assert record["epoch_chosen_on"] == expected
+
+
 def interrupted_in_epoch(number):
     train_epoch = loop.train_epoch
 
