@@ -1,7 +1,10 @@
-"""Batch normalisation over the full batch, where each of several processes has a share of it."""
+"""Batch normalisation: over the full batch, of which each of several processes has a share; and the
+statistics of averaged weights.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -80,3 +83,29 @@ class Sum(torch.autograd.Function):
         total = gradient.clone()
         dist.all_reduce(total)
         return total
+
+
+@torch.no_grad()
+def average_statistics(model: nn.Module, batches: Iterable[tuple[Tensor, int]]) -> None:
+    """Replace the running statistics by the mean of those of all batches, weighted by their clips.
+
+    `batches`: the features of each, and its number of clips in all processes together. Leaves the
+    model in training mode.
+
+    Source: Izmailov et al., arXiv:1803.05407, section 3.2.
+    Differs: torch's update_bn weighs a smaller last batch like a full one.
+    """
+    norms = {m: m.momentum for m in model.modules() if isinstance(m, _BatchNorm)}
+    if not norms:
+        return
+    for norm in norms:
+        norm.reset_running_stats()
+    model.train()
+    total = 0
+    for features, clips in batches:
+        total += clips
+        for norm in norms:
+            norm.momentum = clips / total
+        model(features)
+    for norm, momentum in norms.items():
+        norm.momentum = momentum

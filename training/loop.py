@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from config import RoleSettings, UserError
 from data.loading.batches import Batches
 from models.dymn import lower_temperature
 from models.freeze import training_mode
 from models.quantised import freeze_ranges
+from training.batch_norm import average_statistics
 from training.device import forward_precision
 from training.distributed import rank
 from training.loggers.chosen import Loggers
@@ -142,8 +142,8 @@ def load_selected(state: TrainingState, batches: Batches, seed: int) -> None:
         state.model.load_state_dict(state.swa.module.state_dict())
         if not state.settings.freezes_backbone:
             seed_epoch(seed, state.epoch)
-            inputs = (batch.inputs[state.step.role] for batch in batches.epoch(state.epoch))
-            update_bn(inputs, state.model)
+            role, every = state.step.role, batches.epoch(state.epoch)
+            average_statistics(state.model, ((one.inputs[role], len(one.rows)) for one in every))
     elif state.best is not None:
         state.model.load_state_dict(state.best)
     state.model.eval()

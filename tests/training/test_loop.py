@@ -156,8 +156,11 @@ def test_the_mean_of_some_epochs_is_kept(views, targets, tmp_path, start, every,
     first = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))
     with torch.no_grad():
         seen = [first(batch.inputs["student"]) for batch in batches.epoch(4)]
-    means = torch.stack([part.mean((0, 2, 3)) for part in seen]).mean(0)
-    torch.testing.assert_close(norm.running_mean, means)
+    assert [len(part) for part in seen] == [8, 8, 4]
+    torch.testing.assert_close(norm.running_mean, torch.cat(seen).mean((0, 2, 3)))
+    variances = torch.stack([part.var((0, 2, 3)) for part in seen])
+    shares = torch.tensor([[0.4], [0.4], [0.2]])
+    torch.testing.assert_close(norm.running_var, (shares * variances).sum(0))
     assert norm.momentum == 0.1
 
 
