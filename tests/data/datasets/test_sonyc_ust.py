@@ -442,7 +442,7 @@ def test_a_file_that_is_no_csv_is_named(small, content):
 def test_a_table_without_rows_is_refused(small):
     header = (small / "annotations.csv").read_text().partition("\n")[0]
     (small / "annotations.csv").write_text(header + "\n")
-    with pytest.raises(UserError, match="no labelled clip"):
+    with pytest.raises(UserError, match="has no clips"):
         SonycUst().table(small)
 
 
