@@ -45,10 +45,14 @@ class TagSelection:
         or above the thresholds of their files (the mean of several students), or 0.5.
         """
         first = students[0]
-        chosen: float | Sequence[float] | None = threshold
-        if threshold is None and (top is not None or first.task == "single_label"):
-            chosen, top = 0.0, top or 1
-        if chosen is None:
+        if top is None and first.task == "single_label":
+            top = 1
+        chosen: float | Sequence[float]
+        if threshold is not None:
+            chosen = threshold
+        elif top is not None:
+            chosen = 0.0
+        else:
             stored = [s.thresholds or (UNCALIBRATED,) * len(s.classes) for s in students]
             chosen = tuple(np.mean(stored, axis=0).tolist())
         return cls(first.classes, chosen, top or len(first.classes))

@@ -23,8 +23,8 @@ export class Student {
     this.session = session;
     this.description = description;
     this.single = description.task === "single_label";
-    this.thresholds =
-      description.thresholds ?? description.classes.map(() => (this.single ? 0 : UNCALIBRATED));
+    const stored = this.single ? null : description.thresholds;
+    this.thresholds = stored ?? description.classes.map(() => (this.single ? 0 : UNCALIBRATED));
     this.names = ["probabilities", "mel"].filter((name) => session.outputNames.includes(name));
   }
 

@@ -47,6 +47,13 @@ def test_the_threshold_is_given_or_that_of_the_files(students, threshold, top, e
     np.testing.assert_allclose(found.threshold, expected)
 
 
+@pytest.mark.parametrize(("task", "expected"), [("single_label", 1), ("multi_label", 2)])
+def test_single_label_students_give_one_tag_also_above_a_threshold(task, expected):
+    selection = TagSelection.of([description(task=task)], 0.2, None)
+    assert len(selection.tags(np.array([0.6, 0.4]))) == expected
+    assert len(selection.tags(np.array([0.1, 0.1]))) == 0
+
+
 def test_a_table_names_each_recording_once():
     found = rows((0.9, 0.75), (0.1, 0.2)) + rows((0.2, 0.6), recording="b.wav")
     assert list(FORMATS["table"](found, SELECTION)) == [
