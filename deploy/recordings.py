@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from config import UserError
-from data.features.containers import ENDINGS
+from data.features.containers import ENDINGS, file_kind
 from data.features.decode import READABLE, BadAudio, up_to_fault
 from deploy.piped_wav import RIFF, open_piped_wav
 
 PIPE, STDIN = "-", "/dev/stdin"
 RAW = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}  # ffmpeg's names
-HEADS = (b"RIFF", b"fLaC", b"OggS", b"FORM", b"ID3")
 
 
 def find_recordings(names: Iterable[str]) -> list[str]:
@@ -50,12 +49,19 @@ def is_recording(path: Path) -> bool:
 def piped_blocks(
     stream: BufferedReader, kind: str | None, rate: int | None, channels: int | None, usual: int
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """As `raw_blocks`; of a WAV file, if none of its format is given. `usual`: the default rate."""
-    if (kind, rate, channels) == (None, None, None) and stream.peek(4).startswith(RIFF):
+    """As `raw_blocks`; of a WAV file, if none of its format is given. `usual`: the default rate.
+
+    Raises BadAudio for other files.
+    """
+    beginning, is_described = stream.peek(), (kind, rate, channels) != (None, None, None)
+    if beginning.startswith(RIFF) and not is_described:
         wav = open_piped_wav(stream, PIPE)
         yield from raw_blocks(wav.stream, wav.kind, wav.sample_rate, wav.channels)
-    else:
-        yield from raw_blocks(stream, kind or "s16le", rate or usual, channels or 1)
+        return
+    if found := file_kind(beginning):
+        expected = "raw samples" if is_described else "raw samples or a WAV file"
+        raise BadAudio(PIPE, f"this is {found}; expected {expected}")
+    yield from raw_blocks(stream, kind or "s16le", rate or usual, channels or 1)
 
 
 def raw_blocks(
@@ -63,14 +69,12 @@ def raw_blocks(
 ) -> Iterator[tuple[np.ndarray, int]]:
     """(samples, channels) float32 in [-1, 1] and their rate, as soon as they arrive.
 
-    Raises BadAudio for a pipe without samples, with samples that are not finite, or with a header.
+    Raises BadAudio for a pipe without samples, or with samples that are not finite.
     """
     sample = np.dtype(RAW[kind])
     scale = np.float32(2.0 ** (1 - 8 * sample.itemsize) if sample.kind == "i" else 1.0)
     size, rest, done = sample.itemsize * channels, b"", 0
     while chunk := next_chunk(stream):
-        if not done and chunk.startswith(HEADS):
-            raise BadAudio(PIPE, "this is a file with a header; expected raw samples")
         rest += chunk
         frames = len(rest) // size
         block = np.frombuffer(rest, sample, frames * channels).reshape(-1, channels) * scale

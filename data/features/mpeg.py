@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-MPEG_1, LAYER_3 = 3, 1  # codes in the header of a frame
+MPEG_1, LAYER_1, LAYER_3 = 3, 3, 1  # codes in the header of a frame
 LARGEST_RATE = 14 << 4
 RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 KBPS = {  # of the codes 1 to 14, by (MPEG 1, code of the layer)
@@ -145,6 +145,14 @@ def frames(data: bytes) -> Iterator[tuple[int, int]]:
 def is_followed(data: bytes, start: int, end: int) -> bool:
     """Whether another frame follows a frame, or would: that has the header of the length."""
     return data[end : end + 3] in SIZES or promised_frames(data, start, end) is not None
+
+
+def begins_with_frames(data: bytes) -> bool:
+    """Whether the first frame is of layer II or III and followed by another. Frames of layer I may
+    be raw samples of -1.
+    """
+    size = SIZES.get(data[:3], 0)
+    return size > 0 and data[1] >> 1 & 3 != LAYER_1 and is_followed(data, 0, size)
 
 
 def tag_size(data: bytes, start: int) -> int:

@@ -60,8 +60,3 @@ def test_raw_samples_are_as_before():
 def test_other_files_are_refused(content, reason):
     with pytest.raises(BadAudio, match=reason):
         open_piped_wav(io.BufferedReader(io.BytesIO(content)), "-")
-
-
-def test_a_given_format_makes_a_header_an_error():
-    with pytest.raises(BadAudio, match="file with a header"):
-        blocks(wav("PCM_16"), "s16le", None, None)
