@@ -6,7 +6,7 @@ import struct
 from io import BufferedIOBase
 from typing import NamedTuple
 
-from data.features.decode import UNKNOWN_LENGTH, BadAudio
+from data.features.decode import UNKNOWN_LENGTH, BadAudio, cut_short
 
 RIFF = b"RIFF"
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags
@@ -22,14 +22,21 @@ class PipedWav(NamedTuple):
 
 
 class UpTo(BufferedIOBase):
-    """The next `left` bytes of a stream: chunks of text may follow the samples."""
+    """The next `count` bytes of a stream: chunks of text may follow the samples.
 
-    def __init__(self, stream: BufferedIOBase, left: int) -> None:
-        self.stream, self.left = stream, left
+    Raises BadAudio at the end of a stream that has fewer.
+    """
+
+    def __init__(self, stream: BufferedIOBase, count: int, name: str) -> None:
+        self.stream, self.count, self.name = stream, count, name
+        self.left = count
 
     def read1(self, size: int = -1, /) -> bytes:
-        found = self.stream.read1(min(size, self.left) if size >= 0 else self.left)
+        asked = min(size, self.left) if size >= 0 else self.left
+        found = self.stream.read1(asked)
         self.left -= len(found)
+        if asked and not found:
+            raise cut_short(self.name, self.count, self.count - self.left)
         return found
 
 
@@ -43,7 +50,7 @@ def open_piped_wav(stream: BufferedIOBase, name: str) -> PipedWav:
         title, size = struct.unpack("<4sI", chunk)
         if title == b"data" and kind:
             endless = size == 0 or size >= UNKNOWN_LENGTH  # written into a pipe
-            return PipedWav(kind, rate, channels, stream if endless else UpTo(stream, size))
+            return PipedWav(kind, rate, channels, stream if endless else UpTo(stream, size, name))
         if title == b"data" or size > LONGEST_CHUNK:
             break
         content = stream.read(size + size % 2)

@@ -195,10 +195,12 @@ def check_header(path: Path, log: str) -> None:
     ):
         promised, there = map(int, line.groups())
         if there < promised < UNKNOWN_LENGTH:
-            raise BadAudio(
-                path,
-                f"cut short: the header promises {promised} bytes of samples, {there} are there",
-            )
+            raise cut_short(path, promised, there)
+
+
+def cut_short(path: Path | str, promised: int, there: int) -> BadAudio:
+    found = f"the header promises {promised} bytes of samples, {there} are there"
+    return BadAudio(path, f"cut short: {found}")
 
 
 def beyond_end(path: Path, start_seconds: float, end: float) -> BadAudio:

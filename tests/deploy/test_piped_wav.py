@@ -36,7 +36,17 @@ def test_a_wav_file_has_its_own_rate_and_channels(subtype, format, bound):
     np.testing.assert_allclose(np.concatenate([b for b, _ in found]), SAMPLES, atol=bound)
 
 
-@pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
+def test_missing_samples_are_an_error_after_those_that_are_there():
+    content = wav("PCM_16")
+    stream = io.BufferedReader(io.BytesIO(content[: 44 + 1000]))
+    found = piped_blocks(stream, None, None, None, 8000)
+    assert len(next(found)[0]) == 250
+    reason = "cut short: the header promises 2000 bytes of samples, 1000 are there"
+    with pytest.raises(BadAudio, match=reason):
+        next(found)
+
+
+@pytest.mark.parametrize("length", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])
 def test_samples_of_unknown_length_are_read_to_the_end(length):
     content = bytearray(wav("FLOAT"))
     place = content.index(b"data") + 4
