@@ -185,7 +185,7 @@ def calibrated_thresholds(fold: FoldData, role: Role, model: nn.Module) -> tuple
         return None
     truth = decisions(fold.table.targets[rows], task)
     thresholds = class_thresholds(predict(fold, role, model, rows), truth)
-    return tuple(float(f"{threshold:.4g}") for threshold in thresholds)
+    return tuple(thresholds.tolist())
 
 
 def read_quantised(config: Config, training: Training) -> nn.Module | None:

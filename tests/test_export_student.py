@@ -348,3 +348,18 @@ def test_thresholds_are_calibrated_on_labelled_validation_clips(monkeypatch, tes
     assert export_student.calibrated_thresholds(fold, "student", None) == expected
     fold.table.task = "single_label"
     assert export_student.calibrated_thresholds(fold, "student", None) is None
+
+
+def test_stored_thresholds_give_the_tags_of_the_calibration(monkeypatch):
+    """Scores near 1, between which four digits cannot tell."""
+    scores = np.float32([0.99990, 0.99994, 0.99995] * 10 + [0.99997, 0.99998] * 5)[:, None]
+    truth = (scores > 0.99996).astype(float)
+    monkeypatch.setattr("training.predict.predict", lambda fold, role, model, rows: scores[rows])
+    fold = SimpleNamespace(
+        table=SimpleNamespace(task="multi_label", targets=truth),
+        split=SimpleNamespace(validation=np.arange(40), test=np.array([], int)),
+        labelled=lambda rows: rows,
+    )
+    thresholds = export_student.calibrated_thresholds(fold, "student", None)
+    stored = json.loads(json.dumps(thresholds))
+    np.testing.assert_array_equal(scores >= stored, truth)
