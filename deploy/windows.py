@@ -49,7 +49,7 @@ def windows(
         frames += len(block)
         for stream in streams:
             stream.push(block, rate)
-        while all(stream.reaches(index * hop + seconds) for stream in streams):
+        while all(stream.has(index * hop, seconds) for stream in streams):
             yield window(streams, index * hop, index * hop + seconds, seconds)
             index += 1
     for stream in streams:
@@ -89,15 +89,21 @@ class ResamplingStream:
             block = self.resampler.resample_chunk(block, last)
         self.buffer = np.concatenate([self.buffer, block.T], axis=1)
 
-    def reaches(self, seconds: float) -> bool:
-        return self.first + self.buffer.shape[1] >= round(seconds * self.spec.sample_rate)
+    def has(self, start: float, seconds: float) -> bool:
+        """Whether the window at `start` is complete."""
+        begin, count = self.positions(start, seconds)
+        return self.first + self.buffer.shape[1] >= begin + count
 
     def take(self, start: float, seconds: float) -> np.ndarray:
         """The window at `start`, (C, S), padded with silence. Earlier samples are dropped."""
-        begin = round(start * self.spec.sample_rate)
+        begin, count = self.positions(start, seconds)
         self.buffer = self.buffer[:, begin - self.first :]
         self.first = begin
-        found = np.zeros((self.spec.channels, round(seconds * self.spec.sample_rate)), np.float32)
-        there = self.buffer[:, : found.shape[1]]
+        found = np.zeros((self.spec.channels, count), np.float32)
+        there = self.buffer[:, :count]
         found[:, : there.shape[1]] = there
         return found
+
+    def positions(self, start: float, seconds: float) -> tuple[int, int]:
+        """The first sample of a window in the stream, and how many it has."""
+        return round(start * self.spec.sample_rate), round(seconds * self.spec.sample_rate)

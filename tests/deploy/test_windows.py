@@ -51,6 +51,15 @@ def test_windows_are_segments_of_the_resampled_recording(rate, size):
             )
 
 
+def test_a_window_waits_for_its_last_sample():
+    """At some positions, its start and its length round to one sample more than its end."""
+    samples = np.ones((80_000, 1), np.float32)
+    mono = AudioSpec(16_000, 1)
+    found = list(windows(blocks(samples, 16_000, 100), [mono], 0.0123457, 0.0123457))
+    assert all(waveforms[mono].all() for _, _, waveforms in found[:-1])
+    assert len(found) == 405
+
+
 def test_a_window_is_yielded_as_soon_as_its_last_sample_arrives():
     given = []
 
