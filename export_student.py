@@ -62,19 +62,17 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
 
 def chosen_precisions(arguments: argparse.Namespace) -> tuple[str, ...]:
     """In the order of PRECISIONS. Raises ConfigError."""
+    supported = SUPPORTED.get(arguments.format, PRECISIONS)
+    if arguments.precision is None:
+        return supported[:1] if arguments.format in SUPPORTED else PRECISIONS
     chosen = [name.strip() for name in arguments.precision.split(",") if name.strip()]
     if unknown := [name for name in chosen if name not in PRECISIONS]:
         raise ConfigError("--precision", f"found {unknown[0]!r}{nearest(unknown[0], PRECISIONS)}")
     if not chosen:
         raise ConfigError("--precision", f"found none, expected some of {to_text(PRECISIONS)}")
-    if supported := SUPPORTED.get(arguments.format):
-        if tuple(chosen) == PRECISIONS:
-            return supported[:1]
-        if not set(chosen) <= set(supported):
-            expected = " and ".join(supported)
-            raise ConfigError(
-                "--precision", f"--format {arguments.format} supports only {expected}"
-            )
+    if not set(chosen) <= set(supported):
+        expected = " and ".join(supported)
+        raise ConfigError("--precision", f"--format {arguments.format} supports only {expected}")
     return tuple(name for name in PRECISIONS if name in chosen)
 
 
@@ -230,9 +228,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--fold", type=int, metavar="F", help="default: the first fold")
     found.add_argument(
         "--precision",
-        default=",".join(PRECISIONS),
         metavar="P,…",
-        help=f"default: {','.join(PRECISIONS)}",
+        help=f"default: {','.join(PRECISIONS)}; of executorch, tflite and c float32",
     )
     found.add_argument(
         "--format",

@@ -171,6 +171,10 @@ WRONG = [
     (("--format", "executorch", "--precision", "int8"), "executorch supports only float32"),
     (("--format", "c", "--precision", "float16"), "c supports only float32 and int8"),
     (("--format", "tflite", "--precision", "float16"), "tflite supports only float32 and int8"),
+    *(
+        (("--format", name, "--precision", "float32,float16,int8"), f"{name} supports only float32")
+        for name in ("executorch", "tflite", "c")
+    ),
     (("--format", "coreml"), "invalid choice"),
     (("--format", "c", "--push", "owner/street"), "--push: uploads ONNX files, found --format c"),
     (("--push", "street"), "--push: found 'street', expected OWNER/NAME"),
@@ -182,6 +186,15 @@ def test_a_wrong_argument_is_named(export, arguments, message):
     status, printed = export(*arguments)
     assert status == 2
     assert message in printed
+
+
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [("onnx", PRECISIONS), ("browser", PRECISIONS), ("tflite", ("float32",)), ("c", ("float32",))],
+)
+def test_the_default_precisions_are_those_of_the_format(format, expected):
+    arguments = export_student.parser().parse_args(["--format", format])
+    assert export_student.chosen_precisions(arguments) == expected
 
 
 def test_a_missing_training_is_named(export):
