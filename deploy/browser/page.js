@@ -184,7 +184,9 @@ async function draw() {
   const found = await student;
   drawn = performance.now();
   const { classes } = found.description;
-  const peaks = classes.map((_, k) => Math.max(0, ...rows.map((row) => row.probabilities[k])));
+  const peaks = classes.map((_, k) =>
+    rows.reduce((peak, row) => Math.max(peak, row.probabilities[k]), 0),
+  );
   const order = classes.map((_, k) => k).sort((a, b) => peaks[b] - peaks[a]).slice(0, SHOWN);
   const tags = rows.map((row) => found.tags(row.probabilities));
   const [first, last] = span();
@@ -215,16 +217,16 @@ async function draw() {
     (found.single ? "none: the tag is the most probable class" : "") +
     (classes.length > SHOWN ? ` · the ${SHOWN} most probable of ${classes.length} classes` : "");
   element.more.parentElement.firstChild.style.display = found.single ? "none" : "";
-  element.windows.replaceChildren(
-    ...rows.map((row, n) => {
-      const line = document.createElement("tr");
-      line.append(
-        node("td", "", `${clock(row.start)} to ${clock(row.end)}`),
-        node("td", "", text(found, row, tags[n])),
-      );
-      return line;
-    }),
-  );
+  const table = document.createDocumentFragment();
+  rows.forEach((row, n) => {
+    const line = document.createElement("tr");
+    line.append(
+      node("td", "", `${clock(row.start)} to ${clock(row.end)}`),
+      node("td", "", text(found, row, tags[n])),
+    );
+    table.append(line);
+  });
+  element.windows.replaceChildren(table);
   showNow();
 }
 

@@ -26,6 +26,7 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 FLAGS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+JAVASCRIPT = "text/javascript"
 STUDENTS = ["float32.onnx", "int8.onnx", "stereo.onnx"]
 
 
@@ -179,3 +180,16 @@ def test_the_microphone_is_tagged_until_it_is_stopped(page):
     page.locator("#microphone").click()
     assert page.locator("#microphone").get_attribute("aria-pressed") == "false"
     assert page.get_by_role("alert").count() == 0
+
+
+def test_as_many_windows_are_drawn_as_a_long_recording_has(page, place, address):
+    """More than a call of a function takes arguments."""
+    script = (place / "page/page.js").read_text() + "globalThis.show = (r) => ((rows = r), draw());"
+    page.route("**/page.js", lambda route: route.fulfill(body=script, content_type=JAVASCRIPT))
+    page.goto(address)
+    choose(page, "stereo.onnx")
+    row = "({ start: n, end: n + 1, probabilities: [n / 2e5, 0.25] })"
+    page.evaluate(f"show(Array.from({{ length: 2e5 }}, (_, n) => {row}))")
+    assert page.locator("#windows tr").count() == 200_000
+    assert page.locator("#chart .peak").all_inner_texts() == ["1.00", "0.25"]
+    page.unroute("**/page.js")
