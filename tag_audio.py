@@ -56,13 +56,14 @@ def command_line() -> argparse.ArgumentParser:
         "--threshold",
         type=float,
         metavar="P",
-        help="minimum probability of a tag; default: those of the students, or 0.5",
+        help="minimum probability of a tag; default: those of the students, or 0.5; 0 with --top",
     )
     add(
         "--top",
         type=int,
         metavar="N",
-        help="maximum number of tags per window; default: 1 if single-label",
+        help="the N most probable tags of each window, also below the thresholds of the students; "
+        "with --threshold at most N; default: 1 if single-label",
     )
     add(
         "--window",

@@ -42,7 +42,8 @@ class TagSelection:
         cls, students: Sequence[Description], threshold: float | None, top: int | None
     ) -> TagSelection:
         """By default, the most probable class of single-label students; of others the classes at
-        or above the thresholds of their files (the mean of several students), or 0.5.
+        or above the thresholds of their files (the mean of several students), or 0.5. `top` alone:
+        the most probable classes, also below these thresholds.
         """
         first = students[0]
         if top is None and first.task == "single_label":
