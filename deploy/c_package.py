@@ -16,6 +16,7 @@ from deploy.arena import Buffer, arena
 from deploy.c_front_end import CFrontEnd, c_front_end
 from deploy.c_layers import Network, Place, Weights, fixed_length
 from deploy.model_graph import model_graph
+from deploy.quantise import trained_layers
 from models.cost import cost
 from models.stored import Description
 
@@ -48,10 +49,13 @@ class CPackage:
 def export_c(trained: Trained, precision: str, folder: Path) -> None:
     """Write the package into `folder` / c_<precision>, and print its RAM and flash.
 
-    Raises UserError for a student that the C runtime does not support.
+    int8 has the weights of the student trained in int8, if there is one. Raises UserError for a
+    student that the C runtime does not support.
     """
-    described = trained.described
-    graph = model_graph(trained.model, described.input_shape)
+    described, model = trained.described, trained.model
+    if precision == "int8" and trained.quantised is not None:
+        model = trained_layers(trained.quantised)
+    graph = model_graph(model, described.input_shape)
     package = c_package(graph.model, described, precision)
     costs = cost(trained.model, described.input_shape)
     readme = Template((SOURCES / TEMPLATE).read_text("utf-8")).substitute(

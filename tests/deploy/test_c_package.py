@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from config import UserError
 from data.features.front_end import FrontEnd
 from deploy import onnx_file
-from deploy.c_package import SOURCES, c_package, write_files
+from deploy.c_package import SOURCES, c_package, export_c, write_files
+from deploy.export import Trained
+from deploy.full_model import FullModel
 from deploy.model_graph import model_graph
+from models.quantised import QuantisedLayer, quantise
 from tests.deploy.test_c_layers import filters, model
 from tests.deploy.trained import RATE, built, described, waveforms
 
@@ -26,11 +30,15 @@ STRICT = "-std=c99 -Wall -Wextra -Werror -pedantic"
 def compiled(package, folder: Path) -> Path:
     """The program, not optimised: compiling takes most of the time. Warnings are errors."""
     write_files(package.files, folder)
+    return made(folder)
+
+
+def made(folder: Path) -> Path:
     assert STRICT in (folder / "Makefile").read_text()
-    made = subprocess.run(
+    done = subprocess.run(
         ["make", "-s", "CC=cc", "CFLAGS=-O0"], cwd=folder, capture_output=True, text=True
     )
-    assert made.returncode == 0, made.stderr
+    assert done.returncode == 0, done.stderr
     return folder / "soundstill"
 
 
@@ -87,6 +95,34 @@ def test_probabilities_equal_those_of_the_onnx_file(student, precision, bound, t
     if precision == "float32":
         assert ((values >= 0.5) == (expected >= 0.5)).all()
         assert values.argmax() == expected.argmax()
+
+
+def test_int8_has_the_weights_of_the_student_that_was_trained_in_int8(tmp_path):
+    description = described(width_mult=0.25)
+    model, quantised = built(description), built(description)
+    clips = torch.randn(8, *description.input_shape, generator=torch.Generator().manual_seed(0))
+    quantise(quantised, [clips])
+    classifier = [m.layer for m in quantised.modules() if isinstance(m, QuantisedLayer)][-1]
+    with torch.no_grad():
+        classifier.bias.add_(torch.tensor([-2.0, 2.0, 4.0]))  # as if trained
+    about = dict.fromkeys(("dataset", "licence", "commit", "table", "split", "metric"), "made here")
+    trained = Trained(
+        name="made here",
+        model=model,
+        described=description,
+        calibration=(),
+        quantised=quantised,
+        **about,
+    )
+    export_c(trained, "int8", tmp_path)
+    waveform = recording(tmp_path / "clip.wav")
+    found = probabilities(made(tmp_path / "c_int8"), tmp_path / "clip.wav")
+    outputs = [
+        FullModel(m, description)(torch.from_numpy(waveform)[None]) for m in (quantised, model)
+    ]
+    trained_in_int8, post_training = (o.probabilities[0].detach().numpy() for o in outputs)
+    np.testing.assert_allclose(found, trained_in_int8, atol=0.02)
+    assert np.abs(trained_in_int8 - post_training).max() > 0.1
 
 
 def every_operation():
