@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from data.atomic_write import write
 from deploy import c_source
@@ -17,6 +18,7 @@ from deploy.c_front_end import CFrontEnd, c_front_end
 from deploy.c_layers import Network, Place, Weights, fixed_length
 from deploy.model_graph import model_graph
 from deploy.quantise import trained_layers
+from deploy.tags import UNCALIBRATED
 from models.cost import cost
 from models.stored import Description
 
@@ -56,7 +58,7 @@ def export_c(trained: Trained, precision: str, folder: Path) -> None:
     if precision == "int8" and trained.quantised is not None:
         model = trained_layers(trained.quantised)
     graph = model_graph(model, described.input_shape)
-    package = c_package(graph.model, described, precision)
+    package = c_package(graph.model, described, precision, trained.thresholds)
     costs = cost(trained.model, described.input_shape)
     readme = Template((SOURCES / TEMPLATE).read_text("utf-8")).substitute(
         name=trained.name,
@@ -97,8 +99,15 @@ def kib(count: int) -> str:
     return f"{count / 1024:.1f}"
 
 
-def c_package(model: onnx.ModelProto, described: Description, precision: str) -> CPackage:
-    """`model` is float32, features -> logits. int8 is that of the weights. Raises UserError."""
+def c_package(
+    model: onnx.ModelProto,
+    described: Description,
+    precision: str,
+    thresholds: Sequence[float] | None = None,
+) -> CPackage:
+    """`model` is float32, features -> logits. int8 is that of the weights. `thresholds` are those
+    of the tags. Raises UserError.
+    """
     front_end = c_front_end(described)
     network = Network(fixed_length(model, described.input_shape))
     places, floats = planned(network, front_end)
@@ -123,7 +132,7 @@ def c_package(model: onnx.ModelProto, described: Description, precision: str) ->
         "clip.h": c_source.header("clip.h", c_source.definitions(clip)),
         "sizes.h": c_source.header("sizes.h", head + c_source.definitions(sizes)),
         "front_end_tables.c": front_end.source(),
-        "model.c": code.text(described.classes),
+        "model.c": code.text(described.classes, thresholds),
     }
     tables = sum(values.nbytes for values in front_end.tables.values())
     return CPackage(files, 4 * floats, code.weight_bytes, tables, code.layer_bytes)
@@ -226,9 +235,18 @@ class ModelSource:
         shape = (-1, *[1] * (weights.ndim - 1))
         return np.rint(weights / scales.reshape(shape)).astype(np.int8), scales
 
-    def text(self, classes: Iterable[str]) -> str:
+    def text(self, classes: Sequence[str], thresholds: Sequence[float] | None) -> str:
         names = "".join(f"    {c_source.text(name)},\n" for name in classes)
         includes = '#include <math.h>\n#include <stddef.h>\n\n#include "layers.h"\n'
         includes += '#include "soundstill.h"\n'
         listed = f"const char *const soundstill_classes[SOUNDSTILL_CLASSES] = {{\n{names}}};\n"
+        lowest = float_thresholds(thresholds or [UNCALIBRATED] * len(classes))
+        listed += c_source.array("soundstill_thresholds", lowest, static=False)
         return "\n".join([c_source.GENERATED + includes, *self.parts, self.steps, listed])
+
+
+def float_thresholds(thresholds: ArrayLike) -> np.ndarray:
+    """float32, rounded up, so that every float32 probability is on the same side."""
+    exact = np.asarray(thresholds, np.float64)
+    found = exact.astype(np.float32)
+    return np.where(found < exact, np.nextafter(found, np.float32(2)), found)

@@ -1,4 +1,5 @@
-/* soundstill RECORDING.wav: start of each clip in seconds, class and probability, one per line.
+/* soundstill RECORDING.wav: start of each clip in seconds, class, probability, and "tag" or "-", one
+ * class per line.
  *
  * Runs on a computer. On a microcontroller, samples of a microphone take the place of the file.
  */
@@ -14,8 +15,10 @@ static void print_tags(int32_t clip)
     float probabilities[SOUNDSTILL_CLASSES];
     soundstill_predict(probabilities);
     double start = (double)clip * SOUNDSTILL_CLIP_SAMPLES / SOUNDSTILL_SAMPLE_RATE;
-    for (int32_t k = 0; k < SOUNDSTILL_CLASSES; k++)
-        printf("%.2f\t%s\t%.6f\n", start, soundstill_classes[k], (double)probabilities[k]);
+    for (int32_t k = 0; k < SOUNDSTILL_CLASSES; k++) {
+        const char *tag = soundstill_is_tag(probabilities, k) ? "tag" : "-";
+        printf("%.2f\t%s\t%.6f\t%s\n", start, soundstill_classes[k], (double)probabilities[k], tag);
+    }
 }
 
 int main(int argc, char **argv)

@@ -55,3 +55,14 @@ void soundstill_predict(float probabilities[SOUNDSTILL_CLASSES])
     else
         sigmoids(arena + LOGITS, probabilities);
 }
+
+bool soundstill_is_tag(const float probabilities[SOUNDSTILL_CLASSES], int32_t k)
+{
+    int32_t best = 0;
+    if (!SINGLE_LABEL)
+        return probabilities[k] >= soundstill_thresholds[k];
+    for (int32_t n = 1; n < SOUNDSTILL_CLASSES; n++)
+        if (probabilities[n] > probabilities[best])
+            best = n;
+    return k == best;
+}

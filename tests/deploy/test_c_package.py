@@ -13,7 +13,7 @@ import torch
 from config import UserError
 from data.features.front_end import FrontEnd
 from deploy import onnx_file
-from deploy.c_package import SOURCES, c_package, export_c, write_files
+from deploy.c_package import SOURCES, c_package, export_c, float_thresholds, write_files
 from deploy.export import Trained
 from deploy.full_model import FullModel
 from deploy.model_graph import model_graph
@@ -248,6 +248,35 @@ def test_a_long_recording_is_cut_into_clips_and_the_last_one_padded(tiny, tmp_pa
         )
         values = [float(row[2]) for row in found[3 * number : 3 * number + 3]]
         np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "thresholds", "expected"),
+    [
+        ("multi_label", None, ["-", "tag", "tag"]),
+        ("multi_label", (0.1, 0.9, 1.0), ["tag", "tag", "-"]),
+        ("single_label", None, ["-", "-", "tag"]),
+    ],
+)
+def test_tags_are_those_of_the_thresholds(task, thresholds, expected, tmp_path):
+    """The logits are -1, 3 and 3.1, whatever the recording."""
+    description = described(task=task)
+    nodes = [("ReduceMean", ["features", "axes"], ["a"], {"keepdims": 0})]
+    nodes += [("Gemm", ["a", "w", "b"], ["logits"], {"transB": 1})]
+    constants = {"axes": np.array([2, 3]), "w": np.zeros((3, 1), np.float32)}
+    constants["b"] = np.float32([-1, 3, 3.1])
+    graph = model(nodes, description.input_shape, constants, ("batch", 3))
+    program = compiled(c_package(graph, description, "float32", thresholds), tmp_path)
+    recording(tmp_path / "clip.wav")
+    assert [row[3] for row in rows(program, tmp_path / "clip.wav")] == expected
+
+
+def test_thresholds_in_float32_give_the_same_tags():
+    exact = np.random.default_rng(0).uniform(size=1000)
+    stored = float_thresholds(exact)
+    assert stored.dtype == np.float32
+    assert (stored >= exact).all()
+    assert (np.nextafter(stored, np.float32(0)) < exact).all()
 
 
 WRONG = [
