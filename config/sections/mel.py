@@ -62,7 +62,7 @@ class Mel:
     normalise: Literal["none", "global", "bands", "fixed"] = key(
         "none",
         "(x - mean) / std; global: statistics of the training clips; bands: the same per band; "
-        "fixed: MEAN and STD",
+        "fixed: MEAN and STD; the measured std of constant features is 1",
     )
     mean: float | None = key(None, "of NORMALISE = fixed, in units of the features")
     std: float | None = key(

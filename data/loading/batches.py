@@ -21,6 +21,7 @@ from data.tables.columns import Column
 from data.tables.targets import Targets
 
 GIGABYTE = 1e9
+FLOAT16_EPS = torch.finfo(torch.float16).eps
 
 
 @dataclasses.dataclass(slots=True)
@@ -131,7 +132,11 @@ class ClipFeatures:
         self.std = torch.full((1,), std, device=self.device)
 
     def normalise(self, kind: Literal["none", "global", "bands"], rows: np.ndarray) -> None:
-        """Measure mean and standard deviation of the training clips, global or per band."""
+        """Measure mean and standard deviation of the training clips, global or per band.
+
+        Features that are constant in float16, such as those of an empty mel filter, have std 1:
+        exports and augmentation do not round them.
+        """
         if kind == "none":
             self.set_normalisation(0.0, 1.0)
             return
@@ -143,9 +148,11 @@ class ClipFeatures:
             squares = squares + values.square().sum(axes)
             count += values.numel() // (values.shape[-1] if kind == "bands" else 1)
         mean = total / count
-        variance = (squares / count - mean.square()).clamp_min(1e-10)
+        variance = squares / count - mean.square()
+        std = variance.clamp_min(1e-10).sqrt()
+        std = torch.where(variance <= (FLOAT16_EPS * mean).square(), 1.0, std)
         self.mean = mean.float().reshape(-1).to(self.device)
-        self.std = variance.sqrt().float().reshape(-1).to(self.device)
+        self.std = std.float().reshape(-1).to(self.device)
 
 
 def rows_in(cache: MelCache, ids: Column | np.ndarray) -> np.ndarray:

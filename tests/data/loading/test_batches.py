@@ -57,6 +57,26 @@ def test_normalisation_is_measured_on_the_training_clips_only(kind):
     torch.testing.assert_close(view[torch.arange(5)], stored[:5].half().float())
 
 
+@pytest.mark.parametrize(("kind", "value"), [("bands", 0.0), ("bands", -4.605), ("global", -4.605)])
+def test_constant_features_are_centred_and_not_scaled(kind, value):
+    stored = torch.randn(50, 1, 4, 2, generator=torch.Generator().manual_seed(0))
+    stored[..., 1] = value  # of a mel filter without a bin, say
+    if kind == "global":
+        stored[:] = value
+    source = cache([f"{n:02d}" for n in range(50)])
+    source.gather = lambda rows, **_: stored[torch.as_tensor(rows)].half()
+    view = ClipFeatures(source, source.table.ids, CPU, 1.0)
+    view.normalise(kind, np.arange(50))
+    assert view.std[-1] == 1
+    assert view[torch.arange(50)][..., 1].abs().max() < 1e-6
+    assert view.scale(stored.clone())[..., 1].abs().max() < 2e-3, (
+        "float32 features, as an export computes"
+    )
+    if kind == "bands":
+        ordinary = stored[..., 0].half().float().std(correction=0)
+        torch.testing.assert_close(view.std[0], ordinary, rtol=1e-6, atol=0)
+
+
 def test_a_normalisation_may_be_given():
     view = ClipFeatures(cache(["1", "5"]), np.array(["1", "5"]), CPU, 1.0)
     view.set_normalisation(2.0, 4.0)
