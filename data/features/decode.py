@@ -189,17 +189,18 @@ def faults_named(path: Path) -> Iterator[None]:
 
 
 def check_header(path: Path, log: str) -> None:
-    """libsndfile reads a truncated WAV or AIFF file without error; only its log has a note."""
-    for line in re.finditer(
-        r"^\s*(?:data|SSND|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", log, re.M
-    ):
+    """libsndfile reads a truncated WAV, RF64, W64, AIFF or AU file without error; only its log has
+    a note.
+    """
+    sizes = "data|Riff size|riff|SSND|Data Size"
+    for line in re.finditer(rf"^\s*(?:{sizes})\s*:\s*(\d+) \(should be (\d+)\)", log, re.M):
         promised, there = map(int, line.groups())
         if there < promised < UNKNOWN_LENGTH:
             raise cut_short(path, promised, there)
 
 
 def cut_short(path: Path | str, promised: int, there: int) -> BadAudio:
-    found = f"the header promises {promised} bytes of samples, {there} are there"
+    found = f"the header promises {promised} bytes, {there} are there"
     return BadAudio(path, f"cut short: {found}")
 
 
