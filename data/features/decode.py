@@ -19,7 +19,7 @@ from config import UserError
 from data.features import ffmpeg
 from data.features.containers import demuxer_of, hint
 from data.features.similar_names import absent
-from data.features.streams import streams_of
+from data.features.streams import is_concatenated, streams_of
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -162,7 +162,9 @@ def opened(path: Path) -> Iterator[list[SoundFile]]:
             # soundfile encodes a str strictly, but a name may be no UTF-8
             name = os.fsencode(path) if os.name == "posix" else path
             files = [stack.enter_context(soundfile.SoundFile(name))]
-            if streams := [io.BytesIO(stream) for stream in streams_of(path, files[0].format)]:
+            if is_concatenated(path, kind := files[0].format):
+                raise BadAudio(path, ffmpeg.SEVERAL)
+            if streams := [io.BytesIO(stream) for stream in streams_of(path, kind)]:
                 files = [stack.enter_context(soundfile.SoundFile(stream)) for stream in streams]
             kinds = {(file.channels, file.samplerate) for file in files}
             if len(kinds) > 1:

@@ -11,11 +11,12 @@ import io
 import re
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Literal
 
 from data.features import mpeg
 
@@ -137,3 +138,36 @@ def with_length(stream: bytes) -> bytes:
     changed[21] |= samples >> 32
     changed[22:26] = (samples & 0xFFFF_FFFF).to_bytes(4, "big")
     return bytes(changed)
+
+
+def is_concatenated(path: Path, container: str) -> bool:
+    """Whether another AU, CAF, RF64 or W64 file follows a first one, perhaps after padding.
+
+    libsndfile reads the first, and of W64 the header of the second as samples. Two files of another
+    kind it refuses, or they are several streams.
+    """
+    if container not in ENDS:
+        return False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        end = ENDS[container](data)
+        return end > 0 and data[end : end + 12].lstrip(b"\0").startswith(data[:4])
+
+
+def au_end(data: mmap) -> int:
+    order: Literal["big", "little"] = "big" if data[:4] == b".snd" else "little"
+    return int.from_bytes(data[4:8], order) + int.from_bytes(data[8:12], order)
+
+
+def caf_end(data: mmap) -> int:
+    end = 8
+    while (kind := data[end : end + 4]).isalnum() and kind != b"caff":
+        end += 12 + int.from_bytes(data[end + 4 : end + 12], "big")
+    return end
+
+
+ENDS: dict[str, Callable[[mmap], int]] = {  # container -> the end that the header declares
+    "AU": au_end,
+    "CAF": caf_end,
+    "RF64": lambda data: 8 + int.from_bytes(data[20:28], "little"),
+    "W64": lambda data: int.from_bytes(data[16:24], "little"),
+}

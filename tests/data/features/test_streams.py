@@ -283,3 +283,22 @@ def test_the_streams_of_a_file_are_where_they_were_put(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\xff", b"ID3", b"\xff\xfb\x90\x64" * 3, bytes(1000)])
 def test_a_file_may_have_no_stream(content):
     assert mpeg.find_streams(content) == []
+
+
+@pytest.mark.parametrize("samples", [1000, 1001])
+@pytest.mark.parametrize("kind", ["wav", "aiff", "au", "caf", "rf64", "w64"])
+def test_two_files_in_one_that_libsndfile_does_not_join_are_refused(tmp_path, kind, samples):
+    one = encoded(tmp_path, noise(2)[:samples], kind, subtype="PCM_24")
+    path = written(tmp_path / f"a.{kind}", one + one)
+    for reading in (lambda: read(path, seconds=0.01), lambda: list(read_blocks(path))):
+        with pytest.raises(BadAudio, match=r"not readable|several files, one after"):
+            reading()
+    path = written(tmp_path / f"a.{kind}", one + bytes(40))
+    assert len(all_samples(path)) >= samples, "other bytes may follow"
+
+
+def test_a_length_that_its_writer_did_not_know_is_no_second_file(tmp_path):
+    one = encoded(tmp_path, noise(1), "w64")
+    for unknown in (bytes(8), b"\xff" * 8):
+        path = written(tmp_path / "a.w64", one[:16] + unknown + one[24:])
+        assert len(all_samples(path)) == RATE
