@@ -14,7 +14,7 @@ import config
 import make_mel
 from config import ConfigError, UserError
 from data.atomic_write import unfinished
-from data.features import cache_writer
+from data.features import cache_writer, ffmpeg
 from data.features.decode import decode
 from data.features.front_end import mel_filters
 from data.features.mel_cache import MelCache, cache_folder
@@ -50,7 +50,7 @@ sys.path.insert(0, {str(HERE)!r})
 import config, make_mel
 
 def main(*arguments):
-    from data.features import cache_writer
+    from data.features import cache_writer, ffmpeg
     cache_writer.SHARD_BYTES = 12_000  # 16 clips of the teacher
     make_mel.main(*arguments)
 
@@ -347,6 +347,24 @@ def test_bad_files_are_left_out_on_request(place, capsys):
     assert "003.wav,sounds/003.wav,not readable" in (cache.folder / "bad_clips.csv").read_text()
     make("data.on_bad_audio=skip")
     assert "1 left out, see bad_clips.csv\nnothing to do" in capsys.readouterr().out
+
+
+def test_clips_that_were_left_out_are_read_once_pyav_is_installed(place, capsys, monkeypatch):
+    pytest.importorskip("av")
+    from tests.data.features.containers import encode, noise
+
+    monkeypatch.setattr(ffmpeg, "idle", {})
+    encode(place / "sounds" / "003.m4a", "aac", noise())
+    table = place / "sounds" / "clips.csv"
+    table.write_text(table.read_text().replace("003.wav", "003.m4a"))
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "av", None)  # not installed
+        make("data.on_bad_audio=skip")
+        assert "requirements-av.txt" in next(place.rglob("bad_clips.csv")).read_text()
+        make("data.on_bad_audio=skip")
+        assert "1 left out, see bad_clips.csv\nnothing to do" in capsys.readouterr().out
+    make("data.on_bad_audio=skip")
+    assert capsys.readouterr().out.count("6 clips of 1x23x") == 2
 
 
 def test_a_96_khz_stereo_flac_and_a_clip_of_10_ms_are_clips_like_any_other(place):

@@ -7,7 +7,7 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from torch import Tensor
 from config import Mel, UserError
 from data.atomic_write import clear, unfinished, write
 from data.checksums import Damaged, check_files, read_record, record_text, sha256_of, write_record
+from data.features.containers import decoders
 from data.features.mel_cache import FIX, front_end_fields
 from data.tables.clips import FILES, ClipTable, files_of
 from data.tables.formulas import as_text
@@ -42,7 +43,8 @@ class CacheWriter:
     A shard contains a fixed number of rows of the table: a power of two, so that the shards of the
     caches of one table nest. Its identity is a hash of id, path, start and length of its clips and
     the stamps of their files: a changed annotation or file invalidates only the shards that have
-    it. Bad clips are removed from a shard when it is finished.
+    it. Bad clips are removed from a shard when it is finished; that shard is computed again where
+    other decoders are installed, see `decoders`.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class CacheWriter:
         start = shard * self.shard_clips
         return range(start, min(start + self.shard_clips, len(self.table)))
 
-    def identity(self, shard: int) -> str:
+    def identity(self, shard: int, bad: Sequence[Any]) -> str:
         rows = self.rows(shard)
         columns = [
             self.table.columns[name][rows.start : rows.stop].tolist()
@@ -78,6 +80,8 @@ class CacheWriter:
         for name, path, start, seconds in zip(*columns, strict=True):
             clip = (name, path, start, seconds, *self.stamps[path])
             digest.update(repr(clip).encode())
+        if bad:
+            digest.update(repr(decoders()).encode())
         return digest.hexdigest()
 
     def finished(self, shard: int) -> dict[str, Any] | None:
@@ -85,7 +89,8 @@ class CacheWriter:
         try:
             described = read_record(self.path(shard, ".json"), FIX)
             complete = described["bytes"] == self.path(shard).stat().st_size
-            return described if complete and described["identity"] == self.identity(shard) else None
+            same = complete and described["identity"] == self.identity(shard, described["bad"])
+            return described if same else None
         except (OSError, Damaged, KeyError):
             return None
 
@@ -125,7 +130,7 @@ class CacheWriter:
             with part.open("wb") as file:
                 np.save(file, kept)
         described = {
-            "identity": self.identity(shard),
+            "identity": self.identity(shard, bad),
             "clips": len(rows) - len(bad),
             "bytes": part.stat().st_size,
             "bad": bad,

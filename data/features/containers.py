@@ -68,6 +68,13 @@ def has_av() -> bool:
     return find_spec("av") is not None
 
 
+def decoders() -> tuple[str, bool]:
+    """What decides which recordings can be read: the version of libsndfile, and PyAV or none."""
+    import soundfile
+
+    return soundfile.__libsndfile_version__, has_av()
+
+
 def kind_of(path: Path, kinds: Mapping[bytes, T]) -> T | None:
     with path.open("rb") as file:
         return matching(file.read(200), kinds)

@@ -41,7 +41,7 @@ def test_missing_samples_are_an_error_after_those_that_are_there():
     stream = io.BufferedReader(io.BytesIO(content[: 44 + 1000]))
     found = piped_blocks(stream, None, None, None, 8000)
     assert len(next(found)[0]) == 250
-    reason = "cut short: the header promises 2000 bytes of samples, 1000 are there"
+    reason = "cut short: the header promises 2000 bytes, 1000 are there"
     with pytest.raises(BadAudio, match=reason):
         next(found)
 
