@@ -82,6 +82,9 @@ class Mel:
                     f"[mel] {name}", f"found {found}, but NORMALISE is {self.normalise}"
                 )
         if self.front_end == "waveform":
+            if self.normalise == "bands":
+                found = "found 'bands', but FRONT_END = waveform has none"
+                raise ConfigError("[mel] normalise", found)
             return
         if not self.mel_min_hz < self.mel_max_hz <= self.sample_rate / 2:
             raise ConfigError(

@@ -66,6 +66,10 @@ from tests.config.conftest import complaint
             "[mel]\nNORMALISE_TEACHER = fixed\nMEAN = -4.5\nSTD = 5",
             "[mel.student] mean: found -4.5, but NORMALISE is none",
         ),
+        (
+            "[mel]\nFRONT_END_TEACHER = waveform\nNORMALISE = bands",
+            "[mel.teacher] normalise: found 'bands', but FRONT_END = waveform has none",
+        ),
         ("[augment]\nMIXUP_PROB = 0.5", "[augment] mixup_prob: found 0.5, but MIXUP_ALPHA is 0"),
         (
             "[augment]\nMIXUP_ALPHA = 0.3\nWAVE_MIXUP_PROB = 0.5",
@@ -177,6 +181,7 @@ def test_what_looks_like_a_contradiction_and_is_none(ini):
     for loggers in (("none",), ("wandb", "mlflow")):
         assert ini(f"[run]\nLOGGER = {', '.join(loggers)}").run.logger == loggers
     assert ini("[mel]\nFRONT_END = waveform\nSAMPLE_RATE = 8000").student_mel.sample_rate == 8000
+    assert ini("[mel]\nFRONT_END = waveform\nNORMALISE = global").student_mel.normalise == "global"
 
 
 def test_a_front_end_that_is_built_by_hand_is_checked_too():
