@@ -57,7 +57,7 @@ class Mel:
     padding: Literal["signal", "log_zero"] = key(
         "signal",
         "of short clips; signal: silence; log_zero: zeros after the logarithm, as in the published "
-        "urban sound tagging system",
+        "urban sound tagging system, without augmentation of amplitudes",
     )
     normalise: Literal["none", "global", "bands", "fixed"] = key(
         "none",

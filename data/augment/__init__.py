@@ -81,6 +81,14 @@ class Augmentation:
                 raise ConfigError("[augment] noise_db", f"is added to log-mels, found {found}")
             if self.settings.mixup_domain == "log":
                 raise ConfigError("[augment] mixup_domain", f"log requires log-mels, found {found}")
+        elif grid.padding == "log_zero":
+            amplitudes = ["wave_mixup_alpha", "gain_db", "impulse_responses"]
+            if self.settings.mixup_domain == "linear":
+                amplitudes.append("mixup_alpha")
+            for name in amplitudes:
+                if getattr(self.settings, name):
+                    found = "is of amplitudes: expected [mel] PADDING = signal, found log_zero"
+                    raise ConfigError(f"[augment] {name}", found)
 
     def sample(
         self, rows: Tensor, generator: torch.Generator, epoch: int | None = None

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -226,6 +227,26 @@ def test_a_frequency_mask_hides_the_same_hertz_on_every_grid(bands):
 def test_unsupported_augmentations_are_refused(settings, grid, message):
     with pytest.raises(ConfigError, match=message):
         augmentation(**settings).check(Mel(**grid))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mixup_alpha": 0.3},
+        {"wave_mixup_alpha": 2.0},
+        {"gain_db": 6.0},
+        {"impulse_responses": "responses"},
+    ],
+)
+def test_padding_of_zeros_after_the_logarithm_is_no_amplitude(settings, monkeypatch):
+    monkeypatch.setattr("data.augment.read_responses", lambda folder: None)
+    name, grid = next(iter(settings)), Mel(padding="log_zero")
+    message = rf"\[augment\] {name}: is of amplitudes: .* PADDING = signal, found log_zero"
+    with pytest.raises(ConfigError, match=message):
+        augmentation(**settings).check(grid)
+    for supported in (replace(grid, log="none"), Mel(front_end="waveform", padding="log_zero")):
+        augmentation(**settings).check(supported)
+    augmentation(mixup_alpha=0.3, mixup_domain="log", noise_db=2.0).check(grid)
 
 
 def test_samples_are_in_range_and_depend_on_the_generator():
