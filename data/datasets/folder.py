@@ -77,8 +77,8 @@ class Folder:
         return ClipTable.of(clips, read_classes(root, self.classes, clips), self.task)
 
     def sources(self, root: Path) -> list[Path]:
-        classes = [root / label for label in self.find(root)]
-        return [*classes, *classes_file(self.classes)]
+        classes = [root / label for label in self.find(root) if label != UNLABELLED]
+        return [root, *classes, *classes_file(self.classes)]
 
     def find(self, root: Path) -> dict[str, list[str]]:
         """Class -> the paths of its recordings below `root`. Raises UserError."""

@@ -1,7 +1,7 @@
 """The files that a clip table was read from: training notices where they have changed since.
 
-Compared by content: a file that was only touched is the same, and one that is not on this machine
-is not compared, since training requires the features only.
+Compared by content: a file that was only touched is the same. One whose folder is not on this
+machine is not compared, since training requires the features only.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from data.checksums import sha256_of, sha256_of_text
 
 
 def fingerprints(paths: Iterable[Path]) -> dict[str, str]:
-    """Path -> the SHA-256 of a file, or that of the visible names in a folder."""
+    """Path -> the SHA-256 of a file, that of the visible names in a folder, or "" for neither."""
     return {path.as_posix(): fingerprint(path) for path in paths}
 
 
 def fingerprint(path: Path) -> str:
     if path.is_dir():
         return sha256_of_text("\0".join(sorted(n for n in os.listdir(path) if n[0] != ".")))
-    return sha256_of(path)
+    return sha256_of(path) if path.exists() else ""
 
 
 def check_unchanged(sources: Mapping[str, str], remedy: str) -> None:
     """Raises UserError that names the first file or folder that is not as it was."""
     for name, found in sources.items():
-        if Path(name).exists() and fingerprint(Path(name)) != found:
+        if Path(name).parent.exists() and fingerprint(Path(name)) != found:
             raise UserError(f"{name}: changed since the features were computed; {remedy}")

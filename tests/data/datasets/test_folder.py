@@ -6,6 +6,7 @@ import pytest
 
 from config import ConfigError, UserError
 from data.datasets.folder import Folder
+from data.tables.sources import check_unchanged, fingerprints
 from data.tables.splits import folds_of, split_clips
 
 
@@ -75,6 +76,23 @@ def test_recordings_without_any_label_have_the_classes_of_the_teacher(tmp_path):
     split = split_clips(table, 1, "held_out", 0.25)
     assert split.test_name == "fold 1, agreement with the teacher"
     assert (len(split.train), len(split.validation), len(split.test)) == (6, 2, 2)
+
+
+@pytest.mark.parametrize("names", [("cat/a.wav", "dog/b.wav"), ("cat/a.wav", "b.wav")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "cat").rename(root / "fox"),
+        lambda root: make(root, "fox/c.wav"),
+        lambda root: make(root, "cat/c.wav"),
+    ],
+)
+def test_a_change_of_the_folders_is_noticed(tmp_path, names, change):
+    found = fingerprints(Folder().sources(make(tmp_path / "rec", *names)))
+    check_unchanged(found, "start again")
+    change(tmp_path / "rec")
+    with pytest.raises(UserError, match=r"rec(/cat)?: changed since .*; start again$"):
+        check_unchanged(found, "start again")
 
 
 def test_folders_that_are_no_classes_are_refused(tmp_path):
