@@ -186,7 +186,7 @@ def read_part(where: str, column: str, text: str) -> tuple[str, int]:
     """(split, fold), one of them empty."""
     if column == "split":
         if text not in SPLITS:
-            known = SPLIT_OF.get(text.strip().lower(), text.strip().lower())
+            known = SPLIT_OF.get(text.lower(), text.lower())
             hint = f"; did you mean {known!r}?" if known in SPLITS else ""
             raise UserError(f"{where}: split is {text!r}, expected {', '.join(SPLITS)}{hint}")
         return text, 0

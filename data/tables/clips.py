@@ -274,8 +274,9 @@ def read_csv(
 ) -> list[tuple[int, dict[str, str]]]:
     """(line number, row) of each row of a small CSV file; `required` are columns that it must have.
 
-    `synonyms` are other names of columns, which a message points at. Raises UserError for a missing
-    or repeated column and for a row that does not fit the header.
+    Spaces around names and cells are removed. `synonyms` are other names of columns, which a
+    message points at. Raises UserError for a missing or repeated column and for a row that does not
+    fit the header.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -299,7 +300,7 @@ def read_csv(
     for line, row in rows:
         if None in row or None in row.values():
             raise UserError(f"{path} line {line}: expected {len(columns)} fields, as in the header")
-    return rows
+    return [(line, {name: cell.strip() for name, cell in row.items()}) for line, row in rows]
 
 
 def files_of(path: str) -> list[Path]:

@@ -307,6 +307,15 @@ def test_spaces_around_the_columns_of_a_table_are_no_part_of_them(tmp_path):
     assert read_csv(path, ("filename",)) == [(2, row)]
 
 
+def test_spaces_around_a_cell_do_not_count(tmp_path):
+    (tmp_path / "clips.csv").write_text('filename, group \n a.wav\t,"siteA "\nb.wav,siteA\n')
+    rows = read_csv(tmp_path / "clips.csv", ("filename",))
+    assert rows == [
+        (2, {"filename": "a.wav", "group": "siteA"}),
+        (3, {"filename": "b.wav", "group": "siteA"}),
+    ]
+
+
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_columns_with_another_separator_are_named(tmp_path, mark):
     path = tmp_path / "clips.csv"
