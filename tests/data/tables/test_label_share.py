@@ -12,12 +12,12 @@ from data.tables.label_share import kept_clips, with_label_share
 CLASSES = ("a", "b", "c")
 
 
-def table_of(labels):
+def table_of(labels, task="single_label"):
     clips = [
         Clip(id=f"{n:03d}", path=Path(f"{n}.wav"), labels=one, split="train")
         for n, one in enumerate(labels)
     ]
-    return ClipTable.of(clips, CLASSES, "single_label")
+    return ClipTable.of(clips, CLASSES, task)
 
 
 @given(
@@ -41,6 +41,23 @@ def test_each_class_keeps_a_share_of_its_labels_and_at_least_one(names, percent,
     assert (found.classes, found.task) == (table.classes, table.task)
     again = with_label_share(table, rows, share, seed)
     assert (again.labelled == found.labelled).all()
+
+
+@given(
+    st.lists(st.sets(st.sampled_from(CLASSES)), min_size=1, max_size=60),
+    st.integers(1, 99),
+    st.integers(0, 9),
+)
+def test_each_tag_and_clips_without_tags_keep_their_share(tags, percent, seed):
+    table = table_of([dict.fromkeys(names, 1.0) for names in tags], "multi_label")
+    found = with_label_share(table, np.arange(len(tags)), percent / 100, seed)
+    with_none = ~table.targets[:].any(axis=1, keepdims=True)
+    present = np.hstack([table.targets[:] > 0, with_none])
+    count, kept = present.sum(axis=0), present[found.labelled].sum(axis=0)
+    least = -(-percent * count // 100)
+    assert (kept >= least).all()
+    assert kept[-1] == least[-1]
+    assert found.labelled.sum() <= least.sum()
 
 
 @pytest.mark.parametrize(
