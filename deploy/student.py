@@ -212,10 +212,14 @@ def threshold_text(description: Description) -> str:
 
 
 def array_blocks(samples: np.ndarray, sample_rate: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Samples (S,) or (C, S) as one block. Raises BadAudio if empty or not finite."""
+    """Samples (S,) or (C, S) as one block. Raises BadAudio if empty, (S, C) or not finite."""
     if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind != "f":
         found = f"found {samples.dtype} of shape {samples.shape}"
         raise BadAudio("samples", f"{found}, expected floating-point samples (S,) or (C, S)")
+    channels, count = np.atleast_2d(samples).shape
+    if channels > count:
+        found = f"found {channels} channels of {count} samples"
+        raise BadAudio("samples", f"{found}, expected (C, S): transpose what soundfile.read gives")
     block = np.atleast_2d(samples).T.astype(np.float32)
     yield from up_to_fault("samples", block, sample_rate, 0)
 

@@ -222,6 +222,7 @@ def test_samples_are_resampled_and_cut_into_windows(tmp_path):
     [
         ((np.zeros(0, np.float32),), "samples: found float32 of shape .0,., expected floating"),
         ((np.zeros(8, np.int16),), "found int16"),
+        ((np.zeros((8, 2)),), "found 8 channels of 2 samples, expected .C, S.: transpose"),
         ((np.full(8, np.nan),), "NaN or infinite"),
         (("absent.wav",), "absent.wav"),
         (("absent.wav", 8000), "sample_rate: describes samples, but absent.wav is a file"),
