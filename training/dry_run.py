@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from config import Config, ConfigError, UserError
 from config.pretrained import PRETRAINED
+from data.checksums import read_record
 from data.features.mel_cache import MelCache, cache_folder, recordings_folder
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import folds_of
@@ -16,10 +17,12 @@ from training.class_map import classes_of_init, find_class_map
 from training.distributed import rank
 from training.loggers.chosen import check_installed
 from training.missing import missing_teachers
-from training.plan import run_trainings
+from training.plan import Training, run_trainings
 from training.progress import Counter
+from training.record import configured_settings
 from training.role import TEACHER
 from training.role_settings import epochs_of
+from training.run_folder import METRICS, differences
 
 
 def count_trainings(runs: Sequence[tuple[Config, tuple[str, ...]]]) -> Counter:
@@ -55,8 +58,8 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
     trainings = run_trainings(config, losses, folds, *trained)
     counter = counter or Counter(len(trainings))
     for training in trainings:
-        finished = ", finished" if training.is_finished(config) else ""
-        print(f"{counter.title(training)}: {epochs_of(config, training.role)} epochs{finished}")
+        status = status_of(config, training)
+        print(f"{counter.title(training)}: {epochs_of(config, training.role)} epochs{status}")
     for role, cache in caches.items():
         outputs = len(cache.table.classes)
         if role == "teacher":
@@ -76,12 +79,37 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
         missing.append("the folds of the data set, which are read from its features")
     if "teacher" not in trained:
         missing += missing_teachers(config, dataset, trainings)
+        missing += changed_teachers(config, dataset, trainings)
     try:
         check_installed(config.run.logger)
     except ConfigError as error:
         missing.append(str(error))
     for line in dict.fromkeys(missing):
         print(f"missing: {line}")
+
+
+def status_of(config: Config, training: Training) -> str:
+    """Whether a training is finished, and what has changed in the configuration since then."""
+    metrics = training.folder(config) / METRICS
+    if not metrics.exists():
+        return ""
+    recorded = read_record(metrics, "")["settings"]
+    now = configured_settings(config, training)
+    changed = differences({key: recorded.get(key, "unset") for key in now}, now)
+    return f", finished with other settings ({changed})" if changed else ", finished"
+
+
+def changed_teachers(
+    config: Config, dataset: Dataset, trainings: Sequence[Training]
+) -> Iterator[str]:
+    """The teachers of this run that were trained with other settings."""
+    if config.run.teacher_run:
+        return
+    losses = teacher_losses(config, dataset.task)
+    for one in dict.fromkeys((one.seed, one.fold) for one in trainings if one.uses_teacher):
+        teacher = Training(TEACHER, losses, *one)
+        if "other settings" in (status := status_of(config, teacher)):
+            yield f"{teacher.folder(config)}:{status.removeprefix(',')}"
 
 
 def count_outputs(config: Config, table: ClipTable, fold: int) -> int:

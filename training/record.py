@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from config import LossSettings, RoleSettings, flat_items, to_text
+from config import Config, LossSettings, RoleSettings, flat_items, to_text
 from data.augment.impulse_responses import read_responses
 from data.checksums import sha256_of
 from data.tables.splits import Split
@@ -43,11 +43,10 @@ NOT_RECORDED = (
 """Settings of where the data lies or what else is trained: no training depends on them."""
 
 
-def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
-    """All that one training depends on, flat, so that trainings of other settings never mix."""
-    config, role, seed, variant = fold.config, training.role, training.seed, training.variant
-    inputs = (role.features, "teacher") if training.uses_teacher else (role.features,)
-    settings = settings_of(config, role, seed, fold.number)
+def configured_settings(config: Config, training: Training) -> dict[str, str]:
+    """What one training depends on in a configuration, flat."""
+    role, variant = training.role, training.variant
+    settings = settings_of(config, role, training.seed, training.fold)
     sections = {
         "data": config.data,
         f"mel.{role}": config.mel_of(role.name),
@@ -72,6 +71,19 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
         found[f"coefficients.{loss}"] = to_text(config.coefficients.get(loss, 1.0))
         for key, value in flat_items(config.losses.get(loss, LossSettings())):
             found[f"loss.{loss}.{key}"] = value
+    return found | {
+        "variant": variant,
+        "run.precision": config.run.precision,
+        "run.compile": config.run.compile,
+    }
+
+
+def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
+    """All that one training depends on, flat, so that trainings of other settings never mix."""
+    config, role, seed, variant = fold.config, training.role, training.seed, training.variant
+    inputs = (role.features, "teacher") if training.uses_teacher else (role.features,)
+    settings = settings_of(config, role, seed, fold.number)
+    found = configured_settings(config, training)
     found |= teacher_settings(fold, training)
     found |= enhancement_settings(config, fold.number)
     path = init_weights(config, settings.init, seed, fold.number, variant)
@@ -90,9 +102,6 @@ def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
     if training.pair:
         found["pair"] = ", ".join(fold.table.classes[k] for k in training.pair)
     return found | {
-        "variant": variant,
-        "run.precision": config.run.precision,
-        "run.compile": config.run.compile,
         "clips": fold.features[role.features].cache.files["clips.csv"],
         **inputs_by_content(fold, inputs),
     }

@@ -1,0 +1,39 @@
+"""--dry-run names trainings that are finished, and those of other settings."""
+
+import pytest
+
+from tests.training.tiny_runs import settings, write_caches
+from training.dry_run import print_plan
+from training.stages import train_students, train_teachers
+
+FOLD = "data.folds=1"
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch, capsys):
+    """The printed plan of training students with other settings than before."""
+    monkeypatch.chdir(tmp_path)
+    write_caches()
+    train_teachers(settings("run", FOLD))
+    train_students(settings("run", FOLD))
+    capsys.readouterr()
+
+    def printed(*overrides):
+        print_plan(settings("run", FOLD, *overrides), "student")
+        return capsys.readouterr().out
+
+    return printed
+
+
+def test_finished_trainings_are_named(plan):
+    found = plan()
+    assert "student ce+kd seed 0 fold 1: 2 epochs, finished\n" in found
+    assert "missing" not in found
+
+
+def test_what_was_trained_with_other_settings_is_named(plan):
+    found = plan("student.batch_size=4")
+    assert "2 epochs, finished with other settings (student.batch_size: 2 -> 4)\n" in found
+    assert "missing" not in found
+    changed = "finished with other settings (teacher.epochs: 1 -> 3)"
+    assert f"missing: runs/run/teacher/seed_0/fold_1: {changed}\n" in plan("teacher.epochs=3")
