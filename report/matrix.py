@@ -138,7 +138,7 @@ def title(matrix: MatrixResults) -> str:
     n = str(pairs[0]) if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
     return (
         f"{matrix.metric}, and the gain of the last over itself alone, paired by seed and fold, "
-        f"n = {n}; {NAME}"
+        f"n = {n}; {NAME}, whose p is too low rather than too high: pairs share clips"
     )
 
 
