@@ -123,7 +123,7 @@ if __name__ == "__main__":
         main,
         script_parser(
             "Train a matrix of teachers and students, and compare what each student gains.",
-            ("--overwrite", "replace trainings that have other settings"),
+            ("--overwrite", "train again what was trained, with whatever settings"),
             ("--dry-run", "print the trainings, the models and what is missing; train nothing"),
         ),
     )

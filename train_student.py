@@ -85,7 +85,7 @@ if __name__ == "__main__":
             __doc__,
             ("--study", "train all trials of [study], those that no other process trains"),
             ("--retry", "with --study: failed trials too"),
-            ("--overwrite", "replace trainings that have other settings"),
+            ("--overwrite", "train again what was trained, with whatever settings"),
             ("--dry-run", "print the trainings, the models and what is missing; train nothing"),
         ),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from config import SECTIONS, to_text
+from config.options import OF_DATA
 from config.reference import meanings, summary
 from config.sections.loss import LOSS
 from data.datasets import DATASETS
@@ -56,7 +57,6 @@ LOSS_SECTIONS = (
     "## [loss.NAME]\n\nThe settings of one loss, such as `[loss.kd]`: its [options](#loss-options)."
 )
 HEAD = ("", "| key | default | meaning |", "| --- | --- | --- |")
-DATA_DECIDES = ("num_classes", "input_shape", *GIVEN)  # parameters that are no options
 OPTIONS_BLOCK = re.compile(r"^Options?:[ ]*\n((?:[ ]+.*\n|\n)*)", re.MULTILINE)
 OPTION = re.compile(r"^(\w+(?:, \w+)*):[ ]+(.*(?:\n[ ]+.*)*)", re.MULTILINE)
 
@@ -129,10 +129,11 @@ def section_table(names: Sequence[str]) -> str:
 
 def options(constructor: Callable[..., Any]) -> list[inspect.Parameter]:
     """The keyword-only parameters of a constructor that are keys of the INI file."""
+    given = GIVEN if constructor in LOSSES.values() else OF_DATA
     return [
         p
         for p in inspect.signature(constructor).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in DATA_DECIDES
+        if p.kind is p.KEYWORD_ONLY and p.name not in given
     ]
 
 

@@ -38,6 +38,11 @@ def test_the_page_has_every_key_and_option():
         assert f"\n### {name}\n" in page
 
 
+@pytest.mark.parametrize("name", ["csv_folder", "folder"])
+def test_a_data_set_has_the_option_task(name):
+    assert "| `TASK` | `single_label` |" in options_table(name, DATASETS[name])
+
+
 def test_a_default_that_differs_between_roles_is_shown_for_each():
     assert "| `NUM_BANDS` | `64`; `20` in `[mel.student]` |" in configuration()
     assert "(`[teacher]` only)" in configuration()
