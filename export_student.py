@@ -134,7 +134,10 @@ def one_of(option: str, found: Any, known: tuple[Any, ...], default: Any) -> Any
     if found is None:
         return default
     if found not in known:
-        raise ConfigError(option, f"found {found}, the configuration has {to_text(known)}")
+        has = f"the configuration has {to_text(known)}"
+        if known == (0,) and option == "--fold":
+            has = "the data set has no folds"
+        raise ConfigError(option, f"found {found}, {has}")
     return found
 
 

@@ -112,8 +112,10 @@ def make_caches(clip_set: ClipSet, config: Config, rank: int, world: int) -> boo
     seconds, read = time.perf_counter() - began, sum(count for count, _ in shares)
     for folder in caches:
         print_cache(folder, clip_set)
-    if any(changed):
+    if read:
         print(f"{read} clips read in {seconds:.1f} s: {read / seconds:.0f} clips per second")
+    elif any(changed):
+        print("labels read again; the features were complete")
     return any(changed)
 
 

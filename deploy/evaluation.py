@@ -23,6 +23,8 @@ def annotated_clips(path: Path, student: Student) -> ClipTable:
     """
     from data.datasets.csv_folder import CsvFolder
 
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a table such as recordings/clips.csv")
     described = student.description
     task = cast(Task, described.task)
     dataset = CsvFolder(csv=path.name, task=task, classes=described.classes)

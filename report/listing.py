@@ -9,7 +9,7 @@ from report.drawing import shortened
 from report.run import Run
 from report.table import WIDTH
 
-HEAD = ("run", "date", "data set", "metric", "score", "best variant", "done")
+HEAD = ("run", "date", "data set", "metric", "score", "best variant", "trainings")
 SHRINKABLE = (0, 2, 3, 5)  # columns whose texts may be shortened
 
 

@@ -163,7 +163,7 @@ def test_the_model_card_has_the_scores_of_the_budget(place):
 
 WRONG = [
     (("--seed", "7"), "--seed: found 7, the configuration has 0"),
-    (("--fold", "2"), "--fold: found 2, the configuration has 0"),
+    (("--fold", "2"), "--fold: found 2, the data set has no folds"),
     (("--variant", "kd"), "--variant: found kd, the configuration has ce, ce+kd, ce+kd+sp"),
     (("--precision", "int4"), "--precision: found 'int4'; nearest: int8"),
     (("--precision", ","), "--precision: found none, expected some of float32, float16, int8"),

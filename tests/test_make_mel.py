@@ -180,7 +180,7 @@ def test_half_written_files_of_a_killed_run_go(place):
     assert differences(contents(place / "features"), whole) == {}
 
 
-def test_labels_that_are_edited_later_are_noticed_and_followed(place):
+def test_labels_that_are_edited_later_are_noticed_and_followed(place, capsys):
     make()
     folder, table = cache_folder(load(), "student"), place / "sounds" / "clips.csv"
     os.utime(table, (1, 1))
@@ -192,7 +192,9 @@ def test_labels_that_are_edited_later_are_noticed_and_followed(place):
     with pytest.raises(UserError, match=changed):
         MelCache.open(folder).check()
     before = {path: path.stat().st_mtime_ns for path in folder.glob("shard_*")}
+    capsys.readouterr()
     make()
+    assert "\nlabels read again; the features were complete\n" in capsys.readouterr().out
     cache = MelCache.open(folder)
     cache.check()
     assert cache.table.frame.loc["003.wav", "split"] == "test"
@@ -486,7 +488,7 @@ def test_splits_without_test_clips_are_found_before_the_work(place, monkeypatch)
     table = place / "sounds" / "clips.csv"
     table.write_text(table.read_text().replace(",test", ",train"))
     monkeypatch.setattr("data.features.extract.extract", None)
-    with pytest.raises(UserError, match="no clips to test"):
+    with pytest.raises(UserError, match="no test clips: none has the split test or val"):
         make()
 
 

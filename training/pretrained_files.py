@@ -62,7 +62,7 @@ def download(name: str, path: Path) -> None:
         except FetchError as error:
             raise UserError(
                 f"{name} cannot be downloaded from {source.address}: {error}; start again later, "
-                f"or put the file there by hand: {path} ({CACHE} is another folder)"
+                f"or put the file there by hand: {path}, or set {CACHE} to another folder"
             ) from None
     with disk_errors(path):
         os.replace(part, path)

@@ -27,7 +27,8 @@ class Data:
     protocol: Literal["held_out", "paper"] = key(
         "held_out",
         "held_out: the epoch is chosen on validation clips that are disjoint from the test clips; "
-        "paper: it is chosen on the test clips, as in some publications",
+        "paper: it is chosen on the test clips, as in some publications, and groups may be in both "
+        "training and test",
     )
     hold_out: float = key(
         0.15,

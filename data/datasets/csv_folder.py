@@ -89,10 +89,12 @@ class CsvFolder:
         if not path.is_file():
             raise UserError(
                 f"{path}: no such file; set data.root to the folder of the recordings and data.csv "
-                "to the name of the table in it"
+                "to the name of the table in it, or DATASET = folder, if each class is a folder"
             )
         rows = read_csv(path, ("filename",), COLUMN_OF)
-        columns = list(rows[0][1]) if rows else []
+        if not rows:
+            raise UserError(f"{path}: has no rows below its header")
+        columns = list(rows[0][1])
         if clash := [name for name in columns if name in TAKEN]:
             raise UserError(f"{path}: a column may not be called {clash[0]!r}; rename it")
         label = only_one_of(path, columns, "label", "labels")
@@ -176,7 +178,7 @@ def only_one_of(path: Path, columns: list[str], *names: str) -> str:
         hint = f"; rename {similar!r} to {COLUMN_OF[similar.lower()]!r}?" if similar else ""
         raise UserError(
             f"{path}: expected one of the columns {' and '.join(names)}, "
-            f"found {' and '.join(found) or 'neither'} among {', '.join(columns) or 'none'}"
+            f"found {' and '.join(found) or 'neither'} among {', '.join(columns)}"
             f"{'' if found else hint}"
         )
     return found[0]

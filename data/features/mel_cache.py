@@ -159,7 +159,9 @@ class MelCache:
 
 def map_shard(path: Path, described: dict[str, Any], shape: tuple[int, ...]) -> Tensor:
     """The memory-mapped array of a .npy file; the file is closed: there may be thousands."""
-    size = path.stat().st_size if path.is_file() else 0
+    if not path.is_file():
+        raise UserError(f"{path}: missing; {FIX} again")
+    size = path.stat().st_size
     if size != described["bytes"]:
         raise UserError(f"{path}: found {size} bytes, expected {described['bytes']}; {FIX} again")
     shape = (described["clips"], *shape)

@@ -68,7 +68,8 @@ def split_clips(
         train, test = split == "train", split == name
         validation = (split == "validate") & (name == "test")
     if not train.any() or not test.any():
-        raise UserError(f"no clips to {'train on' if not train.any() else 'test'} ({name})")
+        what = "training" if not train.any() else "test"
+        raise UserError(f"there are no {what} clips: {where_expected(what, fold)}")
     labelled = table.labelled
     if (train & labelled).any() or (validation & labelled).any():
         validation = validation & labelled
@@ -97,6 +98,13 @@ def split_clips(
     elif len(validation) and not labelled[validation].any():
         validation_name = f"{validation_name}, {AGREEMENT}"
     return Split(train, validation, test, name, validation_name)
+
+
+def where_expected(what: str, fold: int) -> str:
+    """Why a fold, or the data set's splits, have no "training" or "test" clips."""
+    if fold:
+        return f"all clips are of fold {fold}" if what == "training" else f"none is of fold {fold}"
+    return f"none has the split {'train' if what == 'training' else 'test or validate'}"
 
 
 def units_of(table: ClipTable, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
@@ -174,7 +182,9 @@ def check_disjoint(
             present[numbers[rows]] = True
             present[-1] = False  # of no group
             if len(both := others[present[numbers[others]]]):
+                shared = min(column[both])
+                clips = [table.ids[of[column[of] == shared][0]] for of in (rows, others)]
                 raise UserError(
-                    f"the {what} {min(column[both])!r} is in both the {one} and the {other} set; "
-                    "fix the data set's splits or folds, or set [data] PROTOCOL = paper"
+                    f"the {what} {shared!r} is in both the {one} and the {other} set, such as "
+                    f"{' and '.join(clips)}; fix the data set's splits or folds"
                 )

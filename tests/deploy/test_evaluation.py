@@ -46,7 +46,7 @@ def test_a_clip_has_the_mean_of_its_windows(place):
     [
         ("filename,label,split\na.wav,loud,train\n", "no labelled clip with the split test"),
         ("filename,label,split\na.wav,dog,test\n", "dog"),
-        (None, "clips.csv: no such file"),
+        (None, "clips.csv: no such file; expected a table such as recordings/clips.csv$"),
     ],
 )
 def test_a_table_without_usable_clips_is_refused(place, table, message):

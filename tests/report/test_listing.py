@@ -27,7 +27,7 @@ def test_one_line_per_run(copy, capsys):
         "score",
         "best",
         "variant",
-        "done",
+        "trainings",
     ]
     run = Run(RUN)
     score = f"{run.scores(run.best)['value'].mean():.4f}"

@@ -98,8 +98,8 @@ def test_without_the_file_the_message_says_where_to_put_it(web, cache, serve):
         pretrained_file("mn10_as")
     assert str(error.value) == (
         f"mn10_as cannot be downloaded from {web.address}/releases/mn10.pt?dl=1: HTTP status 404 "
-        f"(Not Found); start again later, or put the file there by hand: {cache / 'mn10.pt'} "
-        "(SOUNDSTILL_CACHE is another folder)"
+        f"(Not Found); start again later, or put the file there by hand: {cache / 'mn10.pt'}, "
+        "or set SOUNDSTILL_CACHE to another folder"
     )
 
 

@@ -298,6 +298,12 @@ def test_recordings_without_any_label_are_refused(tmp_path):
         CsvFolder(task="multi_label").table(root)
 
 
+def test_a_table_without_rows_is_refused(tmp_path):
+    root = write(tmp_path, "filename,label,split\n")
+    with pytest.raises(UserError, match=r"clips\.csv: has no rows below its header$"):
+        CsvFolder().table(root)
+
+
 def test_a_binary_file_is_refused(tmp_path):
     (tmp_path / "clips.csv").write_bytes(b"filename,label,split\n\xff\xfe,a,train\n")
     with pytest.raises(UserError, match="clips.csv: not a CSV file in UTF-8"):
@@ -305,7 +311,8 @@ def test_a_binary_file_is_refused(tmp_path):
 
 
 def test_the_message_about_a_missing_table_names_the_fix(tmp_path):
-    with pytest.raises(UserError, match=r"clips.csv: no such file; set data.root"):
+    wanted = r"clips.csv: no such file; set data.root .*, or DATASET = folder, if each class is"
+    with pytest.raises(UserError, match=wanted):
         CsvFolder().table(tmp_path / "nowhere")
     with pytest.raises(UserError, match="put them and clips.csv into"):
         CsvFolder().download(tmp_path)

@@ -76,8 +76,8 @@ def test_a_group_on_both_sides_is_refused():
     with pytest.raises(UserError) as error:
         split_clips(table, 0, "held_out", 0.0)
     assert str(error.value) == (
-        "the group 'same' is in both the training and the test set; "
-        "fix the data set's splits or folds, or set [data] PROTOCOL = paper"
+        "the group 'same' is in both the training and the test set, such as 0000 and 0002; "
+        "fix the data set's splits or folds"
     )
 
 
@@ -108,7 +108,7 @@ def test_a_recording_on_both_sides_is_refused_whatever_its_groups_are(groups, ot
     rest = [(split, "", f"{split}.wav") for split in ("train", "validate", "test")]
     day = [("train", groups[0], "day.wav"), (other, groups[1], "day.wav")]
     table = recordings_of([*rest, *day])
-    with pytest.raises(UserError, match=f"the recording .day.wav. is in both {names} set; fix"):
+    with pytest.raises(UserError, match=f"the recording .day.wav. is in both {names} set, such as"):
         split_clips(table, 0, "held_out", 0.15)
     assert len(split_clips(table, 0, "paper", 0.15).train) == 2
 
@@ -229,13 +229,23 @@ def test_a_group_may_be_in_the_training_and_the_validation_split():
 
 
 def test_an_empty_test_split_is_named():
-    with pytest.raises(UserError, match=r"^no clips to test \(validate\)$"):
+    with pytest.raises(
+        UserError, match=r"^there are no test clips: none has the split test or validate$"
+    ):
         split_clips(splits("train"), 0, "held_out", 0.15)
 
 
 def test_an_empty_split_is_named():
-    with pytest.raises(UserError, match=r"^no clips to train on \(test\)$"):
+    with pytest.raises(UserError, match=r"^there are no training clips: none has the split train$"):
         split_clips(splits("validate", "test"), 0, "held_out", 0.15)
+
+
+def test_an_empty_fold_is_named():
+    table = table_of([("", 1, f"{n}", "a") for n in range(3)])
+    with pytest.raises(UserError, match="^there are no training clips: all clips are of fold 1$"):
+        split_clips(table, 1, "held_out", 0.15)
+    with pytest.raises(UserError, match="^there are no test clips: none is of fold 2$"):
+        split_clips(table, 2, "held_out", 0.15)
 
 
 @pytest.mark.parametrize(("groups", "draws"), [(6, 200), (12, 100), (2400, 1)])
