@@ -199,7 +199,7 @@ def read_clips(config: Config, download: bool, rank: int, world: int) -> list[Cl
     if rank == 0 and data.outside_root == "refuse":
         check_inside(table, root)
     splits = check_table(config, dataset, table)
-    for line in doubtful(dataset, table, splits) if rank == 0 else ():
+    for line in doubtful(config, dataset, table, splits) if rank == 0 else ():
         print(f"warning: {line}", file=sys.stderr)
     if rank == 0 and (unlabelled := int((~table.labelled).sum())):
         print(f"{unlabelled} of {len(table)} clips have no label: they are for distillation only")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from config import Config
-from data.features.front_end import clip_shape
+from config import Config, Mel
+from data.features.front_end import FrontEnd, clip_shape
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import Split, folds_of, split_clips
 from training.builders import build_architecture
@@ -24,6 +24,7 @@ from training.experiment import Experiment, build_augmentation, clip_seconds, cl
 from training.fold import FoldData, open_fold
 
 ROLES = ("teacher", "student")
+MOST_EMPTY = 0.1  # of mel bands that are empty filters; of published front ends 0.05 are
 
 
 def check_settings(config: Config) -> Dataset:
@@ -71,8 +72,19 @@ def open_folds(experiment: Experiment, *trained: str) -> list[FoldData]:
     return folds
 
 
-def doubtful(dataset: Dataset, table: ClipTable, splits: Mapping[int, Split]) -> Iterator[str]:
+def doubtful(
+    config: Config, dataset: Dataset, table: ClipTable, splits: Mapping[int, Split]
+) -> Iterator[str]:
     """What training accepts and is probably a mistake: one line each. `splits`: of each fold."""
+    for role in ROLES:
+        mel = config.mel_of(role)
+        if (empty := empty_filters(mel)) > MOST_EMPTY * mel.num_bands:
+            yield (
+                f"{empty} of the {mel.num_bands} mel bands of the {role} are empty filters; lower "
+                "NUM_BANDS or raise FFT_SIZE"
+            )
+    if table.task == "single_label" and len(table.classes) == 1:
+        yield f"the data set has one class alone, {table.classes[0]!r}"
     names: dict[str, str] = {}
     for name in table.classes:
         if (other := names.setdefault(simplified(name), name)) != name:
@@ -81,11 +93,19 @@ def doubtful(dataset: Dataset, table: ClipTable, splits: Mapping[int, Split]) ->
         if not is_defined(dataset.metric, table, split.test):
             clips = f"the {len(split.test)} clips of {split.test_name}"
             yield f"{dataset.metric} is undefined on {clips}"
-        rows = split.train[table.labelled[split.train]]
-        without = np.asarray(table.targets.take(rows).matrix.sum(axis=0) == 0).ravel()
-        if len(rows) and without.any():
-            named = some_of([table.classes[k] for k in np.flatnonzero(without)])
-            yield f"no training clip{f' of fold {fold}' if fold else ''} has the label {named}"
+        for part, own in (("training", split.train), ("test", split.test)):
+            rows = own[table.labelled[own]]
+            without = np.asarray(table.targets.take(rows).matrix.sum(axis=0) == 0).ravel()
+            if len(rows) and without.any():
+                named = some_of([table.classes[k] for k in np.flatnonzero(without)])
+                yield f"no {part} clip{f' of fold {fold}' if fold else ''} has the label {named}"
+
+
+def empty_filters(mel: Mel) -> int:
+    """The number of mel bands without a frequency of the spectrum."""
+    if mel.front_end == "waveform":
+        return 0
+    return int((FrontEnd(mel).filters == 0).all(dim=0).sum())
 
 
 def simplified(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 
 from config import ConfigError, Task, UserError
@@ -61,6 +62,8 @@ class Folder:
         if not root.is_dir():
             raise UserError(f"{root}: no such folder; set data.root to that of the recordings")
         names = self.find(root)
+        if empty := [name for name in folders_of(root) if name not in names]:
+            warnings.warn(f"{root}: no recordings in {', '.join(empty)}", stacklevel=2)
         listed = [name for own in names.values() for name in own]
         paths = dict(zip(listed, first_paths(root / name for name in listed), strict=True))
         clips = [
@@ -104,6 +107,11 @@ class Folder:
 
     def download(self, root: Path) -> None:
         raise UserError(f"folder reads your own recordings: put them into {root}")
+
+
+def folders_of(root: Path) -> list[str]:
+    """Without hidden ones."""
+    return [p.name for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
 
 
 def hash_of(name: str) -> str:

@@ -139,7 +139,7 @@ def test_a_model_that_takes_all_memory_is_an_error(tmp_path):
 
 
 def doubts(config, table):
-    return list(doubtful(check_settings(config), table, splits_of(config, table)))
+    return list(doubtful(config, check_settings(config), table, splits_of(config, table)))
 
 
 def test_a_metric_that_is_undefined_on_test_clips_is_doubtful(tmp_path):
@@ -147,6 +147,26 @@ def test_a_metric_that_is_undefined_on_test_clips_is_doubtful(tmp_path):
     rows = [*((1, name) for name in "ab"), *((2, name) for name in "ab"), (3, "a b")]
     found = doubts(config, table_of(rows, "multi_label"))
     assert found == ["mean_average_precision is undefined on the 1 clips of fold 3"]
+
+
+def test_a_single_class_is_doubtful(tmp_path):
+    table = table_of([("train", "a"), ("test", "a")], "single_label", ("a",))
+    config = config_of(tmp_path, "single_label", "data.hold_out=0")
+    assert doubts(config, table) == ["the data set has one class alone, 'a'"]
+    tags = config_of(tmp_path, "multi_label", "data.hold_out=0")
+    assert (
+        doubts(tags, table_of([("train", "a"), ("test", "a"), ("test", "")], "multi_label", "a"))
+        == []
+    )
+
+
+def test_many_empty_mel_filters_are_doubtful(tmp_path):
+    table = table_of([("train", "a"), ("train", "b"), *TEST], "single_label")
+    config = config_of(tmp_path, "single_label", "data.hold_out=0", "mel.num_bands_teacher=512")
+    assert doubts(config, table) == [
+        "152 of the 512 mel bands of the teacher are empty filters; lower NUM_BANDS or raise "
+        "FFT_SIZE"
+    ]
 
 
 def test_classes_that_differ_in_case_or_spaces_are_doubtful(tmp_path):
@@ -159,12 +179,18 @@ def test_classes_that_differ_in_case_or_spaces_are_doubtful(tmp_path):
     ]
 
 
-def test_classes_without_training_clips_are_doubtful(tmp_path):
+def test_classes_without_training_or_test_clips_are_doubtful(tmp_path):
     config = config_of(tmp_path, "single_label", "data.hold_out=0")
     classes = ("a", "b", "c")
     table = table_of([("train", "a"), ("train", "b"), ("test", "c")], "single_label", classes)
-    assert doubts(config, table) == ["no training clip has the label 'c'"]
+    assert doubts(config, table) == [
+        "no training clip has the label 'c'",
+        "no test clip has the label 'a', 'b'",
+    ]
     folds = table_of([(1, "a"), (2, "a"), (2, "b"), (1, "c"), (2, "c")], "single_label", classes)
-    assert doubts(config, folds) == ["no training clip of fold 2 has the label 'b'"]
-    whole = table_of([("train", "a"), ("train", "b"), ("test", "a")], "single_label")
+    assert doubts(config, folds) == [
+        "no test clip of fold 1 has the label 'b'",
+        "no training clip of fold 2 has the label 'b'",
+    ]
+    whole = table_of([("train", "a"), ("train", "b"), *TEST], "single_label")
     assert doubts(config, whole) == []
