@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from config import Config, UserError
+from config import Config, Mel, UserError
 from data.datasets import build_dataset, root_of
 from data.download.disk import in_words
-from data.features.cache_writer import ABSENT, stamps_of
+from data.features.cache_writer import ABSENT, CacheWriter, stamps_of
 from data.features.front_end import clip_shape
-from data.features.mel_cache import MelCache, cache_folder, recordings_folder
+from data.features.mel_cache import cache_folder, recordings_folder
 from data.tables.clips import ClipTable, Dataset
 
 MOST_LABELS = 30  # that are listed
@@ -105,13 +105,18 @@ def cache_lines(
         kind = "raw waveform" if mel.front_end == "waveform" else f"{mel.num_bands} mel bands"
         yield (
             f"cache     {folder} for the {' and '.join(names)}: {kind} at {mel.sample_rate} Hz, "
-            f"{'x'.join(map(str, shape))}, {total}; {cache_state(folder)}"
+            f"{'x'.join(map(str, shape))}, {total}; {cache_state(folder, mel, shape, table)}"
         )
 
 
-def cache_state(folder: Path) -> str:
-    try:
-        return f"{len(MelCache.open(folder))} clips are already there"
-    except UserError:
-        begun = len(list(folder.glob("shard_*.json")))
-        return f"to be resumed after {begun} finished shards" if begun else "to be computed"
+def cache_state(folder: Path, mel: Mel, shape: tuple[int, ...], table: ClipTable | None) -> str:
+    """How many of the clips have features that make_mel.py would keep."""
+    if table is None or not folder.is_dir():
+        return "to be computed"
+    writer = CacheWriter(folder, mel, shape, table, stamps_of(table.columns["path"]))
+    finished = [k for k in range(writer.shards) if writer.finished(k)]
+    there = sum(len(writer.rows(k)) for k in finished)
+    if not there:
+        return "to be computed"
+    others = len(table) - there
+    return f"{there} clips are already there" + (f", {others} to be computed" if others else "")

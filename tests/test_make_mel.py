@@ -154,6 +154,13 @@ def test_a_dry_run_finds_caches_that_are_there_and_shared(place, capsys):
     assert " for the teacher and student: " in shown
     assert "; 6 clips are already there\n" in shown
     assert contents(place) == before
+    table = place / "sounds" / "clips.csv"
+    whole = table.read_text()
+    table.write_text(whole.replace("003.wav,b,train\n", ""))
+    shown = plan(capsys, "mel.student.num_bands=16")
+    assert ", 3.7 kB in all; to be computed\n" in shown
+    table.write_text(whole.replace("003.wav,b", "003.wav,a"))  # labels are read again in any case
+    assert "; 6 clips are already there\n" in plan(capsys, "mel.student.num_bands=16")
 
 
 def test_a_dry_run_names_what_is_missing(place, capsys):
