@@ -12,6 +12,8 @@ from tqdm import tqdm
 from training.distributed import rank
 from training.plan import Training
 
+BAR = "{desc}: {percentage:3.0f}% {bar} {remaining}{postfix}"  # with the score in 80 columns
+
 
 class Counter:
     """Numbers the trainings of one command: `training 4 of 9: student bce+kd seed 1`."""
@@ -35,27 +37,29 @@ class ProgressBar:
         self.bar = tqdm(
             total=epochs * batches,
             initial=epoch * batches,
-            desc=title,
-            unit="batch",
+            desc=title.removeprefix("training "),
+            bar_format=BAR,
             dynamic_ncols=True,
             mininterval=0.5,
-            disable=True if rank() > 0 else None,  # None: where stderr is no terminal
+            disable=True
+            if rank() > 0 or epochs == 0
+            else None,  # None: where stderr is no terminal
         )
         self.shown: dict[str, str] = {}
 
     def end_batch(self, loss: Tensor) -> None:
         if self.bar.update():
-            self.shown["loss"] = f"{float(loss.detach()):.4f}"
+            self.shown["loss"] = f"{float(loss.detach()):.3f}"
             self.bar.set_postfix(self.shown, refresh=False)
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
         """`row`: of the history."""
         hidden = ("epoch", "learning_rate", "seconds")
-        figures = {k: f"{v:.4f}" for k, v in row.items() if k not in hidden and v is not None}
-        self.shown = {name: figures[name] for name in ("loss", "score") if name in figures}
+        figures = {k: v for k, v in row.items() if k not in hidden and v is not None}
+        self.shown = {k: f"{figures[k]:.3f}" for k in ("loss", "score") if k in figures}
         self.bar.set_postfix(self.shown)
         if self.bar.disable and rank() == 0:
-            listed = ", ".join(f"{name} {value}" for name, value in figures.items())
+            listed = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
             line = f"{self.title}: epoch {row['epoch']} of {self.epochs}, {listed}"
             print(line, file=sys.stderr, flush=True)
 

@@ -1,6 +1,7 @@
 """What a training shows: a bar per batch on a terminal, one line per epoch elsewhere."""
 
 import io
+import os
 import sys
 
 import pytest
@@ -19,9 +20,14 @@ class Terminal(io.StringIO):
         return True
 
 
-def shown(monkeypatch, stream, epochs=2, batches=3):
+class Narrow(Terminal):
+    def fileno(self):
+        return 2
+
+
+def shown(monkeypatch, stream, epochs=2, batches=3, title=TITLE):
     monkeypatch.setattr(sys, "stderr", stream)
-    bar = ProgressBar(TITLE, epochs, batches, 0)
+    bar = ProgressBar(title, epochs, batches, 0)
     for epoch in range(1, epochs + 1):
         for _ in range(batches):
             bar.end_batch(torch.tensor(0.5, requires_grad=True))
@@ -45,8 +51,20 @@ def test_elsewhere_there_is_one_line_per_epoch(monkeypatch):
 
 def test_on_a_terminal_there_is_a_bar_over_all_batches(monkeypatch):
     last = shown(monkeypatch, Terminal()).split("\r")[-1]
-    assert "6/6" in last
-    assert "loss=0.5000, score=0.7500" in last
+    assert last.startswith("4 of 9: student bce+kd seed 1: 100% ")
+    assert last.rstrip("\n").endswith(", loss=0.500, score=0.750")
+
+
+def test_the_bar_of_a_fold_shows_loss_and_score_in_80_columns(monkeypatch):
+    monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((80, 24)))
+    long = "training 4 of 9: student bce+kd+sp seed 1 fold 1"
+    last = shown(monkeypatch, Narrow(), title=long).rstrip("\n").split("\r")[-1]
+    assert len(last) <= 80
+    assert ", loss=0.500, score=0.75" in last
+
+
+def test_without_epochs_there_is_no_bar(monkeypatch):
+    assert shown(monkeypatch, Terminal(), epochs=0) == ""
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
