@@ -57,6 +57,7 @@ METRICS: dict[str, Metric] = {
         higher_is_better=False,
     ),
 }
+UNBOUNDED = ("d_prime", "log_loss")  # the other metrics are at most 1
 
 RANKINGS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
     "mean_average_precision": ("average precision", tagging.class_average_precision),

@@ -10,9 +10,11 @@ import pandas as pd
 
 from data.checksums import read_finished
 
-BEST = "best validation score"
-ONLY = "the only trained variant"
-LAST = "the last of VARIANTS: there are no validation scores"
+BEST = "best validation score"  # of the trials of a study
+BEST_VARIANT = "Best variant on validation"
+ONLY = "The only trained variant"
+LAST = "The last of VARIANTS, as there are no validation scores"
+TIE = 1e-9  # scores that differ by less are equal: sums are rounded
 NO_VALIDATION = ("none", "the test split")  # of epoch_chosen_on
 
 
@@ -21,7 +23,7 @@ class Choice(NamedTuple):
     rule: str  # why this one
 
     def __str__(self) -> str:
-        return f"{self.variant}: {self.rule}"
+        return f"{self.rule}: {self.variant}"
 
 
 def choose_variant(run: Path, variants: Sequence[str]) -> Choice:
@@ -37,7 +39,8 @@ def choose_variant(run: Path, variants: Sequence[str]) -> Choice:
     scores = pd.DataFrame({variant: found[variant] for variant in trained}).dropna()
     if scores.empty:
         return Choice(trained[-1], LAST)
-    return Choice(str(scores.mean().idxmax()), BEST)
+    means = scores.mean()
+    return Choice(str((means > means.max() - TIE).idxmax()), BEST_VARIANT)
 
 
 def mean_of_all(scores: pd.Series) -> float:

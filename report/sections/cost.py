@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from metrics import UNBOUNDED
 from report.drawing import INK, PAPER, colour, fill, marker, picture
 from report.frontier import on_frontier
 from report.run import Run, System
@@ -65,11 +66,17 @@ def cost_picture(runs: Sequence[Run], column: str, label: str, title: str) -> Pi
             cost, shade = point.cost * step**place, colour(point.system.look)
             axes.errorbar(cost, point.mean, point.std, color=shade, lw=1.2, capsize=2.5)
             shape, inside = marker(point.place), fill(point.system)
-            axes.plot(cost, point.mean, shape, color=shade, ms=6, fillstyle=inside, mfcalt=PAPER)
+            drawn = axes.plot(
+                cost, point.mean, shape, color=shade, ms=6, fillstyle=inside, mfcalt=PAPER
+            )
             if best[number]:
-                axes.plot(cost, point.mean, "o", mfc="none", mec=INK, ms=13, mew=1)
+                drawn += axes.plot(cost, point.mean, "o", mfc="none", mec=INK, ms=13, mew=1)
+            for line in drawn:
+                line.set_clip_on(False)  # of a score of 1 at the edge
         axes.set(xlabel=label, ylabel=runs[0].metric)
         axes.margins(y=0.1)
+        if runs[0].metric not in UNBOUNDED:
+            axes.set_ylim(top=min(1.0, axes.get_ylim()[1]))
         axes.set_xlim(limits(costs))
         log_ticks(axes)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from config import UserError
-from metrics import METRICS, name_of_classwise
+from metrics import METRICS, UNBOUNDED, name_of_classwise
 from report.drawing import INK, colour, margin_for, picture, shortened
 from report.run import Predictions, Run, System
 from report.section import Absent, Cell, Picture, Pictures, Section, Table, Text
@@ -31,7 +31,7 @@ def section(run: Run) -> Section:
     except UserError as error:
         note = f"No bars by device: {error}."
     if len(pictures) == 1:
-        note = note or "The clips have no device, city or other group."
+        note = note or "The clips have no further column, such as device."
     order = ", from the largest gain by distillation to the largest loss" * bool(run.baseline)
     caption = (
         f"Mean {name_of_classwise(run.metric)} of each class over seeds and folds{order}, and "
@@ -138,6 +138,8 @@ def bars(kind: str, title: str, found: Bars, names: Sequence[str], label: str) -
             axes.errorbar(means, heights, xerr=spreads, fmt="none", ecolor=INK, elinewidth=0.7)
         axes.set_yticks(range(len(names)), [shortened(name, 22) for name in names])
         axes.set(xlabel=label, xlim=(0, None), ylim=(len(names) - 0.5, -0.5))
+        if label not in UNBOUNDED:
+            axes.set_xlim(right=min(1.0, axes.get_xlim()[1]))
         axes.grid(axis="y", visible=False)
 
     return picture(

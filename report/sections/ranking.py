@@ -31,7 +31,8 @@ def precision_recall(run: Run, predictions: Mapping[System, Predictions]) -> Pic
     left_out = f" The {MAX_TAGS} most frequent tags of {len(present)}." * (len(present) > MAX_TAGS)
     caption = (
         "Precision over recall of each tag as the threshold falls; the dotted line is the share of "
-        f"clips with the tag, and the figures are areas under the curves.{left_out}"
+        "clips with the tag, and the figures are areas under the curves, as in the DCASE metric: "
+        f"usually lower than average precision.{left_out}"
     )
     size = len(next(iter(predictions.values())).rows)
     pictures = [

@@ -4,7 +4,7 @@ import pytest
 
 from config import UserError
 from data.checksums import sha256_of, write_record
-from report.choice import BEST, LAST, ONLY, choose_variant
+from report.choice import BEST_VARIANT, LAST, ONLY, choose_variant
 
 
 @pytest.fixture
@@ -34,20 +34,26 @@ def test_the_mean_score_at_the_kept_epochs_decides(trained):
         trained("bce+kd", scores, seed=seed)
     for seed, scores in enumerate([(0.1, 0.9), (0.1, 0.2)]):
         run = trained("bce+kd+sp", scores, seed=seed)
-    assert choose_variant(run, VARIANTS) == ("bce+kd", BEST)
-    assert str(choose_variant(run, VARIANTS)) == "bce+kd: best validation score"
+    assert choose_variant(run, VARIANTS) == ("bce+kd", BEST_VARIANT)
+    assert str(choose_variant(run, VARIANTS)) == "Best variant on validation: bce+kd"
 
 
 def test_only_seeds_that_all_have_are_compared(trained):
     trained("bce", (0.1, 0.5))
     trained("bce", (0.1, 1.0), seed=1)
     run = trained("bce+kd", (0.1, 0.6))
-    assert choose_variant(run, VARIANTS) == ("bce+kd", BEST)
+    assert choose_variant(run, VARIANTS) == ("bce+kd", BEST_VARIANT)
 
 
 def test_of_equal_ones_the_first_wins(trained):
     trained("bce", (0.1, 0.5))
     run = trained("bce+kd", (0.1, 0.5))
+    assert choose_variant(run, VARIANTS).variant == "bce"
+
+
+def test_a_difference_by_rounding_is_none(trained):
+    trained("bce", (0.1, 0.41666666666666663))
+    run = trained("bce+kd", (0.1, 0.4166666666666667))
     assert choose_variant(run, VARIANTS).variant == "bce"
 
 

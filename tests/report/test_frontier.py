@@ -10,4 +10,5 @@ def test_by_hand():
 
 def test_equals_stay_and_one_alone_is_on_it():
     assert on_frontier([2, 2], [0.5, 0.5]).tolist() == [True, True]
+    assert on_frontier([2, 2], [0.41666666666666663, 0.4166666666666667]).tolist() == [True, True]
     assert on_frontier([2], [0.5]).tolist() == [True]

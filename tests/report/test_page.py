@@ -22,7 +22,7 @@ from config import UserError, run_script
 from report.__main__ import main
 from report.choice import choose_variant
 from report.page import page
-from report.run import Predictions, Run
+from report.run import Predictions, Run, System
 from report.sections import activations, cost, groups, learning, mistakes, scores, similarity
 from report.sections import settings as settings_section
 from report.sections.confusion import confusions
@@ -117,6 +117,14 @@ def test_bars_by_device_and_by_class(tags):
         assert groups.score_of(run, predictions, devices == "phone") != pytest.approx(
             groups.score_of(run, predictions, devices == "sensor")
         )
+
+
+def test_no_axis_of_accuracy_goes_beyond_1():
+    found = {"all": np.array([1.0, 1.0]), "some": np.array([0.9, 1.0])}
+    system = System("student", "ce", "yamnet", 1)
+    pictures = [groups.bars("class", "by class", {system: found}, list(found), "accuracy")]
+    ticks = re.findall(r">(\d\.\d+)<", pictures[0].svg)
+    assert max(map(float, ticks)) == 1.0
 
 
 def test_scenes_have_a_table_of_each_class(scenes, tags):
@@ -307,7 +315,7 @@ def test_the_head_has_the_data_the_date_and_the_chosen_variant(scenes, pages):
         assert run.choice == choose_variant(RUN, run.config.distillation.variants)
     assert f"<title>config – csv_folder, accuracy, {day}</title>" in pages["scenes"]
     assert f'<p class="subtitle">csv_folder, accuracy, {day}</p>' in pages["scenes"]
-    assert f"{run.best.variant}: best validation score. The student" in pages["scenes"]
+    assert f"Best variant on validation: {run.best.variant}. The student" in pages["scenes"]
 
 
 def test_the_best_variant_does_not_follow_test_scores(copy):
