@@ -28,21 +28,25 @@ class Row(NamedTuple):
     base: pd.DataFrame | None  # of the same model trained with labels only, where this one is not
 
 
-def show(results: pd.DataFrame, headline: str) -> None:
-    print(render(results, headline))
+def show(results: pd.DataFrame, headline: str, order: Sequence[str] = ()) -> None:
+    print(render(results, headline, order))
 
 
-def render(results: pd.DataFrame, headline: str) -> str:
-    """At most WIDTH columns wide: one row per system, long names on several lines."""
+def render(results: pd.DataFrame, headline: str, order: Sequence[str] = ()) -> str:
+    """At most WIDTH columns wide: one row per system, long names on several lines. `order`: of the
+    variants.
+    """
     head = textwrap.fill(title(results, headline), WIDTH)
-    return "\n".join(["", head, "", fitted(terminal_rows(results, headline), WIDTH)])
+    return "\n".join(["", head, "", fitted(terminal_rows(results, headline, order), WIDTH)])
 
 
-def terminal_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
+def terminal_rows(
+    results: pd.DataFrame, headline: str, order: Sequence[str] = ()
+) -> list[list[str]]:
     """Score, gain, n, parameters and MACs. Variants of one model are indented below its name,
     which is a row without further cells.
     """
-    systems = system_rows(results, headline)
+    systems = system_rows(results, headline, order)
     models = Counter((one.role, one.model) for one in systems)
     rows = [["system", "score", gain_title(systems), "n", "params", "MACs"]]
     for one in systems:
@@ -57,15 +61,18 @@ def terminal_rows(results: pd.DataFrame, headline: str) -> list[list[str]]:
     return rows
 
 
-def system_rows(results: pd.DataFrame, headline: str) -> list[Row]:
-    """Teacher, specialists, ensembles, students; of each the variants from few losses to many."""
+def system_rows(results: pd.DataFrame, headline: str, order: Sequence[str] = ()) -> list[Row]:
+    """Teacher, specialists, ensembles, students; of each the variants in this order, then others
+    from few losses to many.
+    """
+    places = {variant: place for place, variant in enumerate(order)}
     found = results[results["metric"] == headline]
     rows = []
     for role, model, group in by_model(found):
         scores = {str(name): part for name, part in group.groupby("variant", sort=False)}
         variants = sorted(scores, key=fewest_losses)
         base = variants[0] if not uses_teacher(variants[0]) else None
-        for variant in variants:
+        for variant in sorted(variants, key=lambda name: places.get(name, len(places))):
             with_base = None if base in (None, variant) else scores[base]
             rows.append(Row(role, model, variant, scores[variant], with_base))
     return rows

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from config import Config, ConfigError, RoleSettings, UserError, reason_of
+from config import Config, ConfigError, RoleSettings, UserError, nearest, reason_of
 from config.pretrained import PRETRAINED
 from data.checksums import read_finished
 from models import find_model
@@ -134,6 +134,9 @@ def init_weights(config: Config, init: str, seed: int, fold: int, variant: str =
     if init in PRETRAINED:
         return pretrained_file(init)
     path = Path(init)
+    if init != IMAGENET and not path.exists():
+        found = f"INIT = {init} is neither a file, a run nor the name of published weights"
+        raise UserError(found + nearest(init, PRETRAINED))
     if not path.is_dir():
         return path
     folder = find_training(path, seed, fold)

@@ -15,7 +15,7 @@ from training.ensembles import sources
 from training.logits.table import FILE
 from training.plan import Training
 from training.role import Role
-from training.run_folder import WEIGHTS, teacher_weights_file
+from training.run_folder import RUNS, WEIGHTS, teacher_weights_file
 
 
 def check_teachers(config: Config, dataset: Dataset, trainings: Sequence[Training]) -> None:
@@ -48,5 +48,7 @@ def missing_teachers(
                     if not file.is_file() and path not in folders:
                         yield f"{file}, of the ensemble {name}"
         except UserError as error:
-            yield str(error)
+            shared = config.run.teacher_run
+            gone = shared and not (RUNS / shared).is_dir()
+            yield f"[run] teacher_run: {RUNS / shared} does not exist" if gone else str(error)
         folders.add(training.folder(config))  # trained before the next one

@@ -41,7 +41,7 @@ def section(runs: Sequence[Run]) -> Section:
 
 def headline(run: Run, named: bool) -> list[Table | Text]:
     """One row per system, and how to read its interval."""
-    rows = system_rows(run.results, run.metric)
+    rows = system_rows(run.results, run.metric, run.config.distillation.variants)
     found, about = bootstrap(run)
     head = ["system", run.metric, f"{LEVEL:.0%} interval", gain_title(rows), "significance"]
     tested = significance(rows)

@@ -73,6 +73,13 @@ def test_variants_without_one_from_labels_only_are_named():
     ]
 
 
+def test_variants_are_in_the_order_of_the_configuration():
+    rows = [("student", name, 0, 0.5) for name in ("ce", "ce+kd", "kd", "sp")]
+    lines = render(results(rows), "micro_auprc", ("sp", "ce+kd", "ce")).splitlines()
+    assert [line.split()[0] for line in lines[5:]] == ["student", "sp", "ce+kd", "ce", "kd"]
+    assert "gain over ce" in lines[4]
+
+
 @pytest.mark.parametrize(
     ("folds", "text"),
     [

@@ -21,7 +21,15 @@ pytestmark = pytest.mark.usefixtures("place")
         ),
         (
             ("distillation.variants=ce", "student.init=nowhere.pt"),
-            r"\[student\] init nowhere.pt: no such file",
+            "INIT = nowhere.pt is neither a file, a run nor the name of published weights$",
+        ),
+        (
+            ("distillation.variants=ce", "student.init=yamnet2"),
+            "INIT = yamnet2 is neither .*; nearest: yamnet$",
+        ),
+        (
+            ("distillation.variants=ce, ce+kd", "run.teacher_run=asx"),
+            r"^\[run\] teacher_run: runs/asx does not exist$",
         ),
         (("distillation.variants=ce", "student.init=teacher"), "is not there: run train_teacher"),
         (

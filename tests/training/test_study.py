@@ -16,7 +16,7 @@ from tests.scripts import run
 from tests.training import tiny_runs
 from tests.training.tiny_runs import settings, write_caches
 from training.optuna_search import EarlierTrial, propose
-from training.run_folder import METRICS
+from training.run_folder import METRICS, write_results
 
 NAMES = ("weights.safetensors", "metrics.json")
 
@@ -211,6 +211,10 @@ def test_a_run_uses_the_teachers_of_another(trained):
     training.stages.train_students(students)
     assert [path.name for path in Path("runs/any").iterdir() if path.is_dir()] == ["student"]
     assert list(Path("runs/shared/teacher").rglob("logits.*.npy"))
+    write_results("shared")
+    shown = train_student.with_teachers(write_results("any"), students)
+    assert list(shown["role"].unique()) == ["teacher", "student"]
+    assert set(shown["fold"]) == {1}
     with pytest.raises(
         ConfigError, match=r"\[run\] teacher_run: found 'shared', whose teachers are"
     ):
