@@ -160,7 +160,8 @@ def export_onnx(trained: Trained, precisions: Sequence[str], folder: Path) -> No
     if trained.quantised is not None and "int8" in models:
         remarks.append(agreement(trained, trained.quantised, logits["int8"]))
     found, sampled = score_intervals(trained, logits) if evaluated["clips"] else ({}, "")
-    card = model_card(about | evaluated | {"sampled": sampled}, rows, found, remarks)
+    about |= {"sampled": sampled, "mean": described.mean, "std": described.std}
+    card = model_card(about | evaluated, rows, found, remarks)
     write(folder / "MODEL_CARD.md", card)
     files = [*(f"{name}.onnx" for name in models), "MODEL_CARD.md"]
     print("\n".join(["", *remarks, *(str(folder / name) for name in files)]))

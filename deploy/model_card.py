@@ -21,8 +21,10 @@ def model_card(
 ) -> str:
     """`about` and `rows` as in budget.json, `intervals` of the main metric by precision.
 
-    `sampled` of `about`: "clips" or "groups of clips", of the intervals.
+    `sampled` of `about`: "clips" or "groups of clips", of the intervals; `mean` and `std`: of the
+    features.
     """
+    measured = {name: ", ".join(f"{x:g}" for x in about[name]) for name in ("mean", "std")}
     least = about["least_samples"] / about["sample_rate"]
     length = f"any length from {least:g} s on" if about["any_length"] else "only this length"
     lines = [
@@ -46,7 +48,7 @@ def model_card(
         f"Waveforms of {about['clip_seconds']:g} s ({length}) at {about['sample_rate']} Hz, "
         f"{about['channels']} channel(s). The front end is part of the files:",
         "",
-        *(f"- {name}: {value}" for name, value in about["front_end"].items()),
+        *(f"- {name}: {value}" for name, value in (about["front_end"] | measured).items()),
         "",
         "## Limits",
         "",

@@ -159,6 +159,7 @@ def test_the_model_card_has_the_scores_of_the_budget(place):
     assert "Licence of the recordings: the user's own recordings." in card
     assert "12 clips of test; percentile bootstrap over groups of clips, 200 samples:" in card
     assert "- num_bands: 12\n" in card
+    assert re.search(r"^- mean: -?\d[\d.e-]*\n- std: \d[\d.e-]*$", card, re.M)
 
 
 WRONG = [
