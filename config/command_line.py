@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from config.errors import ConfigError, UserError
+from config.ini import split_override
 from config.resolve import load
 from config.settings import Config
 
@@ -115,6 +116,17 @@ def print_any_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def located(error: ConfigError, arguments: argparse.Namespace) -> str:
+    """The error with the --set or else the file that has its key. `load` names these itself."""
+    if not error.where.startswith("["):
+        return str(error)
+    for text in reversed(arguments.set):
+        for section, entries in split_override(text).items():
+            if error.where in [f"[{section}] {name}" for name in entries]:
+                return f"--set {text}: {error.message}"
+    return f"{arguments.config} {error}"
+
+
 def run_script(
     main: Callable[[argparse.Namespace, Config], None], parser: argparse.ArgumentParser
 ) -> typing.NoReturn:
@@ -132,9 +144,8 @@ def run_script(
         wait_for_lower_ranks()
         if arguments.debug:
             traceback.print_exc()
-        in_file = isinstance(error, ConfigError) and error.where.startswith("[")
-        place = f"{arguments.config} " if in_file else ""  # `load` names the file itself
-        print(f"{parser.prog}: {place}{error}", file=sys.stderr)
+        message = located(error, arguments) if isinstance(error, ConfigError) else error
+        print(f"{parser.prog}: {message}", file=sys.stderr)
         sys.exit(getattr(error, "exit_status", 1))
     except KeyboardInterrupt as error:
         wait_for_lower_ranks()

@@ -39,7 +39,9 @@ def constructor_options(
     for name, text in section.options.items():
         with collected(problems):
             if name not in parameters:
-                unknown = f"{constructor.__name__} has {no_such_key(name, known)}"
+                unknown = no_such_key(name, known)
+                if owner := getattr(section, "dataset", "") or getattr(section, "model", ""):
+                    unknown = f"{owner} has {unknown}"
                 raise ConfigError(f"{where} {name}", successor(where[1:-1], name) or unknown)
             values[name] = cast(text, parameters[name], f"{where} {name}")
             value = values[name]

@@ -202,7 +202,7 @@ def test_stereo_scenes_are_trained_on_crops_and_evaluated_on_full_clips(tmp_path
     assert described.input_shape == (2, 58, 20), "of the full clip"
     assert model(torch.zeros(1, 2, 58, 20)).logits.shape == (1, 10)
     message = run(tmp_path, "train_student.py", "--set", "augment.crop_seconds=2", status=2)
-    assert "config.ini [augment] crop_seconds: found 2, but a clip is 0.6 s long" in message
+    assert "--set augment.crop_seconds=2: found 2, but a clip is 0.6 s long" in message
     assert "Traceback" not in message
 
 
@@ -232,7 +232,7 @@ def test_the_layout_of_sonyc_ust_with_soft_labels_and_held_out_sensors(tmp_path)
     own = results[(results["role"] == "student") & (results["metric"] == "micro_auprc")]
     assert json.loads(scored.stdout)["micro_auprc"] == pytest.approx(own["value"].item(), abs=1e-12)
     message = run(tmp_path, "train_teacher.py", "--set", "teacher.align_epochs=1", status=2)
-    assert "[teacher] align_epochs: found 1, but the data set is multi-label" in message
+    assert "--set teacher.align_epochs=1: found 1, but the data set is multi-label" in message
 
 
 OWN_TEACHER = """

@@ -207,7 +207,7 @@ def test_settings_that_do_not_fit_are_errors_before_any_cache_is_read(place, set
     [
         ("data.on_bad_audio=skip", "on_bad_audio: found 'skip', but REASSEMBLE requires every"),
         ("data.edition=2019", "reassemble: found yes, but the recordings of edition 2019 are not"),
-        ("data.dataset=street_scenes", "edition: StreetScenes has no such key"),
+        ("data.dataset=street_scenes", "edition: street_scenes has no such key"),
     ],
 )
 def test_make_mel_rejects_data_that_cannot_be_reassembled(place, setting, message):

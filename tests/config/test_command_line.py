@@ -30,6 +30,8 @@ def main(arguments, found):
         raise config.UserError("clip a.wav: truncated")
     if what == "config":
         raise config.ConfigError("[student] model", "found 'x'")
+    if what == "key":
+        raise config.ConfigError("[data] rot", "no such key")
     if what == "option":
         raise config.ConfigError("--download", "street_sounds has nothing to download")
     if what == "file":
@@ -72,6 +74,7 @@ def test_a_script_that_does_its_work(script):
     [
         (["data.root=user"], 1, "clip a.wav: truncated"),
         (["data.root=config"], 2, "config.ini [student] model: found 'x'"),
+        (["data.root=key", "--set", "data.rot=a"], 2, "--set data.rot=a: no such key"),
         (["data.root=option"], 2, "--download: street_sounds has nothing to download"),
         (["data.root=file"], 1, "[Errno 2] No such file or directory: 'missing.wav'"),
         (["data.root=package"], 1, f"the package not_installed is missing: {INSTALL}"),

@@ -41,15 +41,18 @@ def test_constructor_options_have_the_constructors_types():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width_mlt": "2"}, "[student] width_mlt: Sample has no such key; nearest: width_mult (a"),
+        (
+            {"width_mlt": "2"},
+            "[student] width_mlt: dcase_small has no such key; nearest: width_mult",
+        ),
         (
             {"lerning_rate": "2"},
-            "[student] lerning_rate: Sample has no such key; nearest: learning",
+            "[student] lerning_rate: dcase_small has no such key; nearest: learning",
         ),
         ({"lr": "2"}, "[student] lr: is called LEARNING_RATE here"),
-        ({"seeds": "2"}, "[student] seeds: Sample has no such key here, but in [run]"),
-        ({"num_classes": "2"}, "[student] num_classes: Sample has no such key"),
-        ({"input_shape": "1,2,3"}, "[student] input_shape: Sample has no such key"),
+        ({"seeds": "2"}, "[student] seeds: dcase_small has no such key here, but in [run]"),
+        ({"num_classes": "2"}, "[student] num_classes: dcase_small has no such key"),
+        ({"input_shape": "1,2,3"}, "[student] input_shape: dcase_small has no such key"),
         ({"width_mult": "wide"}, "[student] width_mult: found 'wide', expected a number"),
         ({"width_mult": "1e38"}, "[student] width_mult: found 1e+38, expected at most 1e+09"),
         ({"stages": "1, 10000000000"}, "[student] stages: found 10000000000, expected at most"),

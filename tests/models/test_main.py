@@ -53,7 +53,7 @@ def test_a_description_fits_80_columns_and_starts_a_line_per_option(name, capsys
         ("dcase_smal", "found 'dcase_smal'; nearest: dcase_small"),
         (
             "dcase_small widt=0.5",
-            "dcase_small widt: DcaseSmall has no such key; nearest: width_mult",
+            "dcase_small widt: no such key; nearest: width_mult",
         ),
         ("dcase_small width_mult=x", "dcase_small width_mult: found 'x', expected a number"),
         ("dcase_small width_mult=0", "dcase_small width_mult: found 0, expected more than 0"),
