@@ -232,6 +232,17 @@ def test_the_recipe_for_own_recordings_trains_a_student(tmp_path):
         printed = run(folder, script, "--config", "recipes/own_recordings.ini", *tiny)
     assert "ce+kd+sp" in printed
     assert (folder / "runs/own_recordings/report.html").exists()
+    (settings,) = (block for block in INI_BLOCKS if "runs/own_recordings/teacher" in block)
+    (folder / "unlabelled.ini").write_text(settings)
+    (folder / "new").mkdir()
+    for recording in (folder / "recordings").glob("test_*.wav"):
+        shutil.copy(recording, folder / "new")
+    own = ["data.clip_seconds=0.5", "data.root=new", "data.classes=high, low", "run.workers=1"]
+    own += ["student.epochs=1"]
+    tiny = [word for setting in own for word in ("--set", setting)]
+    for script in SCRIPTS:
+        printed = run(folder, script, "--config", "unlabelled.ini", *tiny)
+    assert "kd+sp" in printed
 
 
 @pytest.mark.parametrize("settings", INI_BLOCKS)

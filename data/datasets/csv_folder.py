@@ -49,7 +49,7 @@ class CsvFolder:
     an extra.
 
     A clip whose label is empty has none, and is used for distillation only. Training clips can have
-    soft targets, dog=0.7;rain=0.3.
+    soft targets, dog=0.7;rain=0.3. With CLIP_SECONDS = 0 clips are cut or padded to 10 s.
 
     Options:
         csv: name of the table, below the root.
