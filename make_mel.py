@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -41,6 +42,7 @@ class ClipSet(NamedTuple):
 def main(arguments: argparse.Namespace, config: Config) -> None:
     from training.preparation import check_settings
 
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     check_settings(config)
     if arguments.dry_run:
         from data.plan import plan

@@ -601,6 +601,19 @@ def test_bad_audio_ends_with_status_1_and_no_traceback(tmp_path):
     assert len(list(place.rglob("shard_*.json"))) == 1  # the middle third of the teacher's
 
 
+def test_an_empty_folder_of_a_class_is_one_line(tmp_path):
+    place = folder_of(tmp_path, 0)
+    for name in ("a/0.wav", "a/1.wav", "b/0.wav", "b/1.wav", "c/notes.txt"):
+        (place / "sounds" / name).parent.mkdir(exist_ok=True)
+        soundfile.write(place / "sounds" / name, np.zeros(4000), 16_000, format="WAV")
+    settings = SETTINGS.replace("csv_folder", "folder").replace("[mel]", "HOLD_OUT = 0\n[mel]")
+    (place / "config.ini").write_text(settings)
+    ended = run(place)
+    assert ended.returncode == 0, ended.stderr
+    assert "warning: sounds: no recordings in c\n" in ended.stderr
+    assert "UserWarning" not in ended.stderr
+
+
 def test_a_recording_outside_the_root_is_refused_unless_allowed(tmp_path):
     (tmp_path / "root").mkdir()
     for name in ("secret.wav", "root/own.wav"):
