@@ -27,6 +27,7 @@ from data.datasets.csv_folder import CsvFolder
 from data.synthesis.corpus import synthesise
 from losses import LOSSES
 from models import MODELS
+from models.stored import read_description
 from report.configuration import option_names
 from tests.scripts import ROOT, environment, run, workplace
 
@@ -237,8 +238,11 @@ def test_the_recipe_for_own_recordings_trains_a_student(tmp_path):
     (folder / "new").mkdir()
     for recording in (folder / "recordings").glob("test_*.wav"):
         shutil.copy(recording, folder / "new")
+    (weights,) = (folder / "runs/own_recordings/teacher").rglob("weights.safetensors")
+    described = read_description(weights)
     own = ["data.clip_seconds=0.5", "data.root=new", "data.classes=high, low", "run.workers=1"]
-    own += ["student.epochs=1"]
+    own += ["student.epochs=1", f"mel.mean_teacher={described.mean[0]:g}"]
+    own += [f"mel.std_teacher={described.std[0]:g}"]
     tiny = [word for setting in own for word in ("--set", setting)]
     for script in SCRIPTS:
         printed = run(folder, script, "--config", "unlabelled.ini", *tiny)

@@ -85,8 +85,8 @@ def check_same_inputs(fold: FoldData, weights: Path, role: str) -> None:
     for name in ("mean", "std"):
         trained, found = getattr(described, name), getattr(features, name).tolist()
         if not np.allclose(trained, found, rtol=1e-4, atol=1e-6):
-            then[f"{name} of the features"] = f"{trained[0]:.4g}"
-            now[f"{name} of the features"] = f"{found[0]:.4g}"
+            then[f"{name} of the features"] = f"{trained[0]:.6g}"
+            now[f"{name} of the features"] = f"{found[0]:.6g}"
     refuse_changes(weights.parent, then, now)
 
 
