@@ -123,7 +123,7 @@ if __name__ == "__main__":
         main,
         script_parser(
             "Train a matrix of teachers and students, and compare what each student gains.",
-            ("--overwrite", "train again what was trained, with whatever settings"),
+            ("--overwrite", "train everything again, also what is finished"),
             ("--dry-run", "print the trainings, the models and what is missing; train nothing"),
         ),
     )

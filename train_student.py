@@ -106,7 +106,7 @@ if __name__ == "__main__":
             __doc__,
             ("--study", "train all trials of [study], those that no other process trains"),
             ("--retry", "with --study: failed trials too"),
-            ("--overwrite", "train again what was trained, with whatever settings"),
+            ("--overwrite", "train everything again, also what is finished"),
             ("--dry-run", "print the trainings, the models and what is missing; train nothing"),
         ),
     )

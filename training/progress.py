@@ -41,9 +41,7 @@ class ProgressBar:
             bar_format=BAR,
             dynamic_ncols=True,
             mininterval=0.5,
-            disable=True
-            if rank() > 0 or epochs == 0
-            else None,  # None: where stderr is no terminal
+            disable=rank() > 0 or epochs == 0 or None,  # None: where stderr is no terminal
         )
         self.shown: dict[str, str] = {}
 
