@@ -111,7 +111,7 @@ def test_other_settings_of_a_loss_are_another_training(tmp_path, monkeypatch):
 def test_a_wrong_loss_section_is_refused_before_data_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        ConfigError, match=r"\[loss.dkd\] other_weight: .* no such key; nearest: others_"
+        ConfigError, match=r"\[loss.dkd\] other_weight: no such key; nearest: others_"
     ):
         train_teachers(settings("one", "loss.dkd.other_weight=2"))
     with pytest.raises(ConfigError, match=r"\[loss.dkdd\]: found 'dkdd'; nearest: dkd"):

@@ -88,7 +88,7 @@ def test_all_systems_are_in_the_table(trained):
         ("student", "kd@teacher"),
         ("student", "kd"),
     }
-    students = ["ce", "kd", "kd@teacher"]  # below the line of their model
+    students = ["ce", "kd@teacher", "kd"]  # below the line of their model
     order = [line.split()[0] for line in of_students.splitlines() if " M" in line]
     assert order == ["system", "teacher", "specialist_1", "specialist_2", "ensemble", *students]
     pairs = pd.read_csv(place / "runs/config/teacher/seed_0/fold_0/pairs.csv")

@@ -256,17 +256,17 @@ def test_the_keys_of_a_loss_override_the_shared_ones(tmp_path):
     [
         (
             "[loss.kd]\nTEMPERATUR = 5",
-            r"\[loss.kd\] temperatur: .* no such key; nearest: temperature",
+            r"\[loss.kd\] temperatur: no such key; nearest: temperature",
         ),
         ("[loss.kd]\nTEMPERATURE = warm", r"\[loss.kd\] temperature: found 'warm', expected a num"),
         (
             "[loss.kd]\nTEMPERATURE = 0",
             r"\[loss.kd\] temperature: found 0, expected a number above",
         ),
-        ("[loss.kd]\nTASK = multi_label", r"\[loss.kd\] task: .* no such key"),
+        ("[loss.kd]\nTASK = multi_label", r"\[loss.kd\] task: no such key"),
         (
             "[loss.ce]\nLABEL_SMOOTHING = 0.1",
-            r"label_smoothing: .* no such key here, but in .teach",
+            r"label_smoothing: no such key here, but in .teach",
         ),
         ("[loss.kq]\nTEMPERATURE = 5", r"found 'kq'; nearest: kd"),
     ],
