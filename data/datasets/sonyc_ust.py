@@ -27,6 +27,9 @@ Taxonomy = Mapping[str, tuple[str, ...]]
 class SonycUst:
     """Recordings of 10 s with 8 coarse or 29 fine tags; train and validate share no sensor.
 
+    The group of a clip is its sensor. In v2 the test clips are later recordings, also of sensors of
+    training: their groups are others.
+
     Options:
         version: the release that `download` fetches. In v1 every validate and test clip has a
             verified row; in v2 those without one are left out, as its official evaluation does.
@@ -83,6 +86,7 @@ class SonycUst:
         clips = deciding[~deciding.index.duplicated()].loc[targets.index]
         paths = self.locate(annotations.parent, files, clips["split"])
         known = clips.columns.intersection(["sensor_id", "borough"])
+        later = " test" if self.version == "v2" else ""
         extras = [dict(zip(known, row, strict=True)) for row in clips[known].to_numpy().tolist()]
         classes, values = targets.columns.tolist(), targets.to_numpy()
         columns = zip(clips.index, clips["split"], paths, values, extras, strict=True)
@@ -93,7 +97,7 @@ class SonycUst:
                     path=path,
                     labels={classes[k]: float(target[k]) for k in np.flatnonzero(target)},
                     split=split,
-                    group=extra["sensor_id"],
+                    group=extra["sensor_id"] + (later if split == "test" else ""),
                     extras=extra,
                 )
                 for name, split, path, target, extra in columns

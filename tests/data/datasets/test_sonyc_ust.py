@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from config import UserError
 from data.datasets.sonyc_ust import SonycUst
+from data.tables.splits import split_clips, units_of
 from tests import sonyc
 from tests.sonyc import FOLDER as REAL
 from tests.sonyc import needs_annotations as needs_real
@@ -323,6 +324,22 @@ def test_v2_has_more_columns_other_folders_and_clips_without_a_verified_row(tmp_
         (root / "audio-17" / "00_3.wav").as_posix(),
         (root / "audio" / "01_1.wav").as_posix(),
     ]
+
+
+def test_sensors_of_training_record_test_clips_too_at_a_later_time(tmp_path):
+    rows = [
+        row("train", "00_1.wav", 1, DOG),
+        row("validate", "01_2.wav", 0, DOG),
+        row("test", "00_3.wav", 0, TALK),
+        row("test", "00_4.wav", 0, DOG),
+        row("test", "01_5.wav", 0, DOG),
+    ]
+    table = SonycUst(version="v2").table(write(tmp_path, rows))
+    split = split_clips(table, 0, "held_out", 0.0)
+    assert list(table.ids[split.test]) == ["00_3.wav", "00_4.wav", "01_5.wav"]
+    assert list(table.frame["sensor_id"]) == ["0", "0", "0", "1", "1"]
+    units = units_of(table, split.test)
+    assert units[0] == units[1] != units[2], "intervals resample sensors"
 
 
 def test_a_recording_that_lies_twice_is_refused(small):
