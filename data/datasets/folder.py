@@ -33,7 +33,7 @@ class Folder:
 
     Layout: <class>/<recording> and <recording> in the root, with any extension that libsndfile
     reads: wav, flac, ogg, opus, mp3, aiff and others; with PyAV also m4a, webm and those like
-    them. Hidden files are left out.
+    them. The folder of a class may be a link. Hidden files are left out.
     """
 
     clip_seconds = 10.0
@@ -87,7 +87,8 @@ class Folder:
         """Class -> the paths of its recordings below `root`. Raises UserError."""
         found: dict[str, list[str]] = {}
         endings = READABLE + ENDINGS
-        for path in sorted(root.rglob("*")):
+        tops = [root, *(path for path in root.iterdir() if path.is_symlink() and path.is_dir())]
+        for path in sorted(path for top in tops for path in top.rglob("*")):  # follows no link
             parts = path.relative_to(root).parts
             hidden = any(part.startswith(".") for part in parts)
             if path.suffix.lower() in endings and not hidden and path.is_file():

@@ -36,6 +36,16 @@ def test_each_folder_is_a_class_and_the_root_has_recordings_without_labels(tmp_p
     assert table.frame["group"].tolist() == table.ids[:].tolist(), "hold-out needs groups"
 
 
+def test_the_folder_of_a_class_may_be_a_link(tmp_path):
+    make(tmp_path / "store", "barks/a.wav", "barks/.b.wav")
+    root = make(tmp_path / "here", "cat/b.wav", "street.wav")
+    (root / "dog").symlink_to("../store/barks", target_is_directory=True)
+    (root / ".dog").symlink_to("dog", target_is_directory=True)
+    table = Folder().table(root)
+    assert table.classes == ("cat", "dog")
+    assert table.ids[:].tolist() == ["cat/b.wav", "dog/a.wav", "street.wav"]
+
+
 def test_containers_that_only_ffmpeg_reads_are_recordings_also_without_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)  # they are then reported, not left out
     names = ("cat/c.webm", "cat/d.flac", "cat/e.3gp", "dog/a.wav", "dog/b.M4A")
