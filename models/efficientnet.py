@@ -202,11 +202,12 @@ class AttentionPooling(nn.Module):
         )
         attention = attention.sigmoid().clamp(EPSILON, 1 - EPSILON)
         attention = attention / attention.sum(dim=1, keepdim=True)
-        present, absent = (
-            self.head_weight @ (attention * probability).sum(dim=1)
+        heads = self.head_weight.float()
+        present, absent = (  # no matrix product: autocast would round it to bfloat16
+            (heads[:, None] * (attention * probability).sum(dim=1)).sum(dim=1)
             for probability in (scores.sigmoid(), (-scores).sigmoid())
         )
-        return safe_logit(present, absent + (1 - self.head_weight.sum()))
+        return safe_logit(present, absent + (1 - heads.sum()))
 
 
 class MeanProbability(nn.Linear):

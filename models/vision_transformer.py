@@ -52,7 +52,7 @@ def interpolate_positions(
     index = ((steps.float() + 0.5) * scale - 0.5 + offset).clamp(0, found - 1)
     below = index.long()
     above = (below + 1).clamp(max=found - 1)
-    weight = (index - below).view(-1, *[1] * (positions.ndim - axis - 1))
+    weight = (index - below).to(positions).view(-1, *[1] * (positions.ndim - axis - 1))
     lower, upper = (positions.index_select(axis, index) for index in (below, above))
     return lower * (1 - weight) + upper * weight
 

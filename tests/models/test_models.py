@@ -13,6 +13,7 @@ from config import ConfigError
 from models import MODELS
 from models.cost import cost
 from models.output import Output
+from models.precision import to_precision
 
 REDUCED = {  # smaller settings of the large models
     "ast": {"size": "micro", "depth": 2},
@@ -145,6 +146,16 @@ def test_a_clip_may_be_longer_in_evaluation_than_in_training(name, options):
         output = model(torch.randn(2, channels, 2 * length + 1, *bands))
     assert output.logits.shape == (2, 3)
     assert output.logits.isfinite().all()
+
+
+@every_case
+@torch.no_grad()
+def test_float16_has_the_logits_of_float32_but_for_rounding(name, options):
+    model, clips = build(name, options).eval(), torch.randn(2, *input_shape_of(name))
+    before = model(clips).logits
+    output = to_precision(model, "float16", [])(clips)
+    torch.testing.assert_close(output.logits.float(), before, rtol=0.02, atol=0.02)
+    assert all(tensor.isfinite().all() for tensor in (output.embedding, *output.maps))
 
 
 @every_case
