@@ -30,3 +30,15 @@ def test_opposite_predictions_of_two_clips_have_correlations_of_minus_one():
 def test_a_shift_of_the_logits_of_a_softmax_does_not_matter(shift, seed):
     loss, student, teacher = Dist(task="single_label"), random(seed, 3), random(seed + 1, 3)
     torch.testing.assert_close(loss(student + shift, teacher), loss(student, teacher))
+
+
+@pytest.mark.parametrize("task", ["single_label", "multi_label"])
+@pytest.mark.parametrize("classes", [3, 10, 50, 527])
+def test_equal_logits_have_no_correlation_and_gradients_of_ordinary_size(task, classes):
+    """The mean of ten times 0.1 is not 0.1 in float32: such a difference has no direction."""
+    student = torch.zeros(12, classes, requires_grad=True)
+    teacher = torch.randn(12, classes, generator=torch.Generator().manual_seed(0))
+    loss = Dist(task=task)(student, teacher)
+    loss.backward()
+    assert loss.item() == pytest.approx(2)
+    assert 0 < student.grad.abs().max() < 1
