@@ -49,8 +49,10 @@ class FullBatchNorm(_BatchNorm):
         centred = values - mean.reshape(column)
         variance = Sum.apply(centred.square().sum(axes)) / count
         self.update_statistics(mean.detach(), (variance * count / (count - 1)).detach())
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * scale.reshape(column) + self.bias.reshape(column)).to(x.dtype)
+        y = centred * (variance + self.eps).rsqrt().reshape(column)
+        if self.affine:
+            y = y * self.weight.reshape(column) + self.bias.reshape(column)
+        return y.to(x.dtype)
 
     @torch.no_grad()
     def update_statistics(self, mean: Tensor, variance: Tensor) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import config
 from config import Augment, UserError
@@ -32,6 +32,7 @@ CASES = {
     "last batch of 1": (13, "online", False),
     "cached teacher": (17, "cached", False),
     "batch norm": (17, "online", True),
+    "batch norm without scale and shift": (17, "online", True),
     "clips without labels": (17, "online", False),
 }
 
@@ -43,6 +44,9 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
     caches = {"teacher": two_classes(16), "student": two_classes(8)}
     views = {role: ClipFeatures(c, c.table.ids, cpu, 1.0) for role, c in caches.items()}
     model, frozen = (small_model(views[role], batch_norm) for role in ("student", "teacher"))
+    if case == "batch norm without scale and shift":  # as CLASSIFIER_NORM of yamnet
+        norm = nn.BatchNorm1d(model.fc2.out_features, affine=False)
+        model.classifier = nn.Sequential(norm, model.classifier)
     losses = {
         "bce": LOSSES["bce"](),
         "kd": LOSSES["kd"](task="multi_label", temperature=2.0),
@@ -83,7 +87,7 @@ def gradients(case: str, broken_rank: int | None = None) -> list[dict[str, Tenso
 
 
 @torch.no_grad()
-def in_memory(model: torch.nn.Module, view: ClipFeatures, rows: np.ndarray) -> CachedTeacher:
+def in_memory(model: nn.Module, view: ClipFeatures, rows: np.ndarray) -> CachedTeacher:
     outputs = tensors_of(model(view[torch.as_tensor(rows)]))
     pairs = gram(outputs["map"])
     look_up = {
@@ -96,7 +100,7 @@ def in_memory(model: torch.nn.Module, view: ClipFeatures, rows: np.ndarray) -> C
     return CachedTeacher(rows, [look_up])
 
 
-def small_model(view: ClipFeatures, batch_norm: bool) -> torch.nn.Module:
+def small_model(view: ClipFeatures, batch_norm: bool) -> nn.Module:
     torch.manual_seed(view.shape[-1])
     return MODELS["dcase_small"](
         num_classes=2, input_shape=view.shape, width_mult=0.5, batch_norm=batch_norm
