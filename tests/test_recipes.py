@@ -64,6 +64,9 @@ def test_every_run_of_a_matrix_has_known_models_and_options():
 @pytest.mark.parametrize(
     ("recipe", "section", "published"),
     [
+        ("passt_audioset", "teacher", {"swa_start_epoch": 49, "swa_every_epochs": 5}),
+        ("passt_esc50", "teacher", {"swa_start_epoch": 1, "swa_every_epochs": 1}),
+        ("passt_esc50", "augment.teacher", {"mixup_domain": "log", "gain_db": 7}),
         ("specialists_raw", "mel", {"normalise": "fixed", "mean": 0, "std": 1 / 32_000}),
         ("sit_cochlscene", "mel.teacher", {"mel_max_hz": 15_500}),
         ("sit_cochlscene", "teacher", {"batch_size": 32}),
@@ -77,7 +80,9 @@ def test_every_run_of_a_matrix_has_known_models_and_options():
 )
 def test_the_published_settings(recipe, section, published):
     """As in the public code: samples x 32000; of PaSST's mels, an upper edge of half the rate less
-    half of the jitter of 1000 Hz; `--roll`, which the code of SIT does not use.
+    half of the jitter of 1000 Hz; `--roll`, which the code of SIT does not use; PaSST's first
+    averaged weights, those at the start of its epoch 50 (AudioSet) and 2 (ESC-50), and its mixup of
+    log-mels after a gain.
     """
     settings = config.load(ROOT / f"recipes/{recipe}.ini")
     name, _, role = section.partition(".")
