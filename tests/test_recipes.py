@@ -65,6 +65,8 @@ def test_every_run_of_a_matrix_has_known_models_and_options():
     ("recipe", "section", "published"),
     [
         ("passt_audioset", "teacher", {"swa_start_epoch": 49, "swa_every_epochs": 5}),
+        ("passt_audioset", "student", {"init": "mn10_im", "load_classifier": False}),
+        ("passt_audioset", "augment.student", {"gain_db": 0, "warp_share": 0.02}),
         ("passt_esc50", "teacher", {"swa_start_epoch": 1, "swa_every_epochs": 1}),
         ("passt_esc50", "augment.teacher", {"mixup_domain": "log", "gain_db": 7}),
         ("specialists_raw", "mel", {"normalise": "fixed", "mean": 0, "std": 1 / 32_000}),
@@ -82,7 +84,7 @@ def test_the_published_settings(recipe, section, published):
     """As in the public code: samples x 32000; of PaSST's mels, an upper edge of half the rate less
     half of the jitter of 1000 Hz; `--roll`, which the code of SIT does not use; PaSST's first
     averaged weights, those at the start of its epoch 50 (AudioSet) and 2 (ESC-50), and its mixup of
-    log-mels after a gain.
+    log-mels after a gain; EfficientAT's start, ImageNet, and augmentation, without a gain.
     """
     settings = config.load(ROOT / f"recipes/{recipe}.ini")
     name, _, role = section.partition(".")
