@@ -2,12 +2,10 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
+from losses.kd import z_scores
 from losses.loss import Loss, check_positive
-
-ROUNDING = 1e-6  # of float32, of a row's length: a smaller difference from the mean is none
 
 
 class Dist(Loss):
@@ -54,11 +52,4 @@ class Dist(Loss):
 
 def correlation(x: Tensor, y: Tensor) -> Tensor:
     """Pearson's, of the rows: (N, M), (N, M) -> (N,)"""
-    return (standardised(x) * standardised(y)).sum(dim=1)
-
-
-def standardised(rows: Tensor) -> Tensor:
-    """(N, M), rows of mean 0 and length 1; those of equal values are 0 but for rounding."""
-    centred = rows - rows.mean(dim=1, keepdim=True)
-    whole, norm = (torch.linalg.vector_norm(one, dim=1, keepdim=True) for one in (rows, centred))
-    return centred / torch.where(norm > ROUNDING * whole, norm, 1.0)
+    return (z_scores(x) * z_scores(y)).mean(dim=1)

@@ -9,6 +9,8 @@ from torch import Tensor
 from config import ConfigError
 from losses.loss import Loss, check_positive
 
+ROUNDING = 1e-6  # of float32, of a row's length: a smaller distance from the mean is none
+
 
 class KnowledgeDistillation(Loss):
     r"""The KL divergence of the softened probabilities of teacher and student.
@@ -87,9 +89,13 @@ class KnowledgeDistillation(Loss):
         return scale * divergence.mean()
 
 
-def z_scores(logits: Tensor) -> Tensor:
-    """(B, K): (x - mean) / std over the classes of each clip; zero where all logits are equal."""
-    return F.layer_norm(logits, logits.shape[-1:], eps=1e-12)
+def z_scores(rows: Tensor) -> Tensor:
+    """(N, M): (x - mean) / std of each row; only x - mean where all values are equal, so that
+    rounding errors of the mean are not divided by others.
+    """
+    centred = rows - rows.mean(dim=1, keepdim=True)
+    whole, norm = (torch.linalg.vector_norm(one, dim=1, keepdim=True) for one in (rows, centred))
+    return centred / torch.where(norm > ROUNDING * whole, norm / rows.shape[1] ** 0.5, 1.0)
 
 
 def log_probabilities(logits: Tensor, task: str) -> Tensor:

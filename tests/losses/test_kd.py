@@ -122,6 +122,15 @@ def test_z_scores_of_equal_or_huge_logits_are_finite(scale):
     assert student.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_equal_logits_have_z_scores_of_zero_and_gradients_of_ordinary_size(value):
+    """cp_resnet starts with them; the mean of ten times 0.3 is not 0.3 in float32."""
+    student = torch.full((4, 10), value, requires_grad=True)
+    teacher = logits(7, clips=4, classes=10)[1].float()
+    KnowledgeDistillation(task="single_label", standardise_logits=True)(student, teacher).backward()
+    assert 0 < student.grad.abs().max() < 1
+
+
 def test_the_published_loss_of_low_complexity_scenes():
     """.02 cross-entropy + .98 * 2² * the mean over B x K of p (ln p - ln q), as CE = .02, KD = .98,
     SOFTMAX_TEMPERATURE = 2, SQUARED_TEMPERATURE = yes and KD_REDUCTION = mean.
