@@ -14,6 +14,17 @@ HEAD_KEYS = {"head_fit", "head_c", "freeze", "model", "epochs", "losses"}
 HEAD_KEYS |= {"init", "load_classifier", "init_colours"}
 """What HEAD_FIT = logistic_regression depends on, or what is checked elsewhere."""
 
+LINEAR_DOWN = ("schedule", ("warm_up_linear_down",))
+USED_WITH = {
+    "adam_betas": ("optimiser", ("adam", "amsgrad", "adamw")),
+    "step_epochs": ("schedule", ("step",)),
+    "step_factor": ("schedule", ("step", "plateau")),
+    "patience": ("schedule", ("plateau",)),
+    "inverse_time_decay": ("schedule", ("inverse_time",)),
+    **dict.fromkeys(("ramp_down_start_epoch", "ramp_down_epochs", "ramp_down_to"), LINEAR_DOWN),
+}
+"""Keys that have no effect but beside some values of another key: both."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSettings:
@@ -180,14 +191,11 @@ class RoleSettings:
         if self.epoch_clips and self.sampling != "balanced":
             found = f"found {self.epoch_clips}, but SAMPLING is {self.sampling}"
             raise ConfigError(f"{where} epoch_clips", found)
-        if self.schedule != "warm_up_linear_down" and (
-            self.ramp_down_start_epoch or self.ramp_down_epochs
-        ):
-            name = "ramp_down_start_epoch" if self.ramp_down_start_epoch else "ramp_down_epochs"
-            raise ConfigError(
-                f"{where} {name}",
-                f"found {getattr(self, name)}, which SCHEDULE = {self.schedule} does not use",
-            )
+        for name, (other, values) in USED_WITH.items():
+            found, chosen = getattr(self, name), getattr(self, other)
+            if found != key_fields(self)[name].default and chosen not in values:
+                unused = f"found {to_text(found)}, which {other.upper()} = {chosen} does not use"
+                raise ConfigError(f"{where} {name}", unused)
         if self.warm_up_epochs and self.warm_up_steps:
             raise ConfigError(
                 f"{where} warm_up_steps",

@@ -26,6 +26,12 @@ HEAD = {
         ("epoch_clips", {"epoch_clips": 9}, ["found 9", "SAMPLING", "shuffled"]),
         ("ramp_down_start_epoch", {"ramp_down_start_epoch": 3}, ["found 3", "constant"]),
         ("ramp_down_epochs", {"ramp_down_epochs": 3}, ["found 3", "constant"]),
+        ("ramp_down_to", {"ramp_down_to": 0.1}, ["found 0.1", "constant"]),
+        ("step_epochs", {"step_epochs": (3, 5), "schedule": "cosine"}, ["found 3, 5", "cosine"]),
+        ("step_factor", {"step_factor": 0.2, "schedule": "cosine"}, ["found 0.2", "cosine"]),
+        ("patience", {"patience": 2, "schedule": "step", "step_epochs": (3,)}, ["found 2", "step"]),
+        ("inverse_time_decay", {"inverse_time_decay": 0.1}, ["found 0.1", "constant"]),
+        ("adam_betas", {"adam_betas": (0.9, 0.9), "optimiser": "sgd"}, ["found 0.9, 0.9", "sgd"]),
         (
             "warm_up_steps",
             {"warm_up_epochs": 1, "warm_up_steps": 7},
@@ -62,6 +68,10 @@ def test_a_key_without_effect_is_named_with_its_value(kind, key, keys, words):
         {"epochs": 4, "swa_start_epoch": 4, "swa_every_epochs": 2, "ensemble_start_epoch": 4},
         {"sampling": "balanced", "epoch_clips": 9},
         {"schedule": "warm_up_linear_down", "ramp_down_start_epoch": 3, "ramp_down_epochs": 3},
+        {"schedule": "step", "step_epochs": (3, 5), "step_factor": 0.2},
+        {"schedule": "plateau", "patience": 2, "step_factor": 0.2},
+        {"schedule": "inverse_time", "inverse_time_decay": 0.1},
+        {"optimiser": "amsgrad", "adam_betas": (0.9, 0.9)},
         {"epochs": 4, "warm_up_epochs": 4},
         {"epochs": 0, "warm_up_epochs": 4, "pos_weight": "many"},  # nothing is trained
         {"freeze": ("stem", "blocks.0"), "backbone_lr_scale": 0.5},

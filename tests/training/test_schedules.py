@@ -84,7 +84,7 @@ def test_a_plateau_is_patience_epochs_without_a_better_score():
 
 @pytest.mark.parametrize("schedule", ["constant", "step", "plateau", "cosine"])
 def test_a_warm_up_in_steps_rises_linearly(schedule):
-    found = rates(schedule, warm_up_steps=4, step_epochs=(5,))
+    found = rates(schedule, warm_up_steps=4, step_epochs=(5,) if schedule == "step" else ())
     assert found[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
     assert found[4] == 1.0
 
