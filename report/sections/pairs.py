@@ -46,7 +46,8 @@ def counted(run: Run) -> tuple[Counts, dict[tuple[str, str], int]]:
             continue
         predictions = [run.predictions(system, seed, [fold]) for system in in_order(run)]
         matrices = [confusions(found, run.task) for found in predictions]
-        for first, second in pd.read_csv(folder / "pairs.csv")[["first", "second"]].to_numpy():
+        pairs = pd.read_csv(folder / "pairs.csv", dtype=str, keep_default_na=False)
+        for first, second in pairs[["first", "second"]].to_numpy():
             a, b = classes.index(first), classes.index(second)
             found = np.array([matrix[a, b] + matrix[b, a] for matrix in matrices])
             counts[first, second] = counts.get((first, second), 0) + found
