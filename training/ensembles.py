@@ -133,6 +133,7 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
         outputs.append(logits_of(predicted, table.task))
     mean = fused(outputs, list(found.values()), config.ensembles.mean_of, table.task)
     sizes = ("parameters", "macs", "weight_bytes", "seconds")
+    chosen_on = {record.get("epoch_chosen_on", "none") for record in records} - {"none"}
     write_mean(
         fold,
         RUNS / config.run.name / name / f"seed_{seed}" / f"fold_{fold.number}",
@@ -148,7 +149,7 @@ def write_ensemble(fold: FoldData, name: str, seed: int) -> None:
             "role": name,
             "model": f"mean of {len(found)}",
             "epochs": 0,
-            "epoch_chosen_on": split.validation_name,
+            "epoch_chosen_on": " and ".join(sorted(chosen_on)) or "none",
             "members": {str(path): weight for path, weight in ensembles(config)[name].items()},
         },
     )

@@ -88,6 +88,15 @@ def test_the_ensemble_is_a_row_of_the_table(runs):
     assert list(predictions.index) == IDS[4:]
 
 
+def test_the_epoch_of_an_ensemble_is_chosen_on_the_clips_of_its_members(runs):
+    train_teachers(settings("validated", "data.folds=1", "data.hold_out=0.5"))
+    for other, chosen_on in (("validated", "held-out training clips"), ("b", "none")):
+        members = f"ensembles.both=runs/a/teacher, runs/{other}/teacher"
+        combine(at_fold(1, members, "data.hold_out=0.5"), 0)
+        record = json.loads(Path("runs/any/both/seed_0/fold_1/metrics.json").read_text())
+        assert record["epoch_chosen_on"] == chosen_on
+
+
 def test_a_student_of_an_ensemble_differs_from_that_of_one_teacher(runs):
     one = "ensembles.both=runs/a/teacher"
     train_students(settings("one", "data.folds=1", one, *DISTILLED))
