@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from config import Config, UserError
+from config import Config, ConfigError, UserError
 from data.checksums import read_finished, sha256_of
 from training.distributed import barrier, rank
 from training.fold import FoldData
@@ -65,11 +65,20 @@ def over_seeds(members: Iterable[Path]) -> bool:
 
 
 def ensembles(config: Config) -> dict[str, dict[Path, float]]:
-    """Name -> member -> weight. A member is a folder that contains seeds, or a logit file."""
-    return {
-        name: {place(config, member): weight for member, weight in members.items()}
-        for name, members in config.ensemble_members().items()
-    }
+    """Name -> member -> weight. A member is a folder that contains seeds, or a logit file.
+
+    Raises ConfigError for two names of one member.
+    """
+    found: dict[str, dict[Path, float]] = {}
+    for name, members in config.ensemble_members().items():
+        names: dict[Path, str] = {}
+        for member in members:
+            first = names.setdefault(place(config, member).resolve(), member)
+            if first != member:
+                same = f"found {first!r} and {member!r}, which are one system; name it once"
+                raise ConfigError(f"[ensembles] {name}", same)
+        found[name] = {place(config, member): weight for member, weight in members.items()}
+    return found
 
 
 def place(config: Config, member: str) -> Path:

@@ -48,6 +48,7 @@ def train_teachers(
     experiment = Experiment.open(config, "teacher")
     config = experiment.config
     check_labels(config, experiment.table, "teacher")
+    ensembles(config)  # raises for two names of one member
     losses, folds = experiment.teacher_losses, open_folds(experiment, "teacher")
     counter = counter or Counter(len(run_trainings(config, losses, experiment.folds, "teacher")))
     with locked_run(config):
@@ -78,6 +79,7 @@ def train_students(
     experiment = Experiment.open(config, "teacher", "student")
     config = experiment.config
     check_labels(config, experiment.table, "student")
+    ensembles(config)  # raises for two names of one member
     folds = open_folds(experiment, "student")
     trainings = run_trainings(config, "", experiment.folds, "student")
     counter = counter or Counter(len(trainings))

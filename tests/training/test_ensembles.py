@@ -1,12 +1,15 @@
 """The members of an ensemble."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from config import ConfigError, Ensembles, UserError, load
+from tests.training.tiny_runs import settings, write_caches
 from training.ensembles import ensembles, read_predictions, sources_of
+from training.stages import train_students, train_teachers
 from training.systems import predictions_table
 
 PREDICTED = np.array([[0.2, 0.8], [0.9, 0.1]])
@@ -39,6 +42,22 @@ def test_teachers_of_another_run_are_members(tmp_path):
     assert list(ensembles(config)["x"]) == [Path("runs", name) for name in names]
     found = sources_of(config, Path("runs/shared/teacher@seeds"), seed=1, fold=2)
     assert found == [Path("runs/shared/teacher/seed_0/fold_2")], "the seeds of the run"
+
+
+@pytest.mark.parametrize("other", ["runs/any/teacher", "./runs/b/../any/teacher", "{}/any/teacher"])
+def test_a_member_has_one_name(other, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "runs")
+    other = other.format(tmp_path / "elsewhere")
+    config = settings("any", f"ensembles.x=teacher, 2 * {other}")
+    found = f"found 'teacher' and {other!r}, which are one system"
+    with pytest.raises(ConfigError, match=re.escape(f"[ensembles] x: {found}")):
+        ensembles(config)
+    write_caches()
+    for train in (train_teachers, train_students):
+        with pytest.raises(ConfigError, match="which are one system"):
+            train(config)
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(
