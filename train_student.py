@@ -10,15 +10,12 @@ import sys
 import traceback
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from config import Config, ConfigError, UserError, load, next_command, run_script, script_parser
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 
 def main(arguments: argparse.Namespace, config: Config) -> None:
+    from report.run import with_teachers
     from report.table import show
     from training.distributed import processes, rank
     from training.dry_run import print_plan
@@ -36,7 +33,7 @@ def main(arguments: argparse.Namespace, config: Config) -> None:
         with logged(config.run.name):
             experiment = train_students(config, arguments.overwrite)
             if rank() == 0:
-                results = with_teachers(write_results(config.run.name), config)
+                results = with_teachers(write_results(config.run.name), config, RUNS)
                 show(results, experiment.metric, experiment.config.distillation.variants)
                 show_page(RUNS / config.run.name, config.models())
                 print(next_command("export_student.py", arguments))
@@ -71,20 +68,6 @@ def study(arguments: argparse.Namespace, config: Config) -> None:
     compare = not arguments.dry_run  # which takes a while
     folder, method = RUNS / config.run.name, config.study.method
     print(write_study(folder, trials, run.metric, method, compare))
-
-
-def with_teachers(results: DataFrame, config: Config) -> DataFrame:
-    """Also those of the teachers of TEACHER_RUN, where they are of another run."""
-    import pandas as pd
-
-    from training.run_folder import RUNS
-
-    path, run = RUNS / config.run.of_teachers / "results.csv", config.run
-    if run.of_teachers == run.name or not path.is_file():
-        return results
-    found = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    used = found["role"].isin(config.teachers()) & found["seed"].isin(run.seeds)
-    return pd.concat([found[used & found["fold"].isin(results["fold"])], results])
 
 
 def show_page(run: Path, own: Collection[str] = ()) -> None:

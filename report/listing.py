@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config import UserError
 from report.drawing import shortened
-from report.run import Run
+from report.run import Run, trainings
 from report.table import WIDTH
 
 HEAD = ("run", "date", "data set", "metric", "score", "best variant", "trainings")
@@ -38,7 +38,7 @@ def run_row(run: Run) -> list[str]:
         run.metric,
         score,
         best.label if best else "",
-        str(len(run.folders)),
+        str(len(trainings(run.folder))),
     ]
 
 

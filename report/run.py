@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from config import UserError, load
+from config import Config, UserError, load
 from data.checksums import check_files, read_record
 from data.datasets import build_dataset
 from data.features.mel_cache import MelCache, cache_folder
@@ -71,7 +71,9 @@ class Run:
             if not (folder / file).is_file():
                 raise UserError(f"{folder}: no {file}; is it the folder of a trained run?")
         self.config = load(folder / "config.ini")
-        self.results = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
+        self.results = with_teachers(
+            read_results(folder / "results.csv"), self.config, folder.resolve().parent
+        )
         dataset = build_dataset(self.config.data)
         self.metric: str = dataset.metric
         self.clip_seconds: float = self.config.data.clip_seconds or dataset.clip_seconds
@@ -179,15 +181,18 @@ class Run:
 
     @cached_property
     def folders(self) -> dict[tuple[str, str, int, int], Path]:
-        """(role, variant, seed, fold) -> the folder of that training."""
-        found = {}
-        for path in sorted(self.folder.glob("**/metrics.json")):
-            metrics = read_record(path, remedy(path.parent))
-            role, variant, seed, fold = (
-                metrics[name] for name in ("role", "variant", "seed", "fold")
-            )
-            found[role, variant, seed, fold] = path.parent
-        return found
+        """(role, variant, seed, fold) -> the folder of that training, of this run or, for its
+        teachers, of TEACHER_RUN.
+        """
+        shared, found = self.config.run.of_teachers, trainings(self.folder)
+        if shared == self.config.run.name:
+            return found
+        of_teachers = trainings(self.folder.resolve().with_name(shared)).items()
+        return {key: path for key, path in found.items() if not serves(key[0], self.config)} | {
+            key: path
+            for key, path in of_teachers
+            if serves(key[0], self.config) and key[2] in self.seeds and key[3] in self.folds
+        }
 
     def file(self, system: System, name: str, seed: int, fold: int) -> Path:
         """A file of one training. Raises UserError where there is none, or it is damaged."""
@@ -286,6 +291,41 @@ class Run:
     def first_in_words(self) -> str:
         seed, fold = self.first
         return f"seed {seed}, fold {fold}" if fold else f"seed {seed}"
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def with_teachers(results: pd.DataFrame, config: Config, runs: Path) -> pd.DataFrame:
+    """`results` of a run below `runs`. Where its teachers are those of TEACHER_RUN: with theirs for
+    the same seeds and folds, without those of earlier teachers of its own.
+    """
+    run = config.run
+    if run.of_teachers == run.name:
+        return results
+    own = results.loc[[not serves(role, config) for role in results["role"]]]
+    if not (path := runs / run.of_teachers / "results.csv").is_file():
+        return own
+    found = read_results(path)
+    found = found.loc[[serves(role, config) for role in found["role"]]]
+    used = found["seed"].isin(own["seed"]) & found["fold"].isin(own["fold"])
+    return pd.concat([found[used], own], ignore_index=True)
+
+
+def serves(role: str, config: Config) -> bool:
+    """Whether it is one of the teachers, in any way to predict."""
+    return role.partition("@")[0] in config.teachers()
+
+
+def trainings(folder: Path) -> dict[tuple[str, str, int, int], Path]:
+    """Those of a run that are finished: (role, variant, seed, fold) -> the folder of each."""
+    found = {}
+    for path in sorted(folder.glob("**/metrics.json")):
+        metrics = read_record(path, remedy(path.parent))
+        role, variant, seed, fold = (metrics[name] for name in ("role", "variant", "seed", "fold"))
+        found[role, variant, seed, fold] = path.parent
+    return found
 
 
 def intact(path: Path) -> Path:

@@ -12,11 +12,12 @@ import pytest
 import train_student
 import training.stages
 from config import ConfigError, Study, load
+from report.run import with_teachers
 from tests.scripts import run
 from tests.training import tiny_runs
 from tests.training.tiny_runs import settings, write_caches
 from training.optuna_search import EarlierTrial, propose
-from training.run_folder import METRICS, write_results
+from training.run_folder import METRICS, RUNS, write_results
 
 NAMES = ("weights.safetensors", "metrics.json")
 
@@ -212,7 +213,7 @@ def test_a_run_uses_the_teachers_of_another(trained):
     assert [path.name for path in Path("runs/any").iterdir() if path.is_dir()] == ["student"]
     assert list(Path("runs/shared/teacher").rglob("logits.*.npy"))
     write_results("shared")
-    shown = train_student.with_teachers(write_results("any"), students)
+    shown = with_teachers(write_results("any"), students, RUNS)
     assert list(shown["role"].unique()) == ["teacher", "student"]
     assert set(shown["fold"]) == {1}
     with pytest.raises(
