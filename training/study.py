@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -190,17 +190,18 @@ class StudyRun:
     def train(self, overwrite: bool, retry: bool) -> None:
         """Until every trial has an outcome or is trained by another process.
 
-        `overwrite`: trainings with other settings, see `train_students`; `retry`: trials that had
-        failed before this process started. Raises ConfigError where no trial has valid settings.
+        `overwrite`: all trials that had an outcome before this process started; `retry`: those that
+        had failed. Raises ConfigError where no trial has valid settings.
         """
         self.check()
-        retry_before = datetime.now().timestamp() if retry else 0.0
+        again = (FINISHED, FAILED) if overwrite else (FAILED,) * retry
+        due_before = dict.fromkeys(again, datetime.now().timestamp())
         tried: set[str] = set()
         before = -1
         while len(tried) > before:  # trials of a process that has been killed meanwhile
             before = len(tried)
             for trial in self.trials(new=True):
-                if trial.name not in tried and self.train_one(trial, overwrite, retry_before):
+                if trial.name not in tried and self.train_one(trial, overwrite, due_before):
                     tried.add(trial.name)
 
     def check(self) -> None:
@@ -215,12 +216,15 @@ class StudyRun:
         if errors and len(errors) == len(trials):
             raise errors[0]
 
-    def train_one(self, trial: Trial, overwrite: bool, retry_before: float) -> bool:
-        """Whether this process has trained the trial: it was due, and no other is training it."""
+    def train_one(self, trial: Trial, overwrite: bool, due_before: Mapping[str, float]) -> bool:
+        """Whether this process has trained the trial: it was due, and no other is training it.
+
+        `due_before`: a state -> the time before which a trial that ended in it is due.
+        """
         try:
             with locked(self.path(trial)):
                 record = self.record(trial)
-                due = not record or (record["state"] == FAILED and record["ended"] < retry_before)
+                due = not record or record["ended"] < due_before.get(record["state"], 0.0)
                 if due:
                     self.attempt(trial, overwrite)
                 return due
@@ -249,7 +253,7 @@ class StudyRun:
 
     def train_teacher(self, config: Config, overwrite: bool) -> None:
         """Of a trial that has one, if it is not the base's TEACHER_RUN: one process does, once, the
-        others wait.
+        others wait. It is overwritten only where it is another: others may be distilling from it.
         """
         shared = config.run.teacher_run
         mixes = config.distillation.variants
@@ -259,7 +263,12 @@ class StudyRun:
         own = self.base if shared == self.base.run.name else config
         own = replace(own, run=replace(own.run, name=shared, teacher_run=""))
         with waiting(self.folder / shared), logged(shared):
-            train_teachers(own, overwrite)
+            try:
+                train_teachers(own)
+            except UserError:
+                if not overwrite:
+                    raise
+                train_teachers(own, overwrite)
             write_results(shared)
         self.teachers.add(shared)
 

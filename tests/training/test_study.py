@@ -161,6 +161,22 @@ def test_more_seeds_are_trained_and_other_settings_are_refused(trained):
     assert set(rows["state"]) == {"finished"}
 
 
+def test_overwrite_trains_finished_trials_again_and_the_teacher_where_it_is_another():
+    def written():
+        found = Path("runs").glob("**/weights.safetensors")
+        return {path.relative_to("runs"): path.stat().st_mtime_ns for path in found}
+
+    def again(*overrides):
+        before = written()
+        rows = study(EPOCHS, FOLD, *overrides, overwrite=True)
+        assert set(rows["state"]) == {"finished"}
+        return sorted(path.parts[1] for path, time in written().items() if time > before[path])
+
+    study(EPOCHS, FOLD)
+    assert again() == ["student", "student"], "another process may use the teacher"
+    assert again("teacher.epochs=2") == ["student", "student", "teacher"]
+
+
 def test_teachers_with_other_settings_are_trained_once_each(trained):
     rows = study("study.teacher.epochs=1 | 2", "study.student.epochs=1 | 2", FOLD)
     teachers = {load(Path("runs", name, "config.ini")).run.teacher_run for name in rows["run"]}
