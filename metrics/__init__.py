@@ -57,6 +57,13 @@ METRICS: dict[str, Metric] = {
         higher_is_better=False,
     ),
 }
+
+
+def sign(metric: str) -> int:
+    """1 where higher is better, else -1."""
+    return 1 if METRICS[metric].higher_is_better else -1
+
+
 UNBOUNDED = ("d_prime", "log_loss")  # the other metrics are at most 1
 
 RANKINGS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {

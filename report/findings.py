@@ -42,8 +42,8 @@ class Finding(NamedTuple):
 def findings(scores: Mapping[str, pd.Series], families: Mapping[str, str]) -> list[Finding]:
     """The statements for which the matrix has cells.
 
-    `scores`: "model", "teacher > student" or a longer chain -> its scores by seed and fold;
-    `families`: model -> convolutional or transformer.
+    `scores`: "model", "teacher > student" or a longer chain -> its scores by seed and fold, higher
+    is better; `families`: model -> convolutional or transformer.
     """
     cells = [tuple(chain.split(CHAIN)) for chain in scores if chain.count(CHAIN) == 1]
     kinds = sorted(set(families.values()))

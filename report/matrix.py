@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from data.atomic_write import write
+from metrics import sign
 from models import family
 from report.drawing import MUTED, margin_for, picture, standalone
 from report.findings import CHAIN, Finding, findings
@@ -30,7 +31,8 @@ CELL, BLACK = 118, "#111111"  # px; the ink on pale cells, in light and dark mod
 class Gain(NamedTuple):
     """The score of a distilled model, that of its teacher, that without one, and the gain.
 
-    Gains are paired by seed and fold; p is of the signed-rank test.
+    Gains are paired by seed and fold, above zero where distillation helps; p is of the signed-rank
+    test.
     """
 
     teacher: str  # itself a chain, where it was distilled too
@@ -75,9 +77,10 @@ def matrix_markdown(matrix: MatrixResults) -> str:
 
 def matrix_results(results: pd.DataFrame) -> MatrixResults:
     """From the results.csv of write_matrix."""
-    scores = scores_of(results)
-    found = findings(scores, families_of(results))
-    return MatrixResults(results["metric"].iloc[0], scores, gains_of(scores), found)
+    metric, scores = results["metric"].iloc[0], scores_of(results)
+    higher_is_better = {chain: sign(metric) * part for chain, part in scores.items()}
+    found = findings(higher_is_better, families_of(results))
+    return MatrixResults(metric, scores, gains_of(scores, metric), found)
 
 
 def gather(runs: Mapping[tuple[str, ...], Path], variant: str) -> pd.DataFrame:
@@ -102,14 +105,14 @@ def scores_of(results: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def gains_of(scores: Mapping[str, pd.Series]) -> list[Gain]:
+def gains_of(scores: Mapping[str, pd.Series], metric: str) -> list[Gain]:
     """One per distilled model."""
     found = []
     for chain, distilled in scores.items():
         teacher, _, student = chain.rpartition(CHAIN)
         if not teacher:
             continue
-        gain = (distilled - scores[student]).dropna()
+        gain = sign(metric) * (distilled - scores[student]).dropna()
         found.append(
             Gain(
                 teacher=teacher,

@@ -13,6 +13,7 @@ import pandas as pd
 
 from data.tables.splits import AGREEMENT
 from losses.mix import uses_teacher
+from metrics import sign
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 WIDTH = 80  # columns of a terminal
@@ -205,8 +206,11 @@ def spread_of(mean: float, std: float) -> str:
 
 
 def gain(base: pd.DataFrame, other: pd.DataFrame) -> str:
+    """Above zero where `other` is better."""
     paired = paired_gains(base, other)
-    return "-" if paired.empty else signed(paired.mean(), paired.std())
+    if paired.empty:
+        return "-"
+    return signed(sign(base["metric"].iloc[0]) * paired.mean(), paired.std())
 
 
 def signed(mean: float, std: float, digits: int = 4) -> str:

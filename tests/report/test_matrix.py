@@ -26,3 +26,13 @@ def test_gains_are_of_seeds_that_both_have(results):
 
 def test_the_number_of_pairs_where_it_is_the_same(results):
     assert "n = 3;" in title(matrix_results(results[results["chain"] != "b > a"]))
+
+
+def test_a_lower_loss_is_a_gain(results):
+    results["value"] += 0.1 * (results["chain"] == "b") - 0.1 * (results["chain"] == "a > b")
+    matrix = matrix_results(results.assign(metric="log_loss"))
+    assert matrix.gains[0].gain == pytest.approx(0.2)
+    assert matrix.scores["a > b"].mean() == pytest.approx(0.5)
+    (finding,) = matrix.findings
+    assert finding.statement == "1. a transformer student gains from a transformer teacher"
+    assert finding.difference == pytest.approx(0.1), "the mean of 0.2 and 0 of seed 0"

@@ -49,6 +49,12 @@ def test_the_terminal_has_one_row_per_system_with_the_score_first():
     ]
 
 
+def test_a_lower_loss_is_a_gain():
+    losses = results(ROWS).assign(metric="log_loss", value=lambda rows: 1 - rows["value"])
+    assert "bce+kd           0.3200 ± 0.0566  +0.0300 ± 0.0141" in render(losses, "log_loss")
+    assert table_rows(losses, "log_loss")[-1][2] == "+0.0300 ± 0.0141"
+
+
 def test_the_title_names_what_chose_the_epoch_where_some_systems_have_none():
     found = results(ROWS)
     found.loc[found["role"] == "teacher", "epoch_chosen_on"] = "none"
