@@ -288,3 +288,12 @@ def test_exported_logits_list_the_training_clips(runs):
     assert logits.ids[logits.trained].tolist() == IDS[:4]
     assert logits.record["model"] == "dcase_small"
     assert logits.made_from.keys() == {"weights", "front end", "clips.csv", "shards"}
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_students_in_fewer_bits_are_members(runs, precision):
+    settled = "data.folds=1", f"quantisation.precisions={precision}", "distillation.variants=ce"
+    train_students(settings(precision, *settled))
+    found = logits_of(at_fold(1, f"ensembles.both=runs/{precision}/student@{precision}/ce"))
+    whole = logits_of(at_fold(1, f"ensembles.both=runs/{precision}/student/ce"))
+    torch.testing.assert_close(found.softmax(1), whole.softmax(1), rtol=0, atol=0.01)

@@ -73,5 +73,5 @@ def read_run(folder: Path) -> tuple[dict, Config]:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: no {name} in it; expected a finished teacher or student")
     record = read_finished(folder / METRICS, f"remove {folder} {AGAIN}")
-    run = folder.parents[3 if record["role"] == "student" else 2]
+    run = folder.parents[3 if record["role"].startswith("student") else 2]
     return record, load(run / "config.ini")
