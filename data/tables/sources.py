@@ -1,7 +1,7 @@
 """The files that a clip table was read from: training notices where they have changed since.
 
-Compared by content: a file that was only touched is the same. One whose folder is not on this
-machine is not compared, since training requires the features only.
+Compared by content: a file that was only touched is the same. Folders that are not on this machine
+are not compared, nor the files in them, since training requires the features only.
 """
 
 from __future__ import annotations
@@ -28,5 +28,7 @@ def fingerprint(path: Path) -> str:
 def check_unchanged(sources: Mapping[str, str], remedy: str) -> None:
     """Raises UserError that names the first file or folder that is not as it was."""
     for name, found in sources.items():
-        if Path(name).parent.exists() and fingerprint(Path(name)) != found:
+        path = Path(name)
+        is_here = path.exists() or (path.suffix and path.parent.exists())  # or a removed file
+        if is_here and fingerprint(path) != found:
             raise UserError(f"{name}: changed since the features were computed; {remedy}")

@@ -1,4 +1,5 @@
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -104,6 +105,13 @@ def test_a_change_of_the_folders_is_noticed(tmp_path, names, change):
     change(tmp_path / "rec")
     with pytest.raises(UserError, match=r"rec(/cat)?: changed since .*; start again$"):
         check_unchanged(found, "start again")
+
+
+@pytest.mark.parametrize("name", ["cat/a.wav", "a.wav"])
+def test_recordings_of_another_machine_are_not_compared(tmp_path, name):
+    found = fingerprints(Folder().sources(make(tmp_path / "rec", name)))
+    shutil.rmtree(tmp_path / "rec")
+    check_unchanged(found, "start again")
 
 
 def test_folders_that_are_no_classes_are_refused(tmp_path):

@@ -30,7 +30,6 @@ def test_files_that_were_only_touched_are_unchanged(place):
         ("rec/clips.csv", lambda: Path("rec/clips.csv").write_text("filename,label\na.wav,cat\n")),
         ("rec/dog", lambda: Path("rec/dog/b.wav").touch()),
         ("rec/dog", lambda: Path("rec/dog/a.wav").unlink()),
-        ("rec/dog", lambda: Path("rec/dog").rename("rec/cat")),
         ("rec/clips.csv", lambda: Path("rec/clips.csv").unlink()),
     ],
 )
