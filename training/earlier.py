@@ -84,9 +84,11 @@ def check_same_inputs(fold: FoldData, weights: Path, role: str) -> None:
     now = inputs(model, code_fingerprint(model), options, mel)
     for name in ("mean", "std"):
         trained, found = getattr(described, name), getattr(features, name).tolist()
-        if not np.allclose(trained, found, rtol=1e-4, atol=1e-6):
-            then[f"{name} of the features"] = f"{trained[0]:.6g}"
-            now[f"{name} of the features"] = f"{found[0]:.6g}"
+        same = len(trained) == len(found) and np.isclose(trained, found, rtol=1e-4, atol=1e-6)
+        if not np.all(same):
+            first = np.argmin(same)  # of the bands that differ
+            then[f"{name} of the features"] = f"{trained[first]:.6g}"
+            now[f"{name} of the features"] = f"{found[first]:.6g}"
     refuse_changes(weights.parent, then, now)
 
 

@@ -8,6 +8,9 @@ import pytest
 from config import UserError
 from data.tables.clips import Clip, ClipTable
 from tests.training.tiny_runs import IDS, LABELS, settings, write_caches, write_features
+from training.earlier import check_same_inputs
+from training.experiment import Experiment
+from training.fold import open_fold
 from training.stages import train_students, train_teachers
 
 FOLD = "data.folds=1"
@@ -19,7 +22,7 @@ def place(tmp_path, monkeypatch):
     write_caches()
 
 
-def write_moved(config, folder):
+def write_moved(config, folder, num_bands=8):
     """The same clips, with the folds swapped, from recordings in `folder`."""
     Path(folder).mkdir(exist_ok=True)
     for name in IDS:
@@ -28,7 +31,7 @@ def write_moved(config, folder):
         Clip(name, Path(folder, name), labels={label: 1.0}, fold=2 - n // 4, group=name)
         for n, (name, label) in enumerate(zip(IDS, LABELS, strict=True))
     ]
-    features = np.random.default_rng(0).normal(size=(8, 1, 16, 8))
+    features = np.random.default_rng(0).normal(size=(8, 1, 16, num_bands))
     write_features(config, ClipTable.of(clips, ("a", "b"), "single_label"), features)
 
 
@@ -60,6 +63,25 @@ def test_a_teacher_of_another_run_gets_the_inputs_of_its_training(later, changed
     if "log10" in later:
         write_moved(config, "audio")
     refused(config, f"first/teacher/seed_0/fold_1 was trained with other settings .*{changed}")
+
+
+def test_the_band_of_another_normalisation_is_named():
+    config = settings("run", FOLD, "mel.normalise=bands")
+    train_teachers(config)
+    fold = open_fold(Experiment.open(config, "teacher"), 1)
+    fold.features["teacher"].mean[3] = 7
+    with pytest.raises(UserError, match=r"\(mean of the features: \S+ -> 7\):"):
+        check_same_inputs(
+            fold, Path("runs/run/teacher/seed_0/fold_1/weights.safetensors"), "teacher"
+        )
+
+
+def test_another_number_of_bands_is_named():
+    bands = FOLD, "mel.normalise=bands"
+    train_teachers(settings("first", *bands))
+    config = settings("run", *bands, "run.teacher_run=first", "mel.num_bands=4")
+    write_moved(config, "audio", num_bands=4)
+    refused(config, "first/teacher/seed_0/fold_1 was trained with .*mel.num_bands: 8 -> 4")
 
 
 def test_a_teacher_of_another_run_may_have_other_training_settings():
