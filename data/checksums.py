@@ -64,12 +64,13 @@ def record_text(content: Mapping[str, Any], files: Mapping[str, str]) -> str:
 
 def read_record(path: Path, remedy: str) -> dict[str, Any]:
     """The content and `files` of a record. Raises Damaged, with `remedy` at the end, also where an
-    entry is read that the record of another version of this program lacks.
+    entry is read that the record, or its `settings`, of another version of this program lacks.
     """
     try:
         record = json.loads(path.read_bytes())
         if record.pop("checksum") == sha256_of_text(json.dumps(record)):
-            record["files"] = Record(path, remedy, record["files"])
+            for name in {"files", "settings"} & record.keys():
+                record[name] = Record(path, remedy, record[name])
             return Record(path, remedy, record)
     except FileNotFoundError:
         raise Damaged(f"{path}: missing; {remedy}") from None

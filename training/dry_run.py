@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from config import Config, ConfigError, UserError
 from config.pretrained import PRETRAINED
-from data.checksums import read_record
 from data.features.mel_cache import MelCache, cache_folder, recordings_folder
 from data.tables.clips import ClipTable, Dataset
 from data.tables.splits import folds_of
@@ -22,7 +21,7 @@ from training.progress import Counter
 from training.record import configured_settings
 from training.role import TEACHER
 from training.role_settings import epochs_of
-from training.run_folder import METRICS, differences
+from training.run_folder import METRICS, differences, read_training
 
 
 def count_trainings(runs: Sequence[tuple[Config, tuple[str, ...]]]) -> Counter:
@@ -90,10 +89,10 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
 
 def status_of(config: Config, training: Training) -> str:
     """Whether a training is finished, and what has changed in the configuration since then."""
-    metrics = training.folder(config) / METRICS
-    if not metrics.exists():
+    folder = training.folder(config)
+    if not (folder / METRICS).exists():
         return ""
-    recorded = read_record(metrics, "")["settings"]
+    recorded = read_training(folder)["settings"]
     now = configured_settings(config, training)
     changed = differences({key: recorded.get(key, "unset") for key in now}, now)
     return f", finished with other settings ({changed})" if changed else ", finished"

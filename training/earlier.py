@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from config import Mel, UserError, to_text
-from data.checksums import read_record
 from data.features.mel_cache import MelCache, front_end_fields
 from data.tables.clips import ClipTable
 from data.tables.splits import split_clips
@@ -20,7 +19,7 @@ from models.stored import read_description
 from training.checks import model_options
 from training.distributed import rank
 from training.fold import FoldData
-from training.run_folder import METRICS, differences
+from training.run_folder import differences, read_training
 
 
 def check_teacher(fold: FoldData, weights: Path, own: Mapping[str, str] | None) -> None:
@@ -31,7 +30,7 @@ def check_teacher(fold: FoldData, weights: Path, own: Mapping[str, str] | None) 
     """
     check_same_clips(fold, weights.parent)
     if own:
-        trained = read_record(weights.with_name(METRICS), "")["settings"]
+        trained = read_training(weights.parent)["settings"]
         refuse_changes(weights.parent, trained, own)
     else:
         check_same_inputs(fold, weights, "teacher")
@@ -48,7 +47,7 @@ def refuse_changes(folder: Path, then: Mapping[str, str], now: Mapping[str, str]
 
 def check_same_clips(fold: FoldData, folder: Path) -> None:
     """Raises UserError where the recordings or labels were replaced since a teacher was trained."""
-    recorded = read_record(folder / METRICS, "")["settings"]
+    recorded = read_training(folder)["settings"]
     trained = recorded.get("features.teacher", ""), recorded.get("clips")
     features = fold.features["teacher"]
     if trained[0].startswith(features.cache.folder.name) and trained != (
@@ -77,7 +76,7 @@ def check_same_inputs(fold: FoldData, weights: Path, role: str) -> None:
         fold.features[role],
         getattr(fold.config, role).model,
     )
-    recorded = read_record(weights.with_name(METRICS), "")["settings"]
+    recorded = read_training(weights.parent)["settings"]
     code = recorded.get("code.teacher", recorded.get("code.student", ""))
     then = inputs(described.model, code, described.options, described.front_end)
     options, mel = model_options(fold.config, role), fold.config.mel_of(role)
@@ -108,7 +107,7 @@ def check_unseen(fold: FoldData, folder: Path) -> None:
 
     Clips of another table that have the same names, but not the same files, are a warning.
     """
-    record = read_record(folder / METRICS, "")
+    record = read_training(folder)
     settings, data = record["settings"], fold.config.data
     number, protocol = record["fold"], settings["data.protocol"]
     same_table = settings["clips"] in {f.cache.files["clips.csv"] for f in fold.features.values()}

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from config import UserError
-from data.checksums import read_record
 from training.fold import FoldData
 from training.plan import Training
 from training.record import recorded_settings
 from training.role import STUDENT
-from training.run_folder import METRICS, RUNS, differences
+from training.run_folder import METRICS, RUNS, differences, read_training
 
 
 def outdated(folds: Sequence[FoldData]) -> Iterator[str]:
@@ -34,10 +33,10 @@ def outdated(folds: Sequence[FoldData]) -> Iterator[str]:
 
 def changes_since(fold: FoldData, training: Training) -> str:
     """What has changed since a training was finished; empty where there is none."""
-    path = training.folder(fold.config) / METRICS
-    if not path.exists():
+    folder = training.folder(fold.config)
+    if not (folder / METRICS).exists():
         return ""
     try:
-        return differences(read_record(path, "")["settings"], recorded_settings(fold, training))
+        return differences(read_training(folder)["settings"], recorded_settings(fold, training))
     except UserError as error:
         return str(error)

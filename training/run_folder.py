@@ -179,6 +179,11 @@ class TrainingFolder:
             )
 
 
+def read_training(folder: Path) -> dict[str, Any]:
+    """The metrics of a finished training. Raises Damaged, also for an entry that they lack."""
+    return read_record(folder / METRICS, f"remove {folder} {AGAIN}")
+
+
 def differences(found: Mapping[str, str], settings: Mapping[str, str]) -> str:
     """`student.epochs: 20 -> 40; ...` of all settings that differ; checksums are shortened."""
     return "; ".join(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from config import UserError
+from data.checksums import read_record, write_record
 from data.tables.clips import Clip, ClipTable
 from tests.training.tiny_runs import IDS, LABELS, settings, write_caches, write_features
 from training.earlier import check_same_inputs
@@ -95,6 +96,18 @@ def test_a_teacher_that_was_trained_on_the_test_clips_is_refused():
     write_moved(config, "audio")
     message = r"teacher/seed_0/fold_1 was trained on 4 of the 4 test clips \(fold 1\).*'4.wav'"
     refused(config, message)
+
+
+@pytest.mark.parametrize("name", ["clips", "data.protocol", "data.hold_out"])
+def test_a_record_of_another_version_is_named(name):
+    train_teachers(settings("first", FOLD))
+    path = Path("runs/first/teacher/seed_0/fold_1/metrics.json")
+    record = read_record(path, "")
+    del record["settings"][name]
+    write_record(path, record, record["files"])
+    config = settings("run", FOLD, "run.teacher_run=first", "data.root=other")
+    write_moved(config, "other")
+    refused(config, rf"metrics.json: without '{name}', so of another version; remove runs/first/")
 
 
 def test_other_recordings_of_the_same_names_are_a_warning(capsys):
