@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +130,17 @@ def check_unseen(fold: FoldData, folder: Path) -> None:
     first = f"the first is {str(test.ids[seen[0]])!r}"
     if same.any():
         raise UserError(f"{folder} was trained on {of_all}, {first}: use a training of this fold")
+    warn(
+        f"{folder} was trained on clips with the names of {of_all}, {first}; are they the same "
+        "recordings?"
+    )
+
+
+@cache
+def warn(text: str) -> None:
+    """Once: a teacher is checked before each of its students."""
     if rank() == 0:
-        print(
-            f"warning: {folder} was trained on clips with the names of {of_all}, {first}; are "
-            "they the same recordings?",
-            file=sys.stderr,
-        )
+        print(f"warning: {text}", file=sys.stderr)
 
 
 def table_of(record: dict[str, Any]) -> ClipTable | None:
