@@ -22,17 +22,21 @@ from training.distributed import rank
 from training.fold import FoldData
 from training.run_folder import differences, read_training
 
+INIT_WEIGHTS = "init weights"  # key of their checksum in the settings of a training
+
 
 def check_teacher(fold: FoldData, weights: Path, own: Mapping[str, str] | None) -> None:
     """Raises UserError for a teacher that would get other inputs, or be another model, than in its
     training, and for one that was trained on test clips of the fold.
 
-    `own`: the settings of this run's teacher now, which are to be those that it was trained with.
+    `own`: the settings of this run's teacher now, but for INIT_WEIGHTS, which are to be those that
+    it was trained with.
     """
     check_same_clips(fold, weights.parent)
     if own:
         trained = read_training(weights.parent)["settings"]
-        refuse_changes(weights.parent, trained, own)
+        then = {key: text for key, text in trained.items() if key != INIT_WEIGHTS}
+        refuse_changes(weights.parent, then, own)
     else:
         check_same_inputs(fold, weights, "teacher")
         check_unseen(fold, weights.parent)

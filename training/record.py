@@ -20,7 +20,13 @@ from models.own import code_fingerprint
 from models.stored import Description
 from training.builders import init_weights
 from training.checks import model_options, teacher_weights
-from training.earlier import check_same_inputs, check_teacher, check_unseen, features_by_content
+from training.earlier import (
+    INIT_WEIGHTS,
+    check_same_inputs,
+    check_teacher,
+    check_unseen,
+    features_by_content,
+)
 from training.ensembles import ensemble_settings
 from training.fold import FoldData
 from training.inputs import repeats_labelled
@@ -80,19 +86,30 @@ def configured_settings(config: Config, training: Training) -> dict[str, str]:
 
 def recorded_settings(fold: FoldData, training: Training) -> dict[str, str]:
     """All that one training depends on, flat, so that trainings of other settings never mix."""
+    return settings_but_init(fold, training) | init_settings(fold, training)
+
+
+def init_settings(fold: FoldData, training: Training) -> dict[str, str]:
+    """The weights of INIT. Raises UserError for those of a training that do not fit."""
     config, role, seed, variant = fold.config, training.role, training.seed, training.variant
-    inputs = (role.features, "teacher") if training.uses_teacher else (role.features,)
     settings = settings_of(config, role, seed, fold.number)
+    path = init_weights(config, settings.init, seed, fold.number, variant)
+    if not path or not path.is_file():
+        return {}
+    if path.with_name(METRICS).is_file():
+        check_unseen(fold, path.parent)
+        if settings.is_used_as_it_is:
+            check_same_inputs(fold, path, role.features)
+    return {INIT_WEIGHTS: sha256_of(path)}
+
+
+def settings_but_init(fold: FoldData, training: Training) -> dict[str, str]:
+    config, role = fold.config, training.role
+    inputs = (role.features, "teacher") if training.uses_teacher else (role.features,)
+    settings = settings_of(config, role, training.seed, fold.number)
     found = configured_settings(config, training)
     found |= teacher_settings(fold, training)
     found |= enhancement_settings(config, fold.number)
-    path = init_weights(config, settings.init, seed, fold.number, variant)
-    if path and path.is_file():
-        found["init weights"] = sha256_of(path)
-        if path.with_name(METRICS).is_file():
-            check_unseen(fold, path.parent)
-            if settings.is_used_as_it_is:
-                check_same_inputs(fold, path, role.features)
     if folder := config.augment_of(role.name).impulse_responses:
         found["impulse responses"] = read_responses(Path(folder)).fingerprint()
     if role == TEACHER and settings.epochs and repeats_labelled(config, role):
@@ -150,11 +167,13 @@ def teacher_settings(fold: FoldData, training: Training) -> dict[str, str]:
 
 
 def own_teacher(fold: FoldData, seed: int) -> dict[str, str] | None:
-    """The settings that the teacher of this run is trained with; None where it is of another."""
+    """The settings that the teacher of this run is trained with, without the weights of its INIT,
+    which may be on another machine; None where it is of another run.
+    """
     if fold.config.run.teacher_run:
         return None
     losses = fold.experiment.teacher_losses
-    return recorded_settings(fold, Training(TEACHER, losses, seed, fold.number))
+    return settings_but_init(fold, Training(TEACHER, losses, seed, fold.number))
 
 
 def write_training(

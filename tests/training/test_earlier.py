@@ -1,5 +1,6 @@
 """A training refuses the weights of an earlier one that do not fit its inputs or its test clips."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,14 @@ def test_initial_weights_of_other_clips_are_used_in_every_fold(capsys):
     train_teachers(config)
     train_teachers(settings("second", "teacher.init=runs/first/teacher"))
     assert "warning" in capsys.readouterr().err
+
+
+def test_initial_weights_are_not_required_once_the_teacher_is_trained():
+    train_teachers(settings("first", FOLD))
+    started = FOLD, "teacher.init=runs/first/teacher"
+    train_teachers(settings("run", *started))
+    shutil.rmtree("runs/first")
+    train_students(settings("run", *started))
 
 
 def test_initial_weights_that_are_not_trained_get_the_inputs_of_their_training():
