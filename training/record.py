@@ -17,7 +17,7 @@ from losses.mix import names_of
 from metrics.inputs import decisions
 from models.cost import cost
 from models.own import code_fingerprint
-from models.stored import Description
+from models.stored import Description, find_description
 from training.builders import init_weights
 from training.checks import model_options, teacher_weights
 from training.earlier import (
@@ -96,7 +96,7 @@ def init_settings(fold: FoldData, training: Training) -> dict[str, str]:
     path = init_weights(config, settings.init, seed, fold.number, variant)
     if not path or not path.is_file():
         return {}
-    if path.with_name(METRICS).is_file():
+    if path.with_name(METRICS).is_file() and find_description(path):  # of a training
         check_unseen(fold, path.parent)
         if settings.is_used_as_it_is:
             check_same_inputs(fold, path, role.features)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from config import UserError
 from data.checksums import read_record, write_record
@@ -135,6 +137,15 @@ def test_initial_weights_of_other_clips_are_used_in_every_fold(capsys):
     train_teachers(config)
     train_teachers(settings("second", "teacher.init=runs/first/teacher"))
     assert "warning" in capsys.readouterr().err
+
+
+def test_weights_of_others_may_be_beside_a_file_of_metrics():
+    train_teachers(settings("first", FOLD))
+    weights = load_file("runs/first/teacher/seed_0/fold_1/weights.safetensors")
+    Path("published").mkdir()
+    torch.save(weights, "published/model.pt")
+    Path("published/metrics.json").write_text('{"accuracy": 0.9}')
+    train_teachers(settings("second", FOLD, "teacher.init=published/model.pt"))
 
 
 def test_initial_weights_are_not_required_once_the_teacher_is_trained():
