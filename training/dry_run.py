@@ -92,10 +92,16 @@ def status_of(config: Config, training: Training) -> str:
     folder = training.folder(config)
     if not (folder / METRICS).exists():
         return ""
-    recorded = read_training(folder)["settings"]
     now = configured_settings(config, training)
-    changed = differences({key: recorded.get(key, "unset") for key in now}, now)
+    sections = {"loss", *map(section_of, now)}
+    recorded = read_training(folder)["settings"].items()
+    changed = differences({key: v for key, v in recorded if section_of(key) in sections}, now)
     return f", finished with other settings ({changed})" if changed else ", finished"
+
+
+def section_of(key: str) -> str:
+    """Of a recorded setting; that of a file has another name."""
+    return key.partition(".")[0]
 
 
 def changed_teachers(

@@ -37,3 +37,10 @@ def test_what_was_trained_with_other_settings_is_named(plan):
     assert "missing" not in found
     changed = "finished with other settings (teacher.epochs: 1 -> 3)"
     assert f"missing: runs/run/teacher/seed_0/fold_1: {changed}\n" in plan("teacher.epochs=3")
+
+
+def test_an_option_that_was_removed_is_named(plan):
+    used = "student.dropout=0.5", "loss.kd.temperature=3"
+    train_students(settings("run", FOLD, *used), overwrite=True)
+    changed = "loss.kd.temperature: 3 -> unset; student.dropout: 0.5 -> unset"
+    assert f"2 epochs, finished with other settings ({changed})\n" in plan()
