@@ -92,7 +92,10 @@ def status_of(config: Config, training: Training) -> str:
     folder = training.folder(config)
     if not (folder / METRICS).exists():
         return ""
-    now = configured_settings(config, training)
+    try:
+        now = configured_settings(config, training)
+    except UserError as error:  # the teacher of a specialist is not there
+        return f", finished ({error})"
     sections = {"loss", *map(section_of, now)}
     recorded = read_training(folder)["settings"].items()
     changed = differences({key: v for key, v in recorded if section_of(key) in sections}, now)
