@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import starmap
+from pathlib import Path
 
 from config import UserError
 from training.fold import FoldData
@@ -13,22 +15,28 @@ from training.run_folder import METRICS, RUNS, differences, read_training
 
 
 def outdated(folds: Sequence[FoldData]) -> Iterator[str]:
-    """A line for each variant whose students have other settings, inputs or teachers than now."""
+    """A line for each variant with students of other settings, inputs or teachers than now."""
     config = folds[0].config
     folder = RUNS / config.run.name / str(STUDENT)
-    others = {path.name for path in folder.glob("*")} - set(config.distillation.variants)
-    for variant in sorted(others):
-        trainings = [
-            (fold, Training(STUDENT, variant, seed, fold.number))
-            for fold in folds
-            for seed in config.run.seeds
-        ]
-        changes = (changes_since(fold, training) for fold, training in trainings)
-        if changed := next(filter(None, changes), ""):
+    for variant in sorted(path.name for path in folder.glob("*")):
+        trained = config.run.seeds if variant in config.distillation.variants else ()
+        changed = {}
+        for seed in sorted(seeds_of(folder / variant) - set(trained)):
+            trainings = [(fold, Training(STUDENT, variant, seed, fold.number)) for fold in folds]
+            if found := next(filter(None, starmap(changes_since, trainings)), ""):
+                changed[seed] = found
+        if changed:
+            first, seeds = next(iter(changed.values())), ",".join(map(str, changed))
             yield (
-                f"{folder / variant} is in the table, but not comparable ({changed}): "
-                f"remove it, or train it again (--set distillation.variants={variant} --overwrite)"
+                f"{folder / variant} of seed {seeds} is in the table, but not comparable "
+                f"({first}): remove it, or train it again (--set distillation.variants={variant} "
+                f"--set run.seeds={seeds} --overwrite)"
             )
+
+
+def seeds_of(folder: Path) -> set[int]:
+    names = (path.name.removeprefix("seed_") for path in folder.glob("seed_*"))
+    return {int(name) for name in names if name.isdecimal()}
 
 
 def changes_since(fold: FoldData, training: Training) -> str:

@@ -174,5 +174,19 @@ def test_a_student_of_a_replaced_teacher_is_named_beside_the_table(capsys):
     train_teachers(settings("run", *labels_only), overwrite=True)
     train_students(settings("run", *labels_only))
     printed = capsys.readouterr().err
-    assert "runs/run/student/ce+kd is in the table, but not comparable (" in printed
+    assert "runs/run/student/ce+kd of seed 0 is in the table, but not comparable (" in printed
     assert "teacher weights: " in printed
+
+
+def test_students_of_other_seeds_and_settings_are_named_beside_the_table(capsys):
+    labels_only = FOLD, "distillation.variants=ce"
+    train_students(settings("run", *labels_only, "run.seeds=0,1"))
+    train_students(settings("run", *labels_only, "run.seeds=2"))
+    assert "not comparable" not in capsys.readouterr().err
+    train_students(settings("run", *labels_only, "run.seeds=3", "student.epochs=1"))
+    expected = (
+        "warning: runs/run/student/ce of seed 0,1,2 is in the table, but not comparable "
+        "(student.epochs: 2 -> 1): remove it, or train it again (--set distillation.variants=ce "
+        "--set run.seeds=0,1,2 --overwrite)\n"
+    )
+    assert expected in capsys.readouterr().err
