@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from report.choice import mean_of_all, validation_scores
+from report.choice import TIE, mean_of_all, validation_scores
 from report.run import STUDENT
 
 
@@ -69,8 +69,9 @@ def systems_of(trial: TrialResults, metric: str) -> list[TrialSystem]:
 
 def chosen(systems: Sequence[TrialSystem]) -> TrialSystem | None:
     """The highest mean validation score; of equal ones the first. None without any."""
-    scored = [system for system in systems if not math.isnan(system.validated)]
-    return max(scored, key=lambda system: system.validated, default=None)
+    scores = [(system, system.validated) for system in systems]
+    best = max((score for _, score in scores if not math.isnan(score)), default=math.nan)
+    return next((system for system, score in scores if score > best - TIE), None)
 
 
 def chosen_by_variant(systems: Sequence[TrialSystem]) -> list[TrialSystem]:

@@ -33,6 +33,11 @@ def test_the_best_validation_score_is_chosen_whatever_the_test_score():
     assert chosen_by_variant([few, many, other]) == [other, few]
 
 
+def test_of_scores_that_are_equal_but_for_rounding_the_first_is_chosen():
+    first, second = system(1, "ce", [0.3], [0.5]), system(2, "ce", [0.1 + 0.2], [0.5])
+    assert chosen([first, second]) is first
+
+
 def test_without_validation_scores_there_is_no_choice():
     unvalidated = [system(n, "ce", [math.nan], [0.1 * n]) for n in (1, 2)]
     assert chosen(unvalidated) is None
