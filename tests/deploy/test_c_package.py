@@ -319,6 +319,20 @@ def test_a_front_end_that_c_does_not_have_is_refused(tiny):
             c_package(graph, other, "float32")
 
 
+def test_flags_of_the_user_leave_the_others_as_they_are(tiny):
+    """A compiler for a device gets its flags as CFLAGS of make."""
+    done = subprocess.run(
+        ["make", "-B", "-n", "CFLAGS=-Os -mthumb", "libsoundstill.a"],
+        cwd=tiny[2].parent,
+        capture_output=True,
+        text=True,
+    )
+    compiled = [line for line in done.stdout.splitlines() if " -c " in line]
+    assert len(compiled) > 10
+    flags = f"-Os -mthumb {STRICT} -ffunction-sections -fdata-sections"
+    assert all(flags in line for line in compiled)
+
+
 def test_the_sources_are_found_beside_the_module_and_tracked(tiny):
     assert (SOURCES / "main.c").is_file()
     assert "model.c" in tiny[3].files
