@@ -6,6 +6,7 @@ recordings.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -208,7 +209,13 @@ def threshold_text(description: Description) -> str:
     if description.thresholds is None:
         return "from 0.5, not calibrated"
     named = zip(description.classes, description.thresholds, strict=True)
-    return "from " + ", ".join(f"{name} {p:.2f}" for name, p in named)
+    return "from " + ", ".join(f"{name} {p:.{decimals(p)}f}" for name, p in named)
+
+
+def decimals(probability: float) -> int:
+    """Two, and as many as show a probability near 0 or 1 as another number."""
+    rest = min(probability, 1 - probability)
+    return max(2, -math.floor(math.log10(rest))) if rest > 0 else 2
 
 
 def array_blocks(samples: np.ndarray, sample_rate: int) -> Iterator[tuple[np.ndarray, int]]:

@@ -241,3 +241,19 @@ def test_stored_thresholds_select_the_tags(tmp_path):
     assert student.tag(samples, threshold=0.5).tags == [["loud"]]
     assert student.tag(samples, top=1).tags == [["loud"]]
     assert "  tags    from loud 0.99, quiet 0.10\n" in student.about()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [
+        (0.5, "0.50"),
+        (0.996, "0.996"),
+        (0.99996, "0.99996"),
+        (0.00042, "0.0004"),
+        (0.0, "0.00"),
+        (1.0, "1.00"),
+    ],
+)
+def test_about_shows_only_thresholds_of_0_and_1_as_these(threshold, expected, tmp_path):
+    student = Student(make_student(tmp_path / "a.onnx", thresholds=[threshold, 0.25]))
+    assert f"  tags    from loud {expected}, quiet 0.25\n" in student.about()
