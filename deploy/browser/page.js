@@ -1,6 +1,6 @@
 // The page: recordings and the microphone in, tags over time out.
 
-import { Student, decode, mix, resample } from "./student.js";
+import { Student, Windows, decode, resample } from "./student.js";
 
 const SHOWN = 12; // classes
 const HISTORY_SECONDS = 60; // of the microphone
@@ -134,24 +134,20 @@ function listen() {
     element.audio.hidden = true;
     begin("Microphone");
 
-    let kept = Array.from({ length: channels }, () => new Float32Array(0));
+    const windows = new Windows(channels, context.sampleRate, seconds, hop);
     let arrived = () => {};
     atEnd(() => arrived());
     node.port.onmessage = ({ data }) => {
-      const blocks = data.map((block) => mix(block, channels));
-      kept = kept.map((samples, k) => joined([samples, ...blocks.map((block) => block[k])]));
+      windows.push(data);
       arrived();
     };
-    const size = Math.round(seconds * context.sampleRate);
-    for (let index = 0; current(); ) {
-      while (current() && kept[0].length < size) await new Promise((go) => (arrived = go));
+    for (let index = 0; current(); index++) {
+      let window;
+      while (current() && !(window = windows.next())) await new Promise((go) => (arrived = go));
       if (!current()) return;
-      const window = kept.map((samples) => samples.subarray(0, size));
       const start = index * hop;
-      const passed =
-        Math.round(++index * hop * context.sampleRate) - Math.round(start * context.sampleRate);
-      kept = kept.map((samples) => samples.subarray(passed));
-      const predicted = await found.predict(await resample(window, context.sampleRate, rate));
+      const resampled = await resample(window, seconds, context.sampleRate, rate);
+      const predicted = await found.predict(resampled);
       if (!current()) return;
       rows.push({ start, end: start + seconds, ...predicted });
       rows = rows.filter((row) => row.start > start - HISTORY_SECONDS);
@@ -159,16 +155,6 @@ function listen() {
       drawSoon();
     }
   });
-}
-
-function joined(parts) {
-  const found = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    found.set(part, at);
-    at += part.length;
-  }
-  return found;
 }
 
 // Drawing ------------------------------------------------------------------------------------------

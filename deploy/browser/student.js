@@ -70,14 +70,54 @@ export async function decode(file, sampleRate) {
   return channelsOf(buffer);
 }
 
-/** Channels of samples at `rate` -> at `sampleRate`. */
-export async function resample(channels, rate, sampleRate) {
-  const seconds = channels[0].length / rate;
-  const context = new OfflineAudioContext(
-    channels.length,
-    Math.max(1, Math.round(seconds * sampleRate)),
-    sampleRate,
-  );
+/** The windows of a stream, such as the microphone's: arrays of samples per channel. */
+export class Windows {
+  constructor(channels, rate, seconds, hop) {
+    this.channels = channels;
+    this.rate = rate;
+    this.hop = hop; // s
+    this.size = round(seconds * rate);
+    this.kept = Array.from({ length: channels }, () => new Float32Array(0));
+    this.first = 0; // position of the first kept sample in the stream
+    this.index = 0; // of the next window
+  }
+
+  push(blocks) {
+    const mixed = blocks.map((block) => mix(block, this.channels));
+    this.kept = this.kept.map((samples, k) => joined([samples, ...mixed.map((block) => block[k])]));
+  }
+
+  /** The next window; null as long as it is not complete. */
+  next() {
+    const begin = round(this.index * this.hop * this.rate) - this.first;
+    if (this.kept[0].length < begin + this.size) return null;
+    this.kept = this.kept.map((samples) => samples.subarray(begin));
+    this.first += begin;
+    this.index++;
+    return this.kept.map((samples) => samples.subarray(0, this.size));
+  }
+}
+
+function joined(parts) {
+  const found = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    found.set(part, at);
+    at += part.length;
+  }
+  return found;
+}
+
+/** Halves become the even number, as in Python. */
+function round(value) {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
+}
+
+/** Channels of `seconds` of samples at `rate` -> at `sampleRate`. */
+export async function resample(channels, seconds, rate, sampleRate) {
+  const count = Math.max(1, round(seconds * sampleRate));
+  const context = new OfflineAudioContext(channels.length, count, sampleRate);
   const format = { numberOfChannels: channels.length, sampleRate: rate };
   const buffer = new AudioBuffer({ ...format, length: channels[0].length });
   channels.forEach((samples, k) => buffer.copyToChannel(samples, k));
@@ -103,8 +143,8 @@ export function mix(recording, channels) {
 
 /** `count` samples from `start` on, padded with silence. */
 function cut(samples, start, count) {
-  const found = new Float32Array(Math.round(count));
-  found.set(samples.subarray(Math.round(start), Math.round(start) + found.length));
+  const found = new Float32Array(round(count));
+  found.set(samples.subarray(round(start), round(start) + found.length));
   return found;
 }
 

@@ -18,6 +18,7 @@ from config import UserError
 from deploy import onnx_file
 from deploy.browser_page import FILES, RUNTIME, RUNTIME_FILES, write_page
 from deploy.export import onnx_models
+from deploy.windows import AudioSpec, windows
 from tests.deploy.stand_in import DESCRIPTION, make_student
 from tests.deploy.trained import RATE, built, described
 from tests.scripts import ROOT, environment
@@ -180,6 +181,40 @@ def test_the_microphone_is_tagged_until_it_is_stopped(page):
     page.locator("#microphone").click()
     assert page.locator("#microphone").get_attribute("aria-pressed") == "false"
     assert page.get_by_role("alert").count() == 0
+
+
+CUT_BY_THE_PAGE = """async ([count, rate, seconds, hop, blocks]) => {
+  const { Student, Windows } = await import("./student.js");
+  const samples = Float32Array.from({ length: count }, (_, n) => n);
+  const student = new Student({ outputNames: [] }, {
+    task: "single_label", classes: ["a"], sample_rate: rate, channels: 1, clip_seconds: seconds,
+  });
+  student.predict = async ([window]) => ({ window: [...window] });
+  const file = [], microphone = [];
+  for await (const { window } of student.tag([samples], hop)) file.push(window);
+  const stream = new Windows(1, rate, seconds, hop);
+  for (let at = 0; at < count; at += blocks) {
+    stream.push([[samples.slice(at, at + blocks)]]);
+    for (let found; (found = stream.next()); ) microphone.push([...found[0]]);
+  }
+  return [file, microphone];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "hop", "block"),
+    [(10, 1.25, 1.25, 12), (10, 1.25, 0.75, 7), (10, 1.0, 0.45, 1), (11, 1.5, 1.5, 16)],
+)
+def test_windows_are_those_of_tag_audio_sample_by_sample(page, rate, seconds, hop, block):
+    """Starts and lengths that are half a sample, blocks that end with a window."""
+    count = 8 * rate
+    blocks = [(np.arange(count, dtype=np.float32)[:, None], rate)]
+    spec = AudioSpec(rate, 1)
+    cut = [w.waveforms[spec][0].tolist() for w in windows(blocks, [spec], seconds, hop)]
+    file, microphone = page.evaluate(CUT_BY_THE_PAGE, [count, rate, seconds, hop, block])
+    assert file == cut
+    assert len(microphone) >= len(cut) - 1 > 3
+    assert microphone == cut[: len(microphone)]
 
 
 def test_as_many_windows_are_drawn_as_a_long_recording_has(page, place, address):
