@@ -217,6 +217,29 @@ def test_windows_are_those_of_tag_audio_sample_by_sample(page, rate, seconds, ho
     assert microphone == cut[: len(microphone)]
 
 
+SLOW = """async () => {
+  const { Student } = await import("./student.js");
+  Student.prototype.predict = async () => {
+    for (const begin = performance.now(); performance.now() - begin < 40; );
+    return { probabilities: [0.25, 0.75] };
+  };
+}"""
+
+
+def test_a_recording_is_drawn_and_can_be_left_while_it_is_tagged(page, place, address):
+    choose(page, "stereo.onnx")
+    page.evaluate(SLOW)
+    page.locator("#hop").fill("0.05")
+    page.locator("#hop").press("Tab")
+    soundfile.write(place / "long.wav", np.zeros(12 * RATE), RATE)  # 9 s of tagging
+    page.locator("#file").set_input_files(place / "long.wav")
+    page.locator("#windows tr").nth(5).wait_for(state="attached", timeout=5_000)
+    page.locator("#file").set_input_files(place / "text.wav")
+    page.get_by_role("alert").wait_for(timeout=5_000)
+    assert page.locator("#result[data-state=done]").count() == 0
+    page.goto(address)
+
+
 def test_as_many_windows_are_drawn_as_a_long_recording_has(page, place, address):
     """More than a call of a function takes arguments."""
     script = (place / "page/page.js").read_text() + "globalThis.show = (r) => ((rows = r), draw());"
