@@ -349,6 +349,7 @@ async function save() {
 
 // Events -------------------------------------------------------------------------------------------
 
+element.file.onclick = () => (element.file.value = ""); // the same file again is a change, too
 element.file.onchange = () => element.file.files[0] && open(element.file.files[0]);
 element.hop.onchange = () => recording && open(recording);
 element.students.onchange = () => choose(element.students.value);

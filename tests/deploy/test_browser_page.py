@@ -174,6 +174,14 @@ def test_a_file_that_is_not_audio_is_refused(page, place):
     assert found == "text.wav: this browser cannot decode it as audio"
 
 
+def test_the_file_that_was_chosen_last_can_be_chosen_again(page, place):
+    """The browser reports only another choice than the last one."""
+    page.locator("#file").set_input_files(place / "street.wav")
+    with page.expect_file_chooser():
+        page.get_by_text("Open a recording").click()
+    assert page.locator("#file").evaluate("input => input.files.length") == 0
+
+
 def test_the_microphone_is_tagged_until_it_is_stopped(page):
     choose(page, "stereo.onnx")
     page.locator("#microphone").click()
