@@ -7,6 +7,7 @@ top they would hide modules of the user's with such names. The wheel is built in
 import os
 import re
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +42,8 @@ def copy_modules(folder: Path) -> None:
         target.write_text(text, "utf-8")
 
 
+if "editable_wheel" in sys.argv:  # it would name the temporary folder
+    sys.exit("cannot be installed with --editable; run `python -m pip install ./deploy`")
 with TemporaryDirectory() as folder:
     copy_modules(Path(folder))
     for path in (HERE / "pyproject.toml", ROOT / "LICENSE", *ROOT.glob("requirements-*.txt")):

@@ -23,10 +23,12 @@ print(*sorted(name for name, module in sys.modules.items() if getattr(module, "_
 """
 
 
-def pip(*arguments):
+def pip(*arguments, status=0):
+    """Its standard error."""
     command = [sys.executable, "-m", "pip", *map(str, arguments), "--no-deps", "--no-index", "-qq"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
+    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,13 @@ def wheel(tmp_path_factory):
     assert sorted(ROOT.joinpath("deploy").iterdir()) == before, "the build left files"
     (found,) = folder.iterdir()
     return found
+
+
+def test_an_editable_installation_is_refused(tmp_path):
+    """Its modules are copies."""
+    options = ("--no-build-isolation", "--target", tmp_path / "site", "--editable")
+    complaint = pip("install", *options, ROOT / "deploy", status=1)
+    assert "cannot be installed with --editable; run `python -m pip install ./deploy`" in complaint
 
 
 @pytest.fixture(scope="module")
