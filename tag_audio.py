@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 LABELS = ("audacity", "raven")  # formats of events; those of deploy.labels.LABELS
 INSTALL = "run `python -m pip install -r requirements-tag.txt`"
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 3600  # of a window and a hop
+OPTIONS = ("format", "output", "threshold", "top", "window", "hop", "smooth", "least")
+TAKEN = {  # those of OPTIONS that a switch without recordings takes
+    "about": (),
+    "web": ("threshold", "top", "window", "hop"),
+    "evaluate": ("output", "window", "hop"),
+}
 NOT_INSTALLED = {"--web": "deploy.web", "--evaluate": "deploy.evaluation"}  # by pip
 
 
@@ -137,8 +143,8 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
     """Check the arguments before any file is read. Raises ConfigError."""
     if not students:
         raise ConfigError("command line", "expected a student, a file that ends in .onnx")
-    alone = ("about", "web", "evaluate")  # without recordings
-    switch = next((f"--{name}" for name in alone if getattr(arguments, name)), "")
+    alone = next((name for name in TAKEN if getattr(arguments, name)), "")  # without recordings
+    switch = f"--{alone}" if alone else ""
     if switch in NOT_INSTALLED and find_spec(NOT_INSTALLED[switch]) is None:
         raise ConfigError(
             switch, "requires the project; run tag_audio.py in the folder of Soundstill"
@@ -150,6 +156,10 @@ def check(arguments: argparse.Namespace, students: list[str], recordings: list[s
         )
     if recordings and not needs_recordings:
         raise ConfigError(switch, f"takes students only, found {recordings[0]}")
+    for name in OPTIONS if alone else ():
+        given = getattr(arguments, name) != command_line().get_default(name)
+        if given and name not in TAKEN[alone]:
+            raise ConfigError(f"--{name}", f"has no effect with {switch}")
     if "-" not in recordings:
         for name in ("raw_format", "rate", "channels"):
             if getattr(arguments, name) is not None:

@@ -258,6 +258,12 @@ WRONG = [
     (("student.onnx",), 2, "expected a recording, a folder of recordings, or - for a pipe"),
     (("student.onnx", "--about", "street.wav"), 2, "--about: takes students only"),
     (("student.onnx", "--web", "street.wav"), 2, "--web: takes students only"),
+    (
+        ("student.onnx", "--evaluate", "clips.csv", "--threshold", "0.3"),
+        2,
+        "--threshold: has no effect with --evaluate",
+    ),
+    (("student.onnx", "--about", "--smooth", "3"), 2, "--smooth: has no effect with --about"),
     (("student.onnx", "street.wav", "--rate", "8000"), 2, "--rate: describes raw samples"),
     (("student.onnx", "street.wav", "--hop", "0"), 2, "--hop: found 0.0, expected 0.01 to 3600"),
     (("student.onnx", "street.wav", "--hop", "nan"), 2, "--hop: found nan, expected 0.01 to 3600"),
