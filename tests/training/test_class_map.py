@@ -130,7 +130,8 @@ def test_other_sets_are_other_settings(place):
 
 
 def test_ensembles_contain_such_a_teacher(place):
-    extra = (*SETS, "ensembles.fusion=teacher, runs/mapped/teacher")
+    train_teachers(settings("second", *SETS, "data.folds=1"))
+    extra = (*SETS, "ensembles.fusion=teacher, runs/second/teacher")
     train_teachers(settings("mapped", *extra, "data.folds=1"))
     found = pd.read_csv("runs/mapped/fusion/seed_0/fold_1/predictions.csv")
     alone = pd.read_csv("runs/mapped/teacher/seed_0/fold_1/predictions.csv")
