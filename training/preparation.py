@@ -47,7 +47,7 @@ def check_table(config: Config, dataset: Dataset, table: ClipTable) -> dict[int,
     splits = splits_of(config, table)
     for split in splits.values():
         check_defined(dataset.metric, table, split)
-        for role in ROLES:
+        for role in ROLES[1:] if config.run.teacher_run else ROLES:  # those that are trained
             check_schedule(config, role, split)
     return splits
 

@@ -124,6 +124,7 @@ def test_a_plateau_is_checked_where_it_is_used(tmp_path):
         check(plateau, "data.hold_out=0", f"{role}.epochs=0")
         with pytest.raises(ConfigError, match=PLATEAU.format(role)):
             check(plateau, "data.hold_out=0")
+    check("teacher.schedule=plateau", "data.hold_out=0", "run.teacher_run=other")
     int8 = "quantisation.precisions=int8", "quantisation.epochs=6"
     with pytest.raises(ConfigError, match=PLATEAU.format("student")):
         check(plateau, "data.hold_out=0", "student.epochs=0", *int8)
