@@ -76,7 +76,7 @@ def locked_caches(clip_set: ClipSet, config: Config, rank: int, world: int) -> I
 
 def make_caches(clip_set: ClipSet, config: Config, rank: int, world: int) -> bool:
     """The cache of each role; False where all were complete already. Raises UserError."""
-    from data.features.cache_writer import CacheWriter, stamps_of
+    from data.features.cache_writer import ABSENT, CacheWriter, stamps_of
     from data.features.extract import extract
     from data.features.front_end import clip_shape
 
@@ -89,8 +89,8 @@ def make_caches(clip_set: ClipSet, config: Config, rank: int, world: int) -> boo
         caches[folder] = CacheWriter(folder, mel, clip, table, stamps, clip_set.sources)
 
     began, strict = time.perf_counter(), config.data.on_bad_audio == "stop"
-    if strict and len(missing := missing_clips(table, stamps)) > LISTED:  # stop before the others
-        refuse(missing, len(table), caches, rank)
+    if strict and sum(stamp == ABSENT for stamp in stamps.values()) > LISTED:
+        refuse(missing_clips(table, stamps), len(table), caches, rank)  # before the others are read
     device = feature_device(config.run.device)
     own = extract(
         list(caches.values()),

@@ -3,8 +3,6 @@
 With --study: the same for each setting of the keys that [study] names, and the table of all.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import traceback

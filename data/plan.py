@@ -11,7 +11,7 @@ import numpy as np
 from config import Config, Mel, UserError
 from data.datasets import build_dataset, root_of
 from data.download.disk import in_words
-from data.features.cache_writer import ABSENT, CacheWriter, stamps_of
+from data.features.cache_writer import ABSENT, CacheWriter, Stamps, stamps_of
 from data.features.front_end import clip_shape
 from data.features.mel_cache import cache_folder, recordings_folder
 from data.tables.clips import ClipTable, Dataset
@@ -95,6 +95,7 @@ def cache_lines(
     roles: dict[Path, list[str]] = {}
     for role in ("teacher", "student"):
         roles.setdefault(folder_of(settings, role), []).append(role)
+    stamps = {} if table is None else stamps_of(table.columns["path"])
     for folder, names in roles.items():
         mel = settings.mel_of(names[0])
         shape = clip_shape(mel, seconds)
@@ -103,17 +104,20 @@ def cache_lines(
         if table is not None:
             total += f", {in_words(size * len(table))} in all"
         kind = "raw waveform" if mel.front_end == "waveform" else f"{mel.num_bands} mel bands"
+        state = cache_state(folder, mel, shape, table, stamps)
         yield (
             f"cache     {folder} for the {' and '.join(names)}: {kind} at {mel.sample_rate} Hz, "
-            f"{'x'.join(map(str, shape))}, {total}; {cache_state(folder, mel, shape, table)}"
+            f"{'x'.join(map(str, shape))}, {total}; {state}"
         )
 
 
-def cache_state(folder: Path, mel: Mel, shape: tuple[int, ...], table: ClipTable | None) -> str:
+def cache_state(
+    folder: Path, mel: Mel, shape: tuple[int, ...], table: ClipTable | None, stamps: Stamps
+) -> str:
     """How many of the clips have features that make_mel.py would keep."""
     if table is None or not folder.is_dir():
         return "to be computed"
-    writer = CacheWriter(folder, mel, shape, table, stamps_of(table.columns["path"]))
+    writer = CacheWriter(folder, mel, shape, table, stamps)
     finished = [k for k in range(writer.shards) if writer.finished(k)]
     there = sum(len(writer.rows(k)) for k in finished)
     if not there:

@@ -21,7 +21,7 @@ from training.progress import Counter
 from training.record import configured_settings
 from training.role import TEACHER
 from training.role_settings import epochs_of
-from training.run_folder import METRICS, differences, read_training
+from training.run_folder import differences, read_training
 
 
 def count_trainings(runs: Sequence[tuple[Config, tuple[str, ...]]]) -> Counter:
@@ -89,17 +89,21 @@ def print_plan(config: Config, *trained: str, counter: Counter | None = None) ->
 
 def status_of(config: Config, training: Training) -> str:
     """Whether a training is finished, and what has changed in the configuration since then."""
-    folder = training.folder(config)
-    if not (folder / METRICS).exists():
+    if not training.is_finished(config):
         return ""
     try:
         now = configured_settings(config, training)
     except UserError as error:  # the teacher of a specialist is not there
         return f", finished ({error})"
-    sections = {"loss", *map(section_of, now)}
-    recorded = read_training(folder)["settings"].items()
-    changed = differences({key: v for key, v in recorded if section_of(key) in sections}, now)
+    changed = changes(config, training, now)
     return f", finished with other settings ({changed})" if changed else ", finished"
+
+
+def changes(config: Config, training: Training, now: Mapping[str, str]) -> str:
+    """The settings of a finished training that differ from those of the configuration, `now`."""
+    sections = {"loss", *map(section_of, now)}
+    recorded = read_training(training.folder(config))["settings"].items()
+    return differences({key: v for key, v in recorded if section_of(key) in sections}, now)
 
 
 def section_of(key: str) -> str:
@@ -116,8 +120,10 @@ def changed_teachers(
     losses = teacher_losses(config, dataset.task)
     for one in dict.fromkeys((one.seed, one.fold) for one in trainings if one.uses_teacher):
         teacher = Training(TEACHER, losses, *one)
-        if "other settings" in (status := status_of(config, teacher)):
-            yield f"{teacher.folder(config)}:{status.removeprefix(',')}"
+        if not teacher.is_finished(config):
+            continue
+        if changed := changes(config, teacher, configured_settings(config, teacher)):
+            yield f"{teacher.folder(config)}: finished with other settings ({changed})"
 
 
 def count_outputs(config: Config, table: ClipTable, fold: int) -> int:

@@ -32,14 +32,24 @@ def check_teacher(fold: FoldData, weights: Path, own: Mapping[str, str] | None) 
     `own`: the settings of this run's teacher now, but for INIT_WEIGHTS, which are to be those that
     it was trained with.
     """
-    check_same_clips(fold, weights.parent)
+    folder, record = weights.parent, read_training(weights.parent)
+    check_same_clips(fold, folder, record["settings"])
     if own:
-        trained = read_training(weights.parent)["settings"]
-        then = {key: text for key, text in trained.items() if key != INIT_WEIGHTS}
-        refuse_changes(weights.parent, then, own)
+        then = {key: text for key, text in record["settings"].items() if key != INIT_WEIGHTS}
+        refuse_changes(folder, then, own)
     else:
-        check_same_inputs(fold, weights, "teacher")
-        check_unseen(fold, weights.parent)
+        check_same_inputs(fold, weights, "teacher", record["settings"])
+        check_unseen(fold, folder, record)
+
+
+def check_init(fold: FoldData, weights: Path, role: str, as_it_is: bool) -> None:
+    """Raises UserError for weights of a training whose training clips are test clips of the fold,
+    and, used `as_it_is`, of another model or front end than `role` has now.
+    """
+    record = read_training(weights.parent)
+    check_unseen(fold, weights.parent, record)
+    if as_it_is:
+        check_same_inputs(fold, weights, role, record["settings"])
 
 
 def refuse_changes(folder: Path, then: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -50,9 +60,8 @@ def refuse_changes(folder: Path, then: Mapping[str, str], now: Mapping[str, str]
         )
 
 
-def check_same_clips(fold: FoldData, folder: Path) -> None:
+def check_same_clips(fold: FoldData, folder: Path, recorded: Mapping[str, str]) -> None:
     """Raises UserError where the recordings or labels were replaced since a teacher was trained."""
-    recorded = read_training(folder)["settings"]
     trained = recorded.get("features.teacher", ""), recorded.get("clips")
     features = fold.features["teacher"]
     if trained[0].startswith(features.cache.folder.name) and trained != (
@@ -72,16 +81,14 @@ def features_by_content(fold: FoldData, name: str) -> str:
     return " ".join([caches[0].folder.name, *(c.fingerprints()["shards"] for c in caches)])
 
 
-def check_same_inputs(fold: FoldData, weights: Path, role: str) -> None:
+def check_same_inputs(
+    fold: FoldData, weights: Path, role: str, recorded: Mapping[str, str]
+) -> None:
     """Raises UserError where weights that are used as they are, as those of `role`, were trained
     with another model or front end.
     """
-    described, features, model = (
-        read_description(weights),
-        fold.features[role],
-        getattr(fold.config, role).model,
-    )
-    recorded = read_training(weights.parent)["settings"]
+    described, features = read_description(weights), fold.features[role]
+    model = getattr(fold.config, role).model
     code = recorded.get("code.teacher", recorded.get("code.student", ""))
     then = inputs(described.model, code, described.options, described.front_end)
     options, mel = model_options(fold.config, role), fold.config.mel_of(role)
@@ -107,12 +114,11 @@ def inputs(model: str, code: str, options: dict[str, Any], mel: Mel) -> dict[str
     }
 
 
-def check_unseen(fold: FoldData, folder: Path) -> None:
+def check_unseen(fold: FoldData, folder: Path, record: Mapping[str, Any]) -> None:
     """Raises UserError where test clips of the fold are training clips of a finished training.
 
     Clips of another table that have the same names, but not the same files, are a warning.
     """
-    record = read_training(folder)
     settings, data = record["settings"], fold.config.data
     number, protocol = record["fold"], settings["data.protocol"]
     same_table = settings["clips"] in {f.cache.files["clips.csv"] for f in fold.features.values()}
@@ -147,7 +153,7 @@ def warn(text: str) -> None:
         print(f"warning: {text}", file=sys.stderr)
 
 
-def table_of(record: dict[str, Any]) -> ClipTable | None:
+def table_of(record: Mapping[str, Any]) -> ClipTable | None:
     """The clips of a finished training, where their features are still there."""
     settings = record["settings"]
     role = "student" if record["role"].startswith("student") else "teacher"

@@ -11,7 +11,7 @@ from training.fold import FoldData
 from training.plan import Training
 from training.record import recorded_settings
 from training.role import STUDENT
-from training.run_folder import METRICS, RUNS, differences, read_training
+from training.run_folder import RUNS, differences, read_training
 
 
 def outdated(folds: Sequence[FoldData]) -> Iterator[str]:
@@ -41,10 +41,10 @@ def seeds_of(folder: Path) -> set[int]:
 
 def changes_since(fold: FoldData, training: Training) -> str:
     """What has changed since a training was finished; empty where there is none."""
-    folder = training.folder(fold.config)
-    if not (folder / METRICS).exists():
+    if not training.is_finished(fold.config):
         return ""
     try:
-        return differences(read_training(folder)["settings"], recorded_settings(fold, training))
+        trained = read_training(training.folder(fold.config))["settings"]
+        return differences(trained, recorded_settings(fold, training))
     except UserError as error:
         return str(error)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from config import Config
 from losses.mix import uses_teacher
 from training.role import STUDENT, TEACHER, Role
-from training.run_folder import training_path
+from training.run_folder import METRICS, training_path
 
 
 class Training(NamedTuple):
@@ -27,6 +27,9 @@ class Training(NamedTuple):
 
     def folder(self, config: Config) -> Path:
         return training_path(config, self.role, self.variant, self.seed, self.fold)
+
+    def is_finished(self, config: Config) -> bool:
+        return (self.folder(config) / METRICS).exists()
 
     @property
     def title(self) -> str:

@@ -20,13 +20,7 @@ from models.own import code_fingerprint
 from models.stored import Description, find_description
 from training.builders import init_weights
 from training.checks import model_options, teacher_weights
-from training.earlier import (
-    INIT_WEIGHTS,
-    check_same_inputs,
-    check_teacher,
-    check_unseen,
-    features_by_content,
-)
+from training.earlier import INIT_WEIGHTS, check_init, check_teacher, features_by_content
 from training.ensembles import ensemble_settings
 from training.fold import FoldData
 from training.inputs import repeats_labelled
@@ -97,9 +91,7 @@ def init_settings(fold: FoldData, training: Training) -> dict[str, str]:
     if not path or not path.is_file():
         return {}
     if path.with_name(METRICS).is_file() and find_description(path):  # of a training
-        check_unseen(fold, path.parent)
-        if settings.is_used_as_it_is:
-            check_same_inputs(fold, path, role.features)
+        check_init(fold, path, role.features, settings.is_used_as_it_is)
     return {INIT_WEIGHTS: sha256_of(path)}
 
 

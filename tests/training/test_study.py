@@ -17,7 +17,7 @@ from tests.scripts import run
 from tests.training import tiny_runs
 from tests.training.tiny_runs import settings, write_caches
 from training.optuna_search import EarlierTrial, propose
-from training.run_folder import METRICS, RUNS, write_results
+from training.run_folder import RUNS, write_results
 
 NAMES = ("weights.safetensors", "metrics.json")
 
@@ -48,7 +48,7 @@ def trained(monkeypatch):
     started, train = [], training.stages.train
 
     def counted(fold, training, overwrite, counter):
-        if not (training.folder(fold.config) / METRICS).exists():
+        if not training.is_finished(fold.config):
             started.append(f"{fold.config.run.name}: {training.title}")
         if (fault := faults.get(len(started))) is not None:
             del faults[len(started)]
